@@ -1,0 +1,172 @@
+"""One frozen tree of settings, read from TOML, with a fingerprint that covers all that can change a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imgmatch.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - the same library under its older name
+    import tomli as tomllib
+
+__all__ = ["Config", "ImageConfig", "RetrievalConfig", "ScanConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """Limits for untrusted photos.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Largest file in bytes.
+    max_pixels : int
+        Largest decoded picture in pixels; guards against decompression bombs.
+    min_side : int
+        Smallest width and height in pixels that can say anything.
+    """
+
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 100_000_000
+    min_side: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalConfig:
+    """How candidates are found.
+
+    Parameters
+    ----------
+    photos : int
+        Nearest catalog photos that are looked at per query photo.
+    candidates : int
+        Items kept per query after the proposals are united.
+    """
+
+    photos: int = 50
+    candidates: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ScanConfig:
+    """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
+
+    Parameters
+    ----------
+    batch : int
+        Photos per forward pass.
+    shard : int
+        Listings per shard: the unit of resuming.
+    workers : int
+        Decoding threads; 0 means one per core.
+    """
+
+    batch: int = 32
+    shard: int = 256
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings.
+
+    Parameters
+    ----------
+    signals : tuple of str
+        Names of the signals that run, in order.
+    operating_point : str
+        Name of the operating point of the calibration, for example ``balanced`` or ``fpr_1e-2``.
+    """
+
+    signals: tuple[str, ...] = ("design", "copy")
+    operating_point: str = "balanced"
+    images: ImageConfig = field(default_factory=ImageConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    scan: ScanConfig = field(default_factory=ScanConfig)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Read a TOML file; unknown keys and wrong types are errors.
+
+        Raises
+        ------
+        ConfigError
+            Naming the file and the key.
+        """
+        try:
+            with open(path, "rb") as f:
+                table = tomllib.load(f)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        try:
+            return cls.from_dict(table)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Config:
+        config: Config = _build(cls, table, "")
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        return _jsonable(dataclasses.asdict(self))  # type: ignore[no-any-return]
+
+    def fingerprint(self, **more: str) -> str:
+        """Return 16 hex digits over every setting that can change a verdict, and over `more` (rules, calibration, code).
+
+        Parameters
+        ----------
+        **more : str
+            Hashes of what lies outside this tree.
+        """
+        settings = self.to_dict()
+        del settings["scan"]
+        text = json.dumps({**settings, **{f"+{k}": v for k, v in more.items()}}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _build(cls: Any, table: Mapping[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    unknown = set(table) - set(hints)
+    if unknown:
+        raise ConfigError(f"unknown key {where}{min(unknown)}; expected one of {', '.join(sorted(hints))}")
+    return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in table.items()})
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key}: expected a table, got {value!r:.80}")
+        return _build(hint, value, f"{key}.")
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert(next(a for a in args if a is not type(None)), value, key)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))
+    expected = origin or hint
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ConfigError(f"{key}: expected {getattr(expected, '__name__', expected)}, got {value!r:.80}")
+    return value
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _jsonable(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_jsonable(v) for v in value]
+    return value

@@ -1,0 +1,124 @@
+"""The exceptions imgmatch raises: each says what happened, to which input, and what to do.
+
+Callers that want one net catch :class:`ImgmatchError`. Misuse of the Python API (a wrong type, a value out of range)
+raises plain ``TypeError`` / ``ValueError`` instead, as anywhere in Python.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CalibrationError",
+    "CatalogCorruptError",
+    "CatalogError",
+    "CatalogVersionError",
+    "ConfigError",
+    "ImageError",
+    "ImgmatchError",
+    "InputError",
+    "LockedError",
+    "MissingExtraError",
+    "ScanError",
+    "SpaceMismatchError",
+    "WeightsError",
+]
+
+
+class ImgmatchError(Exception):
+    """Base of every error that imgmatch raises on purpose."""
+
+
+class ConfigError(ImgmatchError, ValueError):
+    """A configuration file or value is wrong: unknown key, wrong type, out of range."""
+
+
+class InputError(ImgmatchError, ValueError):
+    """A table, manifest or row given by the user cannot be used as it is.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what was expected.
+    source : str
+        The file (and row, as ``table.csv:17``) it happened in.
+    """
+
+    def __init__(self, message: str, *, source: str = "") -> None:
+        super().__init__(f"{source}: {message}" if source else message)
+        self.source = source
+
+
+class ImageError(ImgmatchError):
+    """A photo cannot be read.
+
+    Parameters
+    ----------
+    reason : str
+        Machine-readable reason: ``missing``, ``denied``, ``empty``, ``too_large``, ``too_many_pixels``,
+        ``format_not_allowed``, ``truncated``, ``corrupt``, ``too_small``, ``timeout``, ``decoder_crashed``, ``url``
+        or ``outside_root``.
+    message : str
+        The same in plain words, with what to do where something can be done.
+    source : str
+        The file name or ``<bytes>``.
+    """
+
+    def __init__(self, reason: str, message: str, *, source: str = "") -> None:
+        super().__init__(f"{source}: {message}" if source else message)
+        self.reason = reason
+        self.source = source
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str], dict[str, str]]:
+        # Travels from decoder worker processes, where the default would lose ``reason``.
+        return (type(self), (self.reason, self.args[0]), {"source": self.source})
+
+
+class MissingExtraError(ImgmatchError, ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional library: pip install 'imgmatch[{extra}]'")
+        self.extra = extra
+
+
+class WeightsError(ImgmatchError):
+    """Model weights are missing, unverifiable or do not match their checksum."""
+
+
+class SpaceMismatchError(ImgmatchError, ValueError):
+    """Vectors of two embedding spaces were about to meet.
+
+    Parameters
+    ----------
+    expected, got : str
+        Descriptions of the two spaces, see :meth:`imgmatch.types.EmbeddingSpace.describe`.
+    """
+
+    def __init__(self, expected: str, got: str, *, hint: str = "") -> None:
+        message = f"embedding spaces differ: expected {expected}; got {got}"
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.expected = expected
+        self.got = got
+
+
+class CatalogError(ImgmatchError):
+    """A catalog cannot be built, opened or changed."""
+
+
+class CatalogCorruptError(CatalogError):
+    """A file of the catalog does not have the checksum its manifest names."""
+
+
+class CatalogVersionError(CatalogError):
+    """The catalog was written in a format that this version does not read."""
+
+
+class CalibrationError(ImgmatchError):
+    """A calibration cannot be fitted from, or applied to, what it was given."""
+
+
+class ScanError(ImgmatchError):
+    """A scan cannot start or go on; finished shards stay valid."""
+
+
+class LockedError(ImgmatchError):
+    """Another process is writing to the same folder."""

@@ -1,0 +1,97 @@
+"""PhotoContext: one photo and what was computed from it once. Query: one listing under examination."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from imgmatch.records import Listing
+from imgmatch.types import Candidate, FloatArray, Image
+
+__all__ = ["PhotoContext", "Query"]
+
+T = TypeVar("T")
+
+
+class PhotoContext:
+    """A photo with a memory.
+
+    Keypoints, text, regions and hashes are wanted by several signals; whoever asks first pays.
+
+    Parameters
+    ----------
+    photo_id : str
+        ``photo-1`` … for listing photos, ``promo-1`` … for promo photos, the sha256 for catalog photos.
+    image : Image
+    role : str
+        ``listing``, ``promo`` or ``reference``.
+
+    Notes
+    -----
+    Thread-safe: two threads that ask for the same thing at once compute it once.
+    """
+
+    def __init__(self, photo_id: str, image: Image, role: str = "listing") -> None:
+        self.photo_id = photo_id
+        self.image = image
+        self.role = role
+        self._memory: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    def once(self, key: Any, compute: Callable[[], T]) -> T:
+        """Return what `compute` gives, computed at most once per key for the life of this photo.
+
+        Parameters
+        ----------
+        key : hashable
+            Names the thing and every setting it depends on, for example ``("keypoints", 1024)``.
+        compute : callable
+            Without arguments. An exception is not remembered.
+        """
+        with self._lock:
+            if key not in self._memory:
+                self._memory[key] = compute()
+            value: T = self._memory[key]
+            return value
+
+    def put(self, key: Any, value: Any) -> None:
+        """Remember a value that was computed in a batch elsewhere."""
+        with self._lock:
+            self._memory[key] = value
+
+    def has(self, key: Any) -> bool:
+        with self._lock:
+            return key in self._memory
+
+    @property
+    def embedding(self) -> FloatArray:
+        """The global embedding, shape (d,), put there by the matcher's batched encode."""
+        return self.once("embedding", _missing_embedding)
+
+
+def _missing_embedding() -> FloatArray:
+    raise LookupError("the photo has not been encoded; Matcher.examine_batch encodes before it asks the signals")
+
+
+@dataclass(slots=True)
+class Query:
+    """One listing under examination, as signals see it.
+
+    Parameters
+    ----------
+    listing : Listing
+    photos : list of PhotoContext
+        The readable photos, listing photos first, then promo photos; may be empty.
+    candidates : list of Candidate
+        Best first; filled by the matcher from what the signals propose, before any of them examines.
+    """
+
+    listing: Listing
+    photos: list[PhotoContext] = field(default_factory=list)
+    candidates: Sequence[Candidate] = ()
+
+    def of_role(self, role: str) -> list[PhotoContext]:
+        """Return the photos with role ``listing`` or ``promo``."""
+        return [p for p in self.photos if p.role == role]

@@ -1,0 +1,262 @@
+"""Rows: a listing as the user gave it, a photo of it, and the record a scan writes.
+
+Every row type turns into plain JSON and back without loss; fields that this version does not know survive in ``extra``.
+The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from imgmatch.errors import InputError
+from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
+
+__all__ = ["SCHEMA_VERSION", "Listing", "PhotoRecord", "ScanRecord"]
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One offer on a platform, as the user's table gave it; all but the id is optional.
+
+    Parameters
+    ----------
+    listing_id : str
+    photos, promo_photos : tuple of str
+        Paths as the table has them, relative to the table. Promo photos are those of the post or story that links here.
+    title, description, promo_text : str or None
+    price : str or None
+        As written (``"€1.299,00"``); the listing signal reads it.
+    currency, condition, quantity, seller_id, platform, url, brand_claim : str or None
+    contacts : tuple of str
+    listed_at, captured_at : str or None
+        ISO 8601.
+    extra : mapping
+        Columns that imgmatch does not know, kept as they were.
+    """
+
+    listing_id: str
+    photos: tuple[str, ...] = ()
+    title: str | None = None
+    description: str | None = None
+    price: str | None = None
+    currency: str | None = None
+    condition: str | None = None
+    quantity: str | None = None
+    seller_id: str | None = None
+    platform: str | None = None
+    url: str | None = None
+    brand_claim: str | None = None
+    promo_photos: tuple[str, ...] = ()
+    promo_text: str | None = None
+    contacts: tuple[str, ...] = ()
+    listed_at: str | None = None
+    captured_at: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def photo_only(self) -> bool:
+        """Whether nothing is known but the photos; such a listing is capped at review."""
+        return not any((self.title, self.description, self.price, self.seller_id, self.url, self.brand_claim))
+
+    def to_dict(self) -> dict[str, Any]:
+        return _to_dict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Listing:
+        """Make a listing of a JSON object.
+
+        Raises
+        ------
+        InputError
+            Where a field has another type than the schema says.
+        """
+        known = {f.name for f in fields(cls)} - {"extra"}
+        values: dict[str, Any] = {}
+        for name in known & set(row):
+            value = row[name]
+            if name in _LISTS:
+                if value is None:
+                    continue
+                if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+                    raise InputError(f"{name}: expected a list of strings, got {value!r:.80}")
+                values[name] = tuple(value)
+            elif value is None or isinstance(value, str):
+                values[name] = value
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                values[name] = str(value)  # tables have numbers where we keep what was written
+            else:
+                raise InputError(f"{name}: expected a string, got {value!r:.80}")
+        if not values.get("listing_id"):
+            raise InputError("listing_id: missing or empty")
+        return cls(**values, extra={k: row[k] for k in row if k not in known})
+
+
+_LISTS = frozenset({"photos", "promo_photos", "contacts"})
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRecord:
+    """One photo of a listing: what was read, or why it could not be.
+
+    Parameters
+    ----------
+    photo_id : str
+        ``photo-1`` … or ``promo-1`` …, by position in the listing.
+    role : str
+        ``listing`` or ``promo``.
+    path : str
+        As the table has it.
+    sha256, phash : str or None
+        Hex digest of the file; 256-bit PDQ hash in hex. None where the photo could not be read.
+    width, height : int or None
+        Original upright pixels.
+    status : str
+        ``ok`` or ``failed``.
+    error : str or None
+    """
+
+    photo_id: str
+    role: str
+    path: str
+    sha256: str | None = None
+    phash: str | None = None
+    width: int | None = None
+    height: int | None = None
+    status: str = "ok"
+    error: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return _to_dict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """Exactly one per listing, in input order: the truth of a scan.
+
+    Parameters
+    ----------
+    listing : Listing
+    status : str
+        ``ok`` or ``failed``.
+    error : str or None
+        Why the row failed.
+    verdict : Verdict or None
+        None where the row failed.
+    photos : tuple of PhotoRecord
+    contacts : tuple of str
+        Contacts found in photos and text, on request only.
+    catalog_version, config_fingerprint : str
+    """
+
+    listing: Listing
+    status: str = "ok"
+    error: str | None = None
+    verdict: Verdict | None = None
+    photos: tuple[PhotoRecord, ...] = ()
+    contacts: tuple[str, ...] = ()
+    catalog_version: str = ""
+    config_fingerprint: str = ""
+    schema_version: str = SCHEMA_VERSION
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def listing_id(self) -> str:
+        return self.listing.listing_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that ``records.jsonl`` holds on one line."""
+        return {
+            "schema_version": self.schema_version,
+            "listing_id": self.listing_id,
+            "status": self.status,
+            "error": self.error,
+            "listing": self.listing.to_dict(),
+            "verdict": None if self.verdict is None else verdict_to_dict(self.verdict),
+            "photos": [p.to_dict() for p in self.photos],
+            "contacts": list(self.contacts),
+            "catalog_version": self.catalog_version,
+            "config_fingerprint": self.config_fingerprint,
+            **self.extra,
+        }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> ScanRecord:
+        """Make a record of a line of ``records.jsonl``; unknown fields go to ``extra``.
+
+        Raises
+        ------
+        InputError
+            Where the row is not a record.
+        """
+        try:
+            known = {f.name for f in fields(cls)} | {"listing_id"}
+            return cls(
+                listing=Listing.from_dict(row["listing"]),
+                status=row["status"],
+                error=row.get("error"),
+                verdict=None if row.get("verdict") is None else verdict_from_dict(row["verdict"]),
+                photos=tuple(_from_dict(PhotoRecord, p) for p in row.get("photos", ())),
+                contacts=tuple(row.get("contacts", ())),
+                catalog_version=row.get("catalog_version", ""),
+                config_fingerprint=row.get("config_fingerprint", ""),
+                schema_version=row.get("schema_version", SCHEMA_VERSION),
+                extra={k: row[k] for k in row if k not in known},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"not a scan record: {error}") from error
+
+
+def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
+    row = _to_dict(verdict)
+    row["candidates"] = [_to_dict(c) for c in verdict.candidates]
+    row["findings"] = [_to_dict(f) for f in verdict.findings]
+    return row
+
+
+def verdict_from_dict(row: Mapping[str, Any]) -> Verdict:
+    verdict = _from_dict(Verdict, row)
+    return replace(
+        verdict,
+        decision=Decision(verdict.decision),
+        basis=Basis(verdict.basis),
+        labels=tuple(map(Label, verdict.labels)),
+        candidates=tuple(_from_dict(Candidate, c) for c in verdict.candidates),
+        findings=tuple(finding_from_dict(f) for f in verdict.findings),
+    )
+
+
+def finding_from_dict(row: Mapping[str, Any]) -> Finding:
+    known = {f.name: row[f.name] for f in fields(Finding) if f.name in row}
+    known["status"] = FindingStatus(known["status"])
+    known["labels"] = tuple(map(Label, known.get("labels", ())))
+    return Finding(**known)
+
+
+def _to_dict(row: Any) -> dict[str, Any]:
+    """Plain JSON of one flat row; tuples become lists, enums their values, ``extra`` is folded back in."""
+    out: dict[str, Any] = {}
+    for f in fields(row):
+        value = getattr(row, f.name)
+        if f.name == "extra":
+            continue
+        if isinstance(value, tuple):
+            value = [str(v) if isinstance(v, str) else v for v in value]
+        elif isinstance(value, str):
+            value = str(value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
+        out[f.name] = value
+    return {**out, **getattr(row, "extra", {})}
+
+
+def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
+    names = {f.name for f in fields(cls)}
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names - {"extra"}}
+    if "extra" in names:
+        values["extra"] = {k: row[k] for k in row if k not in names}
+    return cls(**values)
