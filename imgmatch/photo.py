@@ -24,21 +24,39 @@ class PhotoContext:
     ----------
     photo_id : str
         ``photo-1`` … for listing photos, ``promo-1`` … for promo photos, the sha256 for catalog photos.
-    image : Image
+    image : Image or callable
+        The decoded photo, or what decodes it when a signal first asks for its pixels: with a cached embedding and hash
+        most photos are never decoded again. A callable may raise :class:`imgmatch.errors.ImageError` then.
     role : str
         ``listing``, ``promo`` or ``reference``.
+    sha256 : str
+        Of the file; needed where `image` is a callable.
 
     Notes
     -----
     Thread-safe: two threads that ask for the same thing at once compute it once.
     """
 
-    def __init__(self, photo_id: str, image: Image, role: str = "listing") -> None:
+    def __init__(
+        self, photo_id: str, image: Image | Callable[[], Image], role: str = "listing", *, sha256: str = ""
+    ) -> None:
         self.photo_id = photo_id
-        self.image = image
         self.role = role
+        self.sha256 = image.sha256 if isinstance(image, Image) else sha256
+        self._decode = image
         self._memory: dict[Any, Any] = {}
         self._lock = threading.RLock()
+
+    @property
+    def image(self) -> Image:
+        return self._decode if isinstance(self._decode, Image) else self.once("image", self._decode)
+
+    @property
+    def phash(self) -> tuple[str, int]:
+        """The 256-bit PDQ hash in hex and its quality in [0, 100]."""
+        from imgmatch.images import perceptual_hash
+
+        return self.once("phash", lambda: perceptual_hash(self.image))
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what `compute` gives, computed at most once per key for the life of this photo.

@@ -1,0 +1,1 @@
+"""Vector indexes: exact search as the oracle, FAISS for work."""

@@ -1,0 +1,131 @@
+"""FAISS behind the same protocol; the factory string is the whole specification."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgmatch.errors import CatalogCorruptError
+from imgmatch.indexes.base import BoolArray, check_search, check_vectors
+from imgmatch.types import FloatArray, Neighbors
+
+__all__ = ["FaissIndex", "default_factory"]
+
+# An index file may not ask for more than this when it is read: 64 GiB of vectors and 2^33 list entries are beyond any
+# catalog that one machine serves, and far below what a forged header can claim.
+_BYTE_LIMIT = 64 << 30
+_LOOP_LIMIT = 1 << 33
+
+# Below this many rows a full scan answers in a few milliseconds and is exact: 100,000 x 512 floats are 200 MB, about
+# 20 ms a query on one core (benchmarks/index_scale.py).
+_FLAT_ROWS = 100_000
+
+
+def default_factory(rows: int) -> str:
+    """Return the factory string used where the user names none.
+
+    Parameters
+    ----------
+    rows : int
+        Vectors in the catalog.
+
+    Returns
+    -------
+    str
+        ``Flat`` (exact) up to 100,000 rows; above, ``HNSW32`` (Malkov & Yashunin 2018, arXiv:1603.09320), which needs no
+        training and can grow.
+    """
+    return "Flat" if rows <= _FLAT_ROWS else "HNSW32"
+
+
+class FaissIndex:
+    """A FAISS index over inner products of unit vectors, so the score is the cosine similarity.
+
+    Parameters
+    ----------
+    dim : int
+    spec : str
+        FAISS factory string, for example ``Flat``, ``HNSW32``, ``IVF1024,SQ8``.
+
+    Raises
+    ------
+    ValueError
+        Where FAISS does not understand the factory string.
+
+    Notes
+    -----
+    An index that needs training is trained on its first `add`.
+    """
+
+    def __init__(self, dim: int, spec: str = "Flat") -> None:
+        import faiss
+
+        self.dim = dim
+        self.spec = spec
+        try:
+            self._index: Any = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            raise ValueError(f"{spec!r} is not a FAISS factory string for {dim}-d vectors") from error
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, vectors: FloatArray) -> None:
+        vectors = check_vectors(vectors, self.dim, "vectors")
+        with self._lock:
+            if not self._index.is_trained:
+                self._index.train(vectors)
+            self._index.add(vectors)
+
+    def search(self, queries: FloatArray, k: int, *, keep: BoolArray | None = None) -> Neighbors:
+        queries = check_vectors(queries, self.dim, "queries")
+        check_search(k, keep, len(self))
+        if not len(queries) or not len(self):
+            return Neighbors(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
+        parameters = None if keep is None or keep.all() else self._parameters(keep, k)
+        similarities, ids = self._index.search(queries, k, params=parameters)
+        # FAISS pads with -1 and the lowest float.
+        similarities = np.where(ids < 0, np.float32(-np.inf), similarities).astype(np.float32)
+        return Neighbors(ids.astype(np.int64), similarities)
+
+    def _parameters(self, keep: BoolArray, k: int) -> Any:
+        import faiss
+
+        bits = np.packbits(keep, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+        selector.bits = bits  # FAISS keeps a pointer only: the array must outlive the search
+        if isinstance(self._index, faiss.IndexHNSW):
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(self._index.hnsw.efSearch, 2 * k))
+        if isinstance(self._index, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
+        return faiss.SearchParameters(sel=selector)
+
+    def save(self, path: Path) -> None:
+        import faiss
+
+        faiss.write_index(self._index, str(path))
+
+    @classmethod
+    def load(cls, path: Path, spec: str) -> FaissIndex:
+        """Read an index file whose checksum the caller has verified: FAISS parses it in native code.
+
+        Raises
+        ------
+        CatalogCorruptError
+            Where FAISS does not accept the file all the same.
+        """
+        import faiss
+
+        faiss.set_deserialization_vector_byte_limit(_BYTE_LIMIT)
+        faiss.set_deserialization_loop_limit(_LOOP_LIMIT)
+        try:
+            native = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise CatalogCorruptError(f"{path}: not a FAISS index: {str(error)[-200:]}") from error
+        index = cls.__new__(cls)
+        index.dim, index.spec, index._index, index._lock = int(native.d), spec, native, threading.Lock()
+        return index
