@@ -53,9 +53,9 @@ class ImageError(ImgmatchError):
     Parameters
     ----------
     reason : str
-        Machine-readable reason: ``missing``, ``denied``, ``empty``, ``too_large``, ``too_many_pixels``,
-        ``format_not_allowed``, ``truncated``, ``corrupt``, ``too_small``, ``timeout``, ``decoder_crashed``, ``url``
-        or ``outside_root``.
+        Machine-readable reason: ``missing``, ``denied``, ``not_a_file``, ``empty``, ``too_large``, ``too_many_pixels``,
+        ``too_small``, ``format_not_allowed``, ``missing_extra``, ``truncated``, ``corrupt``, ``timeout``,
+        ``decoder_crashed``, ``url`` or ``outside_root``.
     message : str
         The same in plain words, with what to do where something can be done.
     source : str
