@@ -1,0 +1,52 @@
+"""MobileNetV2 trained on ImageNet: the encoder for machines without a model hub. Weaker than CLIP; say so in results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from imgmatch.encoders._torchvision import ensure_torchvision
+from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.encoders.store import read_tensors, tensors_sha256
+from imgmatch.encoders.torch_encoder import TorchEncoder
+
+__all__ = ["MobileNetEncoder", "load"]
+
+# What torchvision documents for these weights: MobileNet_V2_Weights.IMAGENET1K_V1.transforms().
+PREPROCESS = Preprocess(
+    size=224,
+    fit="crop",
+    short_side=256,
+    interpolation="bilinear",
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
+
+
+class MobileNetEncoder(TorchEncoder):
+    """Average-pooled last feature map of MobileNetV2, 1280-d (Sandler et al. 2018, arXiv:1801.04381)."""
+
+    def _embed(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x).mean((2, 3))  # type: ignore[no-any-return]
+
+    def _dense(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
+
+def load(name: str, weights: Path, *, device: str | None, preprocess: Preprocess = PREPROCESS) -> MobileNetEncoder:
+    """Build the encoder from torchvision's tensors in a safetensors file."""
+    ensure_torchvision()
+    import torchvision
+
+    model = torchvision.models.mobilenet_v2()
+    model.load_state_dict(read_tensors(weights))
+    return MobileNetEncoder(
+        model.features,
+        name=name,
+        architecture="torchvision:mobilenet_v2",
+        weights=tensors_sha256(model.state_dict()),
+        preprocess=preprocess,
+        dim=1280,
+        device=device,
+    )

@@ -1,0 +1,207 @@
+"""Everything that open_clip can build: CLIP, SigLIP, MobileCLIP and their kin, from weights on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgmatch.encoders import store
+from imgmatch.encoders._torchvision import ensure_torchvision
+from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.encoders.torch_encoder import TorchEncoder
+from imgmatch.errors import WeightsError
+from imgmatch.types import FloatArray
+
+__all__ = ["OpenClipEncoder", "load"]
+
+_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
+_FIT = {"shortest": "crop", "longest": "pad", "squash": "squash"}
+_CHECKPOINT = re.compile(
+    r"open_clip:(?P<arch>[^/@]+)(/(?P<tag>[^@]+))?@(?P<path>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?"
+)
+_FOLDER = re.compile(r"local-dir:(?P<path>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
+# What open_clip itself looks for in a folder, safetensors first.
+_WEIGHT_FILES = ("open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin", "open_clip_model.pt")
+
+
+class OpenClipEncoder(TorchEncoder):
+    """Image and text towers of an open_clip model.
+
+    Parameters
+    ----------
+    tokenizer_name : str
+        What open_clip's ``get_tokenizer`` takes: an architecture or ``local-dir:`` name.
+    **common
+        See :class:`imgmatch.encoders.torch_encoder.TorchEncoder`.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, tokenizer_name: str, **common: Any) -> None:
+        super().__init__(model, **common)
+        self._tokenizer_name = tokenizer_name
+
+    @functools.cached_property
+    def _tokenizer(self) -> Any:
+        import open_clip
+
+        try:
+            return open_clip.get_tokenizer(self._tokenizer_name)
+        except Exception as error:  # transformers is missing, or its files are
+            raise WeightsError(
+                f"{self.space.encoder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}); SigLIP-like models need "
+                "`pip install transformers` and the tokenizer files beside the weights"
+            ) from error
+
+    @torch.inference_mode()
+    def encode_text(self, prompts: Sequence[str]) -> FloatArray:
+        """Embed texts into the same space: (n, d) float32, unit norm."""
+        tokens = self._tokenizer(list(prompts) or [""]).to(self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            y = self.model.encode_text(tokens)  # type: ignore[operator]
+        vectors: FloatArray = torch.nn.functional.normalize(y.float(), dim=-1)[: len(prompts)].cpu().numpy()
+        return vectors
+
+    def _embed(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.model.encode_image(x)  # type: ignore[operator]
+        return y
+
+    def _dense(self, x: torch.Tensor) -> torch.Tensor:
+        """Patch tokens after the last block (CNN towers: the last map), without class and register tokens."""
+        tower: Any = self.model.visual
+        out = tower.forward_intermediates(x, indices=1, normalize_intermediates=True, intermediates_only=True)
+        y: torch.Tensor = out["image_intermediates"][-1]
+        return y.permute(0, 2, 3, 1)
+
+
+def load(name: str, *, device: str | None, cache: str | Path | None) -> OpenClipEncoder:
+    """Build an encoder from a registry, ``hf-hub:``, ``local-dir:`` or ``open_clip:`` name; see ``load_encoder``."""
+    ensure_torchvision()
+    import open_clip
+
+    if name.startswith("open_clip:"):
+        match = _CHECKPOINT.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{name!r}: expected open_clip:ARCHITECTURE[/TAG]@/path/to/model.safetensors[#sha256=HEX]")
+        arch, file = match["arch"], Path(match["path"]).expanduser()
+        if open_clip.get_model_config(arch) is None:
+            raise ValueError(f"{name!r}: open_clip has no architecture {arch!r}; see open_clip.list_models()")
+        options = _options_of_tag(arch, match["tag"])
+        sha256, built_from, config = match["sha256"] or "", arch, open_clip.get_model_config(arch)
+        config = {**config, **({"quick_gelu": True} if options.get("force_quick_gelu") else {})}
+    else:
+        match = _FOLDER.fullmatch(name)
+        if name.startswith("local-dir:") and match is None:
+            raise ValueError(f"{name!r}: expected local-dir:/path/to/folder[#sha256=HEX]")
+        folder = Path(match["path"]).expanduser() if match else store.require(name, cache)
+        config, file = _config_of_folder(folder), _weights_of_folder(folder)
+        sha256, built_from, options = (match["sha256"] or "") if match else "", f"local-dir:{folder}", {}
+    store.check_file(file, sha256)
+    try:
+        with _quiet():
+            model = open_clip.create_model(built_from, load_weights=False, pretrained_text=False, **options)
+        open_clip.load_checkpoint(model, str(file), strict=True, weights_only=True)
+    except Exception as error:  # open_clip and torch raise whatever they like on weights that do not fit
+        raise WeightsError(f"{file}: cannot be loaded as {built_from}: {str(error).strip().splitlines()[0]}") from error
+    return OpenClipEncoder(
+        model,
+        tokenizer_name=built_from,
+        name=name,
+        architecture=f"open_clip:{_name_of(config)}",
+        weights=store.tensors_sha256(model.state_dict()),
+        preprocess=_preprocess(model.visual.preprocess_cfg),
+        dim=int(config["embed_dim"]),
+        device=device,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Mute open_clip's warning that the weights are random: they are for one moment, until ours are loaded."""
+    root = logging.getLogger()
+    root.addFilter(_not_random)
+    try:
+        yield
+    finally:
+        root.removeFilter(_not_random)
+
+
+def _not_random(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("No pretrained weights loaded")
+
+
+def _options_of_tag(arch: str, tag: str | None) -> dict[str, Any]:
+    """Return what a pretrained tag asks of ``create_model``: its preprocessing and, for OpenAI's weights, QuickGELU."""
+    import open_clip
+
+    if not tag:
+        return {}
+    known = open_clip.get_pretrained_cfg(arch, tag)
+    if not known:
+        raise ValueError(
+            f"open_clip knows no tag {tag!r} of {arch}; it knows {', '.join(open_clip.list_pretrained_tags_by_model(arch))}"
+        )
+    has, wants = bool(open_clip.get_model_config(arch).get("quick_gelu")), bool(known.get("quick_gelu"))
+    if has and not wants:
+        raise ValueError(
+            f"{arch}/{tag}: these weights were not trained with QuickGELU; use {arch.removesuffix('-quickgelu')}/{tag}"
+        )
+    return {
+        "force_quick_gelu": wants,
+        "force_preprocess_cfg": {key: known[key] for key in _PREPROCESS_KEYS if known.get(key) is not None},
+    }
+
+
+def _config_of_folder(folder: Path) -> dict[str, Any]:
+    file = folder / "open_clip_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))["model_cfg"]
+        if not isinstance(config["embed_dim"], int):
+            raise KeyError("embed_dim")
+    except OSError as error:
+        raise WeightsError(
+            f"{file}: {error.strerror}; expected a folder with open_clip_config.json and a weights file"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{file}: not an open_clip configuration ({error!r})") from error
+    return dict(config)
+
+
+def _weights_of_folder(folder: Path) -> Path:
+    for name in _WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(f"{folder}: no weights file; expected one of {', '.join(_WEIGHT_FILES)}")
+
+
+def _name_of(config: dict[str, Any]) -> str:
+    """Return open_clip's name of a configuration, so that one model is one space however it is loaded."""
+    import open_clip
+
+    for name in open_clip.list_models():
+        if open_clip.get_model_config(name) == config:
+            return str(name)
+    return "custom-" + hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _preprocess(config: dict[str, Any]) -> Preprocess:
+    size = config["size"]
+    if not isinstance(size, int):
+        if size[0] != size[1]:
+            raise WeightsError(f"expected a model with a square input, got {size}")
+        size = int(size[0])
+    return Preprocess(
+        size=size,
+        fit=_FIT[config["resize_mode"]],
+        interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        fill=int(config.get("fill_color") or 0),
+    )

@@ -1,0 +1,110 @@
+"""The part of an encoder that every PyTorch model shares: batches in, unit vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from imgmatch.encoders.base import Prepared
+from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.types import EmbeddingSpace, FloatArray, Image
+
+__all__ = ["TorchEncoder"]
+
+
+class TorchEncoder:
+    """A frozen PyTorch model as an :class:`imgmatch.encoders.base.Encoder`; subclasses say how it embeds.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In float32 on the CPU; moved to `device` here.
+    name, architecture : str
+        See :class:`imgmatch.types.EmbeddingSpace`.
+    weights : str
+        Canonical hash, see :func:`imgmatch.encoders.store.tensors_sha256`.
+    preprocess : Preprocess
+    dim : int
+    device : str or None
+        None takes CUDA where there is one. On CUDA the model runs in bfloat16 (float16 on cards without it), which is
+        a numeric class and so a space of its own.
+
+    Notes
+    -----
+    Thread-safe. Runs in chunks, so that memory does not grow with the batch. On the CPU the batch is channels-last,
+    which is how a stack of photos lies in memory anyway.
+    """
+
+    _CHUNK = {"cpu": 32, "cuda": 256}  # photos per forward pass; larger chunks gain nothing on a 2-core CPU or an H100
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        name: str,
+        architecture: str,
+        weights: str,
+        preprocess: Preprocess,
+        dim: int,
+        device: str | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        on_cuda = self.device.type == "cuda"
+        self.dtype = torch.float32 if not on_cuda else torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        numeric = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
+        self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, numeric, dim)
+        self.preprocess = preprocess
+        self.input_size = preprocess.size
+        self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self._mean = torch.tensor(preprocess.mean, device=self.device).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(preprocess.std, device=self.device).view(1, 3, 1, 1) * 255
+
+    def prepare(self, image: Image) -> Prepared:
+        """Fit one photo: (size, size, 3) uint8. Values are scaled on the device, so that batches stay small."""
+        return self.preprocess(image.pixels)
+
+    def encode(self, batch: Sequence[Image | Prepared]) -> FloatArray:
+        """Embed photos or what `prepare` made of them: (n, d) float32, unit norm, in input order."""
+        return self._run(batch, self._embed, (self.space.dim,))
+
+    def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
+        """Return dense local descriptors: (n, h, w, c) float32, unit norm along the last axis."""
+        return self._run(batch, self._dense, (0, 0, 0))
+
+    def encode_text(self, prompts: Sequence[str]) -> FloatArray:
+        """Embed texts into the same space."""
+        raise NotImplementedError(f"{self.space.encoder} has no text tower")
+
+    def _embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, S, S) normalised pixels to (n, d)."""
+        raise NotImplementedError
+
+    def _dense(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, S, S) normalised pixels to (n, h, w, c)."""
+        raise NotImplementedError
+
+    def _run(self, batch: Sequence[Image | Prepared], forward: Any, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        if not len(batch):
+            return np.zeros((0, *empty), np.float32)
+        prepared = [self.prepare(photo) if isinstance(photo, Image) else photo for photo in batch]
+        expected = (self.input_size, self.input_size, 3)
+        for photo in prepared:
+            if photo.shape != expected or photo.dtype != np.uint8:
+                raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
+        chunk = self._CHUNK.get(self.device.type, 32)
+        parts = [self._forward(prepared[i : i + chunk], forward) for i in range(0, len(prepared), chunk)]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _forward(self, prepared: Sequence[Prepared], forward: Any) -> npt.NDArray[np.float32]:
+        pixels = torch.from_numpy(np.stack(prepared)).to(self.device, non_blocking=True)
+        x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            y = forward(x)
+        y = torch.nn.functional.normalize(y.float(), dim=-1)
+        vectors: npt.NDArray[np.float32] = y.cpu().numpy()
+        return vectors
