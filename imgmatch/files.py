@@ -34,7 +34,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     Written beside, flushed to disk, renamed: a crash at any moment leaves the old file or the new one.
     """
     path = Path(path)
-    text = {"encoding": "utf-8", "newline": "\n"} if "b" not in mode else {}
+    # A lone surrogate, which JSON can bring in, is written as its JSON escape.
+    text = {"encoding": "utf-8", "newline": "\n", "errors": "backslashreplace"} if "b" not in mode else {}
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(fd, mode, **text) as f:  # type: ignore[call-overload]

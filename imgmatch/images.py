@@ -32,6 +32,7 @@ __all__ = [
     "load_image",
     "pdq_dihedral",
     "perceptual_hash",
+    "read_file",
     "resolve_within",
     "thumbnail_jpeg",
 ]
@@ -217,6 +218,17 @@ def _shown(source: str) -> str:
 
 def _url_error(shown: str) -> ImageError:
     return ImageError("url", "is a URL; nothing is fetched, download the photo and give its path", source=shown)
+
+
+def read_file(path: str | os.PathLike[str], *, config: ImageConfig = _DEFAULTS, name: str = "") -> bytes:
+    """Return the bytes of a photo file, bounded by ``config.max_bytes``.
+
+    Raises
+    ------
+    ImageError
+        As :func:`load_image` does for what is wrong with the file as a file.
+    """
+    return _read(path, config, name)[0]
 
 
 def _read(source: Any, config: ImageConfig, name: str) -> tuple[bytes, str]:

@@ -83,9 +83,11 @@ class Listing:
                     continue
                 if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
                     raise InputError(f"{name}: expected a list of strings, got {value!r:.80}")
-                values[name] = tuple(value)
-            elif value is None or isinstance(value, str):
-                values[name] = value
+                values[name] = tuple(map(_clean, value))
+            elif value is None:
+                values[name] = None
+            elif isinstance(value, str):
+                values[name] = _clean(value)
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
                 values[name] = str(value)  # tables have numbers where we keep what was written
             else:
@@ -93,6 +95,11 @@ class Listing:
         if not values.get("listing_id"):
             raise InputError("listing_id: missing or empty")
         return cls(**values, extra={k: row[k] for k in row if k not in known})
+
+
+def _clean(text: str) -> str:
+    # Lone surrogates cannot be written to a table or a page; they become question marks.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})

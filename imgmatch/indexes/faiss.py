@@ -74,11 +74,20 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def add(self, vectors: FloatArray) -> None:
-        vectors = check_vectors(vectors, self.dim, "vectors")
+    def train(self, sample: FloatArray) -> None:
+        """Let an index that needs it learn from a sample of rows; does nothing for one that does not, or has."""
+        sample = check_vectors(sample, self.dim, "sample")
         with self._lock:
             if not self._index.is_trained:
-                self._index.train(vectors)
+                try:
+                    self._index.train(sample)
+                except RuntimeError as error:
+                    raise ValueError(f"{self.spec}: {len(sample)} rows are too few to train it on; use Flat") from error
+
+    def add(self, vectors: FloatArray) -> None:
+        vectors = check_vectors(vectors, self.dim, "vectors")
+        self.train(vectors)
+        with self._lock:
             self._index.add(vectors)
 
     def search(self, queries: FloatArray, k: int, *, keep: BoolArray | None = None) -> Neighbors:

@@ -1,0 +1,362 @@
+"""The catalog as everybody sees it: a frozen snapshot of the authentic reference, on disk and searchable."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from imgmatch.catalog import ingest
+from imgmatch.catalog.items import Brand, CatalogPhoto, Item, brand_from_row, item_from_row, photo_from_row
+from imgmatch.catalog.manifest import Manifest, photo_path
+from imgmatch.catalog.parts import open_vectors, read_lines
+from imgmatch.catalog.source import Issue
+from imgmatch.encoders import load_encoder
+from imgmatch.encoders.base import Encoder
+from imgmatch.errors import CatalogCorruptError, CatalogError
+from imgmatch.files import sha256_file
+from imgmatch.images import ImageSource, load_image
+from imgmatch.indexes.base import BoolArray
+from imgmatch.indexes.faiss import FaissIndex
+from imgmatch.photo import PhotoContext
+from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
+
+__all__ = ["Catalog"]
+
+# Vectors up to this size are compared with their checksums at load; above, `verify` does it (reading 1 GB takes seconds).
+_CHECK_AT_LOAD = 1 << 30
+# Decoded reference photos kept in memory: keypoints and hashes of a reference are computed once per process.
+_PHOTOS_KEPT = 256
+
+Progress = Callable[[int, int], None]
+
+
+class Catalog:
+    """A frozen view of a catalog folder.
+
+    Make one with :meth:`load` or :meth:`build`. Methods that change a catalog commit to disk and return the new view; the
+    old one goes on answering what it answered.
+
+    Parameters
+    ----------
+    path : Path
+    manifest : Manifest
+    encoder : Encoder, optional
+        Already loaded; must produce the active space. Loaded by name when first needed otherwise.
+
+    Attributes
+    ----------
+    version : str
+        Changes with anything that a scan can see.
+    space : EmbeddingSpace
+    items, brands, photos : mapping
+        By item id, brand id and sha256.
+    photo_ids : list of str
+        sha256 of the photo of each row of `vectors`; rows of removed photos are not in `photos`.
+    vectors : ndarray, shape (n, d), float32
+        Unit norm; memory-mapped where they are one segment.
+
+    Notes
+    -----
+    Searching is thread-safe.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.version = manifest.version
+        parts = manifest.spaces[manifest.active]
+        self.space: EmbeddingSpace = parts.space
+        for part in (manifest.items, manifest.brands, manifest.photos):
+            part.check(path)
+        check = sum(s.vectors.bytes for s in parts.segments) <= _CHECK_AT_LOAD
+        for segment in parts.segments:
+            segment.photos.check(path)
+            if check:
+                segment.vectors.check(path)
+            elif (path / segment.vectors.path).stat().st_size != segment.vectors.bytes:
+                raise CatalogCorruptError(f"{path / segment.vectors.path}: has been cut; restore it or build again")
+        self.items: Mapping[str, Item] = {i.item_id: i for i in map(item_from_row, read_lines(manifest.items, path))}
+        self.brands: Mapping[str, Brand] = {b.brand: b for b in map(brand_from_row, read_lines(manifest.brands, path))}
+        self.photos: Mapping[str, CatalogPhoto] = {
+            p.sha256: p for p in map(photo_from_row, read_lines(manifest.photos, path))
+        }
+        self.photo_ids: Sequence[str] = [
+            sha for s in parts.segments for sha in (path / s.photos.path).read_text("ascii").split()
+        ]
+        self.vectors: FloatArray = open_vectors(path, parts.segments, self.space.dim)
+        if len(self.vectors) != len(self.photo_ids):
+            raise CatalogCorruptError(f"{path}: {len(self.vectors)} vectors for {len(self.photo_ids)} photos")
+        self._encoder = encoder
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[str, PhotoContext] = OrderedDict()
+        if encoder is not None:
+            self.space.require(encoder.space, hint="load the catalog without an encoder and it loads its own")
+
+    # Making one
+
+    @classmethod
+    def load(cls, path: str | Path, *, space: str | None = None, encoder: Encoder | None = None) -> Catalog:
+        """Open a catalog folder.
+
+        Parameters
+        ----------
+        path : path
+        space : str, optional
+            Id of the space to use instead of the active one.
+        encoder : Encoder, optional
+
+        Raises
+        ------
+        CatalogError
+            Where there is no catalog; its kinds CatalogCorruptError and CatalogVersionError where it cannot be used.
+        """
+        path = Path(path)
+        for _ in range(3):
+            manifest = Manifest.load(path)
+            try:
+                return cls(path, manifest if space is None else manifest.with_active(space), encoder)
+            except CatalogCorruptError:
+                # A writer may have committed, and swept the old parts, since we read the manifest.
+                if Manifest.load(path).version == manifest.version:
+                    raise
+        raise CatalogError(f"{path}: changes faster than it can be read; try again")
+
+    @classmethod
+    def build(
+        cls,
+        source: str | Path,
+        out: str | Path,
+        *,
+        encoder: str | Encoder = "mobilenet-v2",
+        factory: str | None = None,
+        progress: Progress | None = None,
+    ) -> Catalog:
+        """Index the authentic photos of a source; a catalog already at `out` is replaced at the very end.
+
+        Parameters
+        ----------
+        source : path
+            A folder ``brand/item/photo.jpg`` or a manifest table, see docs/catalog.md.
+        out : path
+        encoder : str or Encoder
+        factory : str, optional
+            FAISS factory string; see :func:`imgmatch.indexes.faiss.default_factory`.
+        progress : callable, optional
+            Called with (photos done, photos in all).
+
+        Raises
+        ------
+        InputError
+            Where the source cannot be used as a whole.
+        CatalogError
+            Where an item is left without a photo.
+        """
+        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        ingest.build(Path(source), Path(out), model, factory, progress)
+        return cls.load(out, encoder=model)
+
+    def add(self, source: str | Path, *, progress: Progress | None = None) -> Catalog:
+        """Add the items and photos of a source; known items gain photos, known photos are left alone."""
+        ingest.add(Path(source), self.path, self.encoder, progress)
+        return self._reload()
+
+    def remove(self, item_ids: Iterable[str]) -> Catalog:
+        """Remove items with their photos.
+
+        Raises
+        ------
+        CatalogError
+            Where one of them is not there; nothing is removed then.
+        """
+        ingest.remove(self.path, list(item_ids))
+        return self._reload()
+
+    def merge(self, other: Catalog) -> Catalog:
+        """Take in all of another catalog; searches then like one built of both sources.
+
+        Raises
+        ------
+        SpaceMismatchError
+            Where the other's active space is another.
+        """
+        ingest.merge(self.path, other.path)
+        return self._reload()
+
+    def embed(self, encoder: str | Encoder, *, progress: Progress | None = None) -> Catalog:
+        """Embed the stored photos with another encoder as well, and make its space the active one."""
+        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        ingest.embed(self.path, model, progress)
+        return Catalog.load(self.path, encoder=model)
+
+    def save(self, out: str | Path) -> Catalog:
+        """Copy the catalog to another folder, which must not exist.
+
+        Raises
+        ------
+        CatalogError
+            Where `out` exists.
+        """
+        out = Path(out)
+        if out.exists():
+            raise CatalogError(f"{out}: exists already")
+        # The manifest goes last, so that a copy that was cut short is no catalog rather than a broken one.
+        shutil.copytree(self.path, out, ignore=shutil.ignore_patterns("manifest.json", ".*"))
+        self.manifest.save(out)
+        return Catalog.load(out, encoder=self._encoder)
+
+    def _reload(self) -> Catalog:
+        return Catalog.load(self.path, space=self.space.id, encoder=self._encoder)
+
+    # Looking at it
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the active space, loaded when first used.
+
+        Raises
+        ------
+        SpaceMismatchError
+            Where the weights found under its name are not those the catalog was built with.
+        """
+        with self._lock:
+            if self._encoder is None:
+                encoder = load_encoder(self.space.encoder)
+                self.space.require(encoder.space, hint=f"the weights of {self.space.encoder} here differ from the catalog's")
+                self._encoder = encoder
+            return self._encoder
+
+    @cached_property
+    def issues(self) -> list[Issue]:
+        """What the source had and the catalog has not."""
+        self.manifest.issues.check(self.path)
+        return [Issue(**row) for row in read_lines(self.manifest.issues, self.path)]
+
+    def of_role(self, role: PhotoRole) -> list[CatalogPhoto]:
+        return [p for p in self.photos.values() if p.role is role]
+
+    def embedding(self, sha256: str) -> FloatArray:
+        """Return the vector of a photo, shape (d,)."""
+        return np.asarray(self.vectors[self._row_of[sha256]])
+
+    def photo(self, sha256: str) -> PhotoContext:
+        """Return a stored photo with its embedding; what is computed on it is kept while it is in use.
+
+        Raises
+        ------
+        KeyError
+            Where the catalog has no such photo.
+        """
+        with self._lock:
+            context = self._kept.pop(sha256, None)
+            if context is None:
+                entry = self.photos[sha256]
+                path = photo_path(self.path, sha256)
+                context = PhotoContext(sha256, lambda: load_image(path, name=entry.name), "reference", sha256=sha256)
+                context.put("phash", (entry.phash, entry.phash_quality))
+                if sha256 in self._row_of:
+                    context.put("embedding", self.embedding(sha256))
+            self._kept[sha256] = context
+            while len(self._kept) > _PHOTOS_KEPT:
+                self._kept.popitem(last=False)
+            return context
+
+    def search(
+        self,
+        queries: FloatArray | Embeddings,
+        k: int,
+        *,
+        roles: frozenset[PhotoRole] = frozenset({PhotoRole.REFERENCE}),
+    ) -> Neighbors:
+        """Find the `k` nearest photos of some roles.
+
+        Parameters
+        ----------
+        queries : ndarray, shape (n, d), float32, or Embeddings
+            Of this catalog's space.
+        k : int
+        roles : frozenset of PhotoRole
+
+        Returns
+        -------
+        Neighbors
+            Ids are positions in `photo_ids`.
+        """
+        if isinstance(queries, Embeddings):
+            self.space.require(queries.space)
+            queries = queries.vectors
+        return self._index.search(queries, k, keep=self._rows_with(roles))
+
+    def find(self, photo: ImageSource, k: int = 10) -> list[Candidate]:
+        """Return the `k` items that look most like a photo, best first, one row per item with its nearest photo."""
+        image = load_image(photo, target_side=2 * self.encoder.input_size)
+        vector = self.encoder.encode([image])
+        best: dict[str, Candidate] = {}
+        # An item may own the first many photos: look further until k items are found or there is nothing left.
+        width = 4 * k
+        while True:
+            for row, similarity in next(self.search(vector, width).rows()):
+                entry = self.photos[self.photo_ids[row]]
+                if entry.item_id is not None and entry.brand is not None and entry.item_id not in best:
+                    found = Candidate(entry.item_id, entry.brand, similarity, entry.sha256, "photo-1", similarity)
+                    best[entry.item_id] = found
+            if len(best) >= k or width >= len(self.photo_ids):
+                return list(best.values())[:k]
+            width *= 4
+
+    def verify(self) -> list[str]:
+        """Compare every file of the catalog with its checksum.
+
+        Returns
+        -------
+        list of str
+            One line per problem; empty where all is well.
+        """
+        problems = []
+        for part in self.manifest.parts():
+            try:
+                part.check(self.path)
+            except CatalogCorruptError as error:
+                problems.append(str(error))
+        for sha in self.photos:
+            path = photo_path(self.path, sha)
+            try:
+                if sha256_file(path) != sha:
+                    problems.append(f"{path}: the photo was changed")
+            except OSError as error:
+                problems.append(f"{path}: {error.strerror}")
+        return problems
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {sha: row for row, sha in enumerate(self.photo_ids)}
+
+    @cached_property
+    def _role_rows(self) -> dict[PhotoRole, BoolArray]:
+        rows = {role: np.zeros(len(self.photo_ids), np.bool_) for role in PhotoRole}
+        for row, sha in enumerate(self.photo_ids):
+            if (entry := self.photos.get(sha)) is not None:
+                rows[entry.role][row] = True
+        return rows
+
+    def _rows_with(self, roles: frozenset[PhotoRole]) -> BoolArray:
+        keep = np.zeros(len(self.photo_ids), np.bool_)
+        for role in roles:
+            keep |= self._role_rows[role]
+        return keep
+
+    @cached_property
+    def _index(self) -> FaissIndex:
+        with self._lock:
+            parts = self.manifest.spaces[self.manifest.active]
+            if parts.index is not None:
+                return FaissIndex.load(parts.index.check(self.path), parts.factory)
+            index = FaissIndex(self.space.dim, parts.factory)
+            if len(self.vectors):
+                index.add(np.ascontiguousarray(self.vectors))
+            return index

@@ -1,0 +1,366 @@
+"""Changing a catalog: read and embed in a stream, check everything, then commit by replacing the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from imgmatch.catalog.items import (
+    Brand,
+    CatalogPhoto,
+    Item,
+    LogoReference,
+    brand_from_row,
+    item_from_row,
+    photo_from_row,
+    to_row,
+)
+from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
+from imgmatch.catalog.parts import SegmentWriter, open_vectors, read_lines, store_photo, sweep, write_index, write_rows
+from imgmatch.catalog.source import Issue, SourcePhoto, read_source
+from imgmatch.encoders.base import Encoder, Prepared
+from imgmatch.errors import CatalogError, ImageError
+from imgmatch.files import lock
+from imgmatch.images import load_image, perceptual_hash, read_file
+from imgmatch.indexes.faiss import FaissIndex, default_factory
+from imgmatch.parallel import ordered_map, worker_count
+from imgmatch.types import EmbeddingSpace, PhotoRole
+
+__all__ = ["add", "build", "embed", "merge", "remove"]
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+_BATCH = 32
+# An index that needs training sees at most this many rows, evenly spread; 100,000 is 39 per list for IVF's 2,560 lists.
+_TRAINING_ROWS = 100_000
+# Beyond these, `add` and `remove` rewrite the vectors as one segment without the dead rows.
+_MOST_SEGMENTS = 8
+_MOST_DEAD = 0.25
+
+
+@dataclass(slots=True)
+class _State:
+    """The rows of a catalog while it is being changed."""
+
+    items: dict[str, Item] = field(default_factory=dict)
+    brands: dict[str, Brand] = field(default_factory=dict)
+    photos: dict[str, CatalogPhoto] = field(default_factory=dict)
+    issues: list[Issue] = field(default_factory=list)
+    spaces: dict[str, SpaceParts] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: Path, manifest: Manifest) -> _State:
+        for part in (manifest.items, manifest.brands, manifest.photos, manifest.issues):
+            part.check(root)
+        return cls(
+            items={i.item_id: i for i in map(item_from_row, read_lines(manifest.items, root))},
+            brands={b.brand: b for b in map(brand_from_row, read_lines(manifest.brands, root))},
+            photos={p.sha256: p for p in map(photo_from_row, read_lines(manifest.photos, root))},
+            issues=[Issue(**row) for row in read_lines(manifest.issues, root)],
+            spaces=dict(manifest.spaces),
+        )
+
+    def commit(self, root: Path, active: str) -> None:
+        """Check that every item kept a photo, write the parts, replace the manifest, sweep."""
+        empty = [i.item_id for i in self.items.values() if not i.photos]
+        if empty:
+            problems = "; ".join(f"{x.place}: {x.problem}" for x in self.issues[:5])
+            raise CatalogError(
+                f"no readable photo is left for {len(empty)} item(s): {', '.join(empty[:10])}. Nothing was changed. "
+                f"Repair or leave out these items. First problems: {problems or 'none'}"
+            )
+        roles = {str(role): 0 for role in PhotoRole}
+        for photo in self.photos.values():
+            roles[str(photo.role)] += 1
+        manifest = Manifest(
+            items=write_rows(root, "items", map(to_row, self.items.values())),
+            brands=write_rows(root, "brands", map(to_row, self.brands.values())),
+            photos=write_rows(root, "photos", map(to_row, self.photos.values())),
+            issues=write_rows(root, "issues", ({"place": x.place, "problem": x.problem} for x in self.issues)),
+            spaces=self.spaces,
+            active=active,
+            counts={"items": len(self.items), "brands": len(self.brands), "photos": len(self.photos), **roles},
+        )
+        manifest.save(root)
+        sweep(root, manifest, self.photos)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    photo: SourcePhoto
+    data: bytes
+    entry: CatalogPhoto
+    prepared: Prepared | None
+
+
+def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, progress: Progress | None) -> None:
+    if root.is_file():
+        raise CatalogError(f"{root}: is a file; a catalog is a folder")
+    source = read_source(source_path)
+    root.mkdir(parents=True, exist_ok=True)
+    with lock(root):
+        if any(p.name not in {".lock"} for p in root.iterdir()) and not _holds_catalog(root):
+            raise CatalogError(f"{root}: holds other files; choose an empty or new folder")
+        state = _State(items=source.items, brands=source.brands, issues=source.issues)
+        segment = _ingest(state, root, source.photos, encoder, set(), progress)
+        segments = (segment,) if segment else ()
+        state.spaces[encoder.space.id] = _indexed(root, encoder.space, segments, factory)
+        state.commit(root, encoder.space.id)
+
+
+def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None) -> None:
+    source = read_source(source_path)
+    with lock(root):
+        manifest = Manifest.load(root)
+        manifest.spaces[manifest.active].space.require(encoder.space)
+        state = _State.of(root, manifest)
+        for item in source.items.values():
+            known = state.items.setdefault(item.item_id, item)
+            if known.brand != item.brand:
+                raise CatalogError(f"item {item.item_id} is of {known.brand} in the catalog, of {item.brand} in the source")
+        for brand in source.brands.values():
+            state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
+        state.issues += source.issues
+        vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in _names(root, s)}
+        segment = _ingest(state, root, source.photos, encoder, vectors, progress)
+        if segment:
+            state.spaces[encoder.space.id] = _grown(root, state.spaces[encoder.space.id], segment)
+        # Another space does not know the new photos; it must be embedded again before it can be active.
+        state.spaces = {encoder.space.id: _compacted(root, state, encoder.space.id)}
+        state.commit(root, encoder.space.id)
+
+
+def remove(root: Path, item_ids: Sequence[str]) -> None:
+    with lock(root):
+        manifest = Manifest.load(root)
+        state = _State.of(root, manifest)
+        missing = [i for i in item_ids if i not in state.items]
+        if missing:
+            raise CatalogError(f"no such item: {', '.join(missing[:10])}. Nothing was removed")
+        for item_id in dict.fromkeys(item_ids):
+            for sha in state.items.pop(item_id).photos:
+                state.photos.pop(sha, None)
+        if not state.items:
+            raise CatalogError("that would remove every item. Nothing was removed")
+        brands = {i.brand for i in state.items.values()}
+        logos = {p.brand for p in state.photos.values() if p.role is PhotoRole.LOGO}
+        state.brands = {k: b for k, b in state.brands.items() if k in brands | logos}
+        state.spaces = {key: _compacted(root, state, key) for key in state.spaces}
+        state.commit(root, manifest.active)
+
+
+def merge(root: Path, other: Path) -> None:
+    if root.resolve() == other.resolve():
+        raise CatalogError(f"{root}: cannot be merged with itself")
+    with lock(root), lock(other):
+        manifest, theirs = Manifest.load(root), Manifest.load(other)
+        key = manifest.active
+        manifest.spaces[key].space.require(
+            theirs.spaces[theirs.active].space, hint="embed one of them with the other's encoder"
+        )
+        state, other_state = _State.of(root, manifest), _State.of(other, theirs)
+        for item in other_state.items.values():
+            mine = state.items.setdefault(item.item_id, replace(item, photos=()))
+            if mine.brand != item.brand:
+                raise CatalogError(f"item {item.item_id} is of {mine.brand} here and of {item.brand} in {other}")
+        for brand in other_state.brands.values():
+            state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
+        state.issues += other_state.issues
+        known = {sha for s in state.spaces[key].segments for sha in _names(root, s)}
+        for sha, photo in other_state.photos.items():
+            if sha not in state.photos:
+                store_photo(root, sha, photo_path(other, sha).read_bytes())
+                _own(state, photo)
+        segments = theirs.spaces[theirs.active].segments
+        vectors = open_vectors(other, segments, theirs.spaces[theirs.active].space.dim)
+        for s in segments:
+            s.vectors.check(other)
+        names = [sha for s in segments for sha in _names(other, s)]
+        rows = [row for row, sha in enumerate(names) if sha in state.photos and sha not in known]
+        segment = _copied(root, key, vectors, names, rows)
+        if segment:
+            state.spaces[key] = _grown(root, state.spaces[key], segment)
+        state.spaces = {key: _compacted(root, state, key)}
+        state.commit(root, key)
+
+
+def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
+    with lock(root):
+        manifest = Manifest.load(root)
+        state = _State.of(root, manifest)
+        key = encoder.space.id
+        if key not in state.spaces:
+            names = [p for p in state.photos.values() if p.role is not PhotoRole.LOGO]
+            writer = SegmentWriter(root, key)
+            try:
+                read = ordered_map(
+                    lambda p: encoder.prepare(load_image(photo_path(root, p.sha256), target_side=2 * encoder.input_size)),
+                    names,
+                    workers=worker_count(0),
+                    ahead=2 * _BATCH,
+                )
+                done = 0
+                for batch in _batches(zip(names, read, strict=True), _BATCH):
+                    writer.append(encoder.encode([x for _, x in batch]), [p.sha256 for p, _ in batch])
+                    done += len(batch)
+                    if progress:
+                        progress(done, len(names))
+                segment = writer.finish()
+            except BaseException:
+                writer.discard()
+                raise
+            state.spaces[key] = _indexed(root, encoder.space, (segment,) if segment else (), None)
+        state.commit(root, key)
+
+
+def _ingest(
+    state: _State, root: Path, photos: Sequence[SourcePhoto], encoder: Encoder, known: set[str], progress: Progress | None
+) -> Segment | None:
+    """Read photos, take them into `state`, and embed those not in `known` (sha256) into a new segment."""
+    writer = SegmentWriter(root, encoder.space.id)
+    try:
+        stream = ordered_map(lambda p: _read(p, encoder), photos, workers=worker_count(0), ahead=2 * _BATCH)
+        waiting: list[_Read] = []
+        for done, read in enumerate(stream, 1):
+            if isinstance(read, Issue):
+                state.issues.append(read)
+            else:
+                problem = _take(state, read)
+                if problem:
+                    state.issues.append(Issue(read.photo.name, problem))
+                else:
+                    store_photo(root, read.entry.sha256, read.data)
+                    if read.prepared is not None and read.entry.sha256 not in known:
+                        known.add(read.entry.sha256)
+                        waiting.append(replace(read, data=b""))
+            if len(waiting) == _BATCH or (waiting and done == len(photos)):
+                writer.append(encoder.encode([r.prepared for r in waiting]), [r.entry.sha256 for r in waiting])  # type: ignore[misc]
+                waiting = []
+            if progress:
+                progress(done, len(photos))
+        return writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+
+
+def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
+    try:
+        data = read_file(photo.path, name=photo.name)
+        image = load_image(data, target_side=2 * encoder.input_size, name=photo.name)
+        phash, quality = perceptual_hash(image)
+    except ImageError as error:
+        return Issue(photo.name, str(error).removeprefix(f"{error.source}: "))
+    entry = CatalogPhoto(
+        image.sha256, photo.role, photo.item_id, photo.brand, photo.name, image.width, image.height, phash, quality
+    )
+    return _Read(photo, data, entry, None if photo.role is PhotoRole.LOGO else encoder.prepare(image))
+
+
+def _take(state: _State, read: _Read) -> str | None:
+    """Enter a photo; return what is wrong with it where it cannot be entered."""
+    entry = read.entry
+    if read.photo.role is PhotoRole.LOGO and entry.brand is not None:
+        brand = state.brands.get(entry.brand, Brand(entry.brand, entry.brand))
+        logo = LogoReference(entry.sha256, read.photo.logo_kind, read.photo.logo_box)
+        if logo not in brand.logos:
+            state.brands[entry.brand] = replace(brand, logos=(*brand.logos, logo))
+    known = state.photos.get(entry.sha256)
+    if known is not None:
+        if (known.role, known.item_id) == (entry.role, entry.item_id):
+            return None
+        return f"left out: the same photo is there already as {known.name} ({known.role})"
+    _own(state, entry)
+    return None
+
+
+def _own(state: _State, entry: CatalogPhoto) -> None:
+    state.photos[entry.sha256] = entry
+    if entry.item_id is not None:
+        item = state.items[entry.item_id]
+        state.items[entry.item_id] = replace(item, photos=(*item.photos, entry.sha256))
+
+
+def _united(mine: Brand | None, theirs: Brand) -> Brand:
+    if mine is None:
+        return theirs
+    return replace(
+        mine,
+        name=mine.name if mine.name != mine.brand else theirs.name,
+        wordmarks=tuple(dict.fromkeys(mine.wordmarks + theirs.wordmarks)),
+        aliases=tuple(dict.fromkeys(mine.aliases + theirs.aliases)),
+        logos=tuple(dict.fromkeys(mine.logos + theirs.logos)),
+        official_domains=tuple(dict.fromkeys(mine.official_domains + theirs.official_domains)),
+        authorised_sellers=tuple(dict.fromkeys(mine.authorised_sellers + theirs.authorised_sellers)),
+        extra={**theirs.extra, **mine.extra},
+    )
+
+
+def _indexed(root: Path, space: EmbeddingSpace, segments: tuple[Segment, ...], factory: str | None) -> SpaceParts:
+    rows = sum(s.rows for s in segments)
+    factory = factory or default_factory(rows)
+    index: Part | None = None
+    if factory != "Flat" and rows:
+        vectors = open_vectors(root, segments, space.dim)
+        built = FaissIndex(space.dim, factory)
+        built.train(np.ascontiguousarray(vectors[:: -(-rows // _TRAINING_ROWS)]))
+        for start in range(0, rows, _TRAINING_ROWS):
+            built.add(np.ascontiguousarray(vectors[start : start + _TRAINING_ROWS]))
+        index = write_index(root, space.id, built)
+    return SpaceParts(space, segments, factory, index)
+
+
+def _grown(root: Path, parts: SpaceParts, segment: Segment) -> SpaceParts:
+    segments = (*parts.segments, segment)
+    if parts.index is None:
+        return _indexed(root, parts.space, segments, None if parts.factory == "Flat" else parts.factory)
+    index = FaissIndex.load(parts.index.check(root), parts.factory)
+    index.add(np.ascontiguousarray(open_vectors(root, [segment], parts.space.dim)))
+    return SpaceParts(parts.space, segments, parts.factory, write_index(root, parts.space.id, index))
+
+
+def _compacted(root: Path, state: _State, key: str) -> SpaceParts:
+    """Return the space as it is, or as one segment without dead rows where these have become too many."""
+    parts = state.spaces[key]
+    names = [sha for s in parts.segments for sha in _names(root, s)]
+    alive = [row for row, sha in enumerate(names) if sha in state.photos]
+    if len(parts.segments) <= _MOST_SEGMENTS and len(alive) >= (1 - _MOST_DEAD) * len(names):
+        return parts
+    for s in parts.segments:
+        s.vectors.check(root)
+    segment = _copied(root, key, open_vectors(root, parts.segments, parts.space.dim), names, alive)
+    return _indexed(root, parts.space, (segment,) if segment else (), parts.factory)
+
+
+def _copied(root: Path, key: str, vectors: np.ndarray, names: Sequence[str], rows: Sequence[int]) -> Segment | None:
+    writer = SegmentWriter(root, key)
+    try:
+        for batch in _batches(rows, 4096):
+            writer.append(vectors[list(batch)], [names[row] for row in batch])
+        return writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+
+
+def _names(root: Path, segment: Segment) -> list[str]:
+    return segment.photos.check(root).read_text("ascii").split()
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _holds_catalog(root: Path) -> bool:
+    # A killed first build leaves parts but no manifest; it may be built again in place.
+    return (root / "manifest.json").exists() or all(
+        p.name in {".lock", "photos", "vectors"} or p.name.startswith(".") for p in root.iterdir()
+    )

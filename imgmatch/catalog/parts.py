@@ -1,0 +1,137 @@
+"""Writing the parts of a catalog: each is staged, hashed while it is written, and named by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgmatch.catalog.manifest import Manifest, Part, Segment, photo_path
+from imgmatch.files import atomic_write, sync_dir
+from imgmatch.indexes.faiss import FaissIndex
+from imgmatch.types import FloatArray
+
+__all__ = ["SegmentWriter", "open_vectors", "read_lines", "store_photo", "sweep", "write_index", "write_rows"]
+
+_STAGING = ".staging-"
+
+
+def write_rows(root: Path, stem: str, rows: Iterable[Mapping[str, Any]]) -> Part:
+    """Write JSON lines as ``stem-<hash>.jsonl``."""
+    return _write_lines(root, f"{stem}-{{}}.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
+
+
+def read_lines(part: Part, root: Path) -> Iterator[Any]:
+    """Yield the rows of a part whose checksum the caller has compared."""
+    with open(root / part.path, encoding="utf-8") as f:
+        for line in f:
+            yield json.loads(line)
+
+
+class SegmentWriter:
+    """Append vectors to a new segment without holding them: memory does not grow with the number of photos.
+
+    Parameters
+    ----------
+    root : Path
+        The catalog's folder.
+    space_id : str
+    """
+
+    def __init__(self, root: Path, space_id: str) -> None:
+        self._root = root
+        self._folder = f"vectors/{space_id}"
+        (root / self._folder).mkdir(parents=True, exist_ok=True)
+        self._staged = root / self._folder / f"{_STAGING}{os.getpid()}.f32"
+        self._file = open(self._staged, "wb")  # noqa: SIM115 - closed by finish or discard
+        self._digest = hashlib.sha256()
+        self.photos: list[str] = []
+
+    def append(self, vectors: FloatArray, photos: Iterable[str]) -> None:
+        data = np.ascontiguousarray(vectors, "<f4").tobytes()
+        self._digest.update(data)
+        self._file.write(data)
+        self.photos.extend(photos)
+
+    def finish(self) -> Segment | None:
+        """Publish the segment under its hash; None where nothing was appended."""
+        size = self._file.tell()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if not self.photos:
+            self._staged.unlink()
+            return None
+        digest = self._digest.hexdigest()
+        path = f"{self._folder}/{digest[:16]}.f32"
+        os.replace(self._staged, self._root / path)
+        sync_dir(self._root / self._folder)
+        names = _write_lines(self._root, f"{self._folder}/{{}}.photos", self.photos)
+        return Segment(Part(path, digest, size), names, len(self.photos))
+
+    def discard(self) -> None:
+        self._file.close()
+        self._staged.unlink(missing_ok=True)
+
+
+def open_vectors(root: Path, segments: Iterable[Segment], dim: int) -> FloatArray:
+    """Return the rows of all segments, (n, dim) float32, memory-mapped where they are one file."""
+    maps = [np.memmap(root / s.vectors.path, "<f4", "r", shape=(s.rows, dim)) for s in segments if s.rows]
+    if len(maps) == 1:
+        return maps[0]
+    return np.concatenate(maps) if maps else np.empty((0, dim), np.float32)
+
+
+def write_index(root: Path, space_id: str, index: FaissIndex) -> Part:
+    folder = root / "vectors" / space_id
+    staged = folder / f"{_STAGING}{os.getpid()}.faiss"
+    try:
+        index.save(staged)
+        digest = hashlib.sha256()
+        with open(staged, "rb") as f:
+            while piece := f.read(1 << 20):
+                digest.update(piece)
+            os.fsync(f.fileno())
+        path = f"vectors/{space_id}/{digest.hexdigest()[:16]}.faiss"
+        size = staged.stat().st_size
+        os.replace(staged, root / path)
+        sync_dir(folder)
+        return Part(path, digest.hexdigest(), size)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def store_photo(root: Path, sha256: str, data: bytes) -> None:
+    """Keep the bytes of a photo under their hash; a photo that is there already is left alone."""
+    path = photo_path(root, sha256)
+    if path.exists() and path.stat().st_size == len(data):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, "wb") as f:
+        f.write(data)
+
+
+def sweep(root: Path, manifest: Manifest, photos: Iterable[str]) -> None:
+    """Remove what no manifest names any more: old parts, abandoned stages, photos of removed items."""
+    keep = {root / part.path for part in manifest.parts()} | {photo_path(root, sha) for sha in photos}
+    candidates = [*root.glob("*-*.jsonl"), *root.glob(".*.tmp"), *root.glob("vectors/*/*"), *root.glob("photos/*/*")]
+    for path in candidates:
+        if path not in keep and path.is_file():
+            path.unlink(missing_ok=True)
+    for folder in [*root.glob("vectors/*"), *root.glob("photos/*")]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _write_lines(root: Path, pattern: str, lines: Iterable[str]) -> Part:
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    digest = hashlib.sha256(text).hexdigest()
+    path = pattern.format(digest[:16])
+    with atomic_write(root / path, "wb") as f:
+        f.write(text)
+    return Part(path, digest, len(text))
