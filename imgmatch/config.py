@@ -59,6 +59,36 @@ class RetrievalConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FusionConfig:
+    """What turns findings into verdicts.
+
+    Parameters
+    ----------
+    rules : str
+        Path of a table like ``weights/rules.toml``; empty for the one that ships.
+    calibration : str
+        ``auto``: the catalog's own, else the one that ships for its embedding space, else none; ``none``; or a path.
+    """
+
+    rules: str = ""
+    calibration: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ListingConfig:
+    """How prices are compared.
+
+    Parameters
+    ----------
+    rates : mapping of str to float
+        Value of one unit of each currency (ISO 4217) in one common unit, for example ``{EUR = 1.0, USD = 0.92}``.
+        imgmatch knows no rates of its own: two currencies that are not both here are not compared.
+    """
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanConfig:
     """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
 
@@ -93,6 +123,8 @@ class Config:
     operating_point: str = "balanced"
     images: ImageConfig = field(default_factory=ImageConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    listing: ListingConfig = field(default_factory=ListingConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
 
     @classmethod
@@ -156,6 +188,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return _convert(next(a for a in args if a is not type(None)), value, key)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {k: _convert(args[1], v, f"{key}.{k}") for k, v in value.items()}
     expected = origin or hint
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -1,0 +1,263 @@
+"""Fit a calibration from labelled listings: coefficients on all of them, operating points on held-out sellers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.calibration import Calibration, Coefficient, OperatingPoint, logit, sigmoid
+from imgmatch.errors import CalibrationError
+from imgmatch.metrics import brier_score, expected_calibration_error, wilson_interval
+from imgmatch.types import EmbeddingSpace
+
+__all__ = ["POINTS", "Example", "fit"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+POINTS: Mapping[str, float] = {"fpr_1e-1": 1e-1, "fpr_3e-2": 3e-2, "fpr_1e-2": 1e-2, "fpr_3e-3": 3e-3, "fpr_1e-3": 1e-3}
+"""Operating points by the share of honest listings that become a lead at most. ``balanced`` is chosen by F1 instead."""
+
+REVIEW_SHARE = 0.1
+"""Share of honest listings that may be sent to review, leads included."""
+
+_RULE_OF_THREE = 3.0
+"""n negatives support a rate of at least 3 / n: the 95 % upper bound of a rate of which none was seen.
+Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249 (1983)."""
+
+_PRIOR_SCALE = 2.5
+"""Scale of the normal prior on coefficients, which keeps them finite where the classes separate. The default that Gelman
+et al., "A weakly informative default prior distribution for logistic and other regression models" (2008), give."""
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled listing.
+
+    Parameters
+    ----------
+    values : mapping of str to (float or None)
+        What :func:`imgmatch.fusion.feature_values` gives; None for an abstention.
+    positive : bool
+        A reviewer confirmed the lead.
+    allows : int
+        ``Decision.rank`` that the rules allow, photo-only cap included.
+    group : str
+        What must not straddle fitting and measuring: the seller.
+    brand : str or None
+        The claimed brand.
+    random : bool
+        Drawn at random from all listings, unflagged ones included; only such rows support a false-positive rate.
+    """
+
+    values: Mapping[str, float | None]
+    positive: bool
+    allows: int
+    group: str
+    brand: str | None = None
+    random: bool = True
+
+
+def fit(
+    examples: Sequence[Example],
+    *,
+    space: EmbeddingSpace,
+    rules: str,
+    name: str,
+    source: str,
+    created: str,
+    synthetic: bool = False,
+) -> Calibration:
+    """Fit a calibration.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        At least 10 positives and 30 negatives.
+    space : EmbeddingSpace
+        Of the catalog that the findings were made with.
+    rules : str
+        Fingerprint of the rules that gated them.
+    name, source, created, synthetic
+        See :class:`Calibration`.
+
+    Returns
+    -------
+    Calibration
+        At the prevalence of the examples.
+
+    Raises
+    ------
+    CalibrationError
+        Where the examples cannot support even one operating point.
+
+    Notes
+    -----
+    Coefficients are fitted on all examples. Operating points are measured on probabilities that were cross-fitted over
+    5 folds of whole groups, so no listing is judged by a model that saw its seller. A threshold is the lowest that
+    keeps the measured rate at or below the target, counting ties against it. Deterministic.
+    """
+    y = np.array([e.positive for e in examples], dtype=bool)
+    if y.sum() < 10 or (~y).sum() < 30:
+        raise CalibrationError(
+            f"expected at least 10 confirmed and 30 rejected listings, got {int(y.sum())} and {int((~y).sum())}"
+        )
+    names = sorted({n for e in examples for n in e.values})
+    x = np.array([[np.nan if e.values.get(n) is None else e.values[n] for n in names] for e in examples], dtype=float)
+    intercept, weights, means = _fit_logistic(x, y)
+    probability = _cross_fit(x, y, [e.group for e in examples])
+    points, refused = _operating_points(examples, y, probability)
+    if not points:
+        raise CalibrationError("no operating point can be supported: " + next(iter(refused.values())))
+    coefficients = {
+        n: Coefficient(float(w), float(m), int(made))
+        for n, w, m, made in zip(names, weights, means, (~np.isnan(x)).sum(axis=0), strict=True)
+    }
+    base = float(y.mean())
+    brier = brier_score(probability, y)
+    quality = {
+        "brier": brier,
+        "brier_skill": 1.0 - brier / (base * (1.0 - base)),
+        "ece_above_0.1": expected_calibration_error(probability, y, above=0.1),
+    }
+    strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
+    lead = np.array([e.allows == 2 for e in examples]) & (probability >= strictest.threshold)
+    brands: dict[str, dict[str, int]] = {}
+    for e, is_lead in zip(examples, lead, strict=True):
+        row = brands.setdefault(e.brand or "", {"negatives": 0, "positives": 0, "false_leads": 0, "true_leads": 0})
+        row["positives" if e.positive else "negatives"] += 1
+        row["true_leads" if e.positive else "false_leads"] += int(is_lead)
+    return Calibration(
+        name=name,
+        synthetic=synthetic,
+        source=source,
+        dataset=hashlib.sha256(json.dumps([asdict(e) for e in examples], sort_keys=True).encode()).hexdigest(),
+        created=created,
+        space={"id": space.id, "description": space.describe()},
+        rules=rules,
+        examples=len(examples),
+        positives=int(y.sum()),
+        training_prevalence=base,
+        prevalence=base,
+        intercept=float(intercept),
+        coefficients=coefficients,
+        points=points,
+        refused=refused,
+        brands=brands,
+        quality=quality,
+    )
+
+
+def _fit_logistic(x: FloatArray, y: BoolArray) -> tuple[float, FloatArray, FloatArray]:
+    """Return intercept, weights >= 0 and means by penalised maximum likelihood; x (n, k) with NaN for abstentions."""
+    from scipy.optimize import minimize
+
+    made = ~np.isnan(x)
+    means = np.where(made, x, 0.0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
+    centred = np.where(made, x - means, 0.0)
+    target = y.astype(float)
+
+    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
+        z = theta[0] + centred @ theta[1:]
+        error = sigmoid(z) - target
+        value = np.logaddexp(0.0, z).sum() - (target * z).sum() + (theta[1:] ** 2).sum() / (2 * _PRIOR_SCALE**2)
+        gradient = np.concatenate([[error.sum()], centred.T @ error + theta[1:] / _PRIOR_SCALE**2])
+        return float(value), gradient
+
+    k = x.shape[1]
+    start = np.concatenate([[logit(float(np.clip(y.mean(), 1e-6, 1 - 1e-6)))], np.zeros(k)])
+    bounds = [(None, None), *[(0.0, None)] * k]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000})
+    return float(found.x[0]), np.asarray(found.x[1:]), means
+
+
+def _cross_fit(x: FloatArray, y: BoolArray, groups: Sequence[str]) -> FloatArray:
+    """Return each row's probability by a model that saw nothing of its group."""
+    fold = np.array([hashlib.sha256(g.encode("utf-8", "backslashreplace")).digest()[0] % _FOLDS for g in groups])
+    probability = np.empty(len(y))
+    for k in range(_FOLDS):
+        held = fold == k
+        if not held.any():
+            continue
+        if len(set(y[~held].tolist())) < 2:
+            raise CalibrationError("too few groups: all listings of one kind belong to the same few sellers")
+        intercept, weights, means = _fit_logistic(x[~held], y[~held])
+        centred = np.where(np.isnan(x[held]), 0.0, x[held] - means)
+        probability[held] = sigmoid(intercept + centred @ weights)
+    return probability
+
+
+def _operating_points(
+    examples: Sequence[Example], y: BoolArray, probability: FloatArray
+) -> tuple[dict[str, OperatingPoint], dict[str, str]]:
+    random = np.array([e.random for e in examples])
+    allows = np.array([e.allows for e in examples])
+    negative, positive = random & ~y, random & y
+    n = int(negative.sum())
+    points: dict[str, OperatingPoint] = {}
+    refused: dict[str, str] = {}
+    if n < _RULE_OF_THREE / REVIEW_SHARE or not positive.any():
+        reason = (
+            f"a false-positive rate needs listings drawn at random, unflagged ones included; "
+            f"there are {n} rejected and {int(positive.sum())} confirmed ones"
+        )
+        return {}, dict.fromkeys([*POINTS, "balanced"], reason)
+    # A listing that the rules do not let through counts as if its probability were below every threshold.
+    as_lead = np.where(allows >= 2, probability, -1.0)
+    as_review = np.where(allows >= 1, probability, -1.0)
+    review = _threshold(as_review[negative], REVIEW_SHARE)
+
+    def measure(name: str, threshold: float) -> OperatingPoint:
+        false, true = int((as_lead[negative] >= threshold).sum()), int((as_lead[positive] >= threshold).sum())
+        low = min(review, threshold)
+        return OperatingPoint(
+            name,
+            threshold,
+            low,
+            negatives=n,
+            positives=int(positive.sum()),
+            fpr=false / n,
+            fpr_interval=wilson_interval(false, n),
+            recall=true / int(positive.sum()),
+            recall_interval=wilson_interval(true, int(positive.sum())),
+            review_share=float(((as_review[negative] >= low) | (as_lead[negative] >= threshold)).mean()),
+        )
+
+    for name, rate in POINTS.items():
+        if n < _RULE_OF_THREE / rate:
+            refused[name] = (
+                f"{n} honest listings drawn at random cannot support a rate of {rate:g}; "
+                f"{int(np.ceil(_RULE_OF_THREE / rate))} are needed"
+            )
+        else:
+            points[name] = measure(name, _threshold(as_lead[negative], rate))
+    points["balanced"] = measure("balanced", _best_f1(as_lead[random], y[random]))
+    return points, refused
+
+
+def _threshold(negatives: FloatArray, rate: float) -> float:
+    """Return the lowest threshold in [0, 1] at which at most `rate` of the negatives are at or above it."""
+    allowed = int(np.floor(rate * len(negatives) + 1e-9))
+    descending = np.sort(negatives)[::-1]
+    if allowed >= len(descending):
+        return 0.0
+    # The first negative that may not pass, and with it everything that ties with it.
+    return float(np.clip(np.nextafter(descending[allowed], 2.0), 0.0, 1.0))
+
+
+def _best_f1(scores: FloatArray, y: BoolArray) -> float:
+    """Return the threshold with the greatest F1, the highest of equals."""
+    best, threshold = -1.0, 1.0
+    for t in np.unique(scores[scores >= 0.0])[::-1]:
+        flagged = scores >= t
+        f1 = 2 * int((flagged & y).sum()) / (int(flagged.sum()) + int(y.sum()))
+        if f1 > best:
+            best, threshold = f1, float(t)
+    return threshold

@@ -1,0 +1,279 @@
+"""Claim × contradiction: the table of rules, read from TOML, and what it makes of a set of findings.
+
+The table that ships is ``weights/rules.toml``; a user's copy is named in the config (``[fusion] rules = "path"``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from imgmatch.errors import ConfigError
+from imgmatch.types import Decision, Finding, FindingStatus, Label
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - the same library under its older name
+    import tomli as tomllib
+
+__all__ = ["Assessment", "Contradiction", "LabelRule", "Rules", "Strength"]
+
+Strength = str
+"""``strong``, ``weak`` or ``note``; see the head of ``weights/rules.toml``."""
+
+_STRENGTHS: tuple[Strength, ...] = ("strong", "weak", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """How much a finding of one name says against a claim.
+
+    Parameters
+    ----------
+    source : str
+        What was looked at; two weak contradictions from one source count as one.
+    strong, weak, note : float or None
+        Least finding value in [0, 1] that counts as such; None for never.
+    alone : bool
+        The finding carries a brand claim of its own.
+    """
+
+    source: str
+    strong: float | None = None
+    weak: float | None = None
+    note: float | None = None
+    alone: bool = False
+
+    def strength(self, value: float) -> Strength | None:
+        """Return the greatest strength that `value` reaches, None for none."""
+        for name in _STRENGTHS:
+            least = getattr(self, name)
+            if least is not None and value >= least:
+                return name
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """Give `label` where any of `claims` and any of `contradictions` hold."""
+
+    label: Label
+    claims: frozenset[str]
+    contradictions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the rules make of the findings of one listing, before any probability.
+
+    Parameters
+    ----------
+    brand : str or None
+        The brand that the listing presents itself as; None where nothing claims one.
+    claims : tuple of Finding
+        What claims that brand, strongest first, one per finding name.
+    contradictions : tuple of (Finding, strength)
+        What speaks against it, strongest first, one per finding name.
+    allows : Decision
+        The most that claim × contradiction supports.
+    labels : tuple of Label
+    disagreement : bool
+        Whether findings claim different brands.
+    """
+
+    brand: str | None
+    claims: tuple[Finding, ...] = ()
+    contradictions: tuple[tuple[Finding, Strength], ...] = ()
+    allows: Decision = Decision.CLEAR
+    labels: tuple[Label, ...] = ()
+    disagreement: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The table.
+
+    Parameters
+    ----------
+    claims : mapping of str to float
+        Finding name to the least value that makes a claim.
+    contradictions : mapping of str to Contradiction
+        By finding name.
+    labels : tuple of LabelRule
+    """
+
+    claims: Mapping[str, float]
+    contradictions: Mapping[str, Contradiction]
+    labels: tuple[LabelRule, ...]
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Rules:
+        """Read a table; the one that ships where `path` is None.
+
+        Raises
+        ------
+        ConfigError
+            Naming the file and the key.
+        """
+        source = files("imgmatch.weights").joinpath("rules.toml") if path is None else Path(path)
+        try:
+            return cls.from_dict(tomllib.loads(source.read_text("utf-8")))
+        except OSError as error:
+            raise ConfigError(f"{source}: {error.strerror}") from error
+        except (ValueError, TypeError) as error:  # ConfigError is a ValueError, so is every TOML and UTF-8 error
+            raise ConfigError(f"{source}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Rules:
+        """Make rules of what the TOML holds; anything unknown is an error."""
+        _only(table, {"claims", "contradictions", "labels"}, "")
+        for key in ("claims", "contradictions"):
+            _only(table.get(key, {}), None, f"{key}.")
+        claims = {name: _value(v, f"claims.{name}") for name, v in table.get("claims", {}).items()}
+        if not claims:
+            raise ConfigError("claims: expected at least one finding name with its least value")
+        contradictions = {}
+        for name, row in table.get("contradictions", {}).items():
+            where = f"contradictions.{name}"
+            _only(row, {"source", "strong", "weak", "note", "alone"}, f"{where}.")
+            if not isinstance(row.get("source"), str):
+                raise ConfigError(f"{where}.source: expected a word that says what was looked at")
+            levels = {level: _value(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
+            if not levels:
+                raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
+            if list(levels.values()) != sorted(levels.values(), reverse=True):
+                raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
+            contradictions[name] = Contradiction(row["source"], alone=bool(row.get("alone", False)), **levels)
+        labels = []
+        for i, row in enumerate(table.get("labels", ())):
+            _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
+            try:
+                label = Label(row["label"])
+            except (KeyError, ValueError):
+                raise ConfigError(f"labels[{i}].label: expected one of {', '.join(Label)}") from None
+            for key, known in (("claims", claims), ("contradictions", contradictions)):
+                if not isinstance(row.get(key), list):
+                    raise ConfigError(f"labels[{i}].{key}: expected a list of finding names")
+                unknown = set(row[key]) - set(known)
+                if unknown:
+                    raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
+            labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
+        return cls(claims, contradictions, tuple(labels))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over every rule."""
+        labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
+        table = [dict(self.claims), {k: asdict(v) for k, v in self.contradictions.items()}, labels]
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+    def assess(self, findings: Sequence[Finding]) -> Assessment:
+        """Weigh the findings of one listing.
+
+        Parameters
+        ----------
+        findings : sequence of Finding
+            Of all signals, in any order; only those with status ``ok`` count.
+
+        Returns
+        -------
+        Assessment
+            The same for every order of `findings`.
+
+        Notes
+        -----
+        The claimed brand is the one whose distinct claims have the greatest total value, ties by name. Where a signal
+        claims only another brand, a finding ``disagreement`` is derived, with the smaller of the two best values.
+        """
+        ok = [f for f in findings if f.status is FindingStatus.OK and f.value is not None]
+        claims: dict[str, dict[str, Finding]] = {}
+        for finding in ok:
+            if finding.brand is not None and finding.signal in self.claims and _of(finding) >= self.claims[finding.signal]:
+                _keep_best(claims.setdefault(finding.brand, {}), finding)
+        if not claims:
+            return Assessment(None)
+        brand = min(claims, key=lambda b: (-sum(map(_of, claims[b].values())), b))
+        mine = sorted(claims[brand].values(), key=_order)
+        # A signal that sees two brands (a composite, a title that names both) does not disagree with itself.
+        others = [f for b in claims if b != brand for f in claims[b].values() if f.signal not in claims[brand]]
+        best: dict[str, Finding] = {}
+        for finding in ok:
+            if finding.signal in self.contradictions and finding.brand in (None, brand):
+                _keep_best(best, finding)
+        if others:
+            other = min(others, key=_order)
+            best["disagreement"] = Finding(
+                "disagreement",
+                FindingStatus.OK,
+                min(_of(mine[0]), _of(other)),
+                f"{mine[0].signal} points to {brand}, {other.signal} points to {other.brand}",
+                photo_id=other.photo_id,
+                brand=brand,
+            )
+        contradictions = self._strengths(best, {f.signal for f in mine})
+        return Assessment(
+            brand,
+            tuple(mine),
+            contradictions,
+            _allowed([(self.contradictions[f.signal].source, s) for f, s in contradictions]),
+            self._labels({f.signal for f in mine}, {f.signal for f, _ in contradictions}),
+            bool(others),
+        )
+
+    def _strengths(self, best: Mapping[str, Finding], claims: set[str]) -> tuple[tuple[Finding, Strength], ...]:
+        out = []
+        for name, finding in best.items():
+            rule = self.contradictions.get(name)
+            strength = rule.strength(_of(finding)) if rule is not None else None
+            if rule is None or strength is None:
+                continue
+            if strength == "strong" and claims == {name} and not rule.alone:
+                strength = "weak"  # one finding cannot be the whole claim and the whole contradiction
+            out.append((finding, strength))
+        return tuple(sorted(out, key=lambda pair: (_STRENGTHS.index(pair[1]), *_order(pair[0]))))
+
+    def _labels(self, claims: set[str], contradictions: set[str]) -> tuple[Label, ...]:
+        return tuple(r.label for r in self.labels if r.claims & claims and r.contradictions & contradictions)
+
+
+def _allowed(found: Sequence[tuple[str, Strength]]) -> Decision:
+    """One strong contradiction or two weak ones from different sources allow a lead; one weak one allows a review."""
+    if any(strength == "strong" for _, strength in found):
+        return Decision.LEAD
+    sources = {source for source, strength in found if strength == "weak"}
+    return Decision.LEAD if len(sources) >= 2 else Decision.REVIEW if sources else Decision.CLEAR
+
+
+def _of(finding: Finding) -> float:
+    return 0.0 if finding.value is None else finding.value
+
+
+def _order(finding: Finding) -> tuple[float, str, str, str, str]:
+    """Strongest first, then by what it is, so that the order of findings changes nothing."""
+    return (-_of(finding), finding.signal, finding.brand or "", finding.photo_id or "", finding.reason)
+
+
+def _keep_best(best: dict[str, Finding], finding: Finding) -> None:
+    if finding.signal not in best or _order(finding) < _order(best[finding.signal]):
+        best[finding.signal] = finding
+
+
+def _only(row: Any, known: set[str] | None, where: str) -> None:
+    """Raise unless `row` is a table of `known` keys, or of any keys where `known` is None."""
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"{where.rstrip('.') or 'rules'}: expected a table, got {row!r:.80}")
+    unknown = set() if known is None else set(row) - known
+    if known is not None and unknown:
+        raise ConfigError(f"unknown key {where}{min(unknown)}; expected one of {', '.join(sorted(known))}")
+
+
+def _value(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value <= 1.0:
+        raise ConfigError(f"{where}: expected a number in (0, 1], got {value!r:.80}")
+    return float(value)

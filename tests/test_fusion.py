@@ -1,0 +1,368 @@
+"""The verdict: claim × contradiction, caps, authorised sellers, open set, and what a calibration adds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgmatch.calibration import Calibration, Coefficient, OperatingPoint
+from imgmatch.catalog.items import Brand
+from imgmatch.config import Config
+from imgmatch.errors import CalibrationError, ConfigError, SpaceMismatchError
+from imgmatch.fusion import Fusion
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.records import Listing
+from imgmatch.rules import Rules
+from imgmatch.types import Basis, Candidate, Decision, EmbeddingSpace, Finding, FindingStatus, Image, Label
+
+SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
+BRANDS = {
+    "aurel": Brand("aurel", "Aurel", official_domains=("aurel.com",), authorised_sellers=(("bazaar", "s-1"),)),
+    "brix": Brand("brix", "Brix"),
+}
+CATALOG: Any = SimpleNamespace(brands=BRANDS, space=SPACE, items={})
+TITLE = Listing("L1", photos=("a.jpg",), title="a bag")
+
+
+def found(signal: str, value: float, brand: str | None = "aurel") -> Finding:
+    return Finding(signal, FindingStatus.OK, value, f"{signal} says so", brand=brand)
+
+
+def query(listing: Listing = TITLE) -> Query:
+    image = Image(np.zeros((8, 8, 3), np.uint8), "0" * 64, "<array>", 8, 8, "RAW")
+    candidates = [
+        Candidate("bag-2", "brix", 0.9, "f" * 64, "photo-1", 0.9),
+        Candidate("bag-1", "aurel", 0.8, "e" * 64, "photo-1", 0.8),
+    ]
+    return Query(listing, [PhotoContext("photo-1", image)], candidates)
+
+
+def calibration(**changes: Any) -> Calibration:
+    point = OperatingPoint("balanced", 0.5, 0.1, 1000, 100, 0.01, (0.005, 0.02), 0.8, (0.7, 0.87), 0.1)
+    made = Calibration(
+        name="test",
+        synthetic=True,
+        source="numbers",
+        dataset="0" * 64,
+        created="2026-01-01",
+        space={"id": SPACE.id, "description": SPACE.describe()},
+        rules=Rules.load().fingerprint,
+        examples=1100,
+        positives=100,
+        training_prevalence=0.1,
+        prevalence=0.1,
+        intercept=-3.0,
+        coefficients={
+            "logo_tamper": Coefficient(4.0, 0.1, 500),
+            "price": Coefficient(3.0, 0.2, 900),
+            "copy": Coefficient(1.0, 0.5, 1100),
+        },
+        points={"balanced": point},
+        refused={"fpr_1e-3": "1000 honest listings cannot support it"},
+    )
+    return replace(made, **changes)
+
+
+# The provisional rule, case by case: findings -> decision, basis, labels.
+
+CLAIM = [found("design", 0.9)]
+PROVISIONAL = {
+    "nothing near": ([found("design", 0.2)], Decision.CLEAR, Basis.NO_CLAIM, ()),
+    "open set": ([Finding.abstained("design", "nothing near")], Decision.CLEAR, Basis.UNKNOWN_BRAND, ()),
+    "claim alone": (CLAIM, Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "every claim, certain": (
+        [found(s, 1.0) for s in ("design", "local", "text", "logo", "claim")],
+        Decision.CLEAR,
+        Basis.NO_CONTRADICTION,
+        (),
+    ),
+    "contradiction without a claim": (
+        [found("design", 0.1), found("price", 1.0), found("wording", 1.0, None)],
+        Decision.CLEAR,
+        Basis.NO_CLAIM,
+        (),
+    ),
+    "official photo": ([found("copy", 0.9)], Decision.REVIEW, Basis.CONTRADICTION, (Label.PHOTO_THEFT,)),
+    "cheap": ([*CLAIM, found("price", 0.7)], Decision.REVIEW, Basis.CONTRADICTION, (Label.COUNTERFEIT_SUSPECTED,)),
+    "a little cheap": ([*CLAIM, found("price", 0.4)], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "altered mark": (
+        [*CLAIM, found("logo_tamper", 0.9)],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
+    ),
+    "of another brand": ([*CLAIM, found("logo_tamper", 0.4, "brix")], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "disagreement": (
+        [found("text", 0.9), found("design", 0.8, "brix")],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (),
+    ),
+    "one signal that sees two brands": (
+        [found("text", 0.9), found("text", 0.8, "brix")],
+        Decision.CLEAR,
+        Basis.NO_CONTRADICTION,
+        (),
+    ),
+    "stranger": ([*CLAIM, found("seller", 1.0)], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "promo shows the brand": (
+        [found("listing_mismatch", 0.9)],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (Label.BAIT_AND_SWITCH,),
+    ),
+    "broken signal": ([Finding.failed("design", "out of memory")], Decision.REVIEW, Basis.UNREADABLE, ()),
+}
+
+
+@pytest.mark.parametrize(("findings", "decision", "basis", "labels"), PROVISIONAL.values(), ids=PROVISIONAL)
+def test_provisional_rule(findings: list[Finding], decision: Decision, basis: Basis, labels: tuple[Label, ...]) -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(), findings)
+    assert (verdict.decision, verdict.basis, verdict.labels) == (decision, basis, labels)
+    assert verdict.probability is None
+    assert verdict.calibration is None
+    assert verdict.reasons
+
+
+def test_candidate_is_of_the_claimed_brand() -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(), CLAIM)
+    assert (verdict.brand, verdict.item_id, verdict.similarity) == ("aurel", "bag-1", 0.8)
+
+
+def test_unreadable_photos_are_not_cleared() -> None:
+    verdict = Fusion(CATALOG, Config()).decide(Query(TITLE), [Finding.abstained("design", "no photo")])
+    assert (verdict.decision, verdict.basis) == (Decision.REVIEW, Basis.UNREADABLE)
+
+
+def test_a_declared_unknown_brand_is_said() -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(replace(TITLE, brand_claim="Casio")), [found("design", 0.1)])
+    assert verdict.basis is Basis.UNKNOWN_BRAND
+    assert "Casio" in verdict.reasons[0]
+
+
+# What the rules allow: pairs of contradictions beside a claim.
+
+ALLOWED = [
+    (["logo_tamper"], Decision.LEAD),
+    (["wording"], Decision.LEAD),
+    (["discrepancy"], Decision.LEAD),
+    (["listing_mismatch"], Decision.LEAD),
+    (["copy", "price"], Decision.LEAD),
+    (["known_offender", "price"], Decision.LEAD),
+    (["copy", "known_offender"], Decision.REVIEW),  # one photo, one source
+    (["copy", "seller"], Decision.REVIEW),
+    (["price", "seller"], Decision.REVIEW),
+]
+
+
+@pytest.mark.parametrize(("names", "allows"), ALLOWED, ids=lambda x: "+".join(x) if isinstance(x, list) else "")
+def test_what_the_rules_allow(names: list[str], allows: Decision) -> None:
+    assessment = Rules.load().assess([*CLAIM, *(found(n, 0.9) for n in names)])
+    assert assessment.allows is allows
+
+
+def test_one_finding_is_not_both_claim_and_strong_contradiction() -> None:
+    assert Rules.load().assess([found("logo_tamper", 1.0)]).allows is Decision.REVIEW
+    assert Rules.load().assess([found("logo_tamper", 1.0), found("text", 0.6)]).allows is Decision.LEAD
+
+
+# Authorised sellers.
+
+AUTHORISED = [
+    Listing("L1", title="bag", platform="Bazaar", seller_id="s-1"),
+    Listing("L1", title="bag", url="https://www.aurel.com/bag"),
+]
+STRANGERS = [
+    Listing("L1", title="Aurel official store", platform="bazaar", seller_id="s-10"),
+    Listing("L1", title="bag", platform="elsewhere", seller_id="s-1"),
+    Listing("L1", title="bag", seller_id="s-1"),
+    Listing("L1", title="bag", url="https://aurel.com.shop.example/bag"),
+    Listing("L1", title="bag", url="https://aurel.com@evil.example/bag"),
+    Listing("L1", title="bag", url="https://evil.example/aurel.com"),
+]
+
+
+@pytest.mark.parametrize("listing", AUTHORISED)
+def test_authorised_sellers_are_cleared_and_the_signals_kept(listing: Listing) -> None:
+    findings = [*CLAIM, found("copy", 1.0), found("price", 1.0)]
+    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(listing), findings)
+    assert (verdict.decision, verdict.basis, verdict.labels) == (Decision.CLEAR, Basis.AUTHORISED, ())
+    assert verdict.findings[:3] == tuple(findings)
+    assert any("noted all the same" in r for r in verdict.reasons)
+
+
+@pytest.mark.parametrize("listing", STRANGERS)
+def test_strangers_are_not_cleared(listing: Listing) -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(listing), [*CLAIM, found("copy", 1.0)])
+    assert verdict.decision is Decision.REVIEW
+
+
+# With a calibration.
+
+
+def test_contributions_sum_to_the_logit_by_hand() -> None:
+    # -3 + 4 * (0.9 - 0.1) + 3 * (0.7 - 0.2) + 0 (copy abstained) = 1.7; 1 / (1 + e^-1.7) = 0.84553…
+    findings = [*CLAIM, found("logo_tamper", 0.9), found("price", 0.7), Finding.abstained("copy", "too flat")]
+    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), findings)
+    assert verdict.probability == pytest.approx(0.8455347)
+    (shown,) = [f for f in verdict.findings if f.signal == "probability"]
+    assert shown.evidence["facts"] == {"intercept": -3.0, "logo_tamper": 3.2, "price": 1.5, "copy": 0.0}
+    assert verdict.decision is Decision.LEAD
+    assert verdict.calibration is not None
+    assert "synthetic" in verdict.calibration
+
+
+def test_prevalence_shifts_the_log_odds() -> None:
+    # From 10 % to 50 %: log odds up by ln 9, so -3 becomes -0.80278.
+    half = calibration().with_prevalence(0.5)
+    assert half.probability({})[1]["intercept"] == pytest.approx(-3.0 + np.log(9.0))
+    assert half.points["balanced"].threshold == pytest.approx(0.9)  # odds 1 become odds 9
+
+
+def test_a_lead_needs_rules_and_probability() -> None:
+    fusion = Fusion(CATALOG, Config(), calibration())
+    probable = [*CLAIM, found("price", 1.0), Finding.abstained("copy", "-")]
+    # One weak contradiction at p = 0.35: review. The rules hold it there whatever the probability.
+    assert fusion.decide(query(), probable).decision is Decision.REVIEW
+    sure = Fusion(CATALOG, Config(), calibration(intercept=9.0))
+    assert sure.decide(query(), probable).decision is Decision.REVIEW
+    # Two weak ones that the rules would let through, but too improbable for either.
+    unsure = Fusion(CATALOG, Config(), calibration(intercept=-9.0))
+    verdict = unsure.decide(query(), [*CLAIM, found("price", 0.6), found("copy", 0.6)])
+    assert verdict.decision is Decision.CLEAR
+    assert any("probability is below" in r for r in verdict.reasons)
+
+
+def test_photo_only_is_capped_at_review() -> None:
+    bare = Listing("L1", photos=("a.jpg",))
+    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(bare), [*CLAIM, found("logo_tamper", 1.0)])
+    assert verdict.decision is Decision.REVIEW
+    assert any("nothing is known of the listing but its photos" in r for r in verdict.reasons)
+
+
+def test_disagreement_is_never_cleared() -> None:
+    unsure = Fusion(CATALOG, Config(), calibration(intercept=-20.0))
+    verdict = unsure.decide(query(), [found("text", 0.9), found("design", 0.8, "brix")])
+    assert verdict.decision is Decision.REVIEW
+    (derived,) = [f for f in verdict.findings if f.signal == "disagreement"]
+    assert derived.value == 0.8
+
+
+# Properties.
+
+NAMES = ["design", "copy", "text", "logo_tamper", "wording", "price", "known_offender", "discrepancy", "seller"]
+findings_lists = st.lists(
+    st.builds(
+        found,
+        st.sampled_from(NAMES),
+        st.floats(0, 1),
+        st.sampled_from(["aurel", "brix", None]),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(findings_lists, st.randoms(use_true_random=False), st.booleans())
+def test_order_changes_nothing(findings: list[Finding], random: Any, calibrated: bool) -> None:
+    fusion = Fusion(CATALOG, Config(), calibration() if calibrated else None)
+    shuffled = random.sample(findings, len(findings))
+    assert replace(fusion.decide(query(), shuffled), findings=()) == replace(fusion.decide(query(), findings), findings=())
+
+
+@settings(max_examples=100, deadline=None)
+@given(findings_lists)
+def test_provisional_never_leads_and_needs_claim_and_contradiction(findings: list[Finding]) -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(), findings)
+    assert verdict.decision is not Decision.LEAD
+    if verdict.decision is Decision.REVIEW and verdict.basis is not Basis.UNREADABLE:
+        assert verdict.brand is not None
+        assert verdict.basis is Basis.CONTRADICTION
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["logo_tamper", "price", "copy"]), st.floats(0, 1), st.floats(0, 1))
+def test_a_stronger_contradiction_never_lowers_the_probability(name: str, a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    assert calibration().probability({name: low})[0] <= calibration().probability({name: high})[0]
+
+
+# Errors.
+
+
+def test_another_space_or_other_rules_are_refused() -> None:
+    other: Any = SimpleNamespace(brands=BRANDS, space=replace(SPACE, dim=5), items={})
+    with pytest.raises(SpaceMismatchError, match="calibrate --self"):
+        Fusion(other, Config(), calibration())
+    with pytest.raises(CalibrationError, match="other rules"):
+        Fusion(CATALOG, Config(), calibration(rules="0" * 16))
+
+
+def test_an_unsupported_operating_point_says_why() -> None:
+    with pytest.raises(CalibrationError, match="1000 honest listings cannot support it"):
+        Fusion(CATALOG, Config(operating_point="fpr_1e-3"), calibration())
+
+
+BAD_RULES: list[tuple[dict[str, Any], str]] = [
+    ({}, "at least one"),
+    ({"claims": {"design": 2}}, r"claims.design: expected a number in \(0, 1\]"),
+    ({"claims": {"design": 0.5}, "weights": {}}, "unknown key weights"),
+    ({"claims": {"design": 0.5}, "contradictions": {"price": {"weak": 0.5}}}, "price.source"),
+    ({"claims": {"design": 0.5}, "contradictions": {"price": {"source": "p"}}}, "at least one of"),
+    (
+        {"claims": {"design": 0.5}, "contradictions": {"price": {"source": "p", "weak": 0.9, "strong": 0.5}}},
+        "strong >= weak",
+    ),
+    ({"claims": {"design": 0.5}, "labels": [{"label": "nonsense"}]}, "labels.0..label: expected one of"),
+    ({"claims": {"design": 0.5}, "labels": [{"label": "lookalike", "claims": ["x"]}]}, "x is not in the table"),
+    ({"claims": {"design": 0.5}, "labels": [{"label": "lookalike", "claims": ["design"]}]}, "contradictions"),
+    ({"claims": 3}, "claims"),
+]
+
+
+@pytest.mark.parametrize(("table", "message"), BAD_RULES)
+def test_bad_rules_say_where(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Rules.from_dict(table)
+
+
+def test_rules_by_path(tmp_path: Any) -> None:
+    mine = tmp_path / "rules.toml"
+    mine.write_text('[claims]\ndesign = 0.5\n[contradictions]\nprice = { source = "price", strong = 0.2 }\n')
+    rules = Rules.load(mine)
+    assert rules.assess([*CLAIM, found("price", 0.3)]).allows is Decision.LEAD
+    assert rules.fingerprint != Rules.load().fingerprint
+    mine.write_text("[claims")
+    with pytest.raises(ConfigError, match=r"rules\.toml"):
+        Rules.load(mine)
+    with pytest.raises(ConfigError, match="No such file"):
+        Rules.load(tmp_path / "none.toml")
+
+
+def test_fingerprint_covers_rules_and_calibration() -> None:
+    rules = Rules.load()
+    loose = replace(rules, claims={**rules.claims, "design": 0.4})
+    prints = {
+        Fusion(CATALOG, Config()).fingerprint,
+        Fusion(CATALOG, Config(), None, loose).fingerprint,
+        Fusion(CATALOG, Config(), calibration()).fingerprint,
+        Fusion(CATALOG, Config(), calibration(intercept=1.0)).fingerprint,
+    }
+    assert len(prints) == 4
+
+
+def test_no_reason_says_what_we_may_not_say() -> None:
+    fusion = Fusion(CATALOG, Config(), calibration())
+    said = " ".join(
+        r
+        for a, b in itertools.combinations(NAMES, 2)
+        for r in fusion.decide(query(), [found("design", 0.9), found(a, 0.9), found(b, 0.9)]).reasons
+    )
+    assert not any(word in said.lower() for word in ("fake", "confirmed", "admissible", "counterfeit"))
