@@ -103,7 +103,7 @@ class ScanConfig:
     """
 
     batch: int = 32
-    shard: int = 256
+    shard: int = 64
     workers: int = 0
 
 

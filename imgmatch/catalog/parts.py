@@ -69,7 +69,7 @@ class SegmentWriter:
             return None
         digest = self._digest.hexdigest()
         path = f"{self._folder}/{digest[:16]}.f32"
-        os.replace(self._staged, self._root / path)
+        self._staged.replace(self._root / path)
         sync_dir(self._root / self._folder)
         names = _write_lines(self._root, f"{self._folder}/{{}}.photos", self.photos)
         return Segment(Part(path, digest, size), names, len(self.photos))
@@ -99,7 +99,7 @@ def write_index(root: Path, space_id: str, index: FaissIndex) -> Part:
             os.fsync(f.fileno())
         path = f"vectors/{space_id}/{digest.hexdigest()[:16]}.faiss"
         size = staged.stat().st_size
-        os.replace(staged, root / path)
+        staged.replace(root / path)
         sync_dir(folder)
         return Part(path, digest.hexdigest(), size)
     finally:

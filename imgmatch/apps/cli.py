@@ -1,0 +1,54 @@
+"""The command line: parse, call, print. Heavy imports happen inside the commands, so that ``--help`` answers at once.
+
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 10 ``--fail-on`` was reached; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+import imgmatch
+from imgmatch.apps.console import EXIT_FAILED, EXIT_INTERRUPTED, console, fail
+from imgmatch.errors import ImgmatchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Find listings that pass off fake luxury goods, and defend every flag.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 10 --fail-on reached, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+_ROOMS = ("catalog", "scan", "weights")
+for _room in _ROOMS:
+    import_module(f"imgmatch.apps.commands_{_room}").register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        console.print(f"imgmatch {imgmatch.__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line, not a traceback."""
+    try:
+        app()
+    except ImgmatchError as error:
+        fail(str(error))
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        fail("interrupted; what was finished is kept, the same command goes on from there")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

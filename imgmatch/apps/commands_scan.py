@@ -1,0 +1,105 @@
+"""``imgmatch scan``: listings in, records and a report out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgmatch.apps.console import EXIT_FLAGGED, console, progress_bar
+
+if TYPE_CHECKING:
+    from imgmatch.config import Config
+    from imgmatch.scan import ScanSummary
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(scan)
+
+
+def scan(
+    listings: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder (each photo or subfolder a listing) or CSV / JSONL / Parquet table (docs/listings.md).",
+            show_default=False,
+        ),
+    ],
+    catalog: Annotated[Path, typer.Option(help="The catalog's folder.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
+    ] = None,
+    signals: Annotated[
+        str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
+    ] = True,
+    retry_failed: Annotated[bool, typer.Option(help="Examine shards with failed rows again.")] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(help="[b]review[/] or [b]lead[/]: exit with 10 if any listing gets that far.", show_default=False),
+    ] = None,
+) -> None:
+    """Examine listings against a catalog; writes records.jsonl, records.csv, report.html and run.json."""
+    from imgmatch.types import Decision
+
+    if fail_on not in (None, "review", "lead"):
+        raise typer.BadParameter(f"expected review or lead, got {fail_on}", param_hint="--fail-on")
+    settings = read_config(config, signals)
+
+    from imgmatch.catalog import Catalog
+    from imgmatch.report import write_report
+    from imgmatch.scan import run_scan
+
+    with progress_bar("scanning") as update:
+
+        def progress(done: int, counts: Counter[str]) -> None:
+            update(done, None, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+
+        summary = run_scan(
+            listings,
+            Catalog.load(catalog),
+            out,
+            config=settings,
+            resume=resume,
+            retry_failed=retry_failed,
+            report=write_report,
+            progress=progress,
+        )
+    show_summary(summary)
+    if fail_on and any(summary.counts[str(d)] for d in Decision if d.rank >= Decision(fail_on).rank):
+        raise typer.Exit(EXIT_FLAGGED)
+
+
+def read_config(path: Path | None, signals: str | None = None) -> Config:
+    """Return the settings of a file, or the defaults, with the signals named on the command line."""
+    from imgmatch.config import Config
+
+    settings = Config() if path is None else Config.load(path)
+    if signals is not None:
+        names = [name.strip() for name in signals.split(",") if name.strip()]
+        settings = Config.from_dict({**settings.to_dict(), "signals": names})
+    return settings
+
+
+def show_summary(summary: ScanSummary) -> None:
+    counts = summary.counts
+    fresh = summary.rows - summary.reused
+    rate = f", {fresh / summary.seconds:.1f}/s" if fresh and summary.seconds else ""
+    console.print(
+        f"{summary.rows} listings in {summary.seconds:.1f} s{rate}"
+        + (f" ({summary.reused} from an earlier run)" if summary.reused else ""),
+        highlight=False,
+    )
+    console.print(
+        f"[bold red]{counts['lead']} lead[/]  [bold yellow]{counts['review']} review[/]  {counts['clear']} clear  "
+        f"{counts['failed']} failed"
+    )
+    for note in summary.notes:
+        console.print(f"[dim]{note}[/]", highlight=False)
+    console.print(f"report: {summary.out / 'report.html'}", highlight=False)
+    console.print("[dim]a lead is for human review, not proof; clear means no contradiction was found, never authentic[/]")

@@ -1,0 +1,82 @@
+"""What commands print with: one console, one way to fail, one progress bar."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["EXIT_FAILED", "EXIT_FLAGGED", "EXIT_INTERRUPTED", "console", "fail", "progress_bar", "show_table"]
+
+EXIT_FAILED, EXIT_FLAGGED, EXIT_INTERRUPTED = 1, 10, 130
+
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+_PLAIN_SECONDS = 10.0  # without a terminal, a line this often
+
+
+def fail(message: str) -> None:
+    """Print one line about what went wrong to stderr."""
+    errors.print(f"[bold red]error[/] {escape(message)}", highlight=False)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a small table; cells are shown as they are, never read as markup."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Show progress: a bar with rate and time left on a terminal, plain lines elsewhere.
+
+    Yields
+    ------
+    callable
+        ``update(done, total or None, note)``.
+    """
+    start = time.monotonic()
+
+    def rate(done: int) -> str:
+        return f"{done / max(time.monotonic() - start, 1e-6):.1f}/s"
+
+    if not errors.is_terminal:
+        last = start
+
+        def line(done: int, total: int | None, note: str = "") -> None:
+            nonlocal last
+            if done == total or time.monotonic() - last >= _PLAIN_SECONDS:
+                last = time.monotonic()
+                of = f" of {total}" if total else ""
+                print(f"{what}: {done}{of} ({rate(done)}) {note}".rstrip(), file=sys.stderr, flush=True)
+
+        yield line
+        return
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="", note="")
+
+        def draw(done: int, total: int | None, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, rate=rate(done), note=escape(note))
+
+        yield draw

@@ -1,0 +1,249 @@
+"""The product, top to bottom: retrieve what a photo may show, examine it with independent signals, fuse to a verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import imgmatch
+from imgmatch.cache import CachedPhoto, PhotoCache
+from imgmatch.catalog import Catalog
+from imgmatch.config import Config
+from imgmatch.encoders.base import Prepared
+from imgmatch.errors import ImageError
+from imgmatch.fusion import Fusion
+from imgmatch.images import load_image, perceptual_hash, read_file, resolve_within
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.signals import make_signal
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image
+
+__all__ = ["Loaded", "Matcher"]
+
+# Signals that look at pixels get the photo with its shorter side at least this long, where the photo has that much:
+# lettering of 1 % of the picture's height is still 10 px high, the least that PP-OCR reads.
+_PIXEL_SIDE = 1024
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A listing whose photos have been read; `prepared` holds what waits to be encoded, by photo id."""
+
+    listing: Listing
+    photos: list[PhotoContext] = field(default_factory=list)
+    records: list[PhotoRecord] = field(default_factory=list)
+    prepared: dict[str, Prepared] = field(default_factory=dict)
+
+
+class Matcher:
+    """Hold listings against a catalog.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    config : Config
+    cache : PhotoCache, optional
+        Remembers embeddings and hashes of photos between runs.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of all that can change a verdict but the catalog: settings, rules, calibration, code.
+    seconds : Counter
+        Time spent so far by stage, summed over threads: decode, prepare, encode, propose, examine, fuse.
+
+    Notes
+    -----
+    Thread-safe. A verdict does not depend on what else is in the batch.
+
+    Examples
+    --------
+    >>> from imgmatch import Catalog, Listing, Matcher                      # doctest: +SKIP
+    >>> matcher = Matcher(Catalog.load("catalog"))                          # doctest: +SKIP
+    >>> matcher.examine(Listing("1", photos=("bag.jpg",))).verdict.decision  # doctest: +SKIP
+    <Decision.CLEAR: 'clear'>
+    """
+
+    def __init__(self, catalog: Catalog, config: Config | None = None, *, cache: PhotoCache | None = None) -> None:
+        self.catalog = catalog
+        self.config = Config() if config is None else config
+        self.signals = [make_signal(name, catalog, self.config) for name in self.config.signals]
+        self.fusion = Fusion.from_config(catalog, self.config)
+        self.fingerprint = self.config.fingerprint(code=imgmatch.__version__, fusion=self.fusion.fingerprint)
+        self.seconds: Counter[str] = Counter()
+        self._cache = cache
+        self._space = catalog.space
+
+    def examine(self, listing: Listing, *, root: str | Path = ".") -> ScanRecord:
+        """Examine one listing: a batch of one."""
+        return self.examine_batch([listing], root=root)[0]
+
+    def examine_batch(self, listings: Sequence[Listing], *, root: str | Path = ".") -> list[ScanRecord]:
+        """Examine listings.
+
+        Parameters
+        ----------
+        listings : sequence of Listing
+        root : path
+            Folder that photo paths are relative to; photos outside it are refused.
+
+        Returns
+        -------
+        list of ScanRecord
+            One per listing, in order. A photo that cannot be read costs itself; a signal that breaks costs its finding.
+        """
+        return self.examine_loaded([self.load(listing, Path(root)) for listing in listings])
+
+    def load(self, listing: Listing, root: Path) -> Loaded:
+        """Read a listing's photos: CPU work that many threads may do ahead of :meth:`examine_loaded`."""
+        loaded = Loaded(listing)
+        for role, paths in (("listing", listing.photos), ("promo", listing.promo_photos)):
+            for number, path in enumerate(paths, 1):
+                photo_id = f"{'photo' if role == 'listing' else role}-{number}"
+                try:
+                    self._load_photo(loaded, photo_id, role, path, resolve_within(root, path))
+                except ImageError as error:
+                    record = PhotoRecord(photo_id, role, path, status="failed", error=f"{error.reason}: {error}")
+                    loaded.records.append(record)
+        return loaded
+
+    def examine_loaded(self, batch: Sequence[Loaded]) -> list[ScanRecord]:
+        """Retrieve, examine and fuse a batch of listings whose photos have been read."""
+        with self._timed("encode"):
+            self._encode(batch)
+        queries = [Query(loaded.listing, loaded.photos) for loaded in batch]
+        with self._timed("propose"):
+            proposed: list[list[Candidate]] = [[] for _ in queries]
+            failures: list[list[Finding]] = [[] for _ in queries]
+            for signal in self.signals:
+                answers = _row_by_row(signal.propose, queries)
+                for i, answer in enumerate(answers):
+                    if isinstance(answer, Exception):
+                        failures[i].append(Finding.failed(signal.name, f"could not propose: {answer!r}"))
+                    else:
+                        proposed[i] += answer
+            for query, candidates in zip(queries, proposed, strict=True):
+                query.candidates = self._united(candidates)
+        with self._timed("examine"):
+            findings: list[list[Finding]] = [[] for _ in queries]
+            for signal in self.signals:
+                for i, result in enumerate(_row_by_row(signal.examine, queries)):
+                    if isinstance(result, Exception):
+                        findings[i].append(Finding.failed(signal.name, f"could not examine: {result!r}"))
+                    else:
+                        findings[i] += result
+        with self._timed("fuse"):
+            return [
+                self._record(loaded, query, [*found, *failed])
+                for loaded, query, found, failed in zip(batch, queries, findings, failures, strict=True)
+            ]
+
+    # Steps
+
+    def _load_photo(self, loaded: Loaded, photo_id: str, role: str, shown: str, path: Path) -> None:
+        encoder = self.catalog.encoder
+        with self._timed("decode"):
+            data = read_file(path, config=self.config.images, name=shown)
+            sha256 = hashlib.sha256(data).hexdigest()
+            known = None if self._cache is None else self._cache.get(sha256, self._space.id)
+            if known is None:
+                image = load_image(data, config=self.config.images, target_side=2 * encoder.input_size, name=shown)
+                phash, quality = perceptual_hash(image)
+                known = CachedPhoto(None, phash, quality, image.width, image.height)
+        if known.embedding is None:
+            with self._timed("prepare"):
+                loaded.prepared[photo_id] = encoder.prepare(image)
+        context = PhotoContext(photo_id, lambda: self._pixels(path, shown, sha256), role, sha256=sha256)
+        context.put("phash", (known.phash, known.quality))
+        if known.embedding is not None:
+            context.put("embedding", known.embedding)
+        loaded.photos.append(context)
+        loaded.records.append(PhotoRecord(photo_id, role, shown, sha256, known.phash, known.width, known.height))
+
+    def _pixels(self, path: Path, shown: str, sha256: str) -> Image:
+        image = load_image(path, config=self.config.images, target_side=_PIXEL_SIDE, name=shown)
+        if image.sha256 != sha256:
+            raise ImageError("missing", "was changed while it was being examined", source=shown)
+        return image
+
+    def _encode(self, batch: Sequence[Loaded]) -> None:
+        """Give every photo its embedding; identical photos are encoded once."""
+        waiting: dict[str, Prepared] = {}
+        for loaded in batch:
+            for photo in loaded.photos:
+                if photo.photo_id in loaded.prepared:
+                    waiting[photo.sha256] = loaded.prepared[photo.photo_id]
+        vectors: dict[str, FloatArray] = {}
+        names = list(waiting)
+        size = self.config.scan.batch
+        for start in range(0, len(names), size):
+            part = names[start : start + size]
+            vectors.update(zip(part, self.catalog.encoder.encode([waiting[s] for s in part]), strict=True))
+        entries: dict[str, CachedPhoto] = {}
+        for loaded in batch:
+            for photo, record in zip(loaded.photos, (r for r in loaded.records if r.status == "ok"), strict=True):
+                if photo.photo_id in loaded.prepared:
+                    vector = vectors[photo.sha256]
+                    photo.put("embedding", vector)
+                    entries[photo.sha256] = CachedPhoto(vector, *photo.phash, record.width or 0, record.height or 0)
+            loaded.prepared.clear()
+        if self._cache is not None and entries:
+            self._cache.put(entries, self._space.id)
+
+    def _united(self, proposals: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """Keep one row per item: the proposal with the highest score, and the names of all who proposed it."""
+        best: dict[str, Candidate] = {}
+        for c in proposals:
+            known = best.get(c.item_id)
+            if known is None:
+                best[c.item_id] = c
+            else:
+                by = tuple(dict.fromkeys(known.proposed_by + c.proposed_by))
+                best[c.item_id] = replace(c if c.score > known.score else known, proposed_by=by)
+        ranked = sorted(best.values(), key=lambda c: (-c.score, c.item_id))
+        return tuple(ranked[: self.config.retrieval.candidates])
+
+    def _record(self, loaded: Loaded, query: Query, findings: list[Finding]) -> ScanRecord:
+        record = ScanRecord(
+            loaded.listing,
+            photos=tuple(loaded.records),
+            catalog_version=self.catalog.version,
+            config_fingerprint=self.fingerprint,
+        )
+        unreadable = [p for p in loaded.records if p.status == "failed"]
+        if not query.photos and not any(f.status is FindingStatus.OK for f in findings):
+            error = unreadable[0].error if unreadable else "the listing has no photo"
+            return replace(record, status="failed", error=f"nothing could be examined: {error}")
+        try:
+            return replace(record, verdict=self.fusion.decide(query, findings))
+        except Exception as error:
+            return replace(record, status="failed", error=f"no verdict: {error!r}")
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+def _row_by_row(
+    ask: Callable[[Sequence[Query]], Sequence[list[Any]]], queries: Sequence[Query]
+) -> Sequence[list[Any] | Exception]:
+    """Ask for the whole batch; where that breaks, query by query, so that only the row that breaks it pays."""
+    try:
+        answers = ask(queries)
+        if len(answers) != len(queries):
+            raise RuntimeError(f"expected {len(queries)} rows, got {len(answers)}")
+        return answers
+    except Exception as error:
+        if len(queries) == 1:
+            return [error]
+        return [_row_by_row(ask, [query])[0] for query in queries]

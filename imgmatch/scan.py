@@ -1,0 +1,345 @@
+"""Scanning: a stream of listings through a matcher, in shards that survive whatever happens.
+
+A shard's file name holds a hash of all that its records depend on: settings, rules, calibration, code, catalog, the rows
+themselves and the state of their photo files. Resuming is therefore nothing but finding the file there, and a stale shard
+can never be taken for a fresh one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import imgmatch
+from imgmatch.cache import PhotoCache
+from imgmatch.catalog import Catalog
+from imgmatch.config import Config
+from imgmatch.encoders.store import cache_dir
+from imgmatch.errors import ImageError, InputError, MissingExtraError, ScanError
+from imgmatch.files import atomic_write, lock
+from imgmatch.images import resolve_within
+from imgmatch.matcher import Loaded, Matcher
+from imgmatch.parallel import ordered_map, worker_count
+from imgmatch.records import Listing, ScanRecord
+from imgmatch.sinks import write_csv, write_parquet
+from imgmatch.sources import Row, listing_root, read_listings
+
+__all__ = ["ScanSummary", "read_records", "run_scan", "scan"]
+
+Progress = Callable[[int, Counter], None]
+
+
+def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
+    """Examine a stream of listings.
+
+    Parameters
+    ----------
+    listings : iterable of Listing
+        Read lazily.
+    matcher : Matcher
+    root : path
+        Folder that photo paths are relative to.
+
+    Yields
+    ------
+    ScanRecord
+        One per listing, in order.
+
+    Notes
+    -----
+    Photos are read in threads ahead of the encoder; memory is bounded by ``config.scan.batch`` photos a few times over,
+    however many listings there are.
+    """
+    settings, root = matcher.config.scan, Path(root)
+    workers = worker_count(settings.workers)
+    rows = (row if isinstance(row, tuple) else (row, None) for row in listings)
+
+    def load(row: Row) -> Loaded | ScanRecord:
+        listing, problem = row
+        if problem is None:
+            return matcher.load(listing, root)
+        return ScanRecord(
+            listing,
+            status="failed",
+            error=problem,
+            catalog_version=matcher.catalog.version,
+            config_fingerprint=matcher.fingerprint,
+        )
+
+    batch: list[Loaded | ScanRecord] = []
+    photos = 0
+    for loaded in ordered_map(load, rows, workers=workers, ahead=workers + settings.batch):
+        batch.append(loaded)
+        photos += len(loaded.photos)
+        if photos >= settings.batch or len(batch) >= 4 * settings.batch:
+            yield from _examined(batch, matcher)
+            batch, photos = [], 0
+    yield from _examined(batch, matcher)
+
+
+def _examined(batch: list[Loaded | ScanRecord], matcher: Matcher) -> Iterator[ScanRecord]:
+    answers = iter(matcher.examine_loaded([x for x in batch if isinstance(x, Loaded)]))
+    for x in batch:
+        yield x if isinstance(x, ScanRecord) else next(answers)
+
+
+@dataclass(slots=True)
+class ScanSummary:
+    """What a scan came to.
+
+    Parameters
+    ----------
+    out : Path
+    rows, reused : int
+        Listings in all, and those taken from an earlier run.
+    counts : Counter
+        By decision, and ``failed``.
+    seconds : float
+    notes : list of str
+        What the user should know, such as a missing extra.
+    """
+
+    out: Path
+    rows: int = 0
+    reused: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def run_scan(
+    source: str | Path,
+    catalog: Catalog,
+    out: str | Path,
+    *,
+    config: Config | None = None,
+    resume: bool = True,
+    retry_failed: bool = False,
+    report: Callable[..., None] | None = None,
+    progress: Progress | None = None,
+) -> ScanSummary:
+    """Scan a folder or table of listings into a folder of results.
+
+    Parameters
+    ----------
+    source : path
+        See :func:`imgmatch.sources.read_listings`.
+    catalog : Catalog
+    out : path
+        Gets ``records.jsonl`` (the truth), ``records.csv``, ``records.parquet`` (with extra ``parquet``), ``report.html``,
+        ``run.json`` and ``shards/`` (what a later run resumes from).
+    config : Config, optional
+    resume : bool
+        Take finished shards of an earlier run that would come out the same.
+    retry_failed : bool
+        Examine the shards that hold failed rows again.
+    report : callable, optional
+        Writes ``report.html``; :func:`imgmatch.report.write_report` has the signature.
+    progress : callable, optional
+        Called with (rows done, counts by decision) after each batch.
+
+    Returns
+    -------
+    ScanSummary
+
+    Raises
+    ------
+    ScanError
+        Where results cannot be written; shards finished before stay valid.
+    LockedError
+        Where another scan writes to `out`.
+    InputError
+        Where the source as a whole cannot be read.
+    """
+    source, out = Path(source), Path(out)
+    try:
+        (out / "shards").mkdir(parents=True, exist_ok=True)
+        with lock(out):
+            return _Run(source, catalog, out, config or Config(), resume, retry_failed, report, progress).run()
+    except OSError as error:
+        raise ScanError(
+            f"{error.filename or out}: {error.strerror or error}; finished shards in {out / 'shards'} stay valid, "
+            "run the same command again once this is put right"
+        ) from error
+
+
+class _Run:
+    def __init__(
+        self,
+        source: Path,
+        catalog: Catalog,
+        out: Path,
+        config: Config,
+        resume: bool,
+        retry_failed: bool,
+        report: Callable[..., None] | None,
+        progress: Progress | None,
+    ) -> None:
+        self.source, self.root, self.out = source, listing_root(source), out
+        self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
+        self.config, self.resume, self.retry_failed = config, resume, retry_failed
+        self.report, self.progress = report, progress
+        self.summary = ScanSummary(out)
+        self.started = datetime.now(timezone.utc)
+
+    def run(self) -> ScanSummary:
+        start = time.perf_counter()
+        shards: list[Path] = []
+        # Rows of finished shards are skipped while the stream is read, so that decoding runs on across shard borders.
+        pending: list[tuple[Path, int]] = []
+        records: list[ScanRecord] = []
+        for record in scan(self._unfinished(shards, pending), self.matcher, root=self.root):
+            records.append(record)
+            self._count(record)
+            path, size = pending[0]
+            if len(records) == size:
+                _write_shard(path, records)
+                del pending[0]
+                records = []
+        if not self.summary.rows:
+            raise InputError("no listing found", source=str(self.source))
+        examined = time.perf_counter()
+        self._publish(shards)
+        self.summary.seconds = time.perf_counter() - start
+        self._write_run(examined - start)
+        return self.summary
+
+    def _unfinished(self, shards: list[Path], pending: list[tuple[Path, int]]) -> Iterator[Row]:
+        rows = read_listings(self.source)
+        number = 0
+        while chunk := list(islice(rows, self.config.scan.shard)):
+            path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"
+            shards.append(path)
+            number += 1
+            known = _read_shard(path) if self.resume else None
+            if known is not None and not (self.retry_failed and any(r.status == "failed" for r in known)):
+                self.summary.reused += len(known)
+                for record in known:
+                    self._count(record)
+                continue
+            pending.append((path, len(chunk)))
+            yield from chunk
+
+    def _key(self, chunk: list[Row]) -> str:
+        """Hash all that the records of these rows depend on."""
+        digest = hashlib.sha256(f"{self.matcher.fingerprint} {self.matcher.catalog.version}".encode())
+        for listing, problem in chunk:
+            digest.update(json.dumps([listing.to_dict(), problem], sort_keys=True).encode())
+            for photo in (*listing.photos, *listing.promo_photos):
+                try:
+                    stat = resolve_within(self.root, photo).stat()
+                    digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+                except (OSError, ImageError):
+                    digest.update(b"-")
+        return digest.hexdigest()[:16]
+
+    def _count(self, record: ScanRecord) -> None:
+        self.summary.rows += 1
+        self.summary.counts["failed" if record.verdict is None else str(record.verdict.decision)] += 1
+        if self.progress:
+            self.progress(self.summary.rows, self.summary.counts)
+
+    def _publish(self, shards: list[Path]) -> None:
+        """Write the tables and the report from the shards, one record in memory at a time."""
+        out = self.out
+        with atomic_write(out / "records.jsonl", "wb") as f:
+            for path in shards:
+                f.write(path.read_bytes())
+        write_csv(read_records(out / "records.jsonl"), out / "records.csv")
+        try:
+            write_parquet(read_records(out / "records.jsonl"), out / "records.parquet")
+        except MissingExtraError as error:
+            self.summary.notes.append(f"no records.parquet: {error}")
+        keep = set(shards)
+        for path in (out / "shards").iterdir():
+            if path not in keep:
+                path.unlink()
+        if self.report is not None:
+            self.report(
+                read_records(out / "records.jsonl"),
+                photo_root=self.root,
+                catalog=self.matcher.catalog,
+                run=self._run(),
+                out=out / "report.html",
+            )
+
+    def _run(self) -> dict[str, Any]:
+        catalog, summary = self.matcher.catalog, self.summary
+        return {
+            "source": str(self.source),
+            "started": self.started.isoformat(timespec="seconds"),
+            "imgmatch": imgmatch.__version__,
+            "python": platform.python_version(),
+            "versions": {
+                name: _version(name) for name in ("torch", "faiss-cpu", "numpy", "pillow", "opencv-python-headless")
+            },
+            "catalog": {
+                "path": str(catalog.path),
+                "version": catalog.version,
+                "items": len(catalog.items),
+                "photos": len(catalog.photos),
+                "space": catalog.space.to_dict() | {"id": catalog.space.id},
+            },
+            "calibration": None if self.matcher.fusion.calibration is None else self.matcher.fusion.calibration.describe(),
+            "config": self.config.to_dict(),
+            "config_fingerprint": self.matcher.fingerprint,
+            "counts": {"listings": summary.rows, "reused": summary.reused, **summary.counts},
+        }
+
+    def _write_run(self, examine_seconds: float) -> None:
+        fresh = self.summary.rows - self.summary.reused
+        timings = {
+            "seconds": round(self.summary.seconds, 3),
+            "examine_seconds": round(examine_seconds, 3),
+            "listings_per_second": round(fresh / examine_seconds, 2) if examine_seconds else None,
+            "stages": {k: round(v, 3) for k, v in self.matcher.seconds.items()},
+        }
+        with atomic_write(self.out / "run.json") as f:
+            json.dump({**self._run(), "timings": timings}, f, indent=1)
+            f.write("\n")
+
+
+def read_records(path: str | Path) -> Iterator[ScanRecord]:
+    """Yield the records of a ``records.jsonl``, one at a time.
+
+    Raises
+    ------
+    InputError
+        Naming the line that is no record.
+    """
+    with open(path, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            try:
+                yield ScanRecord.from_dict(json.loads(line))
+            except (ValueError, InputError) as error:
+                raise InputError(str(error), source=f"{path}:{number}") from error
+
+
+def _write_shard(path: Path, records: list[ScanRecord]) -> None:
+    with atomic_write(path) as f:
+        for record in records:
+            f.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+
+
+def _read_shard(path: Path) -> list[ScanRecord] | None:
+    try:
+        return list(read_records(path))
+    except (OSError, InputError):
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
