@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -55,7 +55,7 @@ class Matcher:
     ----------
     fingerprint : str
         Of all that can change a verdict but the catalog: settings, rules, calibration, code.
-    seconds : Counter
+    seconds : dict of str to float
         Time spent so far by stage, summed over threads: decode, prepare, encode, propose, examine, fuse.
 
     Notes
@@ -76,7 +76,7 @@ class Matcher:
         self.signals = [make_signal(name, catalog, self.config) for name in self.config.signals]
         self.fusion = Fusion.from_config(catalog, self.config)
         self.fingerprint = self.config.fingerprint(code=imgmatch.__version__, fusion=self.fusion.fingerprint)
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._cache = cache
         self._space = catalog.space
 

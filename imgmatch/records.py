@@ -7,7 +7,7 @@ The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from imgmatch.errors import InputError
@@ -226,15 +226,18 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_from_dict(row: Mapping[str, Any]) -> Verdict:
-    verdict = _from_dict(Verdict, row)
-    return replace(
-        verdict,
-        decision=Decision(verdict.decision),
-        basis=Basis(verdict.basis),
-        labels=tuple(map(Label, verdict.labels)),
-        candidates=tuple(_from_dict(Candidate, c) for c in verdict.candidates),
-        findings=tuple(finding_from_dict(f) for f in verdict.findings),
+    verdict: Verdict = _from_dict(
+        Verdict,
+        {
+            **row,
+            "decision": Decision(row["decision"]),
+            "basis": Basis(row["basis"]),
+            "labels": tuple(map(Label, row.get("labels", ()))),
+            "candidates": tuple(_from_dict(Candidate, c) for c in row.get("candidates", ())),
+            "findings": tuple(finding_from_dict(f) for f in row.get("findings", ())),
+        },
     )
+    return verdict
 
 
 def finding_from_dict(row: Mapping[str, Any]) -> Finding:

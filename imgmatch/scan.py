@@ -36,7 +36,7 @@ from imgmatch.sources import Row, listing_root, read_listings
 
 __all__ = ["ScanSummary", "read_records", "run_scan", "scan"]
 
-Progress = Callable[[int, Counter], None]
+Progress = Callable[[int, Counter[str]], None]
 
 
 def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:

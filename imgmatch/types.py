@@ -142,7 +142,7 @@ class Box:
         width = min(self.x1, other.x1) - max(self.x0, other.x0)
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         inter = max(width, 0.0) * max(height, 0.0)
-        return inter / (self.area + other.area - inter)
+        return float(inter / (self.area + other.area - inter))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +178,7 @@ class Image:
     @property
     def scale(self) -> float:
         """Original pixels per decoded pixel, >= 1 up to rounding (1 unless decoded at reduced size)."""
-        return self.width / self.pixels.shape[1]
+        return float(self.width / self.pixels.shape[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,7 @@ class FaissIndex:
     """
 
     def __init__(self, dim: int, spec: str = "Flat") -> None:
-        import faiss
-
+        faiss = _faiss()
         self.dim = dim
         self.spec = spec
         try:
@@ -102,11 +102,9 @@ class FaissIndex:
         return Neighbors(ids.astype(np.int64), similarities)
 
     def _parameters(self, keep: BoolArray, k: int) -> Any:
-        import faiss
-
+        faiss = _faiss()
         bits = np.packbits(keep, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)
-        selector.bits = bits  # FAISS keeps a pointer only: the array must outlive the search
+        selector = faiss.IDSelectorBitmap(bits)  # keeps a reference to the array it points into
         if isinstance(self._index, faiss.IndexHNSW):
             return faiss.SearchParametersHNSW(sel=selector, efSearch=max(self._index.hnsw.efSearch, 2 * k))
         if isinstance(self._index, faiss.IndexIVF):
@@ -114,8 +112,7 @@ class FaissIndex:
         return faiss.SearchParameters(sel=selector)
 
     def save(self, path: Path) -> None:
-        import faiss
-
+        faiss = _faiss()
         faiss.write_index(self._index, str(path))
 
     @classmethod
@@ -127,8 +124,7 @@ class FaissIndex:
         CatalogCorruptError
             Where FAISS does not accept the file all the same.
         """
-        import faiss
-
+        faiss = _faiss()
         faiss.set_deserialization_vector_byte_limit(_BYTE_LIMIT)
         faiss.set_deserialization_loop_limit(_LOOP_LIMIT)
         try:
@@ -138,3 +134,8 @@ class FaissIndex:
         index = cls.__new__(cls)
         index.dim, index.spec, index._index, index._lock = int(native.d), spec, native, threading.Lock()
         return index
+
+
+def _faiss() -> Any:
+    # Its stubs do not know the keyword arguments its Python layer adds.
+    return import_module("faiss")

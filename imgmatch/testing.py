@@ -1,0 +1,86 @@
+"""Public conformance suites: what an index, an encoder or a signal of yours must hold to work with imgmatch.
+
+Each check raises AssertionError that says what does not hold; run them under ``python`` or any test runner.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from imgmatch.indexes.base import VectorIndex
+from imgmatch.indexes.exact import ExactIndex
+from imgmatch.types import FloatArray
+
+__all__ = ["check_index"]
+
+
+def check_index(make: Callable[[int], VectorIndex], *, recall: float = 0.6, seed: int = 0) -> None:
+    """Check a vector index against brute force.
+
+    Parameters
+    ----------
+    make : callable
+        Returns an empty index for vectors of the given length.
+    recall : float
+        Least share of the true 5 nearest an approximate index must find among 500 clustered vectors.
+    seed : int
+
+    Raises
+    ------
+    AssertionError
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(20, 16))
+    vectors = _unit(np.repeat(centres, 25, axis=0) + 0.3 * rng.normal(size=(500, 16)))
+    queries = _unit(vectors[::50] + 0.05 * rng.normal(size=(10, 16)))
+    index, oracle = make(16), ExactIndex(16)
+    assert isinstance(index, VectorIndex), "does not have the attributes and methods of VectorIndex"
+    assert len(index) == 0, "a new index is empty"
+    empty = index.search(queries, 3)
+    assert (empty.ids == -1).all(), "an empty index answers -1 everywhere"
+    assert np.isneginf(empty.similarities).all(), "an empty index answers -inf everywhere"
+    for part in (vectors[:300], vectors[300:]):
+        index.add(part)
+        oracle.add(part)
+    assert len(index) == 500, f"500 rows were added, len() is {len(index)}"
+    _agree(index, oracle, queries, vectors, None, recall)
+    keep = rng.random(500) < 0.5
+    _agree(index, oracle, queries, vectors, keep, recall)
+    none = index.search(queries, 3, keep=np.zeros(500, np.bool_))
+    assert (none.ids == -1).all(), "a search that keeps nothing answers nothing"
+    one = index.search(queries[:1], 5)
+    many = index.search(queries, 5)
+    assert np.array_equal(one.ids[0], many.ids[0]), "the answer for a query depends on the batch it is in"
+    nothing = index.search(np.empty((0, 16), np.float32), 4)
+    assert nothing.ids.shape == (0, 4), "no queries give no rows of width k"
+    with tempfile.TemporaryDirectory() as folder:
+        index.save(Path(folder) / "index")
+        assert (Path(folder) / "index").stat().st_size > 0, "save wrote nothing"
+
+
+def _agree(
+    index: VectorIndex,
+    oracle: VectorIndex,
+    queries: FloatArray,
+    vectors: FloatArray,
+    keep: np.ndarray | None,
+    recall: float,
+) -> None:
+    answer, truth = index.search(queries, 5, keep=keep), oracle.search(queries, 5, keep=keep)
+    assert answer.ids.shape == truth.ids.shape == (len(queries), 5), "answers have shape (n, k)"
+    found = 0
+    for mine, true in zip(answer.ids, truth.ids, strict=True):
+        ids = mine[mine >= 0]
+        assert len(set(ids.tolist())) == len(ids), "a row is answered twice"
+        assert keep is None or keep[ids].all(), "a row is answered that was to be left out"
+        found += len(set(ids.tolist()) & set(true.tolist()))
+    assert found >= recall * truth.ids.size, f"recall@5 is {found / truth.ids.size:.2f}, expected at least {recall}"
+    assert (np.diff(answer.similarities, axis=1) <= 1e-6).all(), "similarities must fall from left to right"
+
+
+def _unit(rows: np.ndarray) -> FloatArray:
+    return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)

@@ -1,0 +1,92 @@
+"""Indexes: golden values by hand, one conformance suite for all, agreement with the oracle, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgmatch.errors import CatalogCorruptError
+from imgmatch.indexes.exact import ExactIndex
+from imgmatch.indexes.faiss import FaissIndex, default_factory
+from imgmatch.testing import check_index
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_exact_by_hand() -> None:
+    index = ExactIndex(2)
+    index.add(np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32))
+    found = index.search(np.array([[0, 1]], np.float32), 2)
+    assert found.ids.tolist() == [[1, 2]]
+    np.testing.assert_allclose(found.similarities, [[1.0, 0.8]], atol=1e-6)
+
+
+def test_exact_ties_go_to_the_lower_row() -> None:
+    index = ExactIndex(2)
+    index.add(np.array([[0, 1], [1, 0], [0, 1]], np.float32))
+    assert index.search(np.array([[0, 1]], np.float32), 3).ids.tolist() == [[0, 2, 1]]
+
+
+@pytest.mark.parametrize("spec", ["exact", "Flat", "HNSW16", "IVF4,Flat", "SQ8"])
+def test_conformance(spec: str) -> None:
+    check_index(lambda dim: ExactIndex(dim) if spec == "exact" else FaissIndex(dim, spec))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 60), k=st.integers(1, 12), share=st.floats(0, 1))
+def test_flat_agrees_with_the_oracle(seed: int, n: int, k: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, queries = unit(rng.normal(size=(n, 8))), unit(rng.normal(size=(5, 8)))
+    keep = rng.random(n) < share
+    exact, flat = ExactIndex(8), FaissIndex(8)
+    for index in (exact, flat):
+        index.add(vectors)
+    truth, answer = exact.search(queries, k, keep=keep), flat.search(queries, k, keep=keep)
+    # Up to ties: the similarities agree, and each answered row really has the similarity it is given.
+    np.testing.assert_allclose(answer.similarities, truth.similarities, atol=1e-5)
+    for q, row in enumerate(answer.rows()):
+        for i, similarity in row:
+            assert keep[i]
+            assert similarity == pytest.approx(float(queries[q] @ vectors[i]), abs=1e-5)
+
+
+def test_default_factory_is_exact_until_that_stops_being_sensible() -> None:
+    assert default_factory(100_000) == "Flat"
+    assert default_factory(100_001) == "HNSW32"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda i: i.add(np.zeros((1, 3), np.float32)), r"expected shape \(n, 2\), got \(1, 3\)"),
+        (lambda i: i.add(np.zeros((1, 2), np.float64)), "expected float32, got float64"),
+        (lambda i: i.add(np.full((1, 2), np.nan, np.float32)), "expected finite"),
+        (lambda i: i.search(np.zeros((1, 2), np.float32), 0), "k: expected at least 1, got 0"),
+        (lambda i: i.search(np.zeros((1, 2), np.float32), 1, keep=np.ones(5, bool)), r"keep: expected shape \(0,\) bool"),
+    ],
+)
+@pytest.mark.parametrize("make", [ExactIndex, FaissIndex])
+def test_misuse(make: type, call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(make(2))  # type: ignore[operator]
+
+
+def test_a_wrong_factory_string_is_named() -> None:
+    with pytest.raises(ValueError, match="'Flatt' is not a FAISS factory string"):
+        FaissIndex(4, "Flatt")
+
+
+def test_too_few_rows_to_train_is_said() -> None:
+    with pytest.raises(ValueError, match="rows are too few to train it on; use Flat"):
+        FaissIndex(4, "IVF64,Flat").add(unit(np.eye(4)))
+
+
+def test_a_file_that_is_no_index_is_corrupt(tmp_path) -> None:
+    path = tmp_path / "x.faiss"
+    path.write_bytes(b"IxFI" + b"\xff" * 64)
+    with pytest.raises(CatalogCorruptError):
+        FaissIndex.load(path, "Flat")
