@@ -1,0 +1,176 @@
+"""The offer against the catalog: price, seller, history."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from imgmatch.catalog.items import Brand, Item
+from imgmatch.config import ListingConfig
+from imgmatch.metrics import wilson_interval
+from imgmatch.photo import Query
+from imgmatch.records import Listing
+from imgmatch.sellers import registrable_domain
+from imgmatch.signals.base import Signal
+from imgmatch.signals.listing import ListingSignal, condition_of
+from imgmatch.types import Candidate, Finding, FindingStatus
+
+ITEMS = {
+    "bag": Item("bag", "aurel", category="bag", price=2000.0, currency="EUR", condition_prices={"used": 1000.0}),
+    "tote": Item("tote", "aurel", category="bag", price=1600.0, currency="EUR"),
+    "purse": Item("purse", "aurel", category="purse", price=200.0, currency="EUR"),
+    "watch": Item("watch", "brix", category="watch", price=5000.0, currency="USD"),
+    "plain": Item("plain", "corto"),
+}
+BRANDS = {
+    "aurel": Brand("aurel", "Aurel", official_domains=("aurel.com",), authorised_sellers=(("bazaar", "s-1"),)),
+    "brix": Brand("brix", "Brix"),
+}
+CATALOG: Any = SimpleNamespace(items=ITEMS, brands=BRANDS)
+SIGNAL = ListingSignal(CATALOG, ListingConfig())
+
+
+def candidates(*ids: str, by: tuple[str, ...] = ("design",)) -> list[Candidate]:
+    return [Candidate(i, ITEMS[i].brand, 0.8, "e" * 64, "photo-1", 0.8, by) for i in ids]
+
+
+def findings(listing: Listing, *ids: str, signal: ListingSignal = SIGNAL) -> dict[str, Finding]:
+    (found,) = signal.examine([Query(listing, [], candidates(*ids))])
+    return {f.signal: f for f in found}
+
+
+PRICES = [
+    # condition, price, items -> value = 1 - price / reference
+    ("new", "500 EUR", ["bag"], 0.75),  # 2000
+    ("used", "500 EUR", ["bag"], 0.5),  # 1000: second-hand goods against second-hand prices
+    ("Good", "500 EUR", ["bag"], 0.5),
+    (None, "500 EUR", ["bag"], 0.5),  # not stated: the lower of the two
+    ("new", "2500 EUR", ["bag"], 0.0),  # dearer than the reference
+    ("new", "400 EUR", ["bag", "tote"], 0.75),  # the cheapest comparable item: 1600
+    ("new", "400 EUR", ["bag", "purse"], 0.8),  # a purse is not comparable with a bag
+    ("new", "200-1000 EUR", ["bag"], 0.5),  # the upper end of a range
+    ("new", "$500", ["watch"], 0.9),
+]
+
+
+@pytest.mark.parametrize(("condition", "price", "items", "value"), PRICES)
+def test_price(condition: str | None, price: str, items: list[str], value: float) -> None:
+    finding = findings(Listing("L", price=price, condition=condition), *items)["price"]
+    assert finding.value == pytest.approx(value)
+    assert finding.brand == ITEMS[items[0]].brand
+
+
+ABSTENTIONS = [
+    (Listing("L"), ["bag"], "no price is given"),
+    (Listing("L", price="free"), ["bag"], "the price is 0"),
+    (Listing("L", price="500"), ["bag"], "no currency"),
+    (Listing("L", price="500 USD"), ["bag"], "give both rates"),
+    (Listing("L", price="500 EUR", condition="used"), ["tote"], "no second-hand reference price"),
+    (Listing("L", price="500 EUR"), ["plain"], "no reference price"),
+    (Listing("L", price="500 EUR"), [], "no catalog brand"),
+]
+
+
+@pytest.mark.parametrize(("listing", "items", "reason"), ABSTENTIONS)
+def test_price_abstains(listing: Listing, items: list[str], reason: str) -> None:
+    finding = findings(listing, *items)["price"]
+    assert finding.status is FindingStatus.ABSTAINED
+    assert reason in finding.reason
+
+
+def test_rates_come_from_the_user() -> None:
+    signal = ListingSignal(CATALOG, ListingConfig(rates={"USD": 0.5, "EUR": 1.0}))
+    finding = findings(Listing("L", price="1000 USD", condition="new"), "bag", signal=signal)["price"]
+    assert finding.value == pytest.approx(0.75)  # 500 of 2000 EUR
+
+
+def test_one_price_finding_per_brand_that_a_signal_proposed_first() -> None:
+    found = SIGNAL.examine(
+        [Query(Listing("L", price="100 EUR"), [], [*candidates("bag", "watch"), *candidates("watch", by=("text",))])]
+    )[0]
+    assert [f.brand for f in found if f.signal == "price"] == ["aurel", "brix"]
+
+
+SELLERS = [
+    (Listing("L", platform="bazaar", seller_id="s-1"), 0.0),
+    (Listing("L", url="https://shop.aurel.com/x"), 0.0),
+    (Listing("L", platform="bazaar", seller_id="s-2", condition="new"), 1.0),
+    (Listing("L", platform="bazaar", seller_id="s-2", condition="used"), None),
+    (Listing("L", platform="bazaar", seller_id="s-2"), None),
+    (Listing("L", title="Aurel official"), None),
+]
+
+
+@pytest.mark.parametrize(("listing", "value"), SELLERS)
+def test_seller(listing: Listing, value: float | None) -> None:
+    assert findings(listing, "bag")["seller"].value == value
+
+
+def test_seller_abstains_where_the_brand_lists_none() -> None:
+    listing = Listing("L", platform="bazaar", seller_id="s-2", condition="new")
+    assert findings(listing, "watch")["seller"].status is FindingStatus.ABSTAINED
+
+
+@pytest.mark.parametrize(
+    ("extra", "value"),
+    [
+        ({"seller_removed": 8, "seller_listings": "10"}, wilson_interval(8, 10)[0]),
+        ({"seller_removed": "0", "seller_listings": "10"}, 0.0),
+        ({"seller_removed": 11, "seller_listings": 10}, None),
+        ({"seller_removed": "many", "seller_listings": 10}, None),
+        ({"seller_removed": float("nan"), "seller_listings": float("inf")}, None),
+        ({}, None),
+    ],
+)
+def test_history(extra: dict[str, Any], value: float | None) -> None:
+    assert findings(Listing("L", extra=extra), "bag")["seller_history"].value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("New", "new"),
+        ("brand new with box", "new"),
+        ("NWT", "new"),
+        ("neu mit Etikett", "new"),
+        ("全新", "new"),
+        ("newish", "used"),
+        ("Like new", "used"),
+        ("neuwertig", "used"),
+        ("pre-owned", "used"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_condition(text: str | None, kind: str | None) -> None:
+    assert condition_of(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("url", "domain"),
+    [
+        ("https://www.gucci.co.uk/bags", "gucci.co.uk"),
+        ("gucci.com", "gucci.com"),
+        ("HTTPS://WWW.GUCCI.COM.", "gucci.com"),
+        ("https://gucci.com@evil.shop/", "evil.shop"),
+        ("https://gucci.com.evil.shop", "evil.shop"),
+        ("https://one.myshopify.com", "one.myshopify.com"),
+        ("https://gucсi.com", "xn--guci-n6d.com"),  # a Cyrillic letter
+        ("https://127.0.0.1/gucci.com", None),
+        ("http://[::1]/", None),
+        ("https://co.uk", None),
+        ("", None),
+        ("http://[broken", None),
+        ("x" * 300 + ".com", None),
+    ],
+)
+def test_registrable_domain(url: str, domain: str | None) -> None:
+    assert registrable_domain(url) == domain
+
+
+def test_is_a_signal() -> None:
+    assert isinstance(SIGNAL, Signal)
+    assert SIGNAL.propose([Query(Listing("L"))]) == [[]]
+    assert SIGNAL.examine([]) == []
