@@ -1,0 +1,168 @@
+"""Plain words for reports: what decisions and labels are called, and hostile text made safe to read.
+
+Escaping for HTML is the templates' business (autoescape). Here text is made *readable*: shortened, and with the
+characters that lie about themselves (controls, bidirectional overrides, zero-width letters) shown for what they are.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from imgmatch.types import Basis, Decision, Label
+
+__all__ = [
+    "BASIS_WORDS",
+    "DECISION_HELP",
+    "DECISION_WORDS",
+    "DISCLAIMER",
+    "LABEL_WORDS",
+    "encoder_words",
+    "fact_words",
+    "mask_contact",
+    "number_words",
+    "plain",
+    "safe_url",
+    "signal_words",
+]
+
+DISCLAIMER = "A lead for human review, not proof."
+
+DECISION_WORDS: Mapping[str, str] = {
+    Decision.LEAD: "Lead",
+    Decision.REVIEW: "Review",
+    Decision.CLEAR: "Clear",
+    "failed": "Not examined",
+}
+
+DECISION_HELP: Mapping[str, str] = {
+    Decision.LEAD: "The listing claims a brand and something in it contradicts that claim. Look at these first.",
+    Decision.REVIEW: "Something deserves a look, but it is not enough alone.",
+    Decision.CLEAR: "No contradiction was found. This does not say that the goods are authentic.",
+    "failed": "The listing could not be examined; the reason is given.",
+}
+
+BASIS_WORDS: Mapping[str, str] = {
+    Basis.AUTHORISED: "the seller is on the brand's list of authorised sellers",
+    Basis.NO_CLAIM: "the listing does not present itself as a brand of the catalog",
+    Basis.UNKNOWN_BRAND: "nothing in the catalog is near enough to say which brand this is",
+    Basis.NO_CONTRADICTION: "a brand is claimed and nothing found contradicts it",
+    Basis.CONTRADICTION: "a brand is claimed and something contradicts the claim",
+    Basis.UNREADABLE: "no photo could be read",
+}
+
+LABEL_WORDS: Mapping[str, str] = {
+    Label.COUNTERFEIT_SUSPECTED: "counterfeit suspected",
+    Label.LOOKALIKE: "lookalike design",
+    Label.PHOTO_THEFT: "photo taken from elsewhere",
+    Label.UNAUTHORISED_SELLER: "seller not authorised",
+    Label.BAIT_AND_SWITCH: "promo and destination disagree",
+    Label.RING_MEMBER: "tied to other sellers",
+}
+
+_SIGNAL_WORDS: Mapping[str, str] = {
+    "copy": "Copy of a known photo",
+    "design": "Design likeness",
+    "discrepancy": "Differences from the reference",
+    "listing_mismatch": "Promo against destination",
+    "logo": "Brand mark",
+    "logo_tamper": "Altered mark or lettering",
+    "text": "Lettering in the photo",
+}
+
+# What readers must know about an encoder before they read a similarity; others are called by their names.
+_ENCODER_WORDS: Mapping[str, str] = {"mobilenet-v2": "ImageNet CNN, weaker than CLIP"}
+
+_SHOWN_AS_CODE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SPACE = re.compile(r"[ \t\r\n\f\v]+")
+
+
+def plain(text: Any, limit: int = 200) -> str:
+    """Return text that shows what it is, on one line, at most about `limit` characters long.
+
+    Parameters
+    ----------
+    text : object
+        None becomes an empty string; anything else is made a string.
+    limit : int
+        Characters kept. What was cut is said: ``… (10,485,760 characters)``.
+
+    Returns
+    -------
+    str
+        Encodable as UTF-8. Control, format and unassigned characters and lone surrogates are shown as ``‹U+202E›``: an
+        investigator should see that a title hides a reversed word or a zero-width letter, and must not be led by it.
+
+    Examples
+    --------
+    >>> plain("GU\\u200bCCI \\u202ebag")
+    'GU‹U+200B›CCI ‹U+202E›bag'
+    """
+    if text is None:
+        return ""
+    text = str(text)
+    total = len(text)
+    short = _SPACE.sub(" ", text[: 4 * limit]).strip()
+    cut = short[:limit]
+    shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c) in _SHOWN_AS_CODE else c for c in cut)
+    return shown if len(cut) == len(short) and total <= 4 * limit else f"{shown}… ({total:,} characters)"
+
+
+def mask_contact(contact: str) -> str:
+    """Return a contact with all but its first and its last two letters hidden; short ones are hidden whole.
+
+    Examples
+    --------
+    >>> mask_contact("wechat:luxbag888")
+    'wechat:l…88'
+    >>> mask_contact("x1")
+    '…'
+    """
+    kind, colon, value = contact.rpartition(":")
+    value = plain(value, 80)
+    hidden = f"{value[0]}…{value[-2:]}" if len(value) > 5 else "…"
+    return f"{plain(kind, 20)}{colon}{hidden}"
+
+
+def safe_url(url: str | None) -> str | None:
+    """Return the address if it is plain http(s), else None: only such addresses become links."""
+    if not url or len(url) > 2000 or plain(url, 2000) != url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def signal_words(signal: str) -> str:
+    """Return what a signal or named finding is called in a report."""
+    return _SIGNAL_WORDS.get(signal) or plain(signal.replace("_", " ").capitalize(), 60)
+
+
+def encoder_words(name: str) -> str:
+    """Return an encoder's name with what a reader must know about it."""
+    words = _ENCODER_WORDS.get(name)
+    return f"{plain(name, 80)} ({words})" if words else plain(name, 80)
+
+
+def number_words(value: Any) -> str:
+    """Return a number as people write it: four significant digits below a thousand, whole numbers above."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return plain(value)
+    if not math.isfinite(value):
+        return "not a number"
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def fact_words(facts: Any) -> list[tuple[str, str]]:
+    """Return the measured facts of a finding as (name, value) in plain words."""
+    if not isinstance(facts, Mapping):
+        return []
+    return [(plain(str(name).replace("_", " "), 80), number_words(value)) for name, value in facts.items()]
