@@ -15,7 +15,7 @@ from imgmatch.errors import CalibrationError
 from imgmatch.metrics import brier_score, expected_calibration_error, wilson_interval
 from imgmatch.types import EmbeddingSpace
 
-__all__ = ["POINTS", "Example", "fit"]
+__all__ = ["POINTS", "Example", "fit", "threshold_at"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -212,22 +212,22 @@ def _operating_points(
     # A listing that the rules do not let through counts as if its probability were below every threshold.
     as_lead = np.where(allows >= 2, probability, -1.0)
     as_review = np.where(allows >= 1, probability, -1.0)
-    review = _threshold(as_review[negative], REVIEW_SHARE)
+    review = threshold_at(as_review[negative], REVIEW_SHARE)
 
     def measure(name: str, threshold: float) -> OperatingPoint:
         false, true = int((as_lead[negative] >= threshold).sum()), int((as_lead[positive] >= threshold).sum())
-        low = min(review, threshold)
+        threshold = max(threshold, review)  # what is not worth a review is not worth a lead
         return OperatingPoint(
             name,
             threshold,
-            low,
+            review,
             negatives=n,
             positives=int(positive.sum()),
             fpr=false / n,
             fpr_interval=wilson_interval(false, n),
             recall=true / int(positive.sum()),
             recall_interval=wilson_interval(true, int(positive.sum())),
-            review_share=float(((as_review[negative] >= low) | (as_lead[negative] >= threshold)).mean()),
+            review_share=float((as_review[negative] >= review).mean()),
         )
 
     for name, rate in POINTS.items():
@@ -237,12 +237,12 @@ def _operating_points(
                 f"{int(np.ceil(_RULE_OF_THREE / rate))} are needed"
             )
         else:
-            points[name] = measure(name, _threshold(as_lead[negative], rate))
+            points[name] = measure(name, threshold_at(as_lead[negative], rate))
     points["balanced"] = measure("balanced", _best_f1(as_lead[random], y[random]))
     return points, refused
 
 
-def _threshold(negatives: FloatArray, rate: float) -> float:
+def threshold_at(negatives: FloatArray, rate: float) -> float:
     """Return the lowest threshold in [0, 1] at which at most `rate` of the negatives are at or above it."""
     allowed = int(np.floor(rate * len(negatives) + 1e-9))
     descending = np.sort(negatives)[::-1]
