@@ -29,6 +29,7 @@ _MAX_LINES = 40
 _MAX_MARKS = 12
 _MAX_CROPS = 4
 _LARGE = 0.3
+_TAG = 18.0
 _MAX_POINTS = 64
 _MAX_GRID = 256
 
@@ -176,10 +177,9 @@ def pair(
         place = at[region.on]
         number = numbers.setdefault(region.label, len(numbers) + 1)
         points = [(place.x + x * place.scale, y * place.scale) for x, y in region.points]
-        left = min(p[0] for p in points)
-        top = min(p[1] for p in points)
-        left = min(max(left, place.x), place.x + place.width - 18)
-        top = min(max(top, 0.0), place.height - 18)
+        # The number stands above the region where there is room, so that it hides nothing.
+        left = min(max(min(p[0] for p in points), place.x), place.x + place.width - _TAG)
+        top = min(max(min(p[1] for p in points) - _TAG, 0.0), place.height - _TAG)
         marks.append(Mark(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), left, top, number, region.label))
     lines = []
     if matches:

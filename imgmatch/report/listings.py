@@ -27,6 +27,7 @@ __all__ = ["Entry", "EntryMaker", "environment", "write_report"]
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
 _STRIP = 6
+_TITLE_KEPT = 2000
 _UNCALIBRATED = "none: the provisional rule decides, without probabilities"
 
 
@@ -134,9 +135,8 @@ def _strength(verdict: Verdict) -> tuple[float, float, float]:
 
 def _light(record: ScanRecord) -> ScanRecord:
     """Return the record without the long texts that the page does not show: a title may be megabytes."""
-    listing = replace(
-        record.listing, title=words.plain(record.listing.title, 300), description=None, promo_text=None, extra={}
-    )
+    title = record.listing.title and record.listing.title[:_TITLE_KEPT]
+    listing = replace(record.listing, title=title, description=None, promo_text=None, extra={})
     return replace(record, listing=listing, extra={})
 
 

@@ -89,7 +89,7 @@ def plain(text: Any, limit: int = 200) -> str:
     text : object
         None becomes an empty string; anything else is made a string.
     limit : int
-        Characters kept. What was cut is said: ``… (10,485,760 characters)``.
+        Characters kept; ``…`` says that something was cut.
 
     Returns
     -------
@@ -105,11 +105,9 @@ def plain(text: Any, limit: int = 200) -> str:
     if text is None:
         return ""
     text = str(text)
-    total = len(text)
     short = _SPACE.sub(" ", text[: 4 * limit]).strip()
-    cut = short[:limit]
-    shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c) in _SHOWN_AS_CODE else c for c in cut)
-    return shown if len(cut) == len(short) and total <= 4 * limit else f"{shown}… ({total:,} characters)"
+    shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c) in _SHOWN_AS_CODE else c for c in short[:limit])
+    return f"{shown}…" if len(short) > limit or len(text) > 4 * limit else shown
 
 
 def mask_contact(contact: str) -> str:
