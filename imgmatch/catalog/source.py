@@ -137,7 +137,7 @@ def _read_manifest(path: Path, source: Source) -> None:
             if known is not None and known.brand != item.brand:
                 raise InputError(f"item {item.item_id} has brand {known.brand} above and {item.brand} here", source=place)
         except InputError as error:
-            source.issues.append(Issue(place, str(error)))
+            source.issues.append(Issue(place, str(error).removeprefix(f"{place}: ")))
             continue
         source.items.setdefault(item.item_id, item)
         brand = source.brand(item.brand)

