@@ -65,7 +65,8 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         )
     if model is not None and model.tensors and encoder.space.weights != model.tensors:
         raise WeightsError(
-            f"{store.require(name, cache)}: its tensors are not those published as {name} (hash {encoder.space.weights[:16]}, "
-            f"expected {model.tensors[:16]}); delete it and run `imgmatch weights pull {name}`"
+            f"{store.require(name, cache)}: its tensors are not those published as {name} "
+            f"(hash {encoder.space.weights[:16]}, expected {model.tensors[:16]}); "
+            f"delete it and run `imgmatch weights pull {name}`"
         )
     return encoder

@@ -39,7 +39,7 @@ def ensure_torchvision() -> bool:
 
     with _lock:
         if _library is None and not _operators_load(torch):
-            _library = torch.library.Library("torchvision", "FRAGMENT")
+            _library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
             for schema in _SCHEMAS:
                 _library.define(schema)
         return _library is not None

@@ -56,8 +56,8 @@ class OpenClipEncoder(TorchEncoder):
             return open_clip.get_tokenizer(self._tokenizer_name)
         except Exception as error:  # transformers is missing, or its files are
             raise WeightsError(
-                f"{self.space.encoder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}); SigLIP-like models need "
-                "`pip install transformers` and the tokenizer files beside the weights"
+                f"{self.space.encoder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}); SigLIP-like models "
+                "need `pip install transformers` and the tokenizer files beside the weights"
             ) from error
 
     @torch.inference_mode()
@@ -65,12 +65,12 @@ class OpenClipEncoder(TorchEncoder):
         """Embed texts into the same space: (n, d) float32, unit norm."""
         tokens = self._tokenizer(list(prompts) or [""]).to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            y = self.model.encode_text(tokens)  # type: ignore[operator]
+            y = self.model.encode_text(tokens)
         vectors: FloatArray = torch.nn.functional.normalize(y.float(), dim=-1)[: len(prompts)].cpu().numpy()
         return vectors
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.model.encode_image(x)  # type: ignore[operator]
+        y: torch.Tensor = self.model.encode_image(x)
         return y
 
     def _dense(self, x: torch.Tensor) -> torch.Tensor:

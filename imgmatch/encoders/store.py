@@ -135,9 +135,7 @@ def pull(
     if model is not None:
         say(f"{name}: licence {model.licence} ({model.licence_url})")
         if not (model.free or accept_licence):
-            raise WeightsError(
-                f"{name}: its licence is not a free one: {model.licence}, {model.licence_url}. Read it, then repeat with --accept-licence"
-            )
+            raise WeightsError(f"{name}: that licence is not a free one; read it, then repeat with --accept-licence")
     target = places(name, cache)[0]
     target.parent.mkdir(parents=True, exist_ok=True)
     if model is not None and not model.hub:
@@ -214,7 +212,7 @@ def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         values = tensors[name].detach().to("cpu", torch.float32).contiguous().numpy()
         digest.update(f"{name}\0{tuple(values.shape)}\0".encode())
-        digest.update(memoryview(values.astype("<f4", copy=False).reshape(-1)).cast("B") if values.size else b"")
+        digest.update(values.astype("<f4", copy=False).tobytes())
     return digest.hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ class TorchEncoder:
     which is how a stack of photos lies in memory anyway.
     """
 
-    _CHUNK = {"cpu": 32, "cuda": 256}  # photos per forward pass; larger chunks gain nothing on a 2-core CPU or an H100
+    CHUNK: ClassVar = {"cpu": 32, "cuda": 256}  # photos per forward pass: bounds memory
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class TorchEncoder:
         self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, numeric, dim)
         self.preprocess = preprocess
         self.input_size = preprocess.size
-        self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.model: Any = model.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(preprocess.mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(preprocess.std, device=self.device).view(1, 3, 1, 1) * 255
 
@@ -95,7 +95,7 @@ class TorchEncoder:
         for photo in prepared:
             if photo.shape != expected or photo.dtype != np.uint8:
                 raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
-        chunk = self._CHUNK.get(self.device.type, 32)
+        chunk = self.CHUNK.get(self.device.type, 32)
         parts = [self._forward(prepared[i : i + chunk], forward) for i in range(0, len(prepared), chunk)]
         return np.concatenate(parts)
 
