@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same library under its older name
     import tomli as tomllib
 
-__all__ = ["Config", "ImageConfig", "RetrievalConfig", "ScanConfig"]
+__all__ = ["Config", "DesignConfig", "ImageConfig", "RetrievalConfig", "ScanConfig", "TextConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,47 @@ class ListingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TextConfig:
+    """How the text in photos and the listing's own text are read.
+
+    Parameters
+    ----------
+    side : int
+        Longer side in pixels at which text is looked for in a photo.
+    lexicon : str or None
+        Path of a lexicon of replica wording; None for the one that ships (``imgmatch/signals/lexicon.toml``).
+    """
+
+    side: int = 736
+    lexicon: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesignConfig:
+    """How items of the same design are found and normalised.
+
+    Parameters
+    ----------
+    neighbors : int
+        Nearest catalog photos that are looked at per listing photo.
+    candidates : int
+        Items proposed per listing.
+    background_photos : int
+        Size of the sample of catalog photos that similarities are normalised with.
+    background_nearest : int
+        How many of the sample's photos nearest to the query, outside the candidate's brand, are averaged.
+    background_weight : float
+        How much of that average is taken off the similarity; 0 leaves the plain cosine.
+    """
+
+    neighbors: int = 50
+    candidates: int = 10
+    background_photos: int = 2048
+    background_nearest: int = 10
+    background_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ScanConfig:
     """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
 
@@ -123,8 +164,10 @@ class Config:
     operating_point: str = "balanced"
     images: ImageConfig = field(default_factory=ImageConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    design: DesignConfig = field(default_factory=DesignConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     listing: ListingConfig = field(default_factory=ListingConfig)
+    text: TextConfig = field(default_factory=TextConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
 
     @classmethod
