@@ -25,21 +25,20 @@ __all__ = ["Calibration", "Coefficient", "OperatingPoint", "logit", "shipped_cal
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """A finding's part in the logit: ``weight * (value - mean)``, and 0 where it abstained.
+    """A finding's part in the logit: ``weight * value``.
+
+    An abstention adds nothing, like a value of 0: a signal that could not tell is not a suspicion. What abstaining
+    listings are worth on the whole is in the intercept.
 
     Parameters
     ----------
     weight : float
         >= 0.
-    mean : float
-        Mean value over the fitted listings where the finding was made, so that an abstention is worth what the finding
-        is worth on average: neither a suspicion nor an alibi.
     made : int
         Number of fitted listings where it was made.
     """
 
     weight: float
-    mean: float
     made: int
 
 
@@ -151,7 +150,7 @@ class Calibration:
         contributions = {"intercept": self.intercept + shift}
         for name, c in self.coefficients.items():
             value = values.get(name)
-            contributions[name] = 0.0 if value is None else c.weight * (value - c.mean)
+            contributions[name] = 0.0 if value is None else c.weight * value
         return float(sigmoid(np.float64(sum(contributions.values())))), contributions
 
     def require(self, space: EmbeddingSpace, rules: str) -> None:

@@ -110,16 +110,14 @@ def fit(
             f"expected at least 10 confirmed and 30 rejected listings, got {int(y.sum())} and {int((~y).sum())}"
         )
     names = sorted({n for e in examples for n in e.values})
-    x = np.array([[np.nan if e.values.get(n) is None else e.values[n] for n in names] for e in examples], dtype=float)
-    intercept, weights, means = _fit_logistic(x, y)
+    x = np.array([[e.values.get(n) or 0.0 for n in names] for e in examples])  # an abstention adds nothing
+    made = [sum(e.values.get(n) is not None for e in examples) for n in names]
+    intercept, weights = _fit_logistic(x, y)
     probability = _cross_fit(x, y, [e.group for e in examples])
     points, refused = _operating_points(examples, y, probability)
     if not points:
         raise CalibrationError("no operating point can be supported: " + next(iter(refused.values())))
-    coefficients = {
-        n: Coefficient(float(w), float(m), int(made))
-        for n, w, m, made in zip(names, weights, means, (~np.isnan(x)).sum(axis=0), strict=True)
-    }
+    coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
     base = float(y.mean())
     brier = brier_score(probability, y)
     quality = {
@@ -155,27 +153,24 @@ def fit(
     )
 
 
-def _fit_logistic(x: FloatArray, y: BoolArray) -> tuple[float, FloatArray, FloatArray]:
-    """Return intercept, weights >= 0 and means by penalised maximum likelihood; x (n, k) with NaN for abstentions."""
+def _fit_logistic(x: FloatArray, y: BoolArray) -> tuple[float, FloatArray]:
+    """Return intercept and weights >= 0 by penalised maximum likelihood; x (n, k), y (n,)."""
     from scipy.optimize import minimize
 
-    made = ~np.isnan(x)
-    means = np.where(made, x, 0.0).sum(axis=0) / np.maximum(made.sum(axis=0), 1)
-    centred = np.where(made, x - means, 0.0)
     target = y.astype(float)
 
     def loss(theta: FloatArray) -> tuple[float, FloatArray]:
-        z = theta[0] + centred @ theta[1:]
+        z = theta[0] + x @ theta[1:]
         error = sigmoid(z) - target
         value = np.logaddexp(0.0, z).sum() - (target * z).sum() + (theta[1:] ** 2).sum() / (2 * _PRIOR_SCALE**2)
-        gradient = np.concatenate([[error.sum()], centred.T @ error + theta[1:] / _PRIOR_SCALE**2])
+        gradient = np.concatenate([[error.sum()], x.T @ error + theta[1:] / _PRIOR_SCALE**2])
         return float(value), gradient
 
     k = x.shape[1]
     start = np.concatenate([[logit(float(np.clip(y.mean(), 1e-6, 1 - 1e-6)))], np.zeros(k)])
     bounds = [(None, None), *[(0.0, None)] * k]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 1000})
-    return float(found.x[0]), np.asarray(found.x[1:]), means
+    return float(found.x[0]), np.asarray(found.x[1:])
 
 
 def _cross_fit(x: FloatArray, y: BoolArray, groups: Sequence[str]) -> FloatArray:
@@ -188,9 +183,8 @@ def _cross_fit(x: FloatArray, y: BoolArray, groups: Sequence[str]) -> FloatArray
             continue
         if len(set(y[~held].tolist())) < 2:
             raise CalibrationError("too few groups: all listings of one kind belong to the same few sellers")
-        intercept, weights, means = _fit_logistic(x[~held], y[~held])
-        centred = np.where(np.isnan(x[held]), 0.0, x[held] - means)
-        probability[held] = sigmoid(intercept + centred @ weights)
+        intercept, weights = _fit_logistic(x[~held], y[~held])
+        probability[held] = sigmoid(intercept + x[held] @ weights)
     return probability
 
 

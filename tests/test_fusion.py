@@ -60,9 +60,9 @@ def calibration(**changes: Any) -> Calibration:
         prevalence=0.1,
         intercept=-3.0,
         coefficients={
-            "logo_tamper": Coefficient(4.0, 0.1, 500),
-            "price": Coefficient(3.0, 0.2, 900),
-            "copy": Coefficient(1.0, 0.5, 1100),
+            "logo_tamper": Coefficient(4.0, 500),
+            "price": Coefficient(3.0, 900),
+            "copy": Coefficient(1.0, 1100),
         },
         points={"balanced": point},
         refused={"fpr_1e-3": "1000 honest listings cannot support it"},
@@ -208,12 +208,12 @@ def test_strangers_are_not_cleared(listing: Listing) -> None:
 
 
 def test_contributions_sum_to_the_logit_by_hand() -> None:
-    # -3 + 4 * (0.9 - 0.1) + 3 * (0.7 - 0.2) + 0 (copy abstained) = 1.7; 1 / (1 + e^-1.7) = 0.84553…
+    # -3 + 4 * 0.9 + 3 * 0.7 + 0 (copy abstained) = 2.7; 1 / (1 + e^-2.7) = 0.93703…
     findings = [*CLAIM, found("logo_tamper", 0.9), found("price", 0.7), Finding.abstained("copy", "too flat")]
     verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), findings)
-    assert verdict.probability == pytest.approx(0.8455347)
+    assert verdict.probability == pytest.approx(0.9370266)
     (shown,) = [f for f in verdict.findings if f.signal == "probability"]
-    assert shown.evidence["facts"] == {"intercept": -3.0, "logo_tamper": 3.2, "price": 1.5, "copy": 0.0}
+    assert shown.evidence["facts"] == {"intercept": -3.0, "logo_tamper": 3.6, "price": 2.1, "copy": 0.0}
     assert verdict.decision is Decision.LEAD
     assert verdict.calibration is not None
     assert "synthetic" in verdict.calibration
@@ -229,7 +229,7 @@ def test_prevalence_shifts_the_log_odds() -> None:
 def test_a_lead_needs_rules_and_probability() -> None:
     fusion = Fusion(CATALOG, Config(), calibration())
     probable = [*CLAIM, found("price", 1.0), Finding.abstained("copy", "-")]
-    # One weak contradiction at p = 0.35: review. The rules hold it there whatever the probability.
+    # One weak contradiction at p = 0.5: review. The rules hold it there whatever the probability.
     assert fusion.decide(query(), probable).decision is Decision.REVIEW
     sure = Fusion(CATALOG, Config(), calibration(intercept=9.0))
     assert sure.decide(query(), probable).decision is Decision.REVIEW
