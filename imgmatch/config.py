@@ -228,6 +228,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return _build(hint, value, f"{key}.")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
         return _convert(next(a for a in args if a is not type(None)), value, key)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,8 +82,7 @@ def read_config(path: Path | None, signals: str | None = None) -> Config:
 
     settings = Config() if path is None else Config.load(path)
     if signals is not None:
-        names = [name.strip() for name in signals.split(",") if name.strip()]
-        settings = Config.from_dict({**settings.to_dict(), "signals": names})
+        settings = replace(settings, signals=tuple(name.strip() for name in signals.split(",") if name.strip()))
     return settings
 
 
