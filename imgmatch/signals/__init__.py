@@ -18,6 +18,7 @@ __all__ = ["SIGNALS", "Signal", "make_signal"]
 SIGNALS = {
     "design": "imgmatch.signals.design:DesignSignal",
     "copy": "imgmatch.signals.copy:CopySignal",
+    "text": "imgmatch.signals.text:TextSignal",
     "listing": "imgmatch.signals.listing:ListingSignal",
 }
 

@@ -1,0 +1,260 @@
+"""Text: which brand do a listing's photos and words claim, in what words, and is a wordmark misspelt?
+
+Findings
+--------
+text
+    A brand's wordmark is read in a photo.
+claim
+    The title, the description or the brand column names a brand.
+logo_tamper
+    A wordmark-like line is *near* a mark but written otherwise, and re-readings agree that it is no misreading.
+wording
+    Replica wording, or a brand's name in disguise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from imgmatch import ocr
+from imgmatch.config import TextConfig
+from imgmatch.errors import ImageError
+from imgmatch.lexicon import Lexicon
+from imgmatch.mentions import Mention, NameFinder
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.types import Candidate, Finding, FindingStatus, Label
+from imgmatch.wordmarks import Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
+
+__all__ = ["TextSignal", "tamper_ratio"]
+
+CHANCE = 0.1
+"""A reading claims a brand where fewer matches than this are expected by chance."""
+
+EVERYDAY = 0.45
+"""Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
+
+TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 10.0
+"""Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
+
+TAMPER_CENTRE, TAMPER_SLOPE = 6.0, 2.0
+"""Value 0.5, and steepness, of the log likelihood ratio `tamper_ratio`."""
+
+
+class TextSignal:
+    """Brand claims in words.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Its brands' wordmarks and aliases.
+    config : TextConfig
+    """
+
+    name = "text"
+
+    def __init__(self, catalog: Any, config: TextConfig) -> None:
+        self._catalog = catalog
+        self._config = config
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon.load(self._config.lexicon)
+
+    @cached_property
+    def _matcher(self) -> WordmarkMatcher:
+        return WordmarkMatcher(self._catalog.brands, self._lexicon.everyday)
+
+    @cached_property
+    def _names(self) -> NameFinder:
+        return NameFinder(self._catalog.brands, self._lexicon.everyday, self._lexicon.nicknames)
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose nothing: a name tells the brand, not the item."""
+        return [[] for _ in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        return [self._examine(query) for query in queries]
+
+    def _examine(self, query: Query) -> list[Finding]:
+        likely = {c.brand for c in query.candidates[:3]}
+        findings = [*self._in_photos(query.photos, likely)]
+        listing = query.listing
+        parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
+        texts = {where: text for where, text in parts.items() if text}
+        findings += self._claims(texts, listing.brand_claim, likely)
+        findings += self._wording(texts)
+        return findings
+
+    # The listing's own words
+
+    def _claims(self, texts: dict[str, str], column: str | None, likely: set[str]) -> Iterator[Finding]:
+        best: dict[str, tuple[float, str, Mention]] = {}
+        # In the brand column a name is a name, ordinary word or not.
+        named = [(1.0, "brand column", m) for m in self._names.find(column or "")]
+        for where, text in texts.items():
+            for m in self._names.find(text):
+                value = EVERYDAY if m.everyday and m.brand not in likely else 0.95 if where == "title" else 0.9
+                named.append((value, where, m))
+        for value, where, m in named:
+            if m.brand not in best or value > best[m.brand][0]:
+                best[m.brand] = (value, where, m)
+        for brand, (value, where, m) in best.items():
+            reason = f"The {where} names {self._called(brand)}: “{m.raw}”."
+            if value == EVERYDAY:
+                reason = f"The {where} has “{m.raw}”, which may be {self._called(brand)} or the ordinary word."
+            yield Finding("claim", FindingStatus.OK, value, reason, brand=brand, evidence={"readings": [_said(m)]})
+        if not best:
+            why = "The listing's words name no brand of the catalog." if texts or column else "The listing has no text."
+            yield Finding.abstained("claim", why)
+
+    def _wording(self, texts: dict[str, str]) -> Iterator[Finding]:
+        found = False
+        for where, text in texts.items():
+            for m in (m for m in self._names.find(text) if m.disguise):
+                found = True
+                reason = f"The {where} writes {self._called(m.brand)} in disguise, “{m.raw}”: {m.disguise}."
+                yield Finding(
+                    "wording",
+                    FindingStatus.OK,
+                    0.85,
+                    reason,
+                    brand=m.brand,
+                    evidence={"readings": [_said(m)]},
+                    labels=(Label.COUNTERFEIT_SUSPECTED,),
+                )
+            phrases = self._lexicon.find(text)
+            if phrases:
+                found = True
+                strong = [p for p in phrases if p.strength == "strong"]
+                said = ", ".join(f"“{p.text}”" for p in (strong or phrases)[:4])
+                what = "offers a replica in so many words" if strong else "uses words that are often said of replicas"
+                yield Finding(
+                    "wording",
+                    FindingStatus.OK,
+                    0.9 if strong else 0.55,
+                    f"The {where} {what}: {said}.",
+                    evidence={"facts": {f"{p.strength} phrase ({p.language})": p.text for p in phrases[:8]}},
+                    labels=(Label.COUNTERFEIT_SUSPECTED,) if strong else (),
+                )
+        if not found:
+            yield Finding.abstained("wording", "No replica wording was found." if texts else "The listing has no text.")
+
+    # The photos
+
+    def _in_photos(self, photos: Sequence[PhotoContext], likely: set[str]) -> Iterator[Finding]:
+        if not photos:
+            yield Finding.abstained("text", "There is no readable photo.")
+            return
+        if not ocr.available():
+            yield Finding.abstained("text", "Reading the text in photos needs the extra: pip install 'imgmatch[ocr]'.")
+            return
+        best: dict[str, Finding] = {}
+        read, lines = 0, 0
+        for photo in photos:
+            try:
+                readings = ocr.read(photo, self._config.side)
+            except ImageError as error:
+                yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
+                continue
+            read, lines = read + 1, lines + len(readings)
+            for match in self._matcher.match(readings):
+                finding = self._tamper(photo, match) or self._claim(photo, match, likely)
+                if finding is None:
+                    continue
+                key = f"{finding.signal} {finding.brand}"
+                if key not in best or (finding.value or 0) > (best[key].value or 0):
+                    best[key] = finding
+        yield from best.values()
+        if not any(f.signal == "text" for f in best.values()) and read:
+            yield Finding.abstained("text", f"No brand of the catalog can be read in the photos ({lines} lines of text).")
+
+    def _claim(self, photo: PhotoContext, match: Match, likely: set[str]) -> Finding | None:
+        # Held against the few marks of a brand that the photo's looks suggest, less is owed to chance.
+        chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
+        if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) == letters(match.mark))):
+            return None
+        similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
+        value = match.line.confidence * similarity / (1.0 + chance)
+        if match.everyday and match.brand not in likely:
+            value = min(value, EVERYDAY)
+        how = {"exact": "reads", "partial": "is cut off but reads", "near": "reads, nearly,"}[match.kind]
+        reason = f"A line in the photo {how} {match.mark}: “{match.reading}”."
+        return Finding(
+            "text",
+            FindingStatus.OK,
+            min(max(value, 0.0), 1.0),
+            reason,
+            photo_id=photo.photo_id,
+            brand=match.brand,
+            evidence={"readings": _readings(match), "facts": {"matches expected by chance": float(f"{chance:.2g}")}},
+        )
+
+    def _tamper(self, photo: PhotoContext, match: Match) -> Finding | None:
+        ratio = tamper_ratio(photo, match)
+        if ratio is None:
+            return None
+        value = 1.0 / (1.0 + math.exp(-(ratio - TAMPER_CENTRE) / TAMPER_SLOPE))
+        if value < 0.5:
+            return None
+        reason = f"“{match.reading}” stands where {match.mark} would: near the mark, but not its letters."
+        return Finding(
+            "logo_tamper",
+            FindingStatus.OK,
+            value,
+            reason,
+            photo_id=photo.photo_id,
+            brand=match.brand,
+            labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
+            evidence={"readings": _readings(match), "facts": {"log likelihood ratio of the two spellings": round(ratio, 1)}},
+        )
+
+    def _called(self, brand: str) -> str:
+        return self._catalog.brands[brand].name or brand
+
+
+def tamper_ratio(photo: PhotoContext, match: Match) -> float | None:
+    """Hold a misspelt reading against the mark's own spellings on the same pixels, re-read at several scales.
+
+    Returns
+    -------
+    float or None
+        The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
+        where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
+        off, part of a longer text, small, or read without confidence.
+    """
+    line = match.line
+    part = line.parts[0]
+    if match.kind == "partial" or not match.whole or match.everyday or len(line.parts) > 1 or part.mirrored:
+        return None
+    if part.confidence < TAMPER_CONFIDENCE or part.height < TAMPER_HEIGHT or spelled_as(match.reading, match.mark):
+        return None
+    forms = [form for m in spellings(match.mark) for form in (m, m.replace(" ", ""))]
+    scores = ocr.log_likelihoods(photo, part, [line.text, *dict.fromkeys(forms)])
+    ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
+    return float(ratios.min())
+
+
+def _readings(match: Match) -> list[dict[str, Any]]:
+    mark = match.mark.upper() if match.reading.isupper() else match.mark
+    pairs = [list(p) for p in align(match.reading, mark)]
+    return [
+        {
+            "reading": part.text,
+            "reference": match.mark,
+            "alignment": pairs if len(match.line.parts) == 1 else [],
+            "confidence": round(part.confidence, 3),
+            "polygon": [[round(x, 1), round(y, 1)] for x, y in part.polygon],
+        }
+        for part in match.line.parts
+    ]
+
+
+def _said(mention: Mention) -> dict[str, Any]:
+    return {
+        "reading": mention.raw,
+        "reference": mention.mark,
+        "alignment": [list(p) for p in align(mention.raw, mention.mark)],
+    }

@@ -1,0 +1,141 @@
+"""Brand names in a listing's own text, and the lexicon of replica wording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgmatch.catalog.items import Brand
+from imgmatch.errors import ConfigError
+from imgmatch.lexicon import Lexicon
+from imgmatch.mentions import NameFinder
+
+BRANDS = {
+    b.brand: b
+    for b in (
+        Brand("gucci", "Gucci", ("GUCCI",), ("古驰", "구찌")),
+        Brand("lv", "Louis Vuitton", ("LOUIS VUITTON",), ("LV", "路易威登")),
+        Brand("rolex", "Rolex", ("ROLEX",)),
+        Brand("chanel", "Chanel", ("CHANEL",)),
+        Brand("dg", "Dolce & Gabbana", ("DOLCE & GABBANA",), ("D&G",)),
+        Brand("ysl", "Saint Laurent", ("SAINT LAURENT",), ("YSL",)),
+        Brand("coach", "Coach", ("COACH",)),
+        Brand("cp", "C.P. Company", ("C.P. COMPANY",)),
+        Brand("dior", "Dior", ("DIOR", "CHRISTIAN DIOR")),
+    )
+}
+LEXICON = Lexicon.load()
+NAMES = NameFinder(BRANDS, LEXICON.everyday, LEXICON.nicknames)
+
+
+@pytest.mark.parametrize(
+    ("text", "brand"),
+    [
+        ("Gucci bag", "gucci"),
+        ("new ＧＵＣＣＩ バッグ", "gucci"),
+        ("LV bag", "lv"),
+        ("louis-vuitton neverfull", "lv"),
+        ("D&G shirt", "dg"),
+        ("Dolce & Gabbana dress", "dg"),
+        ("Y.S.L. bag", "ysl"),
+        ("C.P. Company jacket", "cp"),
+        ("古驰包包 全新", "gucci"),
+        ("구찌가방", "gucci"),
+    ],
+)
+def test_named_openly(text: str, brand: str) -> None:
+    assert [(m.brand, m.disguise, m.everyday) for m in NAMES.find(text)] == [(brand, None, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "brand", "how"),
+    [
+        ("g u c c i marmont", "gucci", "apart"),
+        ("a G.U.C.C.I bag", "gucci", "apart"),
+        ("Louis vuit ton", "lv", "apart"),
+        ("gucc1 belt", "gucci", "signs"),
+        ("R0LEX submariner", "rolex", "signs"),
+        ("$aint Laurent", "ysl", "signs"),
+        ("L*V neverfull", "lv", "apart"),
+        ("Gυссi", "gucci", "script"),
+        ("Ⓖⓤⓒⓒⓘ", "gucci", "styled"),
+        ("Ch*nel bag", "chanel", "masked"),
+        ("Ch**el bag", "chanel", "masked"),
+        ("gu\u200bcci", "gucci", "invisible"),
+        ("驴牌 包", "lv", "nickname"),
+    ],
+)
+def test_named_in_disguise(text: str, brand: str, how: str) -> None:
+    [mention] = NAMES.find(text)
+    assert mention.brand == brand
+    assert how in (mention.disguise or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["lv 3 wizard", "I like to go at noon", "DI OR", "leather bag", "", "***", "succiding", "cucci"]
+)
+def test_names_nothing(text: str) -> None:
+    assert NAMES.find(text) == []
+
+
+def test_an_ordinary_word_is_marked_as_such() -> None:
+    assert [m.everyday for m in NAMES.find("coach tickets to London")] == [True]
+
+
+@given(st.sampled_from(["Gucci", "Rolex", "Chanel"]), st.text("abc xyz.,", max_size=20), st.text(" xyz.,", max_size=20))
+def test_a_name_between_words_is_found(name: str, before: str, after: str) -> None:
+    assert name.lower() in {m.brand for m in NAMES.find(f"{before} {name} {after}")}
+
+
+@pytest.mark.parametrize(
+    ("text", "strengths"),
+    [
+        ("1:1 mirror quality", {"strong", "weak"}),
+        ("Réplique parfaite", {"strong"}),
+        ("a 1 : 1 copy", {"strong"}),
+        ("AAA batteries", {"weak"}),
+        ("고퀄 미러급", {"strong", "weak"}),
+        ("顶级高仿", {"strong"}),
+        ("スーパーコピー", {"strong"}),
+        ("comes with box and receipt", set()),
+        ("No replica! 100% authentic", set()),
+        ("非高仿", set()),
+        ("keine Fälschung", set()),
+        ("fakery is a word of its own", set()),
+        ("", set()),
+    ],
+)
+def test_wording(text: str, strengths: set[str]) -> None:
+    assert {p.strength for p in LEXICON.find(text)} == strengths
+
+
+def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[wording.en]\nstrong = ["zig zag"]\n', encoding="utf-8")
+    assert [p.text for p in Lexicon.load(path).find("a Zig-Zag bag")] == ["zig zag"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[wordings.en]\n", "unknown table"),
+        ("[wording.en]\nstrong = 'one'\n", "wording.en.strong: expected a list"),
+        ("[wording.en]\nmedium = []\n", "expected strong and weak"),
+        ("[wording.en\n", "mine.toml"),
+        ("wording = 3\n", "mine.toml"),
+    ],
+)
+def test_errors_name_the_file_and_the_key(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says) as caught:
+        Lexicon.load(path)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_a_missing_lexicon_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        Lexicon.load(tmp_path / "none.toml")

@@ -1,0 +1,171 @@
+"""The text signal, and the reading it stands on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from imgmatch import ocr
+from imgmatch.catalog.items import Brand
+from imgmatch.config import TextConfig
+from imgmatch.errors import ImageError
+from imgmatch.ocr import Reading, ctc_log_likelihood
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.records import Listing
+from imgmatch.signals.text import EVERYDAY, TextSignal
+from imgmatch.types import Candidate, Finding, FindingStatus, Image
+
+BRANDS = {
+    b.brand: b
+    for b in (
+        Brand("arvelle", "Arvelle", ("ARVELLE",), ("阿维乐",)),
+        Brand("montroux", "Montroux", ("MONTROUX",)),
+        Brand("coach", "Coach", ("COACH",)),
+    )
+}
+needs_ocr = pytest.mark.skipif(not ocr.available(), reason="needs the extra: pip install 'imgmatch[ocr]'")
+
+
+def drawn(text: str, size: int = 64, *, mirrored: bool = False, photo_id: str = "photo-1") -> PhotoContext:
+    canvas = PillowImage.new("RGB", (640, 400), (235, 228, 214))
+    ImageDraw.Draw(canvas).text((320, 200), text, fill=(40, 30, 30), font=ImageFont.load_default(size), anchor="mm")
+    pixels = np.array(canvas)
+    if mirrored:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    return PhotoContext(photo_id, Image(pixels, "0" * 64, "<array>", 640, 400, "RAW"))
+
+
+def signal() -> TextSignal:
+    return TextSignal(SimpleNamespace(brands=BRANDS), TextConfig())
+
+
+def examine(photos: list[PhotoContext] | None = None, likely: str = "", **listing: str) -> dict[str, list[Finding]]:
+    candidates = [Candidate("item", likely, 0.9, "0" * 64, "photo-1", 0.9)] if likely else []
+    [findings] = signal().examine([Query(Listing("1", **listing), photos or [], candidates)])
+    return {name: list(group) for name, group in itertools.groupby(findings, key=lambda f: f.signal)}
+
+
+# Golden values
+
+
+def test_ctc_by_hand() -> None:
+    # Two steps, classes (blank, a): "a" is aa, a- or -a.
+    logs = np.log([[0.6, 0.4], [0.7, 0.3]])
+    assert ctc_log_likelihood(logs, [1]) == pytest.approx(math.log(0.4 * 0.3 + 0.4 * 0.7 + 0.6 * 0.3))
+    assert ctc_log_likelihood(logs, []) == pytest.approx(math.log(0.6 * 0.7))
+    assert ctc_log_likelihood(logs, [1, 1]) == -math.inf  # a repeat needs a blank between
+
+
+def test_ctc_probabilities_of_all_strings_sum_to_one() -> None:
+    logs = np.log(np.random.default_rng(0).dirichlet(np.ones(3), size=4))
+    strings = [s for n in range(5) for s in itertools.product((1, 2), repeat=n)]
+    assert sum(math.exp(ctc_log_likelihood(logs, s)) for s in strings) == pytest.approx(1.0)
+
+
+# The listing's own words
+
+
+def test_title_claims_a_brand() -> None:
+    [claim] = examine(title="ARVELLE tote, used once")["claim"]
+    assert (claim.brand, claim.status, claim.evidence["readings"][0]["reading"]) == ("arvelle", FindingStatus.OK, "ARVELLE")
+    assert claim.value is not None
+    assert claim.value > 0.9
+
+
+def test_an_ordinary_word_needs_a_second_sign() -> None:
+    weak, backed, column = (
+        examine(title="coach bag")["claim"][0].value,
+        examine(title="coach bag", likely="coach")["claim"][0].value,
+        examine(title="bag", brand_claim="Coach")["claim"][0].value,
+    )
+    assert weak == EVERYDAY
+    assert backed is not None
+    assert backed > 0.9
+    assert column == 1.0
+
+
+def test_replica_wording_and_disguise() -> None:
+    found = examine(title="A r v e l l e tote", description="mirror quality, 1:1")["wording"]
+    assert {(f.brand, (f.value or 0) >= 0.8) for f in found} == {("arvelle", True), (None, True)}
+    [weak] = examine(title="inspired by the runway")["wording"]
+    assert weak.value is not None
+    assert 0.5 <= weak.value < 0.8
+
+
+def test_says_what_it_cannot_tell() -> None:
+    found = examine()
+    assert {name: [f.status for f in group] for name, group in found.items()} == {
+        "text": [FindingStatus.ABSTAINED],
+        "claim": [FindingStatus.ABSTAINED],
+        "wording": [FindingStatus.ABSTAINED],
+    }
+    assert all(f.reason for group in found.values() for f in group)
+
+
+def test_without_the_extra_photos_abstain_and_words_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    found = examine([drawn("ARVELLE")], title="Arvelle bag")
+    assert "imgmatch[ocr]" in found["text"][0].reason
+    assert found["claim"][0].brand == "arvelle"
+
+
+def test_a_photo_that_cannot_be_decoded_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+
+    def broken() -> Image:
+        raise ImageError("truncated", "the file ends early", source="a.jpg")
+
+    good = drawn("x", photo_id="photo-2")
+    good.put(("text", TextConfig().side), (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),))
+    findings = examine([PhotoContext("photo-1", broken, sha256="0" * 64), good])["text"]
+    assert [(f.photo_id, f.status) for f in findings] == [("photo-1", FindingStatus.FAILED), ("photo-2", FindingStatus.OK)]
+
+
+# Real reading
+
+
+@needs_ocr
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_reads_a_drawn_mark(mirrored: bool) -> None:
+    photo = drawn("MONTROUX", mirrored=mirrored)
+    found = examine([photo])
+    [text] = found["text"]
+    assert (text.brand, text.photo_id) == ("montroux", "photo-1")
+    assert text.value is not None
+    assert text.value > 0.8
+    [reading] = text.evidence["readings"]
+    xs, ys = zip(*reading["polygon"], strict=True)
+    assert 0 <= min(xs) < 320 < max(xs) <= 640
+    assert 0 <= min(ys) < 200 < max(ys) <= 400
+    assert "logo_tamper" not in found
+
+
+@needs_ocr
+def test_a_misspelt_mark_is_shown_letter_by_letter() -> None:
+    [tamper] = examine([drawn("MONTRUOX")])["logo_tamper"]
+    assert tamper.brand == "montroux"
+    assert tamper.value is not None
+    assert tamper.value >= 0.8
+    pairs = tamper.evidence["readings"][0]["alignment"]
+    assert "".join(a for a, _ in pairs) == "MONTRUOX"
+    assert "".join(b for _, b in pairs) == "MONTROUX"
+
+
+@needs_ocr
+def test_alone_and_in_a_batch_are_the_same() -> None:
+    queries = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]
+    again = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]
+    assert signal().examine(queries) == [signal().examine([q])[0] for q in again]
+    assert signal().propose(queries) == [[], [], []]
+    assert signal().examine([]) == []
+
+
+@needs_ocr
+def test_an_empty_photo_has_no_text() -> None:
+    assert ocr.read(drawn("")) == ()
