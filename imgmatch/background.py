@@ -1,0 +1,127 @@
+"""What nearness means in a catalog: a background that similarities are normalised with. Shared by the signals that embed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.types import FloatArray, PhotoRole
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import DesignConfig
+
+__all__ = ["Background"]
+
+_BACKGROUND = ""  # the group of photos with role background: never a candidate, always part of what is normalised with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """A sample of the catalog that similarities are normalised with, and what nearness meant within the catalog.
+
+    The similarity of a query to its nearest reference depends on the query (a plain photo is near to everything). Taking
+    off its mean similarity to the nearest photos that cannot be what it shows makes scores comparable.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (m, d), float32
+    groups : ndarray, shape (m,), str
+        Brand of each photo (its item where the catalog has one brand and no background photos).
+    weight : float
+        How much of the background's similarity is taken off.
+    nearest : int
+        How many nearest background photos are averaged.
+    genuine, foreign : ndarray, shape (n,), float32, ascending
+        Leave-one-out scores of catalog photos, held against other photos of their item (else of their brand), and against
+        the nearest other group with their own group taken out.
+
+    References
+    ----------
+    Pizzi et al. 2022, *A Self-Supervised Descriptor for Image Copy Detection*, arXiv:2202.10261, section 5: similarity
+    normalisation.
+    """
+
+    vectors: FloatArray
+    groups: npt.NDArray[np.str_]
+    weight: float
+    nearest: int
+    genuine: FloatArray
+    foreign: FloatArray
+
+    def similarity(self, query: FloatArray, without: Sequence[str]) -> float:
+        """Return the mean cosine of a query (d,) to its nearest background photos outside some groups; 0 without any."""
+        return self._mean_nearest(self.vectors @ query, ~np.isin(self.groups, without))
+
+    def certainty(self, score: float) -> float:
+        """Turn a normalised score into a certainty in [0, 1].
+
+        With *a* the share of foreign scores at or above this one and *b* the share of genuine ones at or below it, the
+        certainty is b / (a + b): 0.5 where the two kinds of error are equal. A provisional reading of the catalog
+        itself, not a probability.
+        """
+        foreign = len(self.foreign) - np.searchsorted(self.foreign, score, side="left")
+        genuine = np.searchsorted(self.genuine, score, side="right")
+        a = (foreign + 1) / (len(self.foreign) + 2)
+        b = (genuine + 1) / (len(self.genuine) + 2)
+        return float(b / (a + b))
+
+    def _mean_nearest(self, similarities: FloatArray, keep: npt.NDArray[np.bool_]) -> float:
+        kept = similarities[keep]
+        if not len(kept):
+            return 0.0
+        k = min(self.nearest, len(kept))
+        return float(np.partition(kept, len(kept) - k)[-k:].mean())
+
+    @classmethod
+    def of(cls, catalog: Catalog, config: DesignConfig) -> Background:
+        """Sample a catalog and take its leave-one-out scores.
+
+        Notes
+        -----
+        Whole items are sampled, evenly over the catalog, until `config.background_photos` is reached, so the cost does not
+        grow with the catalog: one (m, m) product of similarities.
+        """
+        rows, groups, items = _sample(catalog, config.background_photos)
+        vectors = np.ascontiguousarray(catalog.vectors[rows], np.float32)
+        empty = np.zeros(0, np.float32)
+        self = cls(vectors, groups, config.background_weight, config.background_nearest, empty, empty)
+        genuine, foreign = [], []
+        for i, similarities in enumerate(vectors @ vectors.T if len(rows) else []):
+            other = np.arange(len(rows)) != i
+            outside = groups != groups[i]
+            if groups[i] != _BACKGROUND:
+                same = other & (items == items[i])
+                same = same if same.any() else other & ~outside
+                if same.any():
+                    genuine.append(similarities[same].max() - self.weight * self._mean_nearest(similarities, outside))
+            strangers = np.where(outside & (groups != _BACKGROUND), similarities, -np.inf)
+            nearest = int(strangers.argmax())
+            if np.isfinite(strangers[nearest]):
+                rest = outside & (groups != groups[nearest])
+                foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities, rest))
+        ordered = (np.sort(np.array(scores, np.float32)) for scores in (genuine, foreign))
+        return cls(vectors, groups, self.weight, self.nearest, *ordered)
+
+
+def _sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    """Return rows of `catalog.vectors`, and the group and the item of each."""
+    rows_of: dict[str, list[int]] = {}
+    for row, sha in enumerate(catalog.photo_ids):
+        photo = catalog.photos.get(sha)
+        if photo is not None and photo.role is PhotoRole.REFERENCE and photo.item_id:
+            rows_of.setdefault(photo.item_id, []).append(row)
+        elif photo is not None and photo.role is PhotoRole.BACKGROUND:
+            rows_of.setdefault(f"{_BACKGROUND}{row}\0", []).append(row)
+    keys = sorted(rows_of)
+    step = max(1, -(-sum(map(len, rows_of.values())) // photos))
+    chosen = [(key, row) for key in keys[::step] for row in rows_of[key]]
+    brands = {catalog.items[key].brand if key in catalog.items else _BACKGROUND for key, _ in chosen}
+    by_brand = len(brands) > 1
+    items = [key for key, _ in chosen]
+    groups = [(catalog.items[k].brand if by_brand else k) if k in catalog.items else _BACKGROUND for k in items]
+    return [row for _, row in chosen], np.array(groups, np.str_), np.array(items, np.str_)
