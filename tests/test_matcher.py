@@ -1,0 +1,156 @@
+"""The matcher: one row per listing in order, bad photos and broken signals cost themselves, batches change nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgmatch import Catalog, Config, Listing, Matcher
+from imgmatch.cache import CachedPhoto, PhotoCache
+from imgmatch.photo import Query
+from imgmatch.records import ScanRecord
+from imgmatch.types import Candidate, Finding, FindingStatus
+from tests.fakes import GridEncoder, picture, write_tree
+
+DESIGN = Config(signals=("design",))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Catalog, Path]:
+    root = tmp_path_factory.mktemp("matcher")
+    src = write_tree(
+        root / "src", {f"brand{i % 3}/item{i}/{v}.png": picture(10 * i + v) for i in range(6) for v in range(2)}
+    )
+    photos = {f"own{i}.png": picture(10 * i) for i in range(6)} | {"bad.png": b"\x89PNG\r\n\x1a\n", "new.png": picture(999)}
+    return Catalog.build(src, root / "cat", encoder=GridEncoder()), write_tree(root / "listings", photos)
+
+
+class Probe:
+    """A signal that says what it saw, and breaks where it is told to."""
+
+    name = "probe"
+
+    def propose(self, queries: list[Query]) -> list[list[Candidate]]:
+        return [[] for _ in queries]
+
+    def examine(self, queries: list[Query]) -> list[list[Finding]]:
+        for q in queries:
+            if q.listing.title == "break":
+                raise RuntimeError("out of cheese")
+        return [[Finding("probe", FindingStatus.OK, 0.0, q.listing.listing_id)] for q in queries]
+
+
+def test_rows_come_in_order_with_broken_ones_in_the_middle(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    listings = [
+        Listing("a", ("own0.png", "bad.png", "own1.png")),
+        Listing("b", ("bad.png",)),
+        Listing("c", ("../escape.png", "http://x.example/y.png")),
+        Listing("d"),
+        Listing("e", ("own2.png",), promo_photos=("own3.png",)),
+    ]
+    records = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    assert [r.listing_id for r in records] == ["a", "b", "c", "d", "e"]
+    assert [r.status for r in records] == ["ok", "failed", "failed", "failed", "ok"]
+    assert [(p.photo_id, p.status) for p in records[0].photos] == [
+        ("photo-1", "ok"),
+        ("photo-2", "failed"),
+        ("photo-3", "ok"),
+    ]
+    assert [(p.error or "").split(":")[0] for p in records[2].photos] == ["outside_root", "url"]
+    assert [(p.photo_id, p.role) for p in records[4].photos] == [("photo-1", "listing"), ("promo-1", "promo")]
+    assert records[3].error == "nothing could be examined: the listing has no photo"
+    verdict = records[4].verdict
+    assert verdict is not None
+    assert verdict.candidates[0].item_id == "brand2/item2"
+    assert verdict.candidates[0].similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_a_batch_gives_what_each_gives_alone(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    matcher = Matcher(catalog, DESIGN)
+    listings = [Listing(str(i), (f"own{i}.png", "new.png")) for i in range(6)]
+    together = matcher.examine_batch(listings, root=root)
+    assert [matcher.examine(x, root=root).to_dict() for x in listings] == [r.to_dict() for r in together]
+
+
+def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    matcher = Matcher(catalog, DESIGN)
+    matcher.signals.append(Probe())
+    listings = [Listing("a", ("own0.png",)), Listing("b", ("own1.png",), title="break"), Listing("c", ("own2.png",))]
+    findings = [{f.signal: f for f in r.verdict.findings} for r in matcher.examine_batch(listings, root=root) if r.verdict]
+    assert [f["probe"].status for f in findings] == ["ok", "failed", "ok"]
+    assert "out of cheese" in findings[1]["probe"].reason
+    assert all(f["design"].status is not FindingStatus.FAILED for f in findings)
+
+
+def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    encoder = catalog.encoder
+    before = encoder.photos_encoded  # type: ignore[attr-defined]
+    Matcher(catalog, DESIGN).examine_batch([Listing(str(i), ("new.png",)) for i in range(5)], root=root)
+    assert encoder.photos_encoded - before == 1  # type: ignore[attr-defined]
+
+
+def test_a_cached_photo_is_not_decoded_again(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch) -> None:
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listing = Listing("a", ("own0.png", "new.png"))
+    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    monkeypatch.setattr("imgmatch.matcher.load_image", lambda *a, **k: pytest.fail("decoded again"))
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+
+
+def test_sixteen_threads_give_what_one_gives(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    matcher = Matcher(catalog, DESIGN)
+    listings = [Listing(str(i), (f"own{i % 6}.png",)) for i in range(16)]
+    serial = [matcher.examine(x, root=root).to_dict() for x in listings]
+    answers: list[dict | None] = [None] * 16
+
+    def work(i: int) -> None:
+        answers[i] = matcher.examine(listings[i], root=root).to_dict()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert answers == serial
+
+
+def test_a_record_survives_json_with_fields_of_the_future(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    listing = Listing.from_dict({"listing_id": "a", "photos": ["own0.png"], "price": 12.5, "shade": {"of": "blue"}})
+    row = Matcher(catalog, DESIGN).examine(listing, root=root).to_dict()
+    row["added_in_2_0"] = [1, 2]
+    assert ScanRecord.from_dict(row).to_dict() == row
+    assert row["listing"]["price"] == "12.5"
+    assert row["listing"]["shade"] == {"of": "blue"}
+
+
+def test_the_fingerprint_covers_what_can_change_a_verdict(world: tuple[Catalog, Path]) -> None:
+    catalog, _ = world
+    base = Matcher(catalog, DESIGN).fingerprint
+    retrieval = dataclasses.replace(DESIGN.retrieval, candidates=3)
+    assert Matcher(catalog, dataclasses.replace(DESIGN, retrieval=retrieval)).fingerprint != base
+    scan = dataclasses.replace(DESIGN.scan, batch=7)
+    assert Matcher(catalog, dataclasses.replace(DESIGN, scan=scan)).fingerprint == base
+
+
+def test_a_cache_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    path.write_bytes(b"this is not a database file, not at all" * 200)
+    cache = PhotoCache(path)
+    photo = CachedPhoto(np.ones(3, np.float32), "ab", 90, 5, 6)
+    cache.put({"s": photo}, "space")
+    again = PhotoCache(path).get("s", "space")
+    assert again is not None
+    assert again.embedding.tolist() == [1, 1, 1]  # type: ignore[union-attr]
+    assert (again.phash, again.quality, again.width, again.height) == ("ab", 90, 5, 6)
+    assert cache.get("s", "another space") is None

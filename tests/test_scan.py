@@ -1,0 +1,279 @@
+"""Scans: sources, one row per listing whatever happens, resuming, killing, locking, tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from imgmatch import Catalog, Config, Matcher
+from imgmatch.errors import InputError, LockedError, ScanError
+from imgmatch.files import lock
+from imgmatch.records import Listing, ScanRecord
+from imgmatch.scan import read_records, run_scan, scan
+from imgmatch.sinks import write_csv
+from imgmatch.sources import read_listings
+from tests.fakes import GridEncoder, picture, write_tree
+
+REPO = Path(__file__).parents[1]
+SCHEMA = json.loads((REPO / "imgmatch/schemas/record.schema.json").read_text())
+CONFIG = Config.from_dict({"signals": ["design"], "scan": {"batch": 4, "shard": 5}})
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    src = write_tree(
+        tmp_path / "src", {f"brand{i % 3}/item{i}/{v}.png": picture(10 * i + v) for i in range(6) for v in range(2)}
+    )
+    return Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    layout = {f"{i:02d}.png": picture(10 * (i % 6)) for i in range(12)}
+    return write_tree(
+        tmp_path / "listings", layout | {"05x.png": b"broken", "many/1.png": picture(1), "many/2.jpg": picture(2)}
+    )
+
+
+def ids(path: Path) -> list[str]:
+    return [r.listing_id for r in read_records(path / "records.jsonl")]
+
+
+def encoded(catalog: Catalog) -> int:
+    count: int = catalog.encoder.photos_encoded  # type: ignore[attr-defined]
+    return count
+
+
+# Sources
+
+
+def test_a_folder(folder: Path) -> None:
+    rows = list(read_listings(folder))
+    assert [x.listing_id for x, _ in rows] == [f"{i:02d}.png" for i in range(6)] + ["05x.png"] + [
+        f"{i:02d}.png" for i in range(6, 12)
+    ] + ["many"]
+    assert rows[-1][0].photos == ("many/1.png", "many/2.jpg")
+    assert all(x.photo_only for x, _ in rows)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_tables_agree(tmp_path: Path, suffix: str) -> None:
+    rows = [
+        {"listing_id": "1", "photos": ["a.png", "b.png"], "title": "Sac, «neuf»", "price": "€1.299,00", "shade": "blue"},
+        {"listing_id": "2", "photos": ["c.png"], "title": None, "price": None, "shade": None},
+    ]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        with open(path, "w", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({**r, "photos": json.dumps(r["photos"])} for r in rows)
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    listings = [x for x, problem in read_listings(path) if problem is None]
+    assert [x.to_dict() for x in listings] == [Listing.from_dict(r).to_dict() for r in rows]
+
+
+def test_bad_rows_cost_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        '{"listing_id": "1"}\nnot json\n\n[1]\n{"title": "no id"}\n{"listing_id": "5", "photos": "x"}\n{"listing_id": "6"}\n'
+    )
+    rows = [(x.listing_id, problem) for x, problem in read_listings(path)]
+    assert [r[0] for r in rows] == ["1", "t.jsonl:2", "t.jsonl:4", "t.jsonl:5", "5", "6"]
+    assert [r[1] is None for r in rows] == [True, False, False, False, False, True]
+    assert "photos: expected a list of strings" in rows[4][1]
+    ragged = tmp_path / "t.csv"
+    ragged.write_bytes(b"listing_id,title\n1,ok\n2,a,b,c\n3,\xff\xfe\x00nul\n" + b'4,"' + b"x" * 300_000 + b'"\n')
+    rows = [(x.listing_id, problem) for x, problem in read_listings(ragged)]
+    assert [r[0] for r in rows] == ["1", "t.csv:3", "3", "4"]
+    assert rows[1][1].endswith("2 cells more than the header has")
+
+
+# Scanning
+
+
+def test_one_row_each_in_order_and_to_the_schema(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    summary = run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    records = list(read_records(tmp_path / "out/records.jsonl"))
+    assert [r.listing_id for r in records] == [x.listing_id for x, _ in read_listings(folder)]
+    for record in records:
+        jsonschema.validate(record.to_dict(), SCHEMA)
+    assert [r.listing_id for r in records if r.status == "failed"] == ["05x.png"]
+    assert summary.rows == 14
+    assert sum(summary.counts.values()) == 14
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert run["counts"]["listings"] == 14
+    assert run["catalog"]["version"] == catalog.version
+    assert {r.config_fingerprint for r in records} == {run["config_fingerprint"]}
+    with open(tmp_path / "out/records.csv", encoding="utf-8-sig", newline="") as f:
+        assert [row["listing_id"] for row in csv.DictReader(f)] == [r.listing_id for r in records]
+
+
+def test_a_second_run_reuses_everything(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    first = (tmp_path / "out/records.jsonl").read_bytes()
+    before = encoded(catalog)
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG).reused == 14
+    assert encoded(catalog) == before
+    assert (tmp_path / "out/records.jsonl").read_bytes() == first
+
+
+@pytest.mark.parametrize("change", ["config", "catalog", "photo", "row"])
+def test_nothing_stale_is_reused(catalog: Catalog, folder: Path, tmp_path: Path, change: str) -> None:
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    config, again = CONFIG, catalog
+    if change == "config":
+        config = Config.from_dict({**CONFIG.to_dict(), "retrieval": {"candidates": 2}})
+    elif change == "catalog":
+        again = catalog.remove(["brand0/item0"])
+    elif change == "photo":
+        (folder / "00.png").write_bytes(picture(4242))
+    else:
+        (folder / "00a.png").write_bytes(picture(1))
+    reused = run_scan(folder, again, tmp_path / "out", config=config).reused
+    # Shards of five: a changed photo touches the first shard only, a new row shifts all that come after it.
+    assert reused == (9 if change == "photo" else 0)
+    assert ids(tmp_path / "out") == [x.listing_id for x, _ in read_listings(folder)]
+
+
+def test_resume_can_be_declined(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG, resume=False).reused == 0
+
+
+def test_failed_rows_are_retried_when_asked(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG, retry_failed=True).reused == 9
+
+
+def test_a_torn_shard_is_done_again(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    shard = min((tmp_path / "out/shards").iterdir())
+    shard.write_bytes(shard.read_bytes()[:-40])
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG).reused == 9
+    assert len(ids(tmp_path / "out")) == 14
+
+
+def test_stopping_the_stream_keeps_finished_shards(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    def stop(done: int, counts: object) -> None:
+        if done == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scan(folder, catalog, tmp_path / "out", config=CONFIG, progress=stop)
+    assert not (tmp_path / "out/records.jsonl").exists()
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG).reused == 10
+    assert len(ids(tmp_path / "out")) == 14
+
+
+SCANNER = """
+    import sys
+    from pathlib import Path
+    from imgmatch import Catalog, Config
+    from imgmatch.scan import run_scan
+    from tests.fakes import GridEncoder
+    folder, cat, out = map(Path, sys.argv[1:4])
+    config = Config.from_dict({"signals": ["design"], "scan": {"batch": 4, "shard": 5}})
+    run_scan(folder, Catalog.load(cat, encoder=GridEncoder()), out, config=config)
+"""
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_loses_nothing(catalog: Catalog, tmp_path: Path) -> None:
+    folder = write_tree(tmp_path / "many", {f"{i:03d}.png": picture(i) for i in range(120)})
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", textwrap.dedent(SCANNER), folder, catalog.path, out]
+    for attempt in range(20):
+        process = subprocess.Popen(command, cwd=REPO)
+        time.sleep(1.0 + 0.1 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for shard in (out / "shards").glob("*.jsonl"):
+            assert len(list(read_records(shard))) == 5
+    subprocess.run(command, cwd=REPO, check=True)
+    assert ids(out) == [f"{i:03d}.png" for i in range(120)]
+
+
+def test_two_scans_into_one_folder(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with lock(tmp_path / "out"), pytest.raises(LockedError, match="another process"):
+        run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+
+
+def test_a_full_disk_is_said_and_costs_only_the_rest(catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    import imgmatch.scan as module
+
+    real, calls = module._write_shard, []
+
+    def full(path: Path, records: list[ScanRecord]) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        real(path, records)
+
+    monkeypatch.setattr(module, "_write_shard", full)
+    with pytest.raises(ScanError, match="No space left on device; finished shards"):
+        run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+    monkeypatch.setattr(module, "_write_shard", real)
+    assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG).reused == 5
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty folder", "text"])
+def test_sources_that_cannot_be_used(catalog: Catalog, tmp_path: Path, what: str) -> None:
+    path = tmp_path / what.replace(" ", "-")
+    if what == "empty folder":
+        path.mkdir()
+    elif what == "text":
+        path.with_suffix(".txt").write_text("x")
+    with pytest.raises(InputError):
+        run_scan(path, catalog, tmp_path / "out", config=CONFIG)
+
+
+def test_scan_is_lazy_and_bounded(catalog: Catalog, folder: Path) -> None:
+    taken: list[str] = []
+
+    def endless():
+        n = 0
+        while True:
+            taken.append(str(n))
+            yield Listing(str(n), ("00.png",))
+            n += 1
+
+    stream = scan(endless(), Matcher(catalog, CONFIG), root=folder)
+    first = [next(stream).listing_id for _ in range(10)]
+    stream.close()
+    assert first == [str(i) for i in range(10)]
+    assert len(taken) < 40
+
+
+# Tables
+
+
+def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
+    titles = ["=1+1", "+1", "-1", "@x", "\tx", 'a,b\n"c"', "nul\0", "fine", "x" * 100_000]
+    write_csv((ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)), tmp_path / "t.csv")
+    with open(tmp_path / "t.csv", encoding="utf-8-sig", newline="") as f:
+        cells = [row["title"] for row in csv.DictReader(f)]
+    assert cells[:4] == ["'=1+1", "'+1", "'-1", "'@x"]
+    assert cells[4:8] == ["'\tx", 'a,b\n"c"', "nul", "fine"]
+    assert len(cells[8]) == 32_000
