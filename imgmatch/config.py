@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same library under its older name
     import tomli as tomllib
 
-__all__ = ["Config", "DesignConfig", "ImageConfig", "RetrievalConfig", "ScanConfig", "TextConfig"]
+__all__ = ["Config", "CopyConfig", "DesignConfig", "ImageConfig", "RetrievalConfig", "ScanConfig", "TextConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,18 @@ class ImageConfig:
     max_bytes : int
         Largest file in bytes.
     max_pixels : int
-        Largest decoded picture in pixels; guards against decompression bombs.
+        Largest decoded picture in pixels; guards against decompression bombs. A 50-megapixel phone photo fits; the
+        hungriest decoder (WebP) needs 15 bytes per pixel, 0.8 GB.
     min_side : int
         Smallest width and height in pixels that can say anything.
+    max_seconds : float
+        Most CPU time to decode one photo.
     """
 
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 100_000_000
+    max_pixels: int = 52_000_000
     min_side: int = 8
+    max_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,38 @@ class DesignConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MismatchConfig:
+    """How a promo is held against the listing it leads to.
+
+    Parameters
+    ----------
+    neighbors : int
+        Nearest catalog photos that are looked at per region of a photo.
+    """
+
+    neighbors: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CopyConfig:
+    """How copies of catalog photos are found.
+
+    Parameters
+    ----------
+    proposals : int
+        Catalog photos per listing photo that are verified by geometry and pixels: what the time goes into.
+    votes : float
+        Least number of shared details that proposes a catalog photo.
+    hash_distance : int
+        Largest Hamming distance of two PDQ hashes that proposes one; PDQ's authors call 31 of 256 a match.
+    """
+
+    proposals: int = 5
+    votes: float = 3.0
+    hash_distance: int = 40
+
+
+@dataclass(frozen=True, slots=True)
 class ScanConfig:
     """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
 
@@ -167,7 +203,9 @@ class Config:
     design: DesignConfig = field(default_factory=DesignConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     listing: ListingConfig = field(default_factory=ListingConfig)
+    mismatch: MismatchConfig = field(default_factory=MismatchConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    copy: CopyConfig = field(default_factory=CopyConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
 
     @classmethod

@@ -93,6 +93,13 @@ def test_one_price_finding_per_brand_that_a_signal_proposed_first() -> None:
     assert [f.brand for f in found if f.signal == "price"] == ["aurel", "brix"]
 
 
+def test_a_brand_that_only_the_words_name() -> None:
+    # No candidate at all: the cheapest item of the brand, a purse of 200 EUR.
+    found = findings(Listing("L", title="Aurel wallet", price="50 EUR", condition="new"))
+    assert found["price"].value == pytest.approx(0.75)
+    assert found["price"].brand == "aurel"
+
+
 SELLERS = [
     (Listing("L", platform="bazaar", seller_id="s-1"), 0.0),
     (Listing("L", url="https://shop.aurel.com/x"), 0.0),

@@ -20,6 +20,7 @@ SIGNALS = {
     "copy": "imgmatch.signals.copy:CopySignal",
     "text": "imgmatch.signals.text:TextSignal",
     "listing": "imgmatch.signals.listing:ListingSignal",
+    "mismatch": "imgmatch.signals.mismatch:MismatchSignal",
 }
 
 

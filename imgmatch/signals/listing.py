@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgmatch.catalog.items import Brand, Item
 from imgmatch.config import ListingConfig
+from imgmatch.lexicon import Lexicon
+from imgmatch.mentions import NameFinder
 from imgmatch.metrics import wilson_interval
 from imgmatch.photo import Query
 from imgmatch.prices import Price, convert, parse_price
@@ -43,9 +46,9 @@ class ListingSignal:
 
     ``price``
         ``1 - price / reference``, 0 where the price is not under the reference: the share of the usual price, for that
-        condition, that is missing. One finding per brand that a signal proposed first. The reference is the cheapest
-        comparable item: of the brand's candidates in the category of its best one, so that a wrong model does not make a
-        bargain look impossible.
+        condition, that is missing. One finding per brand that a signal proposed first or that the words name. The
+        reference is the cheapest comparable item, so that a wrong model does not make a bargain look impossible: of the
+        brand's candidates in the category of its best one, or of all its items where none is a candidate.
     ``seller``
         1 where new goods are sold by someone whom the brand does not list, though it lists its sellers.
     ``seller_history``
@@ -70,7 +73,7 @@ class ListingSignal:
 
     def _examine(self, query: Query) -> list[Finding]:
         history = self._history(query.listing)
-        brands = _proposed(query.candidates)
+        brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
         if not brands:
             reason = "no catalog brand is in question"
             return [Finding.abstained("price", reason), Finding.abstained("seller", reason), history]
@@ -133,7 +136,25 @@ class ListingSignal:
 
     def _comparable(self, query: Query, brand: str) -> list[Item]:
         items = [self._items[c.item_id] for c in query.candidates if c.brand == brand and c.item_id in self._items]
+        if not items:
+            return self._items_of.get(brand, [])
         return [i for i in items if i.category == items[0].category]
+
+    @cached_property
+    def _items_of(self) -> dict[str, list[Item]]:
+        items: dict[str, list[Item]] = {}
+        for item in self._items.values():
+            items.setdefault(item.brand, []).append(item)
+        return items
+
+    @cached_property
+    def _names(self) -> NameFinder:
+        lexicon = Lexicon.load()
+        return NameFinder(self._brands, lexicon.everyday, lexicon.nicknames)
+
+    def _named(self, listing: Listing) -> list[str]:
+        mentions = self._names.find(" ".join(filter(None, (listing.brand_claim, listing.title, listing.description))))
+        return [m.brand for m in mentions if not m.everyday]
 
     def _seller(self, listing: Listing, brand_id: str) -> Finding:
         brand = self._brands.get(brand_id, Brand(brand_id))
