@@ -11,22 +11,22 @@ import io
 import os
 import re
 import stat
-import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import pdqhash
 import PIL.Image
-from PIL import AvifImagePlugin, ExifTags, ImageCms, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registers the decoders
 
 from imgmatch.config import ImageConfig
+from imgmatch.decode_pool import DecodePool
+from imgmatch.decoding import check_size, decode_bytes, decode_pil, format_of, printable
 from imgmatch.errors import ImageError
+from imgmatch.parallel import worker_count
 from imgmatch.types import Box, Image, UInt8Array
 
 __all__ = [
-    "FORMATS",
+    "ISOLATED",
     "ImageSource",
     "hamming",
     "load_image",
@@ -37,20 +37,13 @@ __all__ = [
     "thumbnail_jpeg",
 ]
 
-T = TypeVar("T")
-
 ImageSource = str | os.PathLike[str] | bytes | BinaryIO | PIL.Image.Image | np.ndarray[Any, Any]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What Pillow may try, whatever else it has a decoder for (several phone shots in one JPEG, "MPO", come as JPEG). HEIC is
-tried alone, where pillow-heif is installed."""
+ISOLATED = frozenset({"TIFF", "WEBP", "AVIF", "HEIF"})
+"""Formats that are decoded in a worker process, see :mod:`imgmatch.decode_pool`."""
 
 _DEFAULTS = ImageConfig()
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"})
 _URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]+://|data:)")
-_STRIP_PIXELS = 1 << 22  # converted at once, so that conversions cost no second and third full-size copy
-_MAX_ICC_BYTES = 4 * 2**20  # the press profiles that circulate are 0.5 to 3 MB
 
 
 def load_image(
@@ -88,10 +81,12 @@ def load_image(
         return _from_array(source, config, target_side, name or "<array>")
     if isinstance(source, PIL.Image.Image):
         shown = name or "<PIL image>"
-        pixels, _, _ = _guard(lambda: _decode(source, config, None, shown), shown)
-        return _from_array(pixels, config, target_side, shown, source.format or "RAW")
+        decoded = decode_pil(source, config=config, target_side=None, source=shown)
+        return _from_array(decoded.pixels, config, target_side, shown, decoded.format)
     data, shown = _read(source, config, name)
-    return _guard(lambda: _from_bytes(data, config, target_side, shown), shown)
+    decode = _pool().decode if format_of(data) in ISOLATED else decode_bytes
+    pixels, width, height, fmt = decode(data, config=config, target_side=target_side, source=shown)
+    return Image(pixels, hashlib.sha256(data).hexdigest(), shown, width, height, fmt)
 
 
 def resolve_within(root: str | os.PathLike[str], relative: str) -> Path:
@@ -115,7 +110,7 @@ def resolve_within(root: str | os.PathLike[str], relative: str) -> Path:
         ``url`` for a URL; ``outside_root`` for an absolute path, a drive, ``..``, NUL, a lone surrogate, or a symlink that
         leaves `root`.
     """
-    shown = _shown(relative)
+    shown = printable(relative)
     if _URL.match(relative):
         raise _url_error(shown)
     parts = re.split(r"[/\\]", relative)
@@ -211,11 +206,6 @@ def thumbnail_jpeg(image: Image | UInt8Array, side: int, box: Box | None = None)
     return out.getvalue()
 
 
-def _shown(source: str) -> str:
-    """Return a file name that is safe in messages and UTF-8 files: no control characters, no surrogates."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in source)
-
-
 def _url_error(shown: str) -> ImageError:
     return ImageError("url", "is a URL; nothing is fetched, download the photo and give its path", source=shown)
 
@@ -234,15 +224,15 @@ def read_file(path: str | os.PathLike[str], *, config: ImageConfig = _DEFAULTS, 
 def _read(source: Any, config: ImageConfig, name: str) -> tuple[bytes, str]:
     """Return the bytes of a photo and its name, having read at most one byte more than allowed."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        data, shown = bytes(source), _shown(name) or "<bytes>"
+        data, shown = bytes(source), printable(name) or "<bytes>"
     elif isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
-        shown = _shown(name or os.fsdecode(path))
+        shown = printable(name or os.fsdecode(path))
         if isinstance(path, str) and _URL.match(path):
             raise _url_error(shown)
         data = _read_path(path, config, shown)
     elif hasattr(source, "read"):
-        shown = _shown(name or str(getattr(source, "name", "<file>")))
+        shown = printable(name or str(getattr(source, "name", "<file>")))
         try:
             data = source.read(config.max_bytes + 1)
         except OSError as error:
@@ -278,171 +268,24 @@ def _read_path(path: str | bytes, config: ImageConfig, shown: str) -> bytes:
         ) from error
 
 
-def _guard(decode: Callable[[], T], shown: str) -> T:
-    """Turn whatever a decoder raises into an ImageError: it may be anything, and must not cost more than its own row."""
-    try:
-        return decode()
-    except ImageError:
-        raise
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise ImageError("too_many_pixels", str(error), source=shown) from error
-    except MemoryError as error:
-        raise ImageError("too_many_pixels", "not enough memory to decode it", source=shown) from error
-    except Exception as error:
-        text = _shown(str(error))[:200] or type(error).__name__
-        truncated = isinstance(error, EOFError) or "truncat" in text.lower()
-        raise ImageError("truncated" if truncated else "corrupt", f"cannot be decoded: {text}", source=shown) from error
-
-
-def _from_bytes(data: bytes, config: ImageConfig, target_side: int | None, shown: str) -> Image:
-    formats: tuple[str, ...] = FORMATS
-    if data[4:8] == b"ftyp" and _heif_brands(data) & _HEIF_BRANDS:
-        try:
-            import pillow_heif
-        except ImportError as error:
-            message = "HEIC needs an optional library: pip install 'imgmatch[heic]'"
-            raise ImageError("missing_extra", message, source=shown) from error
-        pillow_heif.register_heif_opener(thumbnails=False)
-        formats = ("HEIF",)
-    try:
-        im = PIL.Image.open(io.BytesIO(data), formats=formats)
-    except PIL.UnidentifiedImageError as error:
-        if not (data.startswith(_MAGIC) or data[8:12] == b"WEBP" or data[4:8] == b"ftyp"):
-            message = "not a photo in a format that is read (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)"
-            raise ImageError("format_not_allowed", message, source=shown) from error
-        if data[8:12] == b"WEBP" and struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
-            raise ImageError("truncated", "the file is shorter than its header says", source=shown) from error
-        raise ImageError("corrupt", "cannot be decoded: the header is broken", source=shown) from error
-    with im:
-        pixels, width, height = _decode(im, config, target_side, shown)
-        fmt = "JPEG" if im.format == "MPO" else str(im.format)
-    return Image(pixels, hashlib.sha256(data).hexdigest(), shown, width, height, fmt)
-
-
-def _heif_brands(data: bytes) -> set[bytes]:
-    size = min(int.from_bytes(data[:4], "big"), 256)
-    return {data[i : i + 4] for i in range(8, size, 4)}
-
-
 def _from_array(
     array: np.ndarray[Any, Any], config: ImageConfig, target_side: int | None, shown: str, fmt: str = "RAW"
 ) -> Image:
     """Hash the pixels in full, then reduce."""
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise ValueError(f"expected (H, W), (H, W, 3) or (H, W, 4) uint8, got {array.shape} {array.dtype}")
-    _check_size(array.shape[1], array.shape[0], config, shown)
+    check_size(array.shape[1], array.shape[0], config, shown)
+    array = np.ascontiguousarray(array)
     digest = hashlib.sha256(repr(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).data)
-    im = PIL.Image.fromarray(np.ascontiguousarray(array))
-    pixels, width, height = _decode(im, config, target_side, shown)
-    return Image(pixels, digest.hexdigest(), shown, width, height, fmt)
+    digest.update(array.data)
+    decoded = decode_pil(PIL.Image.fromarray(array), config=config, target_side=target_side, source=shown)
+    return Image(decoded.pixels, digest.hexdigest(), shown, decoded.width, decoded.height, fmt)
 
 
-def _check_size(width: int, height: int, config: ImageConfig, shown: str) -> None:
-    if width * height > config.max_pixels:
-        message = f"{width} x {height} is more than {config.max_pixels} pixels (images.max_pixels)"
-        raise ImageError("too_many_pixels", message, source=shown)
-    if min(width, height) < config.min_side:
-        raise ImageError("too_small", f"{width} x {height}: a side is under {config.min_side} pixels", source=shown)
+_pools: dict[int, DecodePool] = {}
 
 
-def _decode(im: PIL.Image.Image, config: ImageConfig, target_side: int | None, shown: str) -> tuple[UInt8Array, int, int]:
-    """Return upright RGB pixels and the original upright size."""
-    width, height = im.size
-    _check_size(width, height, config, shown)
-    factor = 1
-    while target_side and factor < 8 and min(width, height) // (2 * factor) >= target_side:
-        factor *= 2
-    if im.format in ("JPEG", "MPO") and factor > 1:
-        im.draft(None, (width // factor, height // factor))
-        factor //= width // im.width
-    im.load()
-    orientation = _orientation(im)
-    to_srgb = _ColourTransform(im)
-    shape = (-(-im.height // factor), -(-im.width // factor), 3)
-    out = np.empty((shape[1], shape[0], 3) if orientation >= 5 else shape, np.uint8)
-    stored = _as_stored(out, orientation)  # the view of `out` that the file's own rows go into
-    rows = max(_STRIP_PIXELS // (im.width * factor), 1) * factor
-    for top in range(0, im.height, rows):
-        strip = im if rows >= im.height else im.crop((0, top, im.width, min(top + rows, im.height)))
-        rgb = to_srgb(strip)
-        if factor > 1:
-            rgb = rgb.reduce(factor)
-        stored[top // factor : top // factor + rgb.height] = np.asarray(rgb)
-    return out, *((height, width) if orientation >= 5 else (width, height))
-
-
-def _orientation(im: PIL.Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or it makes no sense."""
-    try:
-        value = im.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # hostile EXIF raises anything; the photo is still a photo
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _as_stored(upright: UInt8Array, orientation: int) -> UInt8Array:
-    """Return the view of an upright array in which a file of this orientation has its rows (EXIF 2.32, tag 0x0112)."""
-    view = upright.transpose(1, 0, 2) if orientation >= 5 else upright
-    # Where, in the upright photo, the file's first row and first column lie: top, top, bottom, bottom, left, right, …
-    flip_rows = orientation in (3, 4, 7, 6)
-    flip_columns = orientation in (2, 3, 7, 8)
-    return view[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-
-
-class _ColourTransform:
-    """Turn strips of one picture, of whatever mode, into RGB in sRGB."""
-
-    def __init__(self, im: PIL.Image.Image) -> None:
-        self.alpha = im.has_transparency_data
-        self.low, self.high = _value_range(im)
-        self.icc: ImageCms.ImageCmsTransform | None = None
-        mode = self._flat_mode(im.mode)
-        profile = im.info.get("icc_profile")
-        if isinstance(profile, bytes) and 128 <= len(profile) <= _MAX_ICC_BYTES:
-            try:
-                source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-                space = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]
-                if source.profile.xcolor_space.strip() == space and "sRGB" not in (source.profile.profile_description or ""):
-                    self.icc = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-            except Exception:  # a broken profile is ignored: the photo is shown as most viewers would
-                self.icc = None
-
-    @staticmethod
-    def _flat_mode(mode: str) -> str:
-        if mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;"):
-            return "L"
-        return "CMYK" if mode == "CMYK" else "RGB"
-
-    def __call__(self, strip: PIL.Image.Image) -> PIL.Image.Image:
-        mode = self._flat_mode(strip.mode)
-        if strip.mode in ("I", "F") or strip.mode.startswith("I;"):
-            values = (np.asarray(strip).astype(np.float32) - self.low) * (255.0 / (self.high - self.low))
-            flat = PIL.Image.fromarray(np.nan_to_num(np.clip(values, 0, 255)).round().astype(np.uint8))
-        elif self.alpha:
-            rgba = strip.convert("RGBA")
-            flat = PIL.Image.new("RGB", strip.size, "white")
-            flat.paste(rgba, mask=rgba.getchannel("A"))
-            if mode == "L":
-                flat = flat.convert("L")
-        else:
-            flat = strip if strip.mode == mode else strip.convert(mode)
-        if self.icc is not None:
-            return cast(PIL.Image.Image, ImageCms.applyTransform(flat, self.icc))
-        return flat if flat.mode == "RGB" else flat.convert("RGB")
-
-
-def _value_range(im: PIL.Image.Image) -> tuple[float, float]:
-    """Return what maps to black and white in a picture of more than 8 bits per channel.
-
-    16-bit integers span their type. Floats within [0, 1] are taken as such; other 32-bit data has no agreed white, so its
-    own extremes are used.
-    """
-    if im.mode.startswith("I;16"):
-        return 0.0, 65535.0
-    if im.mode not in ("I", "F"):
-        return 0.0, 255.0
-    low, high = (float(v) for v in cast(Any, im.getextrema()))
-    if im.mode == "F" and low >= 0.0 and high <= 1.0:
-        return 0.0, 1.0
-    return (low, high) if np.isfinite([low, high]).all() and high > low else (low if np.isfinite(low) else 0.0, np.inf)
+def _pool() -> DecodePool:
+    """Return this process's pool; a forked child must not share its parent's pipes."""
+    pid = os.getpid()
+    return _pools.get(pid) or _pools.setdefault(pid, DecodePool(worker_count(0)))
