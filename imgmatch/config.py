@@ -185,6 +185,38 @@ class ScanConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """What the HTTP service bears; nothing here changes a verdict, so nothing here is in the fingerprint.
+
+    Parameters
+    ----------
+    max_body : int
+        Largest request in bytes.
+    max_photos : int
+        Most photos in one request.
+    max_requests : int
+        Most requests at work or waiting; more are told to come back.
+    timeout : float
+        Seconds that a request may take, from its first byte to its answer.
+    rate, burst : float
+        Requests per second of one client address, and how many may come at once; a `rate` of 0 is no limit.
+    window : float
+        Seconds that a request waits for others to share its forward pass.
+    poll : float
+        Seconds between looks at the catalog's manifest for a new version.
+    """
+
+    max_body: int = 32 * 2**20
+    max_photos: int = 16
+    max_requests: int = 128
+    timeout: float = 60.0
+    rate: float = 50.0
+    burst: float = 100.0
+    window: float = 0.005
+    poll: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings.
 
@@ -207,6 +239,7 @@ class Config:
     text: TextConfig = field(default_factory=TextConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
+    service: ServiceConfig = field(default_factory=ServiceConfig)
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -246,7 +279,7 @@ class Config:
             Hashes of what lies outside this tree.
         """
         settings = self.to_dict()
-        del settings["scan"]
+        del settings["scan"], settings["service"]
         text = json.dumps({**settings, **{f"+{k}": v for k, v in more.items()}}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
