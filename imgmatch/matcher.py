@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,14 +100,22 @@ class Matcher:
         """
         return self.examine_loaded([self.load(listing, Path(root)) for listing in listings])
 
-    def load(self, listing: Listing, root: Path) -> Loaded:
-        """Read a listing's photos: CPU work that many threads may do ahead of :meth:`examine_loaded`."""
+    def load(self, listing: Listing, photos: Path | Mapping[str, bytes]) -> Loaded:
+        """Read a listing's photos: CPU work that many threads may do ahead of :meth:`examine_loaded`.
+
+        Parameters
+        ----------
+        listing : Listing
+        photos : Path or mapping of str to bytes
+            Folder that the listing's photo paths are relative to, or all the photos themselves by what the listing calls them.
+        """
         loaded = Loaded(listing)
         for role, paths in (("listing", listing.photos), ("promo", listing.promo_photos)):
             for number, path in enumerate(paths, 1):
                 photo_id = f"{'photo' if role == 'listing' else role}-{number}"
                 try:
-                    self._load_photo(loaded, photo_id, role, path, resolve_within(root, path))
+                    source = resolve_within(photos, path) if isinstance(photos, Path) else photos[path]
+                    self._load_photo(loaded, photo_id, role, path, source)
                 except ImageError as error:
                     record = PhotoRecord(photo_id, role, path, status="failed", error=f"{error.reason}: {error}")
                     loaded.records.append(record)
@@ -146,10 +154,10 @@ class Matcher:
 
     # Steps
 
-    def _load_photo(self, loaded: Loaded, photo_id: str, role: str, shown: str, path: Path) -> None:
+    def _load_photo(self, loaded: Loaded, photo_id: str, role: str, shown: str, source: Path | bytes) -> None:
         encoder = self.catalog.encoder
         with self._timed("decode"):
-            data = read_file(path, config=self.config.images, name=shown)
+            data = source if isinstance(source, bytes) else read_file(source, config=self.config.images, name=shown)
             sha256 = hashlib.sha256(data).hexdigest()
             known = None if self._cache is None else self._cache.get(sha256, self._space.id)
             if known is None:
@@ -159,15 +167,15 @@ class Matcher:
         if known.embedding is None:
             with self._timed("prepare"):
                 loaded.prepared[photo_id] = encoder.prepare(image)
-        context = PhotoContext(photo_id, lambda: self._pixels(path, shown, sha256), role, sha256=sha256)
+        context = PhotoContext(photo_id, lambda: self._pixels(source, shown, sha256), role, sha256=sha256)
         context.put("phash", (known.phash, known.quality))
         if known.embedding is not None:
             context.put("embedding", known.embedding)
         loaded.photos.append(context)
         loaded.records.append(PhotoRecord(photo_id, role, shown, sha256, known.phash, known.width, known.height))
 
-    def _pixels(self, path: Path, shown: str, sha256: str) -> Image:
-        image = load_image(path, config=self.config.images, target_side=_PIXEL_SIDE, name=shown)
+    def _pixels(self, source: Path | bytes, shown: str, sha256: str) -> Image:
+        image = load_image(source, config=self.config.images, target_side=_PIXEL_SIDE, name=shown)
         if image.sha256 != sha256:
             raise ImageError("missing", "was changed while it was being examined", source=shown)
         return image
