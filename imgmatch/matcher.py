@@ -107,7 +107,7 @@ class Matcher:
         ----------
         listing : Listing
         photos : Path or mapping of str to bytes
-            Folder that the listing's photo paths are relative to, or all the photos themselves by what the listing calls them.
+            Folder that the listing's photo paths are relative to, or all the photos by what the listing calls them.
         """
         loaded = Loaded(listing)
         for role, paths in (("listing", listing.photos), ("promo", listing.promo_photos)):
