@@ -1,0 +1,234 @@
+"""``imgmatch explain``, ``label`` and ``calibrate``: why a verdict is what it is, and what reviewers make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgmatch.apps.console import console, show_table
+
+if TYPE_CHECKING:
+    from imgmatch.calibration import Calibration
+    from imgmatch.records import ScanRecord
+    from imgmatch.rules import Rules
+
+_Records = Annotated[Path, typer.Option(help="records.jsonl of a scan.", show_default=False)]
+_ConfigFile = Annotated[
+    Path | None, typer.Option(help="TOML file with settings, for rules of your own.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(explain)
+    app.command()(label)
+    app.command()(calibrate)
+
+
+def explain(
+    listing_id: Annotated[str, typer.Argument(help="The listing.", show_default=False)],
+    records: _Records,
+    config: _ConfigFile = None,
+) -> None:
+    """Say why a listing's verdict is what it is: claim, contradictions, rules, contributions."""
+    from imgmatch.errors import InputError
+    from imgmatch.scan import read_records
+
+    record = next((r for r in read_records(records) if r.listing_id == listing_id), None)
+    if record is None:
+        raise InputError(f"no listing {listing_id!r}", source=str(records))
+    _show(record, _rules(config))
+
+
+def label(
+    listing_id: Annotated[str, typer.Argument(help="The listing.", show_default=False)],
+    decision: Annotated[str, typer.Argument(help="[b]confirm[/] (the lead was right) or [b]reject[/].", show_default=False)],
+    labels: Annotated[Path, typer.Option(help="The table to append to; made where it is not there.")] = Path("labels.csv"),
+    reviewer: Annotated[str, typer.Option(help="Who decided.")] = "",
+    sampled_by: Annotated[
+        str,
+        typer.Option(help="How the listing came to be reviewed; [b]random[/] only for a random audit of all listings."),
+    ] = "flagged",
+    records: Annotated[
+        Path | None, typer.Option(help="Check that the listing is in this records.jsonl.", show_default=False)
+    ] = None,
+) -> None:
+    """Write down a reviewer's decision; the table is append-only, the last row about a listing stands."""
+    from datetime import datetime, timezone
+
+    from imgmatch.errors import InputError
+    from imgmatch.feedback import LabelRow, append_labels
+    from imgmatch.scan import read_records
+
+    if records is not None and all(r.listing_id != listing_id for r in read_records(records)):
+        raise InputError(f"no listing {listing_id!r}", source=str(records))
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    append_labels(labels, [LabelRow(listing_id, decision, reviewer, now, sampled_by)])
+    console.print(f"{labels}: {listing_id} {decision}", highlight=False, markup=False)
+
+
+def calibrate(
+    records: Annotated[Path | None, typer.Option(help="records.jsonl of a scan.", show_default=False)] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Table of decisions, see [b]imgmatch label[/].", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the calibration goes.")] = Path("calibration.json"),
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Share of bad listings where it will be used, where the labels are no random sample."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What records will call it.")] = "own labels",
+    config: _ConfigFile = None,
+) -> None:
+    """Fit a calibration from reviewers' decisions; shows the figures before and after."""
+    from datetime import datetime, timezone
+
+    from imgmatch.feedback import examples_from, read_labels, space_of_run
+    from imgmatch.fitting import fit
+    from imgmatch.scan import read_records
+
+    if records is None or labels is None:
+        raise typer.BadParameter("expected --records and --labels")
+    rules = _rules(config)
+    decided, problems = read_labels(labels)
+    for problem in problems:
+        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
+    rows = [r for r in read_records(records) if r.listing_id in decided]
+    made = fit(
+        examples_from(rows, decided, rules),
+        space=space_of_run(records),
+        rules=rules.fingerprint,
+        name=name,
+        source="reviewers' decisions",
+        created=datetime.now(timezone.utc).date().isoformat(),
+    )
+    if prevalence is not None:
+        made = made.with_prevalence(prevalence)
+    made.save(out)
+    _show_before([(r.verdict.probability, decided[r.listing_id].label == "confirm") for r in rows if r.verdict])
+    show_calibration(made)
+    console.print(f"calibration: {out}", highlight=False)
+
+
+def show_calibration(made: Calibration) -> None:
+    """Print what was fitted, its operating points and what was refused."""
+    console.print(made.describe(), highlight=False, markup=False, style="bold")
+    rows = [
+        (
+            p.name,
+            f"{p.threshold:.3f}",
+            f"{p.review_threshold:.3f}",
+            f"{p.fpr:.2%} ({p.fpr_interval[0]:.2%} to {p.fpr_interval[1]:.2%})",
+            f"{p.recall:.1%} ({p.recall_interval[0]:.1%} to {p.recall_interval[1]:.1%})",
+            f"{p.review_share:.1%}",
+            f"{p.negatives} + {p.positives}",
+        )
+        for p in made.points.values()
+    ]
+    columns = (
+        "operating point",
+        "lead from",
+        "review from",
+        "honest listings led to",
+        "bad ones found",
+        "honest reviewed",
+        "n",
+    )
+    show_table("operating points, cross-fitted over sellers, 95 % intervals", columns, rows)
+    for point, why in made.refused.items():
+        console.print(f"refused {point}: {why}", style="yellow", highlight=False, markup=False)
+    show_table(
+        "coefficients",
+        ("finding", "weight", "made on"),
+        [(n, f"{c.weight:.2f}", c.made) for n, c in made.coefficients.items()],
+    )
+    shown = "  ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in made.quality.items())
+    console.print(f"after: {shown}", highlight=False)
+
+
+def _show_before(rows: list[tuple[float | None, bool]]) -> None:
+    from imgmatch.metrics import brier_score, expected_calibration_error
+
+    known = [(p, y) for p, y in rows if p is not None]
+    if not known:
+        console.print("before: the scan had no probabilities", highlight=False)
+        return
+    p, y = zip(*known, strict=True)
+    console.print(
+        f"before: brier {brier_score(p, y):.3f}  ece above 0.1 {expected_calibration_error(p, y, above=0.1):.3f}",
+        highlight=False,
+    )
+
+
+def _rules(config: Path | None) -> Rules:
+    from imgmatch.config import Config
+    from imgmatch.rules import Rules
+
+    return Rules.load((Config() if config is None else Config.load(config)).fusion.rules or None)
+
+
+def _show(record: ScanRecord, rules: Rules) -> None:
+    listing, verdict = record.listing, record.verdict
+    about = "  ".join(
+        filter(None, (listing.platform, listing.seller_id, listing.price, listing.currency, listing.condition))
+    )
+    console.print(f"[bold]{_plain(record.listing_id)}[/]  {_plain(listing.title or '')}", highlight=False)
+    if about:
+        console.print(_plain(about), style="dim", highlight=False)
+    if verdict is None:
+        console.print(f"[red]failed[/]: {_plain(record.error or '')}", highlight=False)
+        return
+    style = {"clear": "green", "review": "yellow", "lead": "red"}[str(verdict.decision)]
+    claimed = f", presents itself as {verdict.brand}" if verdict.brand else ""
+    console.print(f"[bold {style}]{verdict.decision}[/] ({verdict.basis}{_plain(claimed)})", highlight=False)
+    if verdict.labels:
+        console.print("labels: " + ", ".join(map(str, verdict.labels)), highlight=False)
+    if verdict.probability is not None:
+        console.print(f"probability {verdict.probability:.3f}, by {_plain(verdict.calibration or '')}", highlight=False)
+    else:
+        console.print("no probability: no calibration fits the catalog's embedding space", highlight=False)
+    assessment = rules.assess(verdict.findings)
+    strengths = {f.signal: s for f, s in assessment.contradictions}
+    if assessment.brand is not None:
+        said = ", ".join(f"{s} {f.signal}" for f, s in assessment.contradictions) or "none"
+        console.print(f"contradictions: {said}; the rules allow {assessment.allows} at most", highlight=False)
+    console.print()
+    for reason in verdict.reasons:
+        console.print(f"  - {_plain(reason)}", highlight=False)
+    console.print()
+    facts: dict[str, float] = next((f.evidence.get("facts", {}) for f in verdict.findings if f.signal == "probability"), {})
+    claims = {f.signal for f in assessment.claims}
+    rows = []
+    for f in verdict.findings:
+        if f.signal == "probability":
+            continue
+        part = facts.get(f.signal)
+        counts = strengths.get(f.signal, "") or ("claim" if f.signal in claims else "")
+        mine = f.value is not None and f.brand in (None, assessment.brand)
+        rows.append(
+            (
+                f.signal,
+                str(f.status) if f.value is None else f"{f.value:.2f}",
+                counts if mine else "",
+                "" if part is None or not mine else f"{part:+.2f}",
+                f.photo_id or "",
+                _printable(f.reason),
+            )
+        )
+    show_table("findings", ("finding", "value", "counts as", "adds to logit", "photo", "why"), rows)
+    if "intercept" in facts:
+        total = sum(facts.values())
+        console.print(f"intercept {facts['intercept']:+.2f}, sum {total:+.2f}", style="dim", highlight=False)
+    console.print("[dim]a lead is for human review, not proof; clear means no contradiction was found, never authentic[/]")
+
+
+def _plain(text: str) -> str:
+    """Return text of others as it may stand in a line of ours: no markup, nothing that speaks to the terminal."""
+    from rich.markup import escape
+
+    return escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
