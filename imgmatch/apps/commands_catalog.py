@@ -109,7 +109,8 @@ def verify(path: Folder) -> None:
     """Compare every file of a catalog with its checksum."""
     problems = _load(path).verify()
     if problems:
-        show_table(f"{len(problems)} problem(s)", ("problem",), [(p,) for p in problems])
+        for problem in problems:
+            console.print(problem, markup=False, highlight=False)
         raise typer.Exit(EXIT_FAILED)
     console.print("every file is as it was written")
 

@@ -1,0 +1,152 @@
+"""The command line: what it prints, what it writes, how it fails; and what the front door may cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from imgmatch.apps.cli import app, main
+from tests.fakes import GridEncoder, picture, write_tree
+
+REPO = Path(__file__).parents[1]
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def fast_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda name: GridEncoder())
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    result = runner.invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    photos = {f"brand{i % 2}/item{i}/{v}.png": picture(10 * i + v) for i in range(4) for v in range(2)}
+    src = write_tree(tmp_path / "src", {**photos, "brand0/item0/broken.jpg": b"x"})
+    text = run("catalog", "build", src, "--out", tmp_path / "cat")
+    assert "4 items of 2 brands, 8 photos" in text
+    assert "1 left out" in text
+    assert "brand0/item0/broken.jpg" in text
+    return tmp_path / "cat"
+
+
+def test_catalog_commands(built: Path, tmp_path: Path) -> None:
+    assert "brand1" in run("catalog", "info", built)
+    assert "broken.jpg" in run("catalog", "issues", built)
+    assert "every file is as it was written" in run("catalog", "verify", built)
+    found = run("catalog", "search", built, tmp_path / "src/brand1/item3/1.png", "-k", 2)
+    assert found.index("brand1/item3") < found.index("not a percentage")
+    more = write_tree(tmp_path / "more", {"brand9/new/1.png": picture(77)})
+    assert "5 items of 3 brands" in run("catalog", "add", built, more)
+    other = write_tree(tmp_path / "other", {"brand8/x/1.png": picture(78)})
+    run("catalog", "build", other, "--out", tmp_path / "cat2")
+    assert "6 items of 4 brands" in run("catalog", "merge", built, tmp_path / "cat2")
+    assert "5 items of 3 brands" in run("catalog", "remove", built, "brand8/x")
+
+
+def test_verify_fails_on_a_changed_photo(built: Path) -> None:
+    photo = next(p for p in (built / "photos").rglob("*") if p.is_file())
+    photo.write_bytes(b"other")
+    assert "the photo was changed" in run("catalog", "verify", built, code=1)
+
+
+def test_scan_writes_everything_and_fail_on_has_its_own_code(built: Path, tmp_path: Path) -> None:
+    listings = write_tree(tmp_path / "listings", {"a.png": picture(0), "b.png": picture(500)})
+    common = ("scan", listings, "--catalog", built, "--out", tmp_path / "out", "--signals", "design")
+    text = run(*common)
+    assert "2 listings" in text
+    assert "never authentic" in text
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {
+        "records.jsonl",
+        "records.csv",
+        "report.html",
+        "run.json",
+        "shards",
+    }
+    assert "2 from an earlier run" in run(*common)
+    counts = json.loads((tmp_path / "out/run.json").read_text())["counts"]
+    flagged = counts.get("review", 0) + counts.get("lead", 0)
+    run(*common, "--fail-on", "review", code=10 if flagged else 0)
+    run(*common, "--fail-on", "lead", code=10 if counts.get("lead") else 0)
+
+
+def test_fail_on_is_reached(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from collections import Counter
+
+    from imgmatch.scan import ScanSummary
+
+    monkeypatch.setattr("imgmatch.scan.run_scan", lambda *a, **k: ScanSummary(tmp_path, 1, counts=Counter(review=1)))
+    common = ("scan", tmp_path, "--catalog", built, "--out", tmp_path / "out")
+    run(*common, "--fail-on", "review", code=10)
+    run(*common, "--fail-on", "lead", code=0)
+
+
+def test_usage_errors_are_code_2(built: Path, tmp_path: Path) -> None:
+    run("scan", tmp_path, code=2)
+    run("scan", tmp_path, "--catalog", built, "--out", tmp_path / "o", "--fail-on", "maybe", code=2)
+
+
+def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["imgmatch", "catalog", "info", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    text = capsys.readouterr().err
+    assert "no catalog here" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("signal = ['design']", "unknown key signal"),
+        ("signals = 'design'", "signals: expected tuple"),
+        ("[scan]\nbatch = 'many'", "scan.batch: expected int"),
+        ("signals = ['dessign']", "no signal 'dessign'"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_config_errors_name_the_key(built: Path, tmp_path: Path, config: str, message: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(config)
+    result = runner.invoke(
+        app, ["scan", str(built), "--catalog", str(built), "--out", str(tmp_path / "o"), "--config", str(path)]
+    )
+    assert result.exit_code == 1
+    assert message in str(result.exception)
+
+
+def test_the_front_door_is_light() -> None:
+    code = (
+        "import sys, imgmatch; print(sorted(set(sys.modules) & {'torch', 'faiss', 'numpy', 'PIL', 'cv2', 'typer', 'scipy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_at_the_front_door_opens() -> None:
+    import imgmatch
+
+    for name in imgmatch.__all__:
+        assert getattr(imgmatch, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        imgmatch.nothing  # noqa: B018
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from imgmatch.apps.cli import app\n"
+        "print(sorted(set(sys.modules) & {'torch', 'faiss', 'cv2', 'scipy', 'networkx', 'onnxruntime', 'jinja2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
