@@ -28,6 +28,7 @@ from imgmatch.errors import ImageError
 __all__ = ["DecodePool"]
 
 _WALL_SECONDS = 8.0  # times the CPU seconds allowed, for a worker that waits rather than computes
+_PIPE_BYTES = 1 << 20  # what Linux allows anyone; a photo of 600 x 600 pixels crosses at once
 _BYTES_PER_PIXEL = 16  # the hungriest is WebP: two RGBA canvases, a copy, Pillow's picture, and the result: 15
 
 
@@ -91,7 +92,7 @@ class _Worker:
         command = [sys.executable, "-W", "ignore", "-m", "imgmatch.decode_pool"]
         # libtiff writes its complaints to stderr, one per broken tag.
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, pipesize=_PIPE_BYTES
         )
 
     def decode(self, data: bytes, config: ImageConfig, target_side: int | None, source: str) -> Decoded:
