@@ -1,0 +1,80 @@
+"""``imgmatch serve``: the HTTP service on this machine, or beyond it with a token."""
+
+from __future__ import annotations
+
+import signal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHORTEST_TOKEN = 16  # characters; `openssl rand -hex 16` gives 32
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(serve)
+
+
+def serve(
+    catalog: Annotated[Path, typer.Option(help="The catalog's folder; a new version is taken up.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that clients must send.", show_default=False)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
+    ] = None,
+    signals: Annotated[
+        str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
+    ] = None,
+) -> None:
+    """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
+    token = None if token_file is None else _read_token(token_file)
+    local = _is_loopback(host)
+    if token is None and not local:
+        raise typer.BadParameter(
+            f"{host} can be reached from other machines: give a token with --token-file, or listen on 127.0.0.1",
+            param_hint="--host",
+        )
+    from imgmatch.apps.commands_scan import read_config
+    from imgmatch.errors import MissingExtraError
+
+    settings = read_config(config, signals)
+    try:
+        import uvicorn
+
+        from imgmatch.apps.service import LOOPBACK, create_app
+    except ImportError as error:
+        raise MissingExtraError("imgmatch serve", "service") from error
+
+    from imgmatch.catalog import Catalog
+
+    app = create_app(
+        Catalog.load(catalog), settings, token=token, hosts=None if token is not None else LOOPBACK | {host.lower()}
+    )
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, lambda *_: app.state.engine.reload_soon())
+    # Whoever sits between client and service is not believed about the client's address.
+    uvicorn.run(app, host=host, port=port, access_log=False, proxy_headers=False, server_header=False)
+
+
+def _read_token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path}: cannot be read: {error}", param_hint="--token-file") from error
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise typer.BadParameter(
+            f"{path}: expected at least {_SHORTEST_TOKEN} printable ASCII characters without spaces",
+            param_hint="--token-file",
+        )
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

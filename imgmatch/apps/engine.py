@@ -1,0 +1,231 @@
+"""What answers the service's requests: one matcher for all of them, in batches, replaced whole when the catalog changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from imgmatch.catalog import Catalog
+from imgmatch.catalog.manifest import Manifest
+from imgmatch.config import Config
+from imgmatch.errors import ImgmatchError, SpaceMismatchError
+from imgmatch.matcher import Loaded, Matcher
+from imgmatch.parallel import worker_count
+from imgmatch.records import Listing, ScanRecord
+from imgmatch.types import Candidate, FindingStatus
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("imgmatch.service")
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A listing whose photos have been read, waiting for the matcher that read them."""
+
+    matcher: Matcher
+    loaded: Loaded
+    answer: asyncio.Future[ScanRecord]
+
+
+class Engine:
+    """Answer concurrent requests with one matcher, and go over to a new one when the catalog on disk changes.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Already loaded; its folder is watched.
+    config : Config
+    on_batch : callable, optional
+        Called with the number of listings of each batch, from another thread.
+
+    Attributes
+    ----------
+    matcher : Matcher
+        What new requests are answered by.
+    problem : str or None
+        Why the catalog on disk could not be loaded; the engine then goes on with the one it has.
+
+    Notes
+    -----
+    A request is read, examined and fused by the matcher that was current when it came, or again from the start by a newer
+    one: never by two. Photos are read in threads; one thread examines, so that requests that come together share a
+    forward pass: while one batch is examined, the next gathers.
+    """
+
+    def __init__(self, catalog: Catalog, config: Config, *, on_batch: Callable[[int], None] | None = None) -> None:
+        self.matcher = _ready(catalog, config)
+        self.problem: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._config = config
+        self._on_batch = on_batch
+        self._readers = ThreadPoolExecutor(worker_count(config.scan.workers), thread_name_prefix="imgmatch-read")
+        self._examiner = ThreadPoolExecutor(1, thread_name_prefix="imgmatch-examine")
+
+    async def start(self) -> None:
+        """Begin to batch and to watch the catalog, in the running event loop."""
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._asked = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks = [asyncio.create_task(self._batch_forever()), asyncio.create_task(self._watch_forever())]
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._examiner.shutdown(cancel_futures=True)
+
+    async def examine(self, listing: Listing, photos: Mapping[str, bytes]) -> ScanRecord:
+        """Examine a listing; `photos` holds the bytes of its photos by the names it gives them."""
+        while True:
+            matcher = self.matcher
+            record = await self._examine(matcher, listing, photos)
+            # A change of the catalog may have removed what this matcher was about to look at: then the new one answers.
+            if not _broken(record) or not await self._outdated(matcher):
+                return record
+
+    async def search(self, photo: bytes, k: int) -> tuple[Catalog, list[Candidate]]:
+        """Find the `k` items of the catalog that look most like a photo.
+
+        Raises
+        ------
+        ImageError
+            Where the photo cannot be read.
+        """
+        catalog = self.matcher.catalog
+        return catalog, await asyncio.get_running_loop().run_in_executor(self._readers, catalog.find, photo, k)
+
+    def reload_soon(self) -> None:
+        """Look for a new catalog at once; may be called from any thread or from a signal handler."""
+        if self._loop is not None:  # before the start there is nothing older to replace
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def reload(self) -> bool:
+        """Go over to the catalog that is on disk; return whether it is another one.
+
+        Raises
+        ------
+        ImgmatchError
+            Where it cannot be loaded; requests go on being answered by the old one.
+        """
+        async with self._reloading:
+            old = self.matcher
+            try:
+                new = await asyncio.to_thread(_newer, old, self._config)
+            except Exception as error:
+                self.problem = str(error)
+                raise
+            self.problem = None
+            if new is None:
+                return False
+            self.matcher = new
+            _log.info("catalog %s is now answered from instead of %s", new.catalog.version, old.catalog.version)
+            return True
+
+    async def _examine(self, matcher: Matcher, listing: Listing, photos: Mapping[str, bytes]) -> ScanRecord:
+        loaded = await asyncio.get_running_loop().run_in_executor(self._readers, matcher.load, listing, photos)
+        job = _Job(matcher, loaded, asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        return await job.answer
+
+    async def _outdated(self, matcher: Matcher) -> bool:
+        if self.matcher is not matcher:
+            return True
+        try:
+            return await self.reload()
+        except (ImgmatchError, OSError):
+            return False
+
+    async def _batch_forever(self) -> None:
+        while True:
+            jobs = await self._gather()
+            for matcher in {id(job.matcher): job.matcher for job in jobs}.values():
+                await self._answer(matcher, [job for job in jobs if job.matcher is matcher])
+
+    async def _gather(self) -> list[_Job]:
+        """Take the first job and what comes within the window, up to one forward pass of photos."""
+        jobs = [await self._jobs.get()]
+        until = time.monotonic() + self._config.service.window
+        size = self._config.scan.batch
+        while sum(len(job.loaded.photos) for job in jobs) < size and len(jobs) < size:
+            try:
+                jobs.append(await asyncio.wait_for(self._jobs.get(), until - time.monotonic()))
+            except asyncio.TimeoutError:
+                break
+        return jobs
+
+    async def _answer(self, matcher: Matcher, jobs: Sequence[_Job]) -> None:
+        wanted = [job for job in jobs if not job.answer.done()]  # who gave up waiting is not examined
+        if not wanted:
+            return
+        if self._on_batch:
+            self._on_batch(len(wanted))
+        batch = [job.loaded for job in wanted]
+        try:
+            records = await asyncio.get_running_loop().run_in_executor(self._examiner, matcher.examine_loaded, batch)
+        except Exception as error:
+            for job in wanted:
+                if not job.answer.done():
+                    job.answer.set_exception(error)
+            return
+        for job, record in zip(wanted, records, strict=True):
+            if not job.answer.done():
+                job.answer.set_result(record)
+
+    async def _watch_forever(self) -> None:
+        seen = None  # the catalog may have changed between its loading and now
+        while True:
+            try:
+                await asyncio.wait_for(self._asked.wait(), self._config.service.poll)
+            except asyncio.TimeoutError:
+                # A catalog that could not be loaded is tried again: the rest of a copy may be on its way.
+                if _state(self.matcher.catalog.path) == seen and self.problem is None:
+                    continue
+            self._asked.clear()
+            seen, before = _state(self.matcher.catalog.path), self.problem
+            try:
+                await self.reload()
+            except Exception as error:  # whatever is wrong there, watching goes on
+                if str(error) != before:
+                    _log.error("the catalog was not reloaded: %s", error)
+
+
+def _ready(catalog: Catalog, config: Config) -> Matcher:
+    """Make a matcher and load what it would load at its first request."""
+    catalog.search(catalog.encoder.encode([]), 1)
+    return Matcher(catalog, config)
+
+
+def _newer(old: Matcher, config: Config) -> Matcher | None:
+    """Load the catalog anew with the encoder that is in memory where it fits; None where nothing changed."""
+    path = old.catalog.path
+    if Manifest.load(path).version == old.catalog.version:
+        return None
+    try:
+        catalog = Catalog.load(path, encoder=old.catalog.encoder)
+    except SpaceMismatchError:
+        catalog = Catalog.load(path)
+    return _ready(catalog, config)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What tells that a manifest was replaced, without reading it."""
+    try:
+        stat = (path / "manifest.json").stat()
+    except OSError:
+        return (0, 0, 0)
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _broken(record: ScanRecord) -> bool:
+    return record.verdict is not None and any(f.status is FindingStatus.FAILED for f in record.verdict.findings)

@@ -1,0 +1,219 @@
+"""The HTTP service: the scan's records for one listing at a time, from photos that are sent along; docs/service.md."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+import imgmatch
+from imgmatch.apps.bodies import PHOTO_LISTS, body_of, load_schema, malformed, read_examine, read_search
+from imgmatch.apps.engine import Engine
+from imgmatch.apps.guard import Guard, Metrics, ServiceError
+from imgmatch.catalog import Catalog
+from imgmatch.config import Config
+from imgmatch.errors import ImageError, ImgmatchError
+from imgmatch.records import Listing
+
+__all__ = ["LOOPBACK", "create_app"]
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_REFUSALS = {
+    401: "No token where one is needed.",
+    413: "More bytes or photos than allowed.",
+    415: "A body that is neither JSON nor a form.",
+    422: "A request that is not understood.",
+    429: "More requests than one client may send.",
+    503: "Busy.",
+    504: "It took too long.",
+}
+
+
+class Found(BaseModel):
+    """An item of the catalog that looks like the photo; `similarity` is a cosine, not a percentage chance."""
+
+    item_id: str
+    brand: str
+    similarity: float
+    photo: str
+    name: str
+
+
+class SearchAnswer(BaseModel):
+    catalog_version: str
+    items: list[Found]
+
+
+class Health(BaseModel):
+    """`problem` says why a newer catalog on disk is not answered from."""
+
+    status: str
+    catalog_version: str
+    items: int
+    photos: int
+    encoder: str
+    problem: str | None
+
+
+class Reloaded(BaseModel):
+    changed: bool
+    catalog_version: str
+
+
+def create_app(
+    catalog: Catalog, config: Config, *, token: str | None = None, hosts: frozenset[str] | None = LOOPBACK
+) -> FastAPI:
+    """Make the ASGI application.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Its folder is watched; a new version is taken up without dropping a request.
+    config : Config
+    token : str, optional
+        Needed with every request but ``/healthz`` and the documentation, and for ``/reload`` to be allowed at all.
+    hosts : frozenset of str or None
+        Names the service may be called by; None allows any.
+    """
+    metrics = Metrics()
+    engine = Engine(catalog, config, on_batch=metrics.batches.observe)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await engine.start()
+        yield
+        await engine.stop()
+
+    app = FastAPI(
+        title="imgmatch",
+        version=imgmatch.__version__,
+        description="Hold listings against a catalog of authentic products. A lead is for human review, not proof; "
+        "clear means no contradiction was found, never authentic. Nothing is fetched: photos are sent along.",
+        lifespan=lifespan,
+        redoc_url=None,
+        responses={status: _refused(text) for status, text in _REFUSALS.items()},
+    )
+    app.state.engine = engine
+    app.add_middleware(Guard, limits=config.service, metrics=metrics, token=token, hosts=hosts)
+    app.add_exception_handler(ServiceError, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+
+    @app.post(
+        "/examine",
+        responses={200: _json_of("Record", "The record that a scan would write.")},
+        openapi_extra=body_of("examine"),
+    )
+    async def examine(request: Request) -> Response:
+        """Examine one listing with its photos."""
+        sent = await read_examine(request, config.service.max_photos)
+        # Photos are called by their place: the names of uploaded files are the client's affair.
+        names = {role: [f"{role}[{i}]" for i in range(len(sent.photos.get(role, ())))] for role in PHOTO_LISTS}
+        photos = {n: data for role in PHOTO_LISTS for n, data in zip(names[role], sent.photos.get(role, ()), strict=True)}
+        record = await engine.examine(Listing.from_dict({**sent.listing, **names}), photos)
+        metrics.records.labels("failed" if record.verdict is None else str(record.verdict.decision)).inc()
+        try:
+            return Response(json.dumps(record.to_dict(), allow_nan=False), media_type="application/json")
+        except RecursionError as error:
+            raise malformed("it is nested too deeply") from error
+
+    @app.post("/search", openapi_extra=body_of("search"))
+    async def search(
+        request: Request, k: Annotated[int, Query(ge=1, le=100, description="Items to return.")] = 10
+    ) -> SearchAnswer:
+        """Find the items of the catalog that look most like a photo."""
+        photo = await read_search(request)
+        try:
+            c, found = await engine.search(photo, k)
+        except ImageError as error:
+            raise ServiceError(422, "the photo cannot be read", f"{error.reason}: {error}", "send another file") from error
+        items = [
+            Found(item_id=x.item_id, brand=x.brand, similarity=x.similarity, photo=x.photo, name=c.photos[x.photo].name)
+            for x in found
+        ]
+        return SearchAnswer(catalog_version=c.version, items=items)
+
+    @app.get("/healthz")
+    async def healthz() -> Health:
+        """Say that the service answers, and from which catalog."""
+        c = engine.matcher.catalog
+        return Health(
+            status="ok",
+            catalog_version=c.version,
+            items=len(c.items),
+            photos=len(c.photos),
+            encoder=c.space.encoder,
+            problem=engine.problem,
+        )
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def show_metrics() -> Response:
+        """Show numbers for Prometheus."""
+        metrics.catalog.info({"version": engine.matcher.catalog.version})
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post(
+        "/reload", responses={403: _refused("The service has no token."), 409: _refused("The catalog cannot be loaded.")}
+    )
+    async def reload() -> Reloaded:
+        """Go over to the catalog that is on disk now; the service also does so by itself soon after it changes."""
+        if token is None:
+            raise ServiceError(
+                403, "not allowed", "this service has no token", "start it with --token-file, send it SIGHUP, or wait"
+            )
+        try:
+            # Shielded: loading goes on where the client gives up.
+            changed = await asyncio.shield(asyncio.ensure_future(engine.reload()))
+        except (ImgmatchError, OSError) as error:
+            raise ServiceError(409, "not reloaded", str(error), "repair it; the old one goes on answering") from error
+        return Reloaded(changed=changed, catalog_version=engine.matcher.catalog.version)
+
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["components"]["schemas"].update(Record=load_schema("record"), Problem=_PROBLEM)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+_PROBLEM = {
+    "title": "Problem",
+    "description": "Why a request was not answered, and what to do about it.",
+    "type": "object",
+    "required": ["what", "why", "do"],
+    "properties": {"what": {"type": "string"}, "why": {"type": "string"}, "do": {"type": "string"}},
+}
+
+
+def _json_of(name: str, description: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _refused(description: str) -> dict[str, Any]:
+    return _json_of("Problem", description)
+
+
+async def _on_problem(_: Request, error: Any) -> Response:
+    return error.response()  # type: ignore[no-any-return]
+
+
+async def _on_http(_: Request, error: Any) -> Response:
+    return ServiceError(error.status_code, "no answer", str(error.detail), "see /openapi.json", error.headers).response()
+
+
+async def _on_invalid(_: Request, error: Any) -> Response:
+    first = error.errors()[0]
+    return malformed(f"{'.'.join(map(str, first['loc']))}: {first['msg']}").response()
