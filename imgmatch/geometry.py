@@ -12,25 +12,30 @@ points to query points**.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgmatch.photo import PhotoContext
-from imgmatch.types import FloatArray, UInt8Array
+from imgmatch.types import FloatArray, Image, UInt8Array
 
 __all__ = [
     "Keypoints",
     "VerifiedMatch",
     "area",
+    "draw",
     "extract",
     "flip",
+    "intersect",
     "keypoints",
     "map_points",
     "match",
     "mirrored",
     "overlap",
+    "patches",
     "rectangle",
     "shrink",
     "verify",
@@ -38,7 +43,7 @@ __all__ = [
 ]
 
 Points = npt.NDArray[np.float64]
-Transform = npt.NDArray[np.float64]
+Transform = npt.NDArray[np.floating[Any]]
 
 MAX_SIDE = 640
 MAX_KEYPOINTS = 1000
@@ -131,15 +136,7 @@ def extract(
     # Half of Lowe's contrast threshold (0.04 in OpenCV's units): leather and dials are low in contrast.
     sift = cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True)
     found = sift.detect(gray, None)
-    if len(found) > max_keypoints:
-        at = np.array([k.pt for k in found])
-        cell = (at[:, 1] * 8 // gray.shape[0]).astype(int) * 8 + (at[:, 0] * 8 // gray.shape[1]).astype(int)
-        response = np.array([k.response for k in found])
-        order = np.lexsort((-response, cell))
-        first = np.r_[True, np.diff(cell[order]) != 0]
-        turn = np.empty(len(found), dtype=int)
-        turn[order] = np.arange(len(found)) - np.maximum.accumulate(np.where(first, np.arange(len(found)), 0))
-        found = [found[i] for i in np.lexsort((-response, turn))[:max_keypoints]]
+    found = _in_turns(found, gray.shape, max_keypoints, 8, 0)
     found, described = sift.compute(gray, found)
     if described is None or not len(found):
         none = np.zeros((0, 2), np.float32)
@@ -165,6 +162,67 @@ def keypoints(photo: PhotoContext, *, max_side: int = MAX_SIDE, max_keypoints: i
         ("keypoints", max_side, max_keypoints),
         lambda: extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale),
     )
+
+
+def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[UInt8Array, UInt8Array]:
+    """Return compact descriptors of a photo and of its mirror image, computed once per setting.
+
+    Parameters
+    ----------
+    photo : PhotoContext
+    max_side : int
+        The photo is reduced to this longer side first.
+    count : int
+        At most so many, taken in turns from a 6x6 grid and three bands of scale.
+    mirror : bool
+        Whether the mirror image is described as well: the same points, so most of the work is shared.
+
+    Returns
+    -------
+    plain, mirrored : ndarray, shape (n, 32), uint8
+        ORB, 256 bits; `mirrored` is empty unless asked for.
+
+    References
+    ----------
+    Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011.
+    """
+    return photo.once(("patches", max_side, count, mirror), lambda: _patches(photo.image.pixels, max_side, count, mirror))
+
+
+def _patches(pixels: UInt8Array, max_side: int, count: int, mirror: bool) -> tuple[UInt8Array, UInt8Array]:
+    import cv2
+
+    gray = cv2.cvtColor(shrink(pixels, max_side), cv2.COLOR_RGB2GRAY)
+    orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
+    found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
+    none = np.zeros((0, 32), np.uint8)
+    plain = orb.compute(gray, found)[1] if found else None
+    if not mirror or not found:
+        return none if plain is None else plain, none
+    last = gray.shape[1] - 1
+    turned = [cv2.KeyPoint(last - k.pt[0], k.pt[1], k.size, (180 - k.angle) % 360, k.response, k.octave) for k in found]
+    other = orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned)[1]
+    return none if plain is None else plain, none if other is None else other
+
+
+def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[Any]:
+    """Keep `count` keypoints: the strongest of every cell of a grid, then the second strongest, and so on.
+
+    Cells are kept apart by bands of `octaves` pyramid levels too where that is not 0.
+    """
+    if len(found) <= count:
+        return list(found)
+    at = np.array([k.pt for k in found])
+    cell = (at[:, 1] * grid // shape[0]).astype(int) * grid + (at[:, 0] * grid // shape[1]).astype(int)
+    if octaves:
+        cell = cell * 16 + np.array([k.octave // octaves for k in found])
+    response = np.array([k.response for k in found])
+    order = np.lexsort((-response, cell))
+    first = np.r_[True, np.diff(cell[order]) != 0]
+    places = np.arange(len(found))
+    turn = np.empty(len(found), dtype=int)
+    turn[order] = places - np.maximum.accumulate(np.where(first, places, 0))
+    return [found[i] for i in np.lexsort((-response, turn))[:count]]
 
 
 # The descriptor is 4 rows x 4 columns x 8 directions in a frame whose x axis is the keypoint's own direction. A mirror image
@@ -394,10 +452,15 @@ def overlap(transform: Transform, reference_size: tuple[float, float], query_siz
         Convex polygon in query pixels, 3 to 8 corners; shape (0, 2) where they do not meet. Map it by the inverse to get the
         same part of the reference.
     """
+    return intersect(map_points(transform, rectangle(*reference_size)), rectangle(*query_size))
+
+
+def intersect(a: npt.ArrayLike, b: npt.ArrayLike) -> Points:
+    """Return what two convex polygons share, shape (n, 2), float64; (0, 2) where they do not meet."""
     import cv2
 
-    mapped = map_points(transform, rectangle(*reference_size)).astype(np.float32)
-    covered, polygon = cv2.intersectConvexConvex(cv2.convexHull(mapped), rectangle(*query_size).astype(np.float32))
+    hulls = (cv2.convexHull(np.asarray(p, dtype=np.float32).reshape(-1, 1, 2)) for p in (a, b))
+    covered, polygon = cv2.intersectConvexConvex(*hulls)
     if covered <= 0 or polygon is None:
         return np.zeros((0, 2))
     return np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
@@ -436,6 +499,38 @@ def warp(pixels: UInt8Array, transform: Transform, size: tuple[int, int]) -> tup
     inside = np.full(pixels.shape[:2], 255, np.uint8)
     covered = cv2.warpPerspective(inside, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)
     return np.asarray(drawn, dtype=np.uint8), np.asarray(covered > 0)
+
+
+def draw(
+    image: Image, transform: Transform, size: tuple[int, int], *, smooth: float = 0.0
+) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
+    """Draw a photo through a transform without aliasing: it is reduced before it is warped.
+
+    Parameters
+    ----------
+    image : Image
+    transform : ndarray, shape (3, 3)
+        From original pixels of the photo to pixels of the result.
+    size : tuple of int
+        (width, height) of the result.
+    smooth : float
+        Standard deviation in result pixels of a Gaussian blur afterwards; 0 for none.
+
+    Returns
+    -------
+    drawn, covered
+        As from `warp`.
+    """
+    import cv2
+
+    corners = map_points(transform, rectangle(image.width, image.height))
+    reduced = np.sqrt(max(area(corners), 1.0) / (image.width * image.height))
+    small = shrink(image.pixels, max(round(max(image.width, image.height) * min(reduced, 1e3)), 16))
+    per = np.diag([image.width / small.shape[1], image.height / small.shape[0], 1.0])
+    drawn, covered = warp(small, transform @ per, size)
+    if smooth:
+        drawn = np.asarray(cv2.GaussianBlur(drawn, (0, 0), smooth), dtype=np.uint8)
+    return drawn, covered
 
 
 def _votes(

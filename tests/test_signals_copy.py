@@ -1,0 +1,336 @@
+"""Copies of catalog photos inside listing photos."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgmatch import geometry
+from imgmatch.catalog.items import CatalogPhoto, Item
+from imgmatch.config import CopyConfig
+from imgmatch.images import perceptual_hash
+from imgmatch.indexes.patches import PatchIndex
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.records import Listing
+from imgmatch.signals.base import Signal
+from imgmatch.signals.copy import CopySignal, agreement, stored_patches
+from imgmatch.types import FindingStatus, Image, Label, PhotoRole
+from tests.test_geometry import placed, scene
+
+
+def picture(pixels: np.ndarray) -> Image:
+    pixels = np.ascontiguousarray(pixels)
+    return Image(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), "<array>", pixels.shape[1], pixels.shape[0], "RAW")
+
+
+def photo(pixels: np.ndarray, photo_id: str = "photo-1") -> PhotoContext:
+    context = PhotoContext(photo_id, picture(pixels))
+    context.put("embedding", np.array([1.0, 0.0], np.float32))
+    return context
+
+
+class FakeCatalog:
+    """As much of a catalog as the signal asks for."""
+
+    version = "1"
+
+    def __init__(self, path: Path, pictures: dict[str, tuple[np.ndarray, PhotoRole]]) -> None:
+        self.path = path
+        self.items, self.photos, self._contexts = {}, {}, {}
+        self.asked: list[str] = []
+        for name, (pixels, role) in pictures.items():
+            image = picture(pixels)
+            phash, quality = perceptual_hash(image)
+            item = name if role is PhotoRole.REFERENCE else None
+            self.photos[image.sha256] = CatalogPhoto(
+                image.sha256, role, item, "aurelia" if item else None, name, image.width, image.height, phash, quality
+            )
+            if item:
+                self.items[item] = Item(item, "aurelia", name=f"Tote {name}")
+            self._contexts[image.sha256] = PhotoContext(image.sha256, image, "reference")
+
+    def of_role(self, role):
+        return [p for p in self.photos.values() if p.role is role]
+
+    def photo(self, sha256):
+        self.asked.append(sha256)
+        return self._contexts[sha256]
+
+    def embedding(self, sha256):
+        return np.array([0.6, 0.8], np.float32)
+
+    def sha(self, name):
+        return next(p.sha256 for p in self.photos.values() if p.name == name)
+
+
+SCENES = {name: scene(seed) for name, seed in (("a", 11), ("b", 12), ("c", 13), ("d", 14))}
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    return FakeCatalog(tmp_path, {n: (p, PhotoRole.REFERENCE) for n, p in SCENES.items()})
+
+
+@pytest.fixture
+def signal(catalog):
+    return CopySignal(catalog, CopyConfig())
+
+
+def find(signal, *photos):
+    query = Query(Listing("1"), list(photos))
+    findings = signal.examine([query])[0]
+    return findings[0] if len(findings) == 1 else findings
+
+
+def framed(pixels, canvas=(400, 500), at=(60, 80)):
+    out = np.full((*canvas, 3), 235, np.uint8)
+    out[at[0] : at[0] + pixels.shape[0], at[1] : at[1] + pixels.shape[1]] = pixels
+    return out
+
+
+def test_it_is_a_signal(signal):
+    assert isinstance(signal, Signal)
+    assert signal.name == "copy"
+
+
+# golden values
+
+
+def test_the_same_bytes_are_a_copy_at_once(signal, catalog):
+    found = find(signal, photo(SCENES["b"]))
+    assert (found.value, found.item_id, found.brand) == (1.0, "b", "aurelia")
+    assert found.labels == (Label.PHOTO_THEFT,)
+    assert "the same file" in found.reason
+    assert found.evidence["reference_photo"] == catalog.sha("b")
+    assert catalog.asked == []
+
+
+def test_agreement_by_hand():
+    a = picture(SCENES["a"])
+    same = agreement(a, a, np.eye(3))
+    assert same.share == 1.0
+    assert same.covered == 0.0
+    assert same.tint == 0.0
+    assert geometry.area(same.query_polygon) == pytest.approx(320 * 240)
+    other = agreement(picture(SCENES["b"]), a, np.eye(3))
+    assert other is None or other.share < 0.2
+    bright = picture((SCENES["a"] * 0.6 + 40).astype(np.uint8))
+    assert agreement(bright, a, np.eye(3)).share > 0.98
+    assert (
+        agreement(picture(np.full((240, 320, 3), 90, np.uint8)), picture(np.full((240, 320, 3), 80, np.uint8)), np.eye(3))
+        is None
+    )
+
+
+def test_votes_by_hand():
+    one, two = np.full((1, 32), 0, np.uint8), np.full((1, 32), 255, np.uint8)
+    index = PatchIndex([np.concatenate([one, one]), np.concatenate([one, two]), np.zeros((0, 32), np.uint8)])
+    assert len(index) == 3
+    # The first descriptor is shared by two pictures, the second belongs to one; the third is near nothing.
+    asked = np.concatenate([one, two, np.full((1, 32), 0x0F, np.uint8)])
+    assert index.vote(asked).tolist() == [0.5, 1.5, 0.0]
+    assert index.vote(np.zeros((0, 32), np.uint8)).tolist() == [0, 0, 0]
+    assert PatchIndex([]).vote(asked).shape == (0,)
+
+
+def test_a_large_index_votes_like_comparing_with_all():
+    rng = np.random.default_rng(5)
+    rows = [rng.integers(0, 256, (50, 32), dtype=np.uint8) for _ in range(60)]
+    index = PatchIndex(rows)
+    noisy = rows[17] ^ (rng.random((50, 32)) < 0.3).astype(np.uint8)
+    votes = index.vote(noisy)
+    assert votes.argmax() == 17
+    assert votes[17] > 40
+
+
+# what must be found
+
+
+def crop_of(p):
+    return p[90:220, 120:300], placed(0, 1, (-120, -90)), "cropped"
+
+
+def mirror_of(p):
+    return p[:, ::-1], geometry.flip(320.0), "mirrored"
+
+
+def caption_of(p):
+    out = p.copy()
+    out[200:] = 20
+    return out, np.eye(3), ""
+
+
+def bars_of(p):
+    return (
+        np.concatenate([np.full((50, 320, 3), 10, np.uint8), p, np.full((50, 320, 3), 10, np.uint8)]),
+        placed(0, 1, (0, 50)),
+        "added at the top",
+    )
+
+
+def turned_of(p):
+    t = placed(7, 0.9, (40, 0))
+    return geometry.warp(p, t, (320, 240))[0], t, "turned by 7°"
+
+
+def tinted_of(p):
+    return np.clip(p * np.array([0.6, 0.9, 1.0]) + 20, 0, 255).astype(np.uint8), np.eye(3), "colours or brightness changed"
+
+
+def small_of(p):
+    t = placed(0, 0.5, (0, 0))
+    return geometry.draw(picture(p), t, (160, 120))[0], t, "reduced to 50 %"
+
+
+def side_by_side(p):
+    return (
+        np.concatenate([SCENES["a"], p], axis=1) if p is not SCENES["a"] else np.concatenate([p, p], axis=1),
+        placed(0, 1, (320, 0)),
+        "set in a larger picture",
+    )
+
+
+def inset(p):
+    big = scene(77, 600, 800)
+    big[250:490, 300:620] = p
+    return big, placed(0, 1, (300, 250)), "set in a larger picture"
+
+
+@pytest.mark.parametrize(
+    "edit", [crop_of, mirror_of, caption_of, bars_of, turned_of, tinted_of, small_of, inset], ids=lambda e: e.__name__
+)
+def test_an_edited_copy_is_found_placed_and_described(signal, catalog, edit):
+    pixels, truth, words = edit(SCENES["c"])
+    found = find(signal, photo(pixels))
+    assert found.value >= 0.7
+    assert found.item_id == "c"
+    assert words in found.reason
+    inner = [[160.0, 110.0], [250.0, 190.0]]
+    got = geometry.map_points(np.array(found.evidence["transform"]), inner)
+    assert np.abs(got - geometry.map_points(truth, inner)).max() < 2.0
+    on = {r["on"]: np.array(r["polygon"]) for r in found.evidence["regions"]}
+    back = geometry.map_points(np.array(found.evidence["transform"]), on["reference"])
+    assert np.abs(back - on["query"]).max() < 1.0
+    if "matches" in found.evidence:
+        pairs = np.array(found.evidence["matches"])
+        assert len(pairs) <= 60
+        moved = geometry.map_points(np.array(found.evidence["transform"]), pairs[:, 2:])
+        assert np.abs(moved - pairs[:, :2]).max() < 5.0
+
+
+def test_two_copies_in_one_photo_are_two_findings(signal):
+    found = find(signal, photo(np.concatenate([SCENES["a"], SCENES["d"]], axis=1)))
+    assert {f.item_id for f in found} == {"a", "d"}
+    assert all(f.value > 0.7 for f in found)
+
+
+def test_proposals_name_the_item_with_the_plain_similarity(signal, catalog):
+    query = Query(Listing("1"), [photo(crop_of(SCENES["c"])[0])])
+    (candidates,) = signal.propose([query])
+    assert [(c.item_id, c.photo, c.proposed_by) for c in candidates] == [("c", catalog.sha("c"), ("copy",))]
+    assert candidates[0].similarity == pytest.approx(0.6)
+
+
+def test_no_more_photos_are_opened_than_asked_for(catalog):
+    signal = CopySignal(catalog, CopyConfig(proposals=1))
+    signal.propose([Query(Listing("1"), [photo(SCENES["a"][:200])])])
+    catalog.asked.clear()
+    find(signal, photo(crop_of(SCENES["c"])[0]))
+    assert set(catalog.asked) == {catalog.sha("c")}
+
+
+# what must not be
+
+
+def test_another_picture_is_no_copy(signal):
+    found = find(signal, photo(scene(99)))
+    assert (found.status, found.value, found.labels) == (FindingStatus.OK, 0.0, ())
+
+
+def test_two_products_on_white_are_no_copy(tmp_path):
+    def product(seed):
+        out = np.full((300, 300, 3), 255, np.uint8)
+        out[80:220, 90:210] = scene(seed, 140, 120)
+        return out
+
+    signal = CopySignal(FakeCatalog(tmp_path, {"a": (product(1), PhotoRole.REFERENCE)}), CopyConfig())
+    assert find(signal, photo(product(2))).value == 0.0
+    assert find(signal, photo(product(1)[20:])).value > 0.7
+
+
+def test_two_bags_of_one_monogram_are_no_copy(tmp_path):
+    canvas = np.tile(scene(3, 40, 40), (8, 8, 1))
+
+    def bag(seed, dx, dy):
+        out = np.full((300, 300, 3), 245, np.uint8)
+        out[70:250, 60:240] = canvas[dy : dy + 180, dx : dx + 180]
+        out[20:70, 100:200] = scene(seed, 50, 100)
+        return out
+
+    signal = CopySignal(FakeCatalog(tmp_path, {"a": (bag(1, 0, 0), PhotoRole.REFERENCE)}), CopyConfig())
+    assert find(signal, photo(bag(2, 17, 11))).value < 0.5
+    assert find(signal, photo(np.ascontiguousarray(bag(1, 0, 0)[5:, 5:]))).value > 0.7
+
+
+def test_a_flat_photo_abstains(signal):
+    found = find(signal, photo(np.full((200, 200, 3), 128, np.uint8)))
+    assert found.status is FindingStatus.ABSTAINED
+    assert "too little structure" in found.reason
+
+
+def test_a_listing_without_photos_abstains(signal):
+    assert find(signal).status is FindingStatus.ABSTAINED
+
+
+# roles
+
+
+def test_an_offenders_photo_has_its_own_finding_and_proposes_no_item(tmp_path):
+    catalog = FakeCatalog(tmp_path, {"x": (SCENES["a"], PhotoRole.KNOWN_OFFENDER), "c": (SCENES["c"], PhotoRole.REFERENCE)})
+    signal = CopySignal(catalog, CopyConfig())
+    query = Query(Listing("1"), [photo(mirror_of(SCENES["a"])[0])])
+    assert signal.propose([query]) == [[]]
+    by_name = {f.signal: f for f in signal.examine([query])[0]}
+    assert by_name["known_offender"].value > 0.7
+    assert by_name["known_offender"].labels == (Label.RING_MEMBER,)
+    assert by_name["copy"].value == 0.0
+
+
+def test_a_negative_photo_silences_what_lies_in_the_same_place(tmp_path):
+    stock = SCENES["a"].copy()
+    stock[:40] = 0
+    catalog = FakeCatalog(tmp_path, {"a": (SCENES["a"], PhotoRole.REFERENCE), "s": (stock, PhotoRole.NEGATIVE)})
+    found = find(CopySignal(catalog, CopyConfig()), photo(SCENES["a"][50:]))
+    assert found.status is FindingStatus.ABSTAINED
+    assert "used by everybody" in found.reason
+
+
+# stored details
+
+
+def test_stored_details_are_kept_and_only_new_photos_are_looked_at(catalog):
+    shas = sorted(catalog.photos)
+    first = stored_patches(catalog, shas[:3])
+    catalog.asked.clear()
+    again = stored_patches(catalog, shas)
+    assert catalog.asked == [shas[3]]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=False))
+
+
+@pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 cut short", b"not a zip file"])
+def test_a_broken_file_of_details_is_computed_again(catalog, junk):
+    shas = sorted(catalog.photos)
+    stored_patches(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    file.write_bytes(junk)
+    assert len(stored_patches(catalog, shas)[0]) > 50
+
+
+def test_findings_do_not_depend_on_the_batch(signal):
+    queries = [Query(Listing(n), [photo(crop_of(SCENES[n])[0])]) for n in ("a", "c")]
+    together = signal.examine(queries)
+    fresh = [Query(Listing(n), [photo(crop_of(SCENES[n])[0])]) for n in ("a", "c")]
+    assert together == [signal.examine([q])[0] for q in fresh]
