@@ -7,19 +7,42 @@ import hmac
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 
 from imgmatch.duplicates import group_photos
+from imgmatch.errors import ImageError
+from imgmatch.images import load_image, resolve_within
 from imgmatch.photo import PhotoContext
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import FindingStatus
 
-__all__ = ["Market", "Offer", "OpenPhoto", "Token", "rarity"]
+__all__ = ["Market", "Offer", "OpenPhoto", "Token", "photo_opener", "rarity"]
 
 OpenPhoto = Callable[[str, str], "PhotoContext | None"]
 """Opens the photo with a sha256 and a path, or returns None where it is not there any more."""
+
+
+def photo_opener(roots: Sequence[Path]) -> OpenPhoto:
+    """Return what opens a photo below any of some folders, provided its bytes are still those of its sha256."""
+
+    def open_photo(sha256: str, path: str) -> PhotoContext | None:
+        for root in roots:
+            try:
+                image = load_image(resolve_within(root, path), target_side=_SIDE)
+            except ImageError:
+                continue
+            if image.sha256 == sha256:
+                return PhotoContext(sha256, image)
+        return None
+
+    return open_photo
+
+
+_SIDE = 480
+"""Shorter side in pixels that photos are decoded to at least: enough for keypoints (`geometry.MAX_SIDE`) and thumbnails."""
 
 
 @dataclass(slots=True)

@@ -31,11 +31,14 @@ class RingSettings:
     common : int
         A photo or contact that this many sellers use says nothing.
     common_share : float
-        The same as a share of all sellers, where that is fewer (but never below 8): what counts as common in a small market.
+        The same as a share of all sellers, where that is fewer (never below 16): what is common in a small market.
     contact_weight : float
         Weight of a contact that only two sellers use; a photo that only two use weighs 1.
     least_weight : float
-        Two sellers are tied from this sum of weights on, above what chance would give: one shared photo never suffices.
+        Two sellers are tied from this sum of weights on: one shared photo never suffices.
+    least_share : float
+        Shared photos tie only where they appear in at least this share of the smaller seller's listings, so that large
+        sellers are not tied by their size. A shared contact needs no share.
     split : float
         A component falls into communities where their modularity is at least this: above about 0.3 the structure is real
         (Newman & Girvan, Phys. Rev. E 69, 026113, 2004), below it a dense ring would be cut in two.
@@ -45,6 +48,7 @@ class RingSettings:
     common_share: float = 0.04
     contact_weight: float = 2.0
     least_weight: float = 2.0
+    least_share: float = 0.1
     split: float = 0.3
 
 
@@ -226,15 +230,14 @@ def find_rings(
     A photo used by ``u`` sellers weighs ``log(common / u) / log(common / 2)``: an inverse document frequency (Spärck Jones,
     J. Doc. 28(1), 1972) that reaches 1 for two sellers and 0 at `common`. Photos that the scan found to be copies of the
     catalog's own weigh nothing. One listing counts once per pair of sellers, however many of its photos are shared, because
-    photos travel by the listing. From the sum is taken what two sellers with as many listings would share by chance,
-    ``n_a n_b Σ weight (uses / listings)²``, so that large sellers are not tied by their size. Communities: Louvain (Blondel
+    photos travel by the listing. Communities: Louvain (Blondel
     et al., J. Stat. Mech. P10008, 2008) with a fixed seed.
     """
     settings = settings or RingSettings()
     market = Market(contact_key)
     for record in records:
         market.add(record)
-    common = min(float(settings.common), max(8.0, settings.common_share * len(market.keys)))
+    common = min(float(settings.common), max(16.0, settings.common_share * len(market.keys)))
     tokens = list(market.tokens(common, settings.contact_weight, open_photo))
     ties = _ties(tokens, market, settings)
     rings = [
@@ -252,16 +255,15 @@ class _Tie:
 
 
 def _ties(tokens: Sequence[Token], market: Market, settings: RingSettings) -> dict[tuple[int, int], _Tie]:
-    """Sum what each pair of sellers shares, one listing once, above chance; keep the pairs that share enough."""
-    sizes = [len(seller.listings) for seller in market.sellers]
-    chance = sum(token.weight * (sum(map(len, token.uses.values())) / sum(sizes)) ** 2 for token in tokens)
+    """Sum what each pair of sellers shares, one listing once; keep the pairs that share enough."""
     shared: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, token in enumerate(tokens):
         for pair in combinations(sorted(token.uses), 2):
             shared[pair].append(number)
     ties = {}
     for (a, b), numbers in shared.items():
-        total = -sizes[a] * sizes[b] * chance
+        total = 0.0
+        contact = False
         spent: tuple[set[str], set[str]] = (set(), set())
         for number in sorted(numbers, key=lambda n: (-tokens[n].weight, tokens[n].key)):
             token = tokens[number]
@@ -272,8 +274,10 @@ def _ties(tokens: Sequence[Token], market: Market, settings: RingSettings) -> di
                     continue
                 spent[0].add(left)
                 spent[1].add(right)
+            contact |= token.kind == "contact"
             total += token.weight
-        if total >= settings.least_weight:
+        smaller = min(len(market.sellers[a].listings), len(market.sellers[b].listings))
+        if total >= settings.least_weight and (contact or len(spent[0]) >= settings.least_share * smaller):
             ties[a, b] = _Tie(total, numbers)
     return ties
 

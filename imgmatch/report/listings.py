@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imgmatch.files import atomic_write
+from imgmatch.market import photo_opener
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.report import figures, words
+from imgmatch.report.pages import environment
 from imgmatch.report.pictures import Gallery, Picture
+from imgmatch.report.rings_page import show_rings
+from imgmatch.rings import Ring
 from imgmatch.types import Decision, Finding, FindingStatus, Verdict
 
-if TYPE_CHECKING:
-    import jinja2
-
-__all__ = ["Entry", "EntryMaker", "environment", "write_report"]
+__all__ = ["Entry", "EntryMaker", "write_report"]
 
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
@@ -39,6 +36,7 @@ def write_report(
     run: Mapping[str, Any],
     out: Path,
     limit: int = 500,
+    rings: Sequence[Ring] = (),
 ) -> None:
     """Write the report of a scan.
 
@@ -57,6 +55,8 @@ def write_report(
         The HTML file: self-contained, without scripts, opens no connection.
     limit : int
         Listings shown with pictures, strongest first; the rest is counted.
+    rings : sequence of Ring
+        Sellers tied by shared photos, drawn above the listings.
 
     Notes
     -----
@@ -70,6 +70,7 @@ def write_report(
         run=_run_words(run, catalog),
         summary=summary,
         entries=(maker.entry(record, rank) for rank, record in enumerate(strongest, 1)),
+        rings=list(show_rings(rings, photo_opener([photo_root]))),
     )
     with atomic_write(out) as f:
         f.writelines(page)
@@ -327,29 +328,3 @@ def _run_words(run: Mapping[str, Any], catalog: Any) -> list[tuple[str, str]]:
 
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-@lru_cache(maxsize=1)
-def environment() -> jinja2.Environment:
-    """Return the templates' environment: everything that is printed is escaped, a misspelt name is an error."""
-    import jinja2
-    import markupsafe
-
-    env = jinja2.Environment(
-        loader=jinja2.PackageLoader("imgmatch", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (files("imgmatch.report") / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    env.globals.update(
-        style=markupsafe.Markup(style),  # noqa: S704 - ours, from the package
-        # Nothing runs, nothing is fetched: pictures are in the page and the one stylesheet is known by its hash.
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        disclaimer=words.DISCLAIMER,
-        decision_words=words.DECISION_WORDS,
-        decision_help=words.DECISION_HELP,
-    )
-    return env

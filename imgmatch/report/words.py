@@ -65,6 +65,7 @@ LABEL_WORDS: Mapping[str, str] = {
 }
 
 _SIGNAL_WORDS: Mapping[str, str] = {
+    "claim": "Brand named in the text",
     "copy": "Copy of a known photo",
     "design": "Design likeness",
     "discrepancy": "Differences from the reference",
@@ -72,6 +73,7 @@ _SIGNAL_WORDS: Mapping[str, str] = {
     "logo": "Brand mark",
     "logo_tamper": "Altered mark or lettering",
     "text": "Lettering in the photo",
+    "wording": "Wording of the listing",
 }
 
 # What readers must know about an encoder before they read a similarity; others are called by their names.

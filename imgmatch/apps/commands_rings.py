@@ -1,0 +1,130 @@
+"""``imgmatch rings``: which sellers share what strangers do not share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgmatch.apps.console import console, progress_bar, show_table
+
+if TYPE_CHECKING:
+    from imgmatch.records import ScanRecord
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(rings)
+
+
+def rings(
+    records: Annotated[list[Path], typer.Argument(help="records.jsonl of one or more scans.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for rings.jsonl and rings.html.", show_default=False)],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that the photo paths are relative to; by default where the scan found them (run.json).",
+            show_default=False,
+        ),
+    ] = None,
+    contact_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the secret that contacts are hashed under; by default contacts.key in OUT, made once.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings, for its currency rates.", show_default=False)
+    ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="Sum values in this currency, where the rates allow.", show_default=False)
+    ] = None,
+) -> None:
+    """Find sellers tied by shared photos and contacts; an earlier rings.jsonl in OUT tells which rings have merged."""
+    from imgmatch.config import Config
+    from imgmatch.market import photo_opener
+    from imgmatch.report.rings_page import read_rings, write_rings
+    from imgmatch.rings import find_rings
+
+    out.mkdir(parents=True, exist_ok=True)
+    key = _contact_key(contact_key, out)
+    open_photo = photo_opener(photos or photo_roots(records))
+    earlier = read_rings(out / "rings.jsonl") if (out / "rings.jsonl").exists() else []
+    with progress_bar("reading records") as update:
+        found = find_rings(
+            _records(records, update),
+            contact_key=key,
+            open_photo=open_photo,
+            previous=earlier,
+            rates=(Config() if config is None else Config.load(config)).listing.rates,
+            currency=currency,
+        )
+    write_rings(found, out, open_photo=open_photo)
+    show_table(
+        f"{len(found)} rings",
+        ("ring", "sellers", "platforms", "listings", "value"),
+        [
+            (
+                r.ring_id,
+                len(r.sellers),
+                len(r.platforms),
+                len(r.listings),
+                " + ".join(f"{c} {v:,.0f}" for c, v in r.value.items()),
+            )
+            for r in found[:20]
+        ],
+    )
+    console.print(f"report: {out / 'rings.html'}", highlight=False)
+    console.print("[dim]a tie is a lead for human review, not proof; sellers whose photos were taken are tied too[/]")
+
+
+def photo_roots(records: list[Path]) -> list[Path]:
+    """Return the folders that the photo paths of scans are relative to, as each scan's run.json tells."""
+    import json
+
+    from imgmatch.sources import listing_root
+
+    roots = []
+    for path in records:
+        try:
+            source = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["source"]
+        except (OSError, ValueError, KeyError, TypeError):
+            source = str(path)
+        roots.append(listing_root(Path(source)))
+    return list(dict.fromkeys(roots))
+
+
+def _records(paths: list[Path], update: object) -> Iterator[ScanRecord]:
+    from imgmatch.scan import read_records
+
+    done = 0
+    for path in paths:
+        for record in read_records(path):
+            done += 1
+            if done % 1000 == 0 and callable(update):
+                update(done, None, path.name)
+            yield record
+
+
+def _contact_key(path: Path | None, out: Path) -> bytes:
+    """Read the secret, or make one: without it, hashes of phone numbers could be undone by trying all numbers."""
+    import os
+    import secrets
+
+    from imgmatch.errors import InputError
+
+    if path is None:
+        path = out / "contacts.key"
+        if not path.exists():
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as f:
+                f.write(secrets.token_hex(32) + "\n")
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
+    if len(key) < 16:
+        raise InputError("expected a secret of at least 16 bytes", source=str(path))
+    return key

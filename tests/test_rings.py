@@ -1,0 +1,374 @@
+"""Rings of sellers: who is tied, why, and that the order of the records cannot matter."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as PillowImage
+from PIL import ImageEnhance
+from typer.testing import CliRunner
+
+from benchmarks.rings import SEEDS, Market, run
+from imgmatch.apps.cli import app
+from imgmatch.duplicates import SAME_DISTANCE, group_photos, near_pairs
+from imgmatch.errors import InputError
+from imgmatch.images import hamming, load_image, perceptual_hash
+from imgmatch.market import photo_opener, rarity
+from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.report.rings_page import layout, read_rings, write_rings
+from imgmatch.rings import Ring, RingSettings, find_rings
+from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
+
+
+def phash(seed: int, flips: int = 0) -> str:
+    rng = np.random.default_rng(seed)
+    bits = np.zeros(256, np.uint8)
+    bits[rng.permutation(256)[:128]] = 1
+    bits[rng.permutation(256)[:flips]] ^= 1
+    return np.packbits(bits).tobytes().hex()
+
+
+def row(seller: str, listing: str, photos: list[int], **more: Any) -> ScanRecord:
+    """A listing; a photo is a number, its hash a function of it; negative numbers are light edits of the photo."""
+    copies = more.pop("copies", ())
+    rows = tuple(
+        PhotoRecord(f"photo-{i}", "listing", f"{n}.jpg", f"{n & 0xFFFF:064x}", phash(abs(n), 6 if n < 0 else 0), 9, 9)
+        for i, n in enumerate(photos, 1)
+    )
+    findings = tuple(Finding("copy", FindingStatus.OK, 0.9, "", photo_id=f"photo-{i}") for i in copies)
+    defaults = {"platform": "p", "price": "10", "currency": "EUR"}
+    return ScanRecord(
+        Listing(listing, seller_id=seller, **{**defaults, **more}),
+        verdict=Verdict(Decision.REVIEW, Basis.NO_CONTRADICTION, brand="valmore", findings=findings),
+        photos=rows,
+    )
+
+
+def crowd(first: int, sellers: int = 12, listings: int = 4) -> list[ScanRecord]:
+    """Honest sellers with photos of their own."""
+    return [row(f"h{s}", f"h{s}-{n}", [first + s * 100 + n]) for s in range(sellers) for n in range(listings)]
+
+
+def names(rings: list[Ring]) -> list[list[str]]:
+    return [[s.seller_id for s in ring.sellers] for ring in rings]
+
+
+# -- golden -------------------------------------------------------------------------------------------------------------
+
+
+def test_sellers_who_share_photos_of_several_listings_are_tied() -> None:
+    records = [row("a", f"a{n}", [n]) for n in (1, 2, 3)] + [row("b", f"b{n}", [n]) for n in (1, 2, 3)] + crowd(1000)
+    (ring,) = find_rings(records)
+    assert names([ring]) == [["a", "b"]]
+    assert ring.edges[0].weight == 3.0  # three photos that only two sellers use weigh 1 each
+    assert (ring.density, ring.weakest_link) == (1.0, ring.edges[0].weight)
+    assert ring.value == {"EUR": 60.0}
+    assert ring.brands == {"valmore": 6}
+    assert [s.users for s in ring.shared] == [2, 2, 2]
+    assert {s.key for s in ring.shared} == set(ring.edges[0].evidence)
+
+
+def test_rarity() -> None:
+    assert rarity(2, 40) == 1.0
+    assert rarity(1, 40) == rarity(40, 40) == rarity(50, 40) == 0.0
+    assert rarity(20, 40) == pytest.approx(np.log(2) / np.log(20))
+
+
+@pytest.mark.parametrize(
+    ("what", "records"),
+    [
+        ("one shared photo", [row("a", "a1", [1]), row("b", "b1", [1])]),
+        (
+            "a few of very many",
+            [row(s, f"{s}{n}", [n if n < 4 else 2000 + n * 2 + ord(s)]) for s in "ad" for n in range(1, 50)],
+        ),
+        ("one listing with many shared photos", [row("a", "a1", [1, 2, 3, 4]), row("b", "b1", [1, 2, 3, 4])]),
+        ("official photos", [row(s, f"{s}{n}", [n], copies=[1]) for s in "ab" for n in range(1, 5)]),
+        ("photos that everybody uses", [row(f"s{s}", f"s{s}-{n}", [n]) for s in range(20) for n in range(1, 9)]),
+        ("a contact that everybody names", [row(f"s{s}", f"s{s}", [s], contacts=("x@desk.example",)) for s in range(20)]),
+        ("sellers without an id", [row("", f"a{n}", [n]) for n in range(5)] * 2),
+    ],
+)
+def test_what_ties_nobody(what: str, records: list[ScanRecord]) -> None:
+    assert find_rings(records + crowd(1000), contact_key=b"k") == [], what
+
+
+def test_an_edited_copy_of_an_official_photo_is_official() -> None:
+    records = [row("a", f"a{n}", [n], copies=[1]) for n in range(1, 5)] + [row("b", f"b{n}", [-n]) for n in range(1, 5)]
+    assert find_rings(records + crowd(1000)) == []
+
+
+def test_edited_copies_tie() -> None:
+    records = [row("a", f"a{n}", [n]) for n in range(1, 5)] + [row("b", f"b{n}", [-n]) for n in range(1, 5)]
+    (ring,) = find_rings(records + crowd(1000))
+    assert names([ring]) == [["a", "b"]]
+    assert {s.how for s in ring.shared} == {"hash 6/256"}
+
+
+def test_contacts_tie_as_keyed_hashes_only() -> None:
+    records = [
+        row("a", "a1", [1], contacts=("WeChat: LuxBag",)),
+        row("b", "b1", [2], contacts=("wechat:luxbag", "tel:+491701")),
+        row("a", "a2", [3], contacts=("tel:+491701",)),
+        *crowd(1000),
+    ]
+    assert find_rings(records) == []
+    (ring,) = find_rings(records, contact_key=b"secret")
+    assert [s.kind for s in ring.shared] == ["contact", "contact"]
+    text = json.dumps(ring.to_dict())
+    assert "luxbag" not in text.casefold()
+    assert "491701" not in text
+    (other,) = find_rings(records, contact_key=b"another")
+    assert {s.key for s in other.shared}.isdisjoint(s.key for s in ring.shared)
+
+
+def test_weakest_link_and_density_of_a_chain() -> None:
+    chain = [row("a", f"a{n}", [n]) for n in range(1, 5)]
+    chain += [row("b", f"b{n}", [n]) for n in range(1, 5)] + [row("b", f"b{n}", [n]) for n in range(11, 14)]
+    chain += [row("c", f"c{n}", [n]) for n in range(11, 14)]
+    (ring,) = find_rings(chain + crowd(1000, sellers=30))
+    assert names([ring]) == [["a", "b", "c"]]
+    assert ring.density == pytest.approx(2 / 3, abs=1e-4)
+    assert ring.weakest_link == min(e.weight for e in ring.edges)
+
+
+def test_two_gangs_joined_by_one_seller_fall_apart() -> None:
+    def gang(letter: str, first: int) -> list[ScanRecord]:
+        return [row(f"{letter}{s}", f"{letter}{s}-{n}", [first + n]) for s in range(6) for n in range(10)]
+
+    bridge = [row("a0", f"a0-x{n}", [500 + n]) for n in range(4)] + [row("b0", f"b0-x{n}", [500 + n]) for n in range(4)]
+    rings = find_rings(gang("a", 100) + gang("b", 200) + bridge + crowd(1000, sellers=200))
+    assert sorted(names(rings)) == [[f"a{s}" for s in range(6)], [f"b{s}" for s in range(6)]]
+
+
+# -- identity over time -------------------------------------------------------------------------------------------------
+
+
+def dated(seller: str, photos: range, day: int) -> list[ScanRecord]:
+    return [row(seller, f"{seller}{n}", [n], listed_at=f"2026-01-{day:02}T10:00:00Z") for n in photos]
+
+
+def test_a_ring_keeps_its_id_while_it_grows() -> None:
+    week1 = dated("b", range(1, 5), 2) + dated("a", range(1, 5), 3) + crowd(1000)
+    week2 = dated("c", range(1, 5), 9)
+    (before,) = find_rings(week1)
+    (after,) = find_rings(week1 + week2, previous=[before])
+    assert names([after]) == [["b", "a", "c"]]
+    assert after.ring_id == before.ring_id
+    assert after.supersedes == ()
+    assert (after.first_seen, after.last_seen) == ("2026-01-02T10:00:00+00:00", "2026-01-09T10:00:00+00:00")
+
+
+def test_merged_rings_say_what_they_supersede() -> None:
+    first = dated("a", range(1, 5), 1) + dated("b", range(1, 5), 2)
+    second = dated("c", range(11, 15), 3) + dated("d", range(11, 15), 4)
+    before = find_rings(first + second + crowd(1000, sellers=40))
+    assert len(before) == 2
+    link = [row(s, f"{s}-l{n}", [n]) for s in "bc" for n in range(21, 30)] + [
+        row("a", f"a-l{n}", [n]) for n in range(21, 30)
+    ]
+    link += [row("d", f"d-l{n}", [n]) for n in range(21, 30)]
+    (after,) = find_rings(first + second + link + crowd(1000, sellers=40), previous=before)
+    old = {ring.sellers[0].seller_id: ring.ring_id for ring in before}
+    assert after.ring_id == old["a"]
+    assert after.supersedes == (old["c"],)
+    (later,) = find_rings(first + second + link + crowd(1000, sellers=40), previous=[after])
+    assert later.supersedes == (old["c"],)
+
+
+def test_a_listing_that_comes_again_counts_once_with_its_latest_price() -> None:
+    old = [row(s, f"{s}{n}", [n], price="10", captured_at="2026-01-01") for s in "ab" for n in range(1, 4)]
+    new = [row(s, f"{s}{n}", [n], price="30", captured_at="2026-01-08") for s in "ab" for n in range(1, 4)]
+    (ring,) = find_rings(new + old + crowd(1000))
+    assert ring.value == {"EUR": 180.0}
+    assert len(ring.listings) == 6
+
+
+def test_values_are_converted_only_by_the_users_own_rates() -> None:
+    records = [row("a", f"a{n}", [n]) for n in range(1, 4)] + [row("b", f"b{n}", [n], currency="USD") for n in range(1, 4)]
+    records += [row("b", "b9", [99], price="ask me")]
+    (ring,) = find_rings(records + crowd(1000))
+    assert (ring.value, ring.unpriced) == ({"EUR": 30.0, "USD": 30.0}, 1)
+    (ring,) = find_rings(records + crowd(1000), rates={"EUR": 1.0, "USD": 0.5}, currency="EUR")
+    assert ring.value == {"EUR": 45.0}
+
+
+# -- properties ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_records_cannot_matter(seed: int) -> None:
+    records = list(Market(600, 7).records())
+    rings = find_rings(records, contact_key=b"k")
+    assert rings
+    random.Random(seed).shuffle(records)
+    assert find_rings(records, contact_key=b"k") == rings
+
+
+def test_a_ring_survives_json() -> None:
+    for ring in find_rings(Market(600, 7).records(), contact_key=b"k"):
+        assert Ring.from_dict(json.loads(json.dumps(ring.to_dict()))) == ring
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 31))
+def test_near_pairs_agree_with_brute_force(seed: int, radius: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 256, (12, 32), dtype=np.uint8)
+    bits = np.unpackbits(np.concatenate([base, base, base]), axis=1)
+    for i in range(12, 36):
+        bits[i, rng.permutation(256)[: rng.integers(0, 40)]] ^= 1
+    hashes = np.packbits(bits, axis=1)
+    expected = {(i, j) for i, j in combinations(range(36), 2) if int((bits[i] != bits[j]).sum()) <= radius}
+    found = set()
+    for left, right, distance in near_pairs(hashes, radius):
+        for i, j, d in zip(left.tolist(), right.tolist(), distance.tolist(), strict=True):
+            assert d == int((bits[i] != bits[j]).sum())
+            found.add((min(i, j), max(i, j)))
+    assert found == expected
+
+
+def test_flat_pictures_are_never_grouped() -> None:
+    groups, _ = group_photos(["0" * 64, "0" * 64, None, "f" * 64])
+    assert groups.tolist() == [0, 1, 2, 3]
+
+
+# -- real pixels --------------------------------------------------------------------------------------------------------
+
+
+def photo(seed: int, size: int = 320) -> PillowImage.Image:
+    """A picture with structure at many scales, so that PDQ and keypoints have something to hold."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((size, size, 3))
+    for step in (8, 20, 64):
+        cells = rng.random((step, step, 3)) * 255
+        image += np.asarray(
+            PillowImage.fromarray(cells.astype(np.uint8)).resize((size, size), PillowImage.Resampling.BICUBIC)
+        )
+    return PillowImage.fromarray((image / 3).astype(np.uint8))
+
+
+def test_geometry_joins_what_hashes_leave_in_doubt(tmp_path: Path) -> None:
+    rows, n = [], 0
+    for seed in range(8):
+        image = photo(seed)
+        image.save(tmp_path / f"a{seed}.png")
+        ImageEnhance.Contrast(image.crop((4, 3, 320, 318))).enhance(1.2).save(tmp_path / f"b{seed}.png")
+        a, b = (load_image(tmp_path / f"{s}{seed}.png") for s in "ab")
+        ha, hb = perceptual_hash(a)[0], perceptual_hash(b)[0]
+        if not SAME_DISTANCE < hamming(ha, hb) <= 31:
+            continue
+        n += 1
+        for seller, image_, h in (("a", a, ha), ("b", b, hb)):
+            record = PhotoRecord("photo-1", "listing", f"{seller}{seed}.png", image_.sha256, h, 9, 9)
+            rows.append(ScanRecord(Listing(f"{seller}{seed}", seller_id=seller), photos=(record,)))
+    assert n >= 3
+    assert find_rings(rows + crowd(1000)) == []
+    (ring,) = find_rings(rows + crowd(1000), open_photo=photo_opener([tmp_path]))
+    assert all(s.how.startswith("geometry") for s in ring.shared)
+
+
+def test_an_opener_returns_only_the_photo_that_was_scanned(tmp_path: Path) -> None:
+    photo(1).save(tmp_path / "x.png")
+    sha = load_image(tmp_path / "x.png").sha256
+    opened = photo_opener([tmp_path / "elsewhere", tmp_path])
+    assert opened(sha, "x.png") is not None
+    assert opened("0" * 64, "x.png") is None
+    assert opened(sha, "../x.png") is None
+
+
+@pytest.mark.data
+def test_reposts_tie_made_up_sellers(shared_data: Path, tmp_path: Path) -> None:
+    """Photos of real listings: a gang of three shows its own edits of the same twelve, the others one photo each."""
+    paths = sorted((shared_data / "seller_reposts").rglob("*.jpg"))[:72]
+    rows = []
+
+    def show(seller: str, number: int, image: PillowImage.Image) -> None:
+        path = tmp_path / f"{seller}-{number}.jpg"
+        image.convert("RGB").save(path, quality=70)
+        loaded = load_image(path)
+        record = PhotoRecord("photo-1", "listing", path.name, loaded.sha256, perceptual_hash(loaded)[0], 9, 9)
+        rows.append(ScanRecord(Listing(f"{seller}-{number}", seller_id=seller), photos=(record,)))
+
+    for n, path in enumerate(paths):
+        image = PillowImage.open(path)
+        if n < 12:
+            width, height = image.size
+            show("gang1", n, image)
+            show("gang2", n, image.resize((width // 2, height // 2)))
+            show("gang3", n, ImageEnhance.Brightness(image.crop((width // 40, 0, width, height))).enhance(1.15))
+        else:
+            show(f"other{n % 30}", n, image)
+    rings = find_rings(rows, open_photo=photo_opener([tmp_path]))
+    assert ["gang1", "gang2", "gang3"] in [sorted(ring) for ring in names(rings)]
+    others = {s for ring in names(rings) for s in ring} - {"gang1", "gang2", "gang3"}
+    assert len(others) <= 2
+
+
+# -- the page and the command -------------------------------------------------------------------------------------------
+
+
+def test_page(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>\u202e"
+    records = [row(s, f"{s}{n}", [n], platform=hostile) for s in (hostile, "b") for n in range(1, 5)]
+    rings = find_rings(records + crowd(1000))
+    write_rings(rings, tmp_path)
+    text = (tmp_path / "rings.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;‹U+202E›" in text
+    assert "not proof" in text
+    assert read_rings(tmp_path / "rings.jsonl") == rings
+
+
+def test_no_rings_make_a_page_too(tmp_path: Path) -> None:
+    write_rings([], tmp_path)
+    assert "No two sellers" in (tmp_path / "rings.html").read_text(encoding="utf-8")
+
+
+def test_layout_is_deterministic_and_inside() -> None:
+    (ring,) = find_rings([row(s, f"{s}{n}", [n]) for s in "abc" for n in range(1, 9)] + crowd(1000))
+    assert layout(ring) == layout(ring)
+    assert all(0 < x < 560 and 0 < y < 400 for x, y in layout(ring))
+
+
+def test_command(tmp_path: Path) -> None:
+    for week, sellers in ((1, "ab"), (2, "c")):
+        (tmp_path / f"w{week}").mkdir()
+        rows = [row(s, f"{s}{n}", [n], contacts=("wechat:x",)) for s in sellers for n in range(1, 5)] + crowd(5000 * week)
+        lines = "".join(json.dumps(r.to_dict()) + "\n" for r in rows)
+        (tmp_path / f"w{week}" / "records.jsonl").write_text(lines, encoding="utf-8")
+    weeks = [str(tmp_path / f"w{week}" / "records.jsonl") for week in (1, 2)]
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["rings", weeks[0], "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    (before,) = read_rings(out / "rings.jsonl")
+    CliRunner().invoke(app, ["rings", *weeks, "--out", str(out)], catch_exceptions=False)
+    (after,) = read_rings(out / "rings.jsonl")
+    assert (len(before.sellers), len(after.sellers)) == (2, 3)
+    assert before.ring_id == after.ring_id
+    contacts = [{s.key for s in ring.shared if s.kind == "contact"} for ring in (before, after)]
+    assert contacts[0] == contacts[1] != set()
+    assert (out / "contacts.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_broken_rings_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rings.jsonl").write_text('{"ring_id": 1}\n')
+    with pytest.raises(InputError, match=r"rings\.jsonl:1"):
+        read_rings(tmp_path / "rings.jsonl")
+
+
+# -- the synthetic market -----------------------------------------------------------------------------------------------
+
+
+def test_benchmark_market_is_solved_at_a_small_size() -> None:
+    result = run(10_000, SEEDS["dev"][0], RingSettings())
+    assert result["right_pairs"] >= 0.9 * result["true_pairs"]
+    assert result["right_pairs"] >= 0.95 * result["found_pairs"]
