@@ -64,19 +64,34 @@ def outline(spec: BagSpec) -> Points:
     return rounded(points, [radius[0], 0.3, radius[1], 0.3, radius[2], radius[3], 0.3])
 
 
-def draw_bag(spec: BagSpec, pose: Pose, size: int) -> Scene:
-    """Draw a bag; `size` is the side of the supersampled picture in pixels."""
+def _camera(spec: BagSpec, pose: Pose, size: int) -> Camera:
+    d = spec.depth / 2
+    if pose.focus == "logo":
+        x, y = spec.logo_x, -spec.logo_y * spec.height
+        r = spec.logo_width / 2
+        return Camera(pose, np.array([[x - r, y - 0.2 * r, d], [x + r, y + 0.2 * r, d]]), size)
+    w = float(np.abs(outline(spec)[:, 0]).max())
+    corners = [[sx * w, y, sz * d] for sx in (-1, 1) for y in (0.0, carry_top(spec)) for sz in (-1, 1)]
+    return Camera(pose, np.array(corners), size)
+
+
+def draw_bag(spec: BagSpec, pose: Pose, size: int, framed_as: BagSpec) -> Scene:
+    """Draw a bag.
+
+    Parameters
+    ----------
+    spec : BagSpec
+    pose : Pose
+    size : int
+        Side of the supersampled picture in pixels.
+    framed_as : BagSpec
+        The camera stands where it would stand for this bag.
+    """
+    camera = _camera(framed_as, pose, size)
     body = outline(spec)
     d = spec.depth / 2
     reach = carry_top(spec)
     w = float(np.abs(body[:, 0]).max())
-    if pose.focus == "logo":
-        x, y = spec.logo_x, -spec.logo_y * spec.height
-        r = spec.logo_width / 2
-        framed = np.array([[x - r, y - 0.2 * r, d], [x + r, y + 0.2 * r, d]])
-    else:
-        framed = np.array([[sx * w, y, sz * d] for sx in (-1, 1) for y in (0.0, reach) for sz in (-1, 1)])
-    camera = Camera(pose, framed, size)
     scene = Scene(camera)
     back = pose.side == "back"
     window = (-w - 0.06, reach - 0.06, w + 0.06, 0.04)

@@ -236,7 +236,7 @@ def _name(s: Sheet, spec: WatchSpec, print_: Colour, tone: Colour) -> None:
 
 def _hands(s: Sheet, spec: WatchSpec, tone: Colour, light: bool) -> None:
     colour = shade(tone, 0.7) if light else tone
-    for length, wide, degrees in ((0.44, 0.042, 304.0), (0.66, 0.032, 54.0)):
+    for length, wide, degrees in ((0.44, 0.042, 276.0), (0.66, 0.032, 72.0)):
         if spec.hands == "baton":
             shape = [(-wide, 0.12), (wide, 0.12), (wide, -length), (-wide, -length)]
         elif spec.hands == "dauphine":

@@ -7,7 +7,7 @@ pixels, so the same drawing code serves a full view and a close-up. Light comes 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -192,7 +192,7 @@ class Sheet:
         self,
         name: str | None,
         mask: Mask,
-        paint: Colour | FloatArray,
+        paint: Colour | FloatArray | Callable[[slice, slice], FloatArray],
         *,
         texture: FloatArray | None = None,
         relief: float = 0.0,
@@ -209,7 +209,8 @@ class Sheet:
             Recorded in `parts`; None for what belongs to no part of its own.
         mask : ndarray, shape (H, W), uint8
             Coverage.
-        paint : colour, or ndarray, shape (H, W, 3)
+        paint : colour, ndarray of shape (H, W, 3), or callable
+            A callable is given the rows and columns to paint.
         texture : ndarray, shape (H, W), optional
             Factor around 1.
         relief : float
@@ -240,7 +241,13 @@ class Sheet:
             shift = np.array([[1, 0, d * -LIGHT[0] * 0.7], [0, 1, d * -LIGHT[1] * 0.7]], np.float32)
             cast = cv2.warpAffine(cast, shift, (a.shape[1], a.shape[0]))
             rgb *= cv2.merge([1 - 0.55 * cast] * 3)
-        colour = np.broadcast_to(np.asarray(paint, np.float32), (*a.shape, 3)) if isinstance(paint, tuple) else paint[at]
+        colour: FloatArray
+        if callable(paint):
+            colour = paint(*at)
+        elif isinstance(paint, tuple):
+            colour = np.broadcast_to(np.asarray(paint, np.float32), (*a.shape, 3))
+        else:
+            colour = paint[at]
         factor: FloatArray = np.ones_like(a) if texture is None else texture[at].copy()
         highlight = None
         if relief > 0:
@@ -282,13 +289,13 @@ class Sheet:
         period: float = 0.5,
     ) -> None:
         """Lay a part of polished metal, its reflections running at `angle` degrees with a `period` in units."""
-        x, y, w, h = cv2.boundingRect(mask)
-        paint = np.zeros((*self.shape, 3), np.float32)
-        if w:
-            c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            xs = np.arange(x, x + w, dtype=np.float32)[None] / self.ppu
-            ys = np.arange(y, y + h, dtype=np.float32)[:, None] / self.ppu
-            paint[y : y + h, x : x + w] = metal((xs * c + ys * s) / period, tone)
+        c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+
+        def paint(rows: slice, columns: slice) -> FloatArray:
+            xs = np.arange(columns.start, columns.stop, dtype=np.float32)[None] / self.ppu
+            ys = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] / self.ppu
+            return metal((xs * c + ys * s) / period, tone)
+
         self.lay(name, mask, paint, relief=relief, depth=0.5, gloss=0.8, drop=drop)
 
     def darken(self, mask: Mask, strength: float, blur: float = 0.0) -> None:

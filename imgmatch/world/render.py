@@ -40,7 +40,7 @@ def pose_of(spec: ItemSpec, view: str) -> Pose:
 
 
 @lru_cache(maxsize=384)
-def product_view(spec: ItemSpec, view: str, size: int = 480) -> ProductView:
+def product_view(spec: ItemSpec, view: str, size: int = 480, framed_as: ItemSpec | None = None) -> ProductView:
     """Draw an item without background.
 
     Parameters
@@ -50,6 +50,8 @@ def product_view(spec: ItemSpec, view: str, size: int = 480) -> ProductView:
         One of :data:`OFFICIAL_VIEWS` or :data:`PHONE_VIEWS` for the item's category.
     size : int
         Side of the square picture in pixels.
+    framed_as : BagSpec or WatchSpec, optional
+        Put the camera where it stands for this item, so that an altered item lines up with the design it was made of.
 
     Notes
     -----
@@ -57,8 +59,10 @@ def product_view(spec: ItemSpec, view: str, size: int = 480) -> ProductView:
     """
     pose = pose_of(spec, view)
     side = round(size * _SUPERSAMPLING)
-    scene = draw_bag(spec, pose, side) if isinstance(spec, BagSpec) else draw_watch(spec, pose, side)
-    return scene.finish(size)
+    if isinstance(spec, BagSpec):
+        frame = framed_as if isinstance(framed_as, BagSpec) else spec
+        return draw_bag(spec, pose, side, frame).finish(size)
+    return draw_watch(spec, pose, side).finish(size)
 
 
 def compose(view: ProductView, background: Photo) -> Photo:
@@ -66,9 +70,9 @@ def compose(view: ProductView, background: Photo) -> Photo:
     return _over(view.pixels, view.alpha, view.shadow, background)
 
 
-def studio_photo(spec: ItemSpec, view: str, size: int = 480) -> Photo:
-    """Return the photo that the brand itself publishes: seamless ground, soft shadow."""
-    return compose(product_view(spec, view, size), _studio(size, spec.category == "bag"))
+def studio_photo(spec: ItemSpec, view: str, size: int = 480, framed_as: ItemSpec | None = None) -> Photo:
+    """Return the photo that the brand itself publishes: seamless ground, soft shadow; see :func:`product_view`."""
+    return compose(product_view(spec, view, size, framed_as), _studio(size, spec.category == "bag"))
 
 
 @lru_cache(maxsize=8)

@@ -303,18 +303,20 @@ class Scene:
     def finish(self, size: int) -> ProductView:
         """Return the picture at `size`, averaged down."""
 
-        def small(a: npt.NDArray[np.generic]) -> FloatArray:
-            return np.asarray(cv2.resize(np.asarray(a, np.float32), (size, size), interpolation=cv2.INTER_AREA), np.float32)
+        def small(a: FloatArray) -> Mask:
+            full = np.asarray(np.clip(a + 0.5, 0, 255), np.uint8)
+            return np.asarray(cv2.resize(full, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
-        alpha = small(self.alpha)
-        rgb = small(self.rgb) / np.maximum(alpha, 1e-4)[..., None]
+        alpha = small(self.alpha * 255)
+        rgb = small(self.rgb) * (255 / np.maximum(alpha, 1).astype(np.float32))[..., None]
         parts = {
-            k: np.asarray(cv2.resize(v, (size, size), interpolation=cv2.INTER_AREA), np.uint8) for k, v in self.parts.items()
+            k: np.asarray(cv2.resize(v, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+            for k, v in self.parts.items()
         }
         return ProductView(
-            np.clip(rgb, 0, 255).astype(np.uint8),
-            np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8),
-            np.clip(small(self.shadow) * 255, 0, 255).astype(np.uint8),
+            np.asarray(np.clip(rgb + 0.5, 0, 255), np.uint8),
+            alpha,
+            small(self.shadow * 255),
             parts,
         )
 

@@ -145,7 +145,7 @@ class WatchSpec:
     wordmark: str
     figure: Figure
     logo_x: float = 0.0
-    logo_y: float = -0.29
+    logo_y: float = -0.36
     logo_scale: float = 1.0
     swapped: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()

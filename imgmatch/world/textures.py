@@ -141,14 +141,18 @@ def grain(kind: str) -> FloatArray:
     raise ValueError(f"expected leather, smooth, canvas, suede, croc or brushed, got {kind!r}")
 
 
+@lru_cache(maxsize=64)
+def _reflections(tone: Colour) -> npt.NDArray[np.float32]:
+    stops = [0.0, 0.14, 0.26, 0.34, 0.42, 0.60, 0.80, 1.0]
+    values = [0.80, 1.22, 1.30, 0.98, 0.52, 0.70, 1.02, 0.80]
+    ramp = np.interp(np.arange(1024) / 1024, stops, values)[:, None]
+    colour = np.asarray(tone) * np.minimum(ramp, 1.0)
+    return np.asarray(colour + (255 - colour) * np.clip(ramp - 1.0, 0, 1) * 1.6, np.float32)
+
+
 def metal(t: FloatArray, tone: Colour) -> FloatArray:
     """Return polished metal of base colour `tone` for positions `t` along the reflected room, shape (..., 3).
 
     The ramp is a studio as a polished surface shows it: bright softbox, dark horizon, lit floor, repeating with period 1.
     """
-    t = np.asarray(t, np.float32) % 1.0
-    stops = np.array([0.0, 0.14, 0.26, 0.34, 0.42, 0.60, 0.80, 1.0])
-    values = np.array([0.80, 1.22, 1.30, 0.98, 0.52, 0.70, 1.02, 0.80])
-    ramp = np.interp(t, stops, values).astype(np.float32)[..., None]
-    colour = np.asarray(tone, np.float32) * np.minimum(ramp, 1.0)
-    return np.asarray(colour + (255 - colour) * np.clip(ramp - 1.0, 0, 1) * 1.6, np.float32)
+    return np.asarray(_reflections(tone)[np.asarray(np.asarray(t) * 1024, np.int32) & 1023])

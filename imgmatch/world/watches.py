@@ -74,7 +74,7 @@ def draw_watch(spec: WatchSpec, pose: Pose, size: int) -> Scene:
     ppu = camera.ppu
     back = pose.side == "back"
     tone = METALS[spec.metal]
-    _straps(scene, spec, ppu, back)
+    _straps(scene, spec, ppu, 0.6 if pose.focus else 2.2)
     silhouette = _silhouette(spec)
     scene.extrude("case", silhouette, -0.32, 0.0, tone, polished=True)
     for y in (0.0,) if spec.crown == 1 else (-0.42, 0.0, 0.42):
@@ -118,10 +118,10 @@ def _crown(scene: Scene, spec: WatchSpec, ppu: float, y: float, tone: Colour, ba
     scene.place(s, -0.1)
 
 
-def _straps(scene: Scene, spec: WatchSpec, ppu: float, back: bool) -> None:
+def _straps(scene: Scene, spec: WatchSpec, ppu: float, seen: float) -> None:
     half = 0.50
     long = 2.2
-    s = Sheet(-0.56, 0.9, 0.56, 0.9 + long, ppu)
+    s = Sheet(-0.56, 0.9, 0.56, 0.9 + seen, ppu)
     taper = 0.10
     shape = [(-half, 0.9), (half, 0.9), (half - taper, 0.9 + long), (-half + taper, 0.9 + long)]
     whole = s.fill(shape)

@@ -1,0 +1,352 @@
+"""The kinds of offers on a market, honest and dishonest: what each shows, says and costs, and the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from imgmatch.world import wording
+from imgmatch.world.collection import Product
+from imgmatch.world.forge import forge_item, forgeries_of, misspell
+from imgmatch.world.goods import GOODS
+from imgmatch.world.render import OFFICIAL_VIEWS, studio_photo
+from imgmatch.world.specs import ItemSpec
+from imgmatch.world.staging import LOGO_FORGERIES, Offer, Seller, World, forged
+
+__all__ = ["BAD_OFFERS", "HONEST_OFFERS"]
+
+_OWN = {"bag": ("phone_a", "phone_b", "phone_c", "phone_logo"), "watch": ("phone_a", "phone_dial", "phone_b", "phone_c")}
+
+
+def _own_views(world: World, spec: ItemSpec, least: int = 1, most: int = 3) -> list[str]:
+    names = [str(v) for v in world.rng.permutation(_OWN[spec.category])]
+    return names[: int(world.rng.integers(least, most + 1))]
+
+
+def _official_views(world: World, spec: ItemSpec, most: int = 3) -> tuple[str, ...]:
+    return OFFICIAL_VIEWS[spec.category][: int(world.rng.integers(1, most + 1))]
+
+
+# Honest offers ------------------------------------------------------------------------------------------------------
+
+
+def _private(world: World, seller: Seller, kind: str = "private_used", low: float = 0.75, high: float = 1.2) -> Offer:
+    product = world.one(world.products)
+    spec, condition = product.spec, world.condition()
+    photos = world.own(spec, _own_views(world, spec), seller, spec.item_id)
+    return world.offer(
+        seller,
+        product,
+        photos,
+        kind=kind,
+        condition=condition,
+        euros=product.usual(condition) * world.rng.uniform(low, high),
+        title=world.title(spec, condition),
+        description=wording.description(world.rng, "private"),
+    )
+
+
+def _bargain(world: World, seller: Seller) -> Offer:
+    """An honest seller who does not know what it is worth."""
+    return _private(world, seller, "bargain", 0.25, 0.5)
+
+
+def _stock_user(world: World, seller: Seller) -> Offer:
+    """A private seller who took the popular photo instead of making one."""
+    product = world.one(world.products[:4])
+    condition = world.condition()
+    return world.offer(
+        seller,
+        product,
+        [world.stock(product)],
+        kind="stock_user",
+        condition=condition,
+        euros=product.usual(condition) * world.rng.uniform(0.75, 1.15),
+        title=world.title(product.spec, condition),
+        description=wording.description(world.rng, "private"),
+    )
+
+
+def _reseller(world: World, seller: Seller) -> Offer:
+    """A shop for second-hand goods that shows the brand's photos."""
+    product = world.one(world.products)
+    condition = str(world.rng.choice(["new", "like new"]))
+    photos = world.official(product, _official_views(world, product.spec), 0.4)
+    if world.rng.random() < 0.3:
+        photos += world.own(product.spec, _own_views(world, product.spec, 1, 1), seller, product.spec.item_id)
+    return world.offer(
+        seller,
+        product,
+        photos,
+        kind="reseller_official",
+        condition=condition,
+        euros=product.usual(condition) * world.rng.uniform(0.82, 1.1),
+        title=world.title(product.spec, condition),
+        description=wording.description(world.rng, "shop"),
+    )
+
+
+def _grey(world: World, seller: Seller) -> Offer:
+    """Genuine new goods outside the brand's own channels, somewhat cheaper."""
+    product = world.one(world.products)
+    photos = world.official(product, _official_views(world, product.spec), 0.3)
+    return world.offer(
+        seller,
+        product,
+        photos,
+        kind="grey_market",
+        condition="new",
+        euros=product.price * world.rng.uniform(0.7, 0.88),
+        title=world.title(product.spec, "new"),
+        description=wording.description(world.rng, "shop"),
+        labels=["unauthorised_seller"],
+    )
+
+
+def _authorised(world: World, seller: Seller) -> Offer:
+    product = world.one(world.products)
+    brand = product.spec.brand
+    platform, seller_id = world.one(brand.authorised)
+    shop = Seller(seller_id, platform, seller.ground, "EUR")
+    photos = world.official(product, _official_views(world, product.spec), 0.1)
+    offer = world.offer(
+        shop,
+        product,
+        photos,
+        kind="authorised",
+        condition="new",
+        euros=product.price * world.rng.choice([1.0, 1.0, 0.85]),
+        title=product.spec.name,
+        description=wording.description(world.rng, "shop"),
+    )
+    if world.rng.random() < 0.3:
+        offer.row["url"] = f"https://{brand.domain}/p/{product.spec.item_id}"
+    return offer
+
+
+def _unknown(world: World, seller: Seller) -> Offer:
+    """Goods of a brand that the catalog has not."""
+    product = world.one(world.strangers)
+    condition = world.condition()
+    photos = world.own(product.spec, _own_views(world, product.spec), seller, "")
+    return world.offer(
+        seller,
+        None,
+        photos,
+        kind="unknown_brand",
+        condition=condition,
+        euros=product.usual(condition) * world.rng.uniform(0.5, 1.2),
+        title=world.title(product.spec, condition),
+        description=wording.description(world.rng, "private"),
+    )
+
+
+def _unrelated(world: World, seller: Seller) -> Offer:
+    kind = world.one(tuple(GOODS))
+    photos = world.goods(kind, int(world.rng.integers(1, 3)), bool(world.rng.random() < 0.3))
+    return world.offer(
+        seller,
+        None,
+        photos,
+        kind="unrelated",
+        condition=world.condition(),
+        euros=float(world.rng.uniform(8, 120)),
+        title=wording.unrelated_title(world.rng, kind),
+        description=wording.description(world.rng, "private"),
+    )
+
+
+def _promoted(world: World, seller: Seller) -> Offer:
+    """An honest offer that a post points to with another photo of it, the shop's banner or an ad for the whole brand."""
+    offer = _private(world, seller, "promoted")
+    product = world.product(offer.truth["item_id"])
+    how = world.one(("same_product", "shop_banner", "brand_ad"))
+    if how == "same_product":
+        promo = world.own(product.spec, _own_views(world, product.spec, 1, 1), seller, product.spec.item_id)
+    elif how == "shop_banner":
+        promo = [world.banner(product.spec.brand)]
+    else:
+        promo = world.official(world.one([p for p in world.products if p.spec.brand is product.spec.brand]), ("front",), 0.3)
+    offer.row |= {
+        "promo_photos": [p["path"] for p in promo],
+        "promo_text": wording.promo_text(world.rng, product.spec.brand.name, False),
+    }
+    offer.truth |= {"mismatch": how, "photos": offer.truth["photos"] + promo}
+    return offer
+
+
+# Dishonest offers ---------------------------------------------------------------------------------------------------
+
+
+def _reachable(world: World, seller: Seller, offer: Offer, share: float) -> None:
+    """Put the seller's contacts into the listing, in their column or in the text."""
+    if seller.contacts and world.rng.random() < share:
+        if world.rng.random() < 0.5:
+            offer.row["contacts"] = list(seller.contacts)
+        else:
+            offer.row["description"] += " " + " ".join(seller.contacts)
+
+
+def _from_bank(world: World, seller: Seller) -> tuple[Product, list[dict[str, Any]], str]:
+    """Return what a member of a gang offers: an item on the gang's photos, the same bytes or an edited copy; its forgery."""
+    pixels, source = world.one(seller.bank)
+    photo = world.copied(pixels, source, 0.2, 0.6) if world.rng.random() < 0.6 else dict(source)
+    return world.product(source["item_id"]), [photo], source["forgery"]
+
+
+def _altered(world: World, seller: Seller, logo: bool | None, kind: str) -> Offer:
+    """Offer a thing with one part wrong under the brand's name; `logo` None takes either kind of part."""
+    if seller.bank:
+        product, photos, name = _from_bank(world, seller)
+    else:
+        product, spec, name = forged(world, logo if logo is not None else bool(world.rng.random() < 0.5))
+        close = "phone_logo" if spec.category == "bag" else "phone_dial"
+        views = [close, *[v for v in _own_views(world, spec, 1, 2) if v != close]]
+        photos = world.own(spec, views, seller, product.spec.item_id)
+    condition = world.one(("new", "like new"))
+    offer = world.offer(
+        seller,
+        product,
+        photos,
+        kind=kind or ("altered_logo" if name in LOGO_FORGERIES else "altered_parts"),
+        condition=condition,
+        euros=product.usual(condition) * world.rng.uniform(0.18, 0.5),
+        title=world.title(product.spec, condition),
+        description=wording.description(world.rng, "vague"),
+        bad=True,
+        labels=["counterfeit_suspected"],
+        forgery=name,
+    )
+    _reachable(world, seller, offer, 0.5)
+    return offer
+
+
+def _altered_logo(world: World, seller: Seller) -> Offer:
+    return _altered(world, seller, True, "")
+
+
+def _altered_parts(world: World, seller: Seller) -> Offer:
+    return _altered(world, seller, False, "")
+
+
+def _replica(world: World, seller: Seller) -> Offer:
+    """Says it is a replica, or writes the brand so that a filter misses it."""
+    offer = _altered(world, seller, None, "replica_wording")
+    words = wording.replica_wording(world.rng)
+    offer.row["description"] = f"{words}. {offer.row['description']}"
+    if world.rng.random() < 0.6:
+        name = world.product(offer.truth["item_id"]).spec.brand.name
+        offer.row["title"] = offer.row["title"].replace(name, wording.obfuscated(world.rng, name))
+        offer.row["brand_claim"] = ""
+    return offer
+
+
+def _thief(world: World, seller: Seller) -> Offer:
+    """Shows the brand's or another seller's photo, far too cheap."""
+    if seller.bank:
+        product, photos, _ = _from_bank(world, seller)
+        photos += world.official(product, ("front",), 0.7)
+    elif world.seen and world.rng.random() < 0.35:
+        pixels, source = world.one(world.seen)
+        product = world.product(source["item_id"])
+        photos = [world.copied(pixels, {**source, "source": "other_seller"}, 0.2, 0.7)]
+    else:
+        product = world.one(world.products)
+        photos = world.official(product, _official_views(world, product.spec), 0.7)
+    offer = world.offer(
+        seller,
+        product,
+        photos,
+        kind="photo_thief",
+        condition="new",
+        euros=product.price * world.rng.uniform(0.12, 0.35),
+        title=world.title(product.spec, "new"),
+        description=wording.description(world.rng, "vague"),
+        bad=True,
+        labels=["photo_theft", "counterfeit_suspected"],
+    )
+    _reachable(world, seller, offer, 0.6)
+    return offer
+
+
+def _lookalike(world: World, seller: Seller) -> Offer:
+    """A cheap thing of nearly the same design under nearly the same name."""
+    product = world.one(world.products)
+    name = misspell(product.spec.wordmark, world.rng, 1.0)
+    spec = product.spec
+    for forgery in ("misspelt_wordmark", "altered_figure"):
+        if forgery in forgeries_of(spec):
+            spec = forge_item(forgery, spec, world.rng, 1.0)
+    photos = world.own(spec, _own_views(world, spec, 1, 3), seller, product.spec.item_id)
+    return world.offer(
+        seller,
+        product,
+        photos,
+        kind="lookalike",
+        condition="new",
+        euros=float(world.rng.uniform(35, 140)),
+        title=world.title(product.spec, "new", name.capitalize()),
+        description=wording.description(world.rng, "vague"),
+        bad=True,
+        labels=["lookalike"],
+        forgery="misspelt_wordmark",
+    )
+
+
+def _bait(world: World, seller: Seller) -> Offer:
+    """The post shows the bag, the link leads to children's boots."""
+    product = world.one(world.products)
+    brand = product.spec.brand
+    kind = world.one(("dress", "boots", "hoodie", "tshirt"))
+    photos = world.goods(kind, int(world.rng.integers(1, 3)), True)
+    pixels = studio_photo(product.spec, world.one(OFFICIAL_VIEWS[product.spec.category][:2]))
+    source = {"source": "official", "item_id": product.spec.item_id, "view": "front"}
+    if world.rng.random() < 0.5:
+        pixels, source = (
+            world.taken(product.spec, "phone_a", seller),
+            {"source": "own", "item_id": product.spec.item_id, "view": "phone_a"},
+        )
+    promo = [world.copied(pixels, source, 0.2, 0.6, ("order_this", "screenshot", "caption", "recompress"))]
+    offer = world.offer(
+        seller,
+        None,
+        photos,
+        kind="bait_switch",
+        condition="new",
+        euros=product.price * world.rng.uniform(0.05, 0.15),
+        title=wording.unrelated_title(world.rng, kind),
+        description=wording.description(world.rng, "vague"),
+        bad=True,
+        labels=["bait_and_switch"],
+        mismatch="switched",
+        brand=brand.brand,
+        item_id=product.spec.item_id,
+    )
+    offer.row |= {"promo_photos": [p["path"] for p in promo], "promo_text": wording.promo_text(world.rng, brand.name, True)}
+    offer.truth["photos"] = photos + promo
+    _reachable(world, seller, offer, 0.4)
+    return offer
+
+
+HONEST_OFFERS: dict[str, tuple[Callable[[World, Seller], Offer], float, int]] = {
+    "private_used": (_private, 0.38, 3),
+    "bargain": (_bargain, 0.03, 2),
+    "stock_user": (_stock_user, 0.02, 1),
+    "reseller_official": (_reseller, 0.13, 12),
+    "grey_market": (_grey, 0.05, 8),
+    "authorised": (_authorised, 0.06, 12),
+    "unknown_brand": (_unknown, 0.14, 4),
+    "unrelated": (_unrelated, 0.14, 4),
+    "promoted": (_promoted, 0.05, 3),
+}
+"""Maker, share of the honest listings, and most listings of one seller, by kind."""
+
+BAD_OFFERS: dict[str, tuple[Callable[[World, Seller], Offer], float, int]] = {
+    "photo_thief": (_thief, 0.26, 3),
+    "altered_logo": (_altered_logo, 0.2, 3),
+    "altered_parts": (_altered_parts, 0.14, 3),
+    "replica_wording": (_replica, 0.14, 3),
+    "lookalike": (_lookalike, 0.14, 4),
+    "bait_switch": (_bait, 0.12, 5),
+}
+"""The same for the dishonest ones."""
