@@ -109,6 +109,19 @@ class TextConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogoConfig:
+    """How brands' marks are looked for in photos.
+
+    Parameters
+    ----------
+    proposals : int
+        Placements by keypoints, and as many by silhouette, that are verified per photo: more find more, and cost time.
+    """
+
+    proposals: int = 6
+
+
+@dataclass(frozen=True, slots=True)
 class DesignConfig:
     """How items of the same design are found and normalised.
 
@@ -237,6 +250,7 @@ class Config:
     listing: ListingConfig = field(default_factory=ListingConfig)
     mismatch: MismatchConfig = field(default_factory=MismatchConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    logo: LogoConfig = field(default_factory=LogoConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)

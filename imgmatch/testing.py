@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from imgmatch.encoders.base import Encoder
 from imgmatch.indexes.base import VectorIndex
 from imgmatch.indexes.exact import ExactIndex
-from imgmatch.types import FloatArray
+from imgmatch.types import FloatArray, Image
 
-__all__ = ["check_index"]
+__all__ = ["check_encoder", "check_index"]
 
 
 def check_index(make: Callable[[int], VectorIndex], *, recall: float = 0.6, seed: int = 0) -> None:
@@ -60,6 +61,59 @@ def check_index(make: Callable[[int], VectorIndex], *, recall: float = 0.6, seed
     with tempfile.TemporaryDirectory() as folder:
         index.save(Path(folder) / "index")
         assert (Path(folder) / "index").stat().st_size > 0, "save wrote nothing"
+
+
+def check_encoder(encoder: Encoder, *, tolerance: float = 1e-4, seed: int = 0) -> None:
+    """Check an encoder: shapes, norms, order, and that a photo's vector does not depend on its batch.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    tolerance : float
+        Largest difference of a coordinate between a photo encoded alone and in a batch; float rounding for fp32, more
+        for half precision.
+    seed : int
+
+    Raises
+    ------
+    AssertionError
+    """
+    assert isinstance(encoder, Encoder), "does not have the attributes and methods of Encoder"
+    rng = np.random.default_rng(seed)
+    sizes = ((40, 60), (64, 64), (97, 31), (8, 8), (300, 200))
+    photos = [_photo(rng, height, width) for height, width in sizes]
+    dim = encoder.space.dim
+    vectors = encoder.encode(photos)
+    assert vectors.shape == (len(photos), dim), f"expected {(len(photos), dim)}, got {vectors.shape}"
+    assert vectors.dtype == np.float32, f"expected float32, got {vectors.dtype}"
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3), "vectors are not of unit norm"
+    empty = encoder.encode([])
+    assert empty.shape == (0, dim), f"an empty batch gives {(0, dim)}, got {empty.shape}"
+    alone = np.concatenate([encoder.encode([photo]) for photo in photos])
+    assert np.abs(alone - vectors).max() <= tolerance, "the vector of a photo depends on its batch"
+    turned = encoder.encode(photos[::-1])[::-1]
+    assert np.abs(turned - vectors).max() <= tolerance, "vectors do not come in the order of the batch"
+    prepared = [encoder.prepare(photo) for photo in photos]
+    assert len({(p.shape, p.dtype) for p in prepared}) == 1, "prepare gives arrays of more than one shape or dtype"
+    assert np.abs(encoder.encode(prepared) - vectors).max() <= tolerance, "prepare and then encode gives other vectors"
+    assert np.abs(encoder.encode([photos[0], prepared[1]]) - vectors[:2]).max() <= tolerance, "a mixed batch is not taken"
+    cells = encoder.features(photos[:2])
+    assert cells.ndim == 4, f"features have shape (n, h, w, c), got {cells.shape}"
+    assert len(cells) == 2, f"features of 2 photos, got {len(cells)}"
+    assert cells.dtype == np.float32, f"expected float32 features, got {cells.dtype}"
+    assert np.allclose(np.linalg.norm(cells, axis=-1), 1, atol=1e-3), "features are not of unit norm"
+    try:
+        text = encoder.encode_text(["a bag", "a watch"])
+    except NotImplementedError:
+        return
+    assert text.shape == (2, dim), f"texts live in the same space: expected {(2, dim)}, got {text.shape}"
+    assert np.allclose(np.linalg.norm(text, axis=1), 1, atol=1e-3), "text vectors are not of unit norm"
+
+
+def _photo(rng: np.random.Generator, height: int, width: int) -> Image:
+    coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    pixels = np.repeat(np.repeat(coarse, -(-height // 4), 0), -(-width // 4), 1)[:height, :width]
+    return Image(np.ascontiguousarray(pixels), f"{height}x{width}", "<test>", width, height, "RAW")
 
 
 def _agree(

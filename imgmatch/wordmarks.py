@@ -277,7 +277,7 @@ class WordmarkMatcher:
         best: Match | None = None
         for mark, entries in self._marks.items():
             kind, distance, part = _compare(found, mark)
-            if kind is None:
+            if kind is None or (kind == "partial" and not whole):  # TIMES COMPANY is no cut-off C.P. COMPANY
                 continue
             for brand, text in entries:
                 everyday = fold(text) in self._everyday

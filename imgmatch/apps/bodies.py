@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from imgmatch.apps.guard import ServiceError
@@ -131,7 +132,11 @@ def _from_json(body: bytes, schema: Mapping[str, Any]) -> Sent:
 async def _from_form(request: Request, schema: Mapping[str, Any], most: int) -> Sent:
     sent, given = Sent(), {}
     # The size of a part is bounded by the size of the body.
-    async with request.form(max_files=most, max_fields=1, max_part_size=1 << 62) as form:
+    try:
+        form = await request.form(max_files=most, max_fields=1, max_part_size=1 << 62)
+    except HTTPException as error:
+        raise malformed(f"not a form as expected: {error.detail}") from error
+    try:
         for name, part in form.multi_items():
             if name == "listing":
                 text = await part.read() if isinstance(part, UploadFile) else part
@@ -142,6 +147,8 @@ async def _from_form(request: Request, schema: Mapping[str, Any], most: int) -> 
                 given[name] = "" if name == "photo" else [""]
             else:
                 given[name] = None
+    finally:
+        await form.close()
     _check(given, schema)
     return sent
 

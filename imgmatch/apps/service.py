@@ -182,6 +182,10 @@ def create_app(
     def openapi() -> dict[str, Any]:
         document = generate()
         document["components"]["schemas"].update(Record=load_schema("record"), Problem=_PROBLEM)
+        if token is not None:
+            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"token": []}]
+            document["paths"]["/healthz"]["get"]["security"] = []
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

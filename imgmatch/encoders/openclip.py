@@ -148,13 +148,8 @@ def _options_of_tag(arch: str, tag: str | None) -> dict[str, Any]:
         raise ValueError(
             f"open_clip knows no tag {tag!r} of {arch}; it knows {', '.join(open_clip.list_pretrained_tags_by_model(arch))}"
         )
-    has, wants = bool(open_clip.get_model_config(arch).get("quick_gelu")), bool(known.get("quick_gelu"))
-    if has and not wants:
-        raise ValueError(
-            f"{arch}/{tag}: these weights were not trained with QuickGELU; use {arch.removesuffix('-quickgelu')}/{tag}"
-        )
     return {
-        "force_quick_gelu": wants,
+        "force_quick_gelu": bool(known.get("quick_gelu")),
         "force_preprocess_cfg": {key: known[key] for key in _PREPROCESS_KEYS if known.get(key) is not None},
     }
 

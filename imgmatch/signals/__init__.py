@@ -19,6 +19,7 @@ SIGNALS = {
     "design": "imgmatch.signals.design:DesignSignal",
     "copy": "imgmatch.signals.copy:CopySignal",
     "text": "imgmatch.signals.text:TextSignal",
+    "logo": "imgmatch.signals.logo:LogoSignal",
     "listing": "imgmatch.signals.listing:ListingSignal",
     "mismatch": "imgmatch.signals.mismatch:MismatchSignal",
 }

@@ -36,7 +36,7 @@ CHANCE = 0.1
 EVERYDAY = 0.45
 """Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
 
-TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 10.0
+TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 16.0
 """Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
 
 TAMPER_CENTRE, TAMPER_SLOPE = 6.0, 2.0

@@ -1,0 +1,85 @@
+"""``imgmatch demo``: a fictional market from photos to report, in a minute or two, held against its truth at the end."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgmatch.apps.console import console, progress_bar, show_table
+
+if TYPE_CHECKING:
+    from imgmatch.records import ScanRecord
+
+_ENCODER = "mobilenet-v2"
+_DECISIONS = ("lead", "review", "clear", "failed")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the demo; what it made before is replaced.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed is another market.")] = 0,
+) -> None:
+    """Render a fictional market, catalog its authentic goods, scan its listings, find its ring; compare with the truth."""
+    from imgmatch.apps.commands_rings import rings
+    from imgmatch.apps.commands_scan import show_summary
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import Config, ListingConfig
+    from imgmatch.encoders.store import pull
+    from imgmatch.report import write_report
+    from imgmatch.scan import read_records, run_scan
+    from imgmatch.world.demo import DEMO_RATES, write_demo
+
+    pull(_ENCODER, say=lambda line: console.print(line, style="dim", highlight=False, markup=False))
+    with _step("rendering three invented brands and their market"):
+        world = write_demo(out, seed)
+    with progress_bar("building the catalog") as update:
+        catalog = Catalog.build(
+            world.manifest, out / "catalog", encoder=_ENCODER, progress=lambda done, total: update(done, total, "")
+        )
+    config = replace(Config(), listing=ListingConfig(rates=DEMO_RATES))
+    with progress_bar("scanning") as update:
+
+        def progress(done: int, counts: Counter[str]) -> None:
+            update(done, None, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+
+        summary = run_scan(world.listings, catalog, out / "scan", config=config, report=write_report, progress=progress)
+    show_summary(summary)
+    rings([out / "scan" / "records.jsonl"], out / "rings")
+    _compare(list(read_records(out / "scan" / "records.jsonl")), world.truth)
+    console.print(
+        "[dim]Everything here is rendered and invented, and a third of it dishonest, which no real market is. "
+        f"Similarity is by {_ENCODER}, an ImageNet CNN, weaker than CLIP.[/]"
+    )
+    console.print(f"open [bold]{out / 'scan' / 'report.html'}[/] and [bold]{out / 'rings' / 'rings.html'}[/]")
+
+
+def _compare(records: list[ScanRecord], truth: Path) -> None:
+    """Print what became of each kind of listing."""
+    with open(truth, encoding="utf-8", newline="") as f:
+        kinds = {row["listing_id"]: (row["bad"] == "true", row["kind"]) for row in csv.DictReader(f)}
+    counts: dict[tuple[bool, str], Counter[str]] = {}
+    for record in records:
+        decision = "failed" if record.verdict is None else str(record.verdict.decision)
+        counts.setdefault(kinds[record.listing_id], Counter())[decision] += 1
+    rows = [
+        ("dishonest" if bad else "honest", kind.replace("_", " "), *(counts[bad, kind][d] or "" for d in _DECISIONS))
+        for bad, kind in sorted(counts, key=lambda key: (not key[0], key[1]))
+    ]
+    show_table("\nagainst the truth", ("", "kind of listing", *_DECISIONS), rows)
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    with console.status(what):
+        yield
+    console.print(f"{what}: done", highlight=False)

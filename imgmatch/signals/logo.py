@@ -1,0 +1,200 @@
+"""Logo: which brand's figurative mark does a photo show, and has the mark been altered?
+
+Findings
+--------
+logo
+    A mark of a brand lies over a part of the photo and explains it.
+logo_tamper
+    The mark is there but for a part that is missing or added, or it is the mirror image.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgmatch.catalog import Catalog
+from imgmatch.config import LogoConfig
+from imgmatch.errors import ImageError
+from imgmatch.marks import MarkIndex, MarkReference, Placement, difference, make_reference, repeats
+from imgmatch.photo import PhotoContext, Query
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+
+__all__ = ["LogoSignal"]
+
+LIKENESS_CENTRE, LIKENESS_SLOPE = 0.66, 0.04
+"""Value 0.5, and steepness, of `Placement.likeness`."""
+
+TAMPER_LIKENESS = 0.6
+"""A mark that is less like its reference is another mark, or badly seen: nothing is said about its details."""
+
+DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
+"""Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm."""
+
+MIRRORED = 0.6
+"""Value of a mirror image: a weak sign, for the whole photo may be mirrored."""
+
+REPEATS = 6
+"""Places from which a repeating mark is held to be a pattern; the value grows with their number."""
+
+
+class LogoSignal:
+    """Brand claims and alterations in figurative marks.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Its brands' logo pictures.
+    config : LogoConfig
+    """
+
+    name = "logo"
+
+    def __init__(self, catalog: Catalog, config: LogoConfig) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._lock = threading.Lock()
+        self._prepared: tuple[MarkIndex, list[MarkReference]] | None = None
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose nothing: a mark tells the brand, not the item."""
+        return [[] for _ in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        return [list(self._examine(query)) for query in queries]
+
+    def _marks(self) -> tuple[MarkIndex, list[MarkReference]]:
+        with self._lock:
+            if self._prepared is None:
+                single: list[MarkReference] = []
+                monograms: list[MarkReference] = []
+                for brand in self._catalog.brands.values():
+                    for logo in brand.logos:
+                        try:
+                            image = self._catalog.photo(logo.photo).image
+                            reference = make_reference(brand.brand, logo.photo, logo.kind, image, logo.box)
+                        except (ImageError, ValueError):
+                            continue  # `catalog check` names pictures without a mark; one of them costs no scan
+                        (monograms if logo.kind == "monogram" else single).append(reference)
+                self._prepared = MarkIndex(single), monograms
+            return self._prepared
+
+    def _examine(self, query: Query) -> Iterator[Finding]:
+        index, monograms = self._marks()
+        if not index.references and not monograms:
+            yield Finding.abstained("logo", "The catalog has no pictures of marks.")
+            return
+        if not query.photos:
+            yield Finding.abstained("logo", "There is no readable photo.")
+            return
+        best: dict[tuple[str, str], Finding] = {}
+        looked = 0
+        for photo in query.photos:
+            try:
+                findings = [*self._single(photo, index), *self._patterns(photo, monograms)]
+            except ImageError as error:
+                yield Finding.failed("logo", f"The photo could not be read: {error}", photo_id=photo.photo_id)
+                continue
+            looked += 1
+            for finding in findings:
+                key = (finding.signal, finding.brand or "")
+                if key not in best or (finding.value or 0.0) > (best[key].value or 0.0):
+                    best[key] = finding
+        yield from best.values()
+        if looked and not any(signal == "logo" for signal, _ in best):
+            yield Finding.abstained("logo", "No mark of the catalog was found in the photos.")
+
+    def _single(self, photo: PhotoContext, index: MarkIndex) -> Iterator[Finding]:
+        for placed in index.find(photo, self._config.proposals):
+            value = 1.0 / (1.0 + math.exp(-(placed.likeness - LIKENESS_CENTRE) / LIKENESS_SLOPE))
+            if value < 0.5:
+                continue
+            called = self._called(placed.reference.brand)
+            yield Finding(
+                "logo",
+                FindingStatus.OK,
+                value,
+                f"The mark of {called} lies over a part of the photo and explains {placed.explained:.0%} of what is there.",
+                photo_id=photo.photo_id,
+                brand=placed.reference.brand,
+                evidence=_evidence(placed, "mark"),
+            )
+            yield from self._tampered(photo, placed, called)
+
+    def _tampered(self, photo: PhotoContext, placed: Placement, called: str) -> Iterator[Finding]:
+        if placed.likeness < TAMPER_LIKENESS:
+            return
+        size, where = difference(placed)
+        value = 1.0 / (1.0 + (DIFFERENCE_CENTRE / size) ** (1.0 / DIFFERENCE_SLOPE)) if size else 0.0
+        reason = f"The mark of {called} is there, but a part worth {size:.0%} of its ink is missing or added."
+        if placed.mirrored and value < MIRRORED:
+            value, reason = MIRRORED, f"The mark of {called} is there as its mirror image; the photo itself may be mirrored."
+        if value < 0.5:
+            return
+        evidence = _evidence(placed, "altered mark")
+        evidence["heatmap"] = {"polygon": placed.corners(), "values": _coarse(where)}
+        evidence["facts"]["differing share of the inked area"] = round(size, 4)
+        yield Finding(
+            "logo_tamper",
+            FindingStatus.OK,
+            value,
+            reason,
+            photo_id=photo.photo_id,
+            brand=placed.reference.brand,
+            labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
+            evidence=evidence,
+        )
+
+    def _patterns(self, photo: PhotoContext, monograms: Sequence[MarkReference]) -> Iterator[Finding]:
+        for reference in monograms:
+            places = repeats(photo, reference)
+            if len(places) < REPEATS:
+                continue
+            (x0, y0), (x1, y1) = places.min(axis=0), places.max(axis=0)
+            polygon = [[float(x), float(y)] for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
+            yield Finding(
+                "logo",
+                FindingStatus.OK,
+                1.0 - 0.5 * math.exp(-(len(places) - REPEATS) / REPEATS),
+                f"The pattern of {self._called(reference.brand)} repeats at {len(places)} places.",
+                photo_id=photo.photo_id,
+                brand=reference.brand,
+                evidence={
+                    "reference_photo": reference.photo,
+                    "regions": [{"on": "query", "polygon": polygon, "label": "pattern"}],
+                    "facts": {"repeats": len(places)},
+                },
+            )
+
+    def _called(self, brand: str) -> str:
+        return self._catalog.brands[brand].name or brand
+
+
+def _evidence(placed: Placement, label: str) -> dict[str, Any]:
+    return {
+        "reference_photo": placed.reference.photo,
+        "regions": [
+            {"on": "query", "polygon": placed.polygon(), "label": label},
+            {"on": "reference", "polygon": placed.reference.polygon(), "label": "the catalog's mark"},
+        ],
+        "transform": [[float(v) for v in row] for row in placed.from_reference()],
+        "facts": {
+            "explained share of the patch": round(placed.explained, 3),
+            "likeness beyond plain shapes": round(placed.likeness, 3),
+            "agreeing keypoints": placed.support,
+        },
+    }
+
+
+def _coarse(where: FloatArray, side: int = 32) -> list[list[float]]:
+    """Return the map at `side` cells along its longer side, each the largest value in it."""
+    step = max(math.ceil(max(where.shape) / side), 1)
+    height, width = (-(-n // step) * step for n in where.shape)
+    padded = np.zeros((height, width), np.float32)
+    padded[: where.shape[0], : where.shape[1]] = where
+    cells = padded.reshape(height // step, step, width // step, step).max(axis=(1, 3))
+    return [[round(float(v), 2) for v in row] for row in cells]
