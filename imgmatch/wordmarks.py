@@ -281,7 +281,7 @@ class WordmarkMatcher:
                 continue
             for brand, text in entries:
                 everyday = fold(text) in self._everyday
-                if kind != "exact" and (everyday or fold(words) in self._everyday):
+                if kind != "exact" and (fold(words) in self._everyday or (everyday and _inflected(found, mark))):
                     continue
                 many = tests * (2 * len(mark) if kind == "partial" else 1)
                 match = Match(brand, text, line, words, kind, distance, chance_hits(part, distance, many), whole, everyday)
@@ -316,4 +316,11 @@ def edits_allowed(mark: str) -> int:
 
 
 def _rank(match: Match) -> tuple[float, ...]:
-    return (("exact", "partial", "near").index(match.kind), match.distance, match.chance)
+    # What chance explains least comes first: HUOG BOSS is nearer to HUGO BOSS than it holds BOSS.
+    return (match.chance, ("exact", "partial", "near").index(match.kind))
+
+
+def _inflected(found: str, word: str) -> bool:
+    """Say whether `found` may be a form of the ordinary word `word`: coaches, guessed, supremely."""
+    stem = word[:-1] if len(word) > 4 else word
+    return found.startswith(stem) and len(found) - len(stem) <= 4 and found != word
