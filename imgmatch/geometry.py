@@ -38,6 +38,7 @@ __all__ = [
     "patches",
     "rectangle",
     "shrink",
+    "skew",
     "verify",
     "warp",
 ]
@@ -464,6 +465,16 @@ def intersect(a: npt.ArrayLike, b: npt.ArrayLike) -> Points:
     if covered <= 0 or polygon is None:
         return np.zeros((0, 2))
     return np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+
+
+def skew(transform: Transform) -> float:
+    """Return the cosine between the images of the two axes, in [0, 1].
+
+    0 for whatever moves, turns, mirrors, scales or stretches along the sides of the reference, as people edit photos; more
+    for what tilts it, as another camera position does.
+    """
+    a, b = transform[:2, 0], transform[:2, 1]
+    return float(abs(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 def area(polygon: npt.ArrayLike) -> float:
