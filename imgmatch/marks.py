@@ -22,7 +22,7 @@ from imgmatch.geometry import Keypoints, Points, Transform
 from imgmatch.photo import PhotoContext
 from imgmatch.types import FloatArray, Image, UInt8Array
 
-__all__ = ["MarkIndex", "MarkReference", "Placement", "difference", "ink_map", "make_reference", "repeats"]
+__all__ = ["Difference", "MarkIndex", "MarkReference", "Placement", "difference", "ink_map", "make_reference", "repeats"]
 
 SIDE = 160
 """Longer side in pixels of an ink map, without its margin: marks are rarely larger in photos of products."""
@@ -32,6 +32,9 @@ MARGIN = 0.12
 
 GRID = 24
 """Side in pixels of the silhouettes that blobs are compared by."""
+
+PLAIN = 0.9
+"""A mark of which plain shapes explain more than this is not looked for: it would be found everywhere."""
 
 VOTE, SILHOUETTE = 0.7, 0.3
 """Least similarity of a feature that votes, and least likeness of a silhouette. Low: verification decides."""
@@ -45,6 +48,38 @@ _NEGATIVE = np.arange(128).reshape(4, 4, 8)[::-1, ::-1].ravel()
 
 Proposal = tuple[int, Transform, bool, int]
 """Reference, ink map to photo, mirrored, agreeing keypoints."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """A silhouette that a blob of ink in a photo is compared with.
+
+    Parameters
+    ----------
+    shape : ndarray, shape (GRID, GRID), float32
+        The ink in its bounding box, zero mean, unit norm.
+    turn : ndarray, shape (3, 3), float64
+        From ink-map pixels to those of the turned mark.
+    box : tuple of int
+        (x0, y0, x1, y1) of the ink there.
+    """
+
+    shape: FloatArray
+    turn: Transform
+    box: tuple[int, int, int, int]
+
+    @property
+    def aspect(self) -> float:
+        """Natural logarithm of width over height."""
+        x0, y0, x1, y1 = self.box
+        return float(np.log((x1 - x0) / (y1 - y0)))
+
+    def laid_on(self, box: FloatArray) -> Transform:
+        """Return the transform from ink-map pixels that lays the silhouette on a box of a photo."""
+        x0, y0, x1, y1 = self.box
+        sx, sy = (box[2] - box[0]) / (x1 - x0), (box[3] - box[1]) / (y1 - y0)
+        lay = np.array([[sx, 0, box[0] - sx * x0], [0, sy, box[1] - sy * y0], [0, 0, 1.0]])
+        return np.asarray(lay @ self.turn, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +98,8 @@ class MarkReference:
         Reference picture's original pixels per ink-map pixel.
     keypoints : Keypoints
         In ink-map pixels, of both polarities and of a small version.
-    silhouettes : ndarray, shape (7, GRID, GRID), float32
-        Of the ink's bounding box at several turns, zero mean, unit norm.
+    outlines : tuple of Outline
+        The mark at several turns, and without each of its parts in turn.
     """
 
     brand: str
@@ -74,7 +109,7 @@ class MarkReference:
     origin: tuple[float, float]
     scale: float
     keypoints: Keypoints
-    silhouettes: FloatArray
+    outlines: tuple[Outline, ...]
 
     def tight(self) -> Points:
         """Return the corners of the inked box in ink-map pixels, shape (4, 2)."""
@@ -98,8 +133,8 @@ class Placement:
         From ink-map pixels to original pixels of the photo.
     explained : float
         Share of the patch's variance that the ink map explains, in [0, 1], after allowing for even light and its slope.
-    likeness : float
-        The same beyond what plain shapes and other marks explain of this mark, in [0, 1]; see `MarkIndex.plainness`.
+    plainness : float
+        See `MarkIndex.plainness`.
     patch : ndarray, shape (h, w), float32
         The photo under the ink map, in units of ink: 0 where it is as the ground, 1 where it is as the ink.
     mirrored : bool
@@ -111,10 +146,15 @@ class Placement:
     reference: MarkReference
     transform: Transform
     explained: float
-    likeness: float
+    plainness: float
     patch: FloatArray
     mirrored: bool = False
     support: int = 0
+
+    @property
+    def likeness(self) -> float:
+        """What the mark explains beyond what plain shapes and other marks would, in [0, 1]."""
+        return max(self.explained - self.plainness, 0.0) / (1.0 - self.plainness)
 
     def polygon(self) -> list[list[float]]:
         """Return the mark's corners in the photo, without the margin, original pixels."""
@@ -205,7 +245,7 @@ def make_reference(
         ((left + x0 - pad) * scale, (top + y0 - pad) * scale),
         per * scale,
         _both_polarities(gray),
-        _silhouettes(ink),
+        _outlines(ink),
     )
 
 
@@ -231,11 +271,11 @@ class MarkIndex:
         # Votes need no more than the 32 directions in which the marks' features differ most; verification has them all.
         self._axes = np.linalg.eigh(descriptors.T @ descriptors)[1][:, -32:].astype(np.float32)
         self._stack = descriptors @ self._axes
-        self._turns = [(i, k) for i, r in enumerate(self.references) for k in range(len(_TURNS))]
-        shapes = [r.silhouettes.reshape(-1, GRID * GRID) for r in self.references]
-        self._shapes = np.concatenate([np.zeros((0, GRID * GRID), np.float32), *shapes])
         self.plainness = _plainness(self.references)
-        self._aspects = np.array([_turned_aspect(self.references[i].ink, _TURNS[k]) for i, k in self._turns])
+        self._outlines = [(i, o) for i, r in enumerate(self.references) if self.plainness[i] < PLAIN for o in r.outlines]
+        none = np.zeros((0, GRID * GRID), np.float32)
+        self._shapes = np.concatenate([none, *(o.shape.reshape(1, -1) for _, o in self._outlines)])
+        self._aspects = np.array([o.aspect for _, o in self._outlines])
 
     def find(self, photo: PhotoContext, most: int = 6) -> list[Placement]:
         """Find the marks that show in a photo.
@@ -268,7 +308,7 @@ class MarkIndex:
             similarity = (features.descriptors @ self._axes) @ self._stack.T
             nearest = similarity.argmax(axis=1)
             voters = similarity[np.arange(len(features)), nearest] > VOTE
-            votes = np.bincount(self._owners[nearest[voters]], minlength=len(self.references))
+            votes = np.bincount(self._owners[nearest[voters]], minlength=len(self.references)) * (self.plainness < PLAIN)
             for index in np.argsort(-votes, kind="stable")[: 2 * most]:
                 if votes[index] < 3:
                     break
@@ -289,21 +329,40 @@ class MarkIndex:
         aspect = np.log((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]))
         likeness[np.abs(aspect[:, None] - self._aspects[None]) > 0.35] = 0.0
         # Where a plain shape would do as well there is nothing to verify.
-        plain = self.plainness[[i for i, _ in self._turns]]
+        plain = self.plainness[[i for i, _ in self._outlines]]
         likeness = (np.square(np.maximum(likeness, 0.0)) - plain) / (1.0 - plain)
         tried: dict[int, int] = {}
         for flat in np.argsort(-likeness, axis=None)[: 20 * most]:
             blob, column = divmod(int(flat), likeness.shape[1])
             if likeness[blob, column] < SILHOUETTE or len(out) >= most:
                 break
-            index, turn = self._turns[column]
-            if tried.get(index, 0) < 2:
+            index, outline = self._outlines[column]
+            if tried.get(index, 0) < 3:
                 tried[index] = tried.get(index, 0) + 1
-                out.append((index, _box_transform(self.references[index], _TURNS[turn], boxes[blob]), False, 0))
+                out.append((index, outline.laid_on(boxes[blob]), False, 0))
         return out
 
 
-def difference(placement: Placement, tolerance: float = 0.02) -> tuple[float, FloatArray]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Where a photo's mark differs from its reference.
+
+    Parameters
+    ----------
+    size : float
+        Area of the largest single place where ink is missing or ink is added, as a share of the mark's inked area.
+    rest : float
+        `Placement.likeness` of all that is not such a place, in [0, 1].
+    where : ndarray, shape (h, w), float32
+        In [0, 1]: how far the patch is outside what the reference allows within the tolerance.
+    """
+
+    size: float
+    rest: float
+    where: FloatArray
+
+
+def difference(placement: Placement, tolerance: float = 0.02) -> Difference:
     """Measure where a photo's mark differs from its reference.
 
     Parameters
@@ -311,13 +370,6 @@ def difference(placement: Placement, tolerance: float = 0.02) -> tuple[float, Fl
     placement : Placement
     tolerance : float
         Displacement that is forgiven, as a share of the ink map's longer side.
-
-    Returns
-    -------
-    size : float
-        Area of the largest single place where ink is missing or ink is added, as a share of the mark's inked area.
-    map : ndarray, shape (h, w), float32
-        In [0, 1]: how far the patch is outside what the reference allows within the tolerance.
 
     Notes
     -----
@@ -337,7 +389,13 @@ def difference(placement: Placement, tolerance: float = 0.02) -> tuple[float, Fl
     places = ((off > 0.55) & plain).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(places, connectivity=8)
     largest = int(stats[1:, cv2.CC_STAT_AREA].max()) if count > 1 else 0
-    return largest / float(max((ink > 0.5).sum(), 1)), np.asarray(off * plain, np.float32)
+    same = cv2.dilate(places, cv2.dilate(disc, np.ones((3, 3), np.uint8))) == 0
+    left, kept = placement.patch[same] - ink[same], placement.patch[same]
+    explained = (
+        1.0 - float(np.square(left).sum()) / max(float(np.square(kept - kept.mean()).sum()), 1e-6) if same.any() else 0.0
+    )
+    rest = max(explained - placement.plainness, 0.0) / (1.0 - placement.plainness)
+    return Difference(largest / float(max((ink > 0.5).sum(), 1)), rest, np.asarray(off * plain, np.float32))
 
 
 # Proposals
@@ -424,9 +482,7 @@ def _judge(
     if covered.mean() < 0.85:
         return None
     explained, patch = _explain(_contrast(drawn, ink), ink)
-    return Placement(
-        reference, transform, explained, max(explained - plainness, 0.0) / (1.0 - plainness), patch, mirrored, support
-    )
+    return Placement(reference, transform, explained, plainness, patch, mirrored, support)
 
 
 def _contrast(drawn: UInt8Array, ink: FloatArray) -> FloatArray:
@@ -504,16 +560,33 @@ def _both_polarities(gray: UInt8Array) -> Keypoints:
     )
 
 
-def _silhouettes(ink: FloatArray) -> FloatArray:
+def _outlines(ink: FloatArray) -> tuple[Outline, ...]:
+    """Return the mark's silhouettes: whole, at all turns; and, nearly upright, without each part that is worth seeing.
+
+    A mark that lost a part is no longer as wide or as high as it was; it is only found by what is left.
+    """
     import cv2
 
-    shapes = []
-    for turn in _TURNS:
-        turned = _turned(ink, turn)
-        ys, xs = np.flatnonzero((turned > 0.5).any(axis=1)), np.flatnonzero((turned > 0.5).any(axis=0))
-        tight = turned[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-        shapes.append(_unit(cv2.resize(tight, (GRID, GRID), interpolation=cv2.INTER_AREA)))
-    return np.stack(shapes)
+    drawn = (ink > 0.5).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(drawn, connectivity=8)
+    shares = [stats[i, cv2.CC_STAT_AREA] / max(int(drawn.sum()), 1) for i in range(1, count)]
+    parts = [i for i, share in enumerate(shares, 1) if 0.05 < share < 0.6][:4]
+    out = [_outline(ink, degrees) for degrees in _TURNS]
+    return (
+        *out,
+        *(_outline(np.where(labels == i, 0, ink).astype(np.float32), d) for i in parts for d in (-15.0, 0.0, 15.0)),
+    )
+
+
+def _outline(ink: FloatArray, degrees: float) -> Outline:
+    import cv2
+
+    matrix, size = _turn_matrix(ink.shape, degrees)
+    turned = cv2.warpAffine(ink, matrix[:2], size)
+    ys, xs = np.flatnonzero((turned > 0.5).any(axis=1)), np.flatnonzero((turned > 0.5).any(axis=0))
+    box = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1)
+    tight = turned[box[1] : box[3], box[0] : box[2]]
+    return Outline(_unit(cv2.resize(tight, (GRID, GRID), interpolation=cv2.INTER_AREA)), matrix, box)
 
 
 def _plainness(references: Sequence[MarkReference]) -> FloatArray:
@@ -550,13 +623,6 @@ def _plainness(references: Sequence[MarkReference]) -> FloatArray:
     return np.asarray(np.clip(out, 0.0, 0.99) ** 2, np.float32)
 
 
-def _turned(ink: FloatArray, degrees: float) -> FloatArray:
-    import cv2
-
-    matrix, size = _turn_matrix(ink.shape, degrees)
-    return np.asarray(cv2.warpAffine(ink, matrix[:2], size), np.float32)
-
-
 def _turn_matrix(shape: tuple[int, ...], degrees: float) -> tuple[Transform, tuple[int, int]]:
     """Return the turn about the middle, into a canvas that holds all of it."""
     height, width = shape[:2]
@@ -565,22 +631,6 @@ def _turn_matrix(shape: tuple[int, ...], degrees: float) -> tuple[Transform, tup
     shift = np.array([[1, 0, size[0] / 2], [0, 1, size[1] / 2], [0, 0, 1.0]])
     centre = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1.0]])
     return shift @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]) @ centre, size
-
-
-def _turned_aspect(ink: FloatArray, degrees: float) -> float:
-    turned = _turned(ink, degrees) > 0.5
-    return float(np.log(max(turned.any(axis=0).sum(), 1) / max(turned.any(axis=1).sum(), 1)))
-
-
-def _box_transform(reference: MarkReference, degrees: float, box: FloatArray) -> Transform:
-    """Return the transform that lays the turned ink's bounding box on a box of the photo."""
-    matrix, _ = _turn_matrix(reference.ink.shape, degrees)
-    turned = _turned(reference.ink, degrees) > 0.5
-    ys, xs = np.flatnonzero(turned.any(axis=1)), np.flatnonzero(turned.any(axis=0))
-    sx = (box[2] - box[0]) / (xs[-1] + 1 - xs[0])
-    sy = (box[3] - box[1]) / (ys[-1] + 1 - ys[0])
-    lay = np.array([[sx, 0, box[0] - sx * xs[0]], [0, sy, box[1] - sy * ys[0]], [0, 0, 1.0]])
-    return lay @ matrix
 
 
 def _unit(shape: Any) -> FloatArray:
@@ -606,7 +656,8 @@ def repeats(photo: PhotoContext, reference: MarkReference) -> FloatArray:
     Notes
     -----
     Every feature of the photo that is near one of the mark's names a scale, a direction and a centre. Repeats are the
-    centres, in the most popular scale and direction, that at least three features name (Hough voting, Lowe 2004, 7.3).
+    centres, in the most popular scale and direction, that features of at least four places of the mark name (Hough voting,
+    Lowe 2004, section 7.3).
     """
     query, points = geometry.keypoints(photo), reference.keypoints
     if len(query) < 3 or not len(points):
@@ -628,13 +679,14 @@ def repeats(photo: PhotoContext, reference: MarkReference) -> FloatArray:
     if not len(near):
         return np.zeros((0, 2), np.float32)
     family = alike[alike.sum(axis=1).argmax()]
+    places = points.xy[found][family]
     centres, reach = centres[family], 0.2 * float(np.median(scale[family])) * max(points.width, points.height)
     out: list[FloatArray] = []
     left = np.ones(len(centres), bool)
     apart = np.hypot(*(centres[:, None] - centres[None]).transpose(2, 0, 1))
     for row in np.argsort(-(apart < reach).sum(axis=1), kind="stable"):
         group = (apart[row] < reach) & left
-        if left[row] and group.sum() >= 3:
+        if left[row] and len(np.unique(np.round(places[group] / 6), axis=0)) >= 4:
             out.append(centres[group].mean(axis=0))
             left &= apart[row] >= 2 * reach
     return np.array(out, np.float32).reshape(-1, 2)

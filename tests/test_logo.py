@@ -120,7 +120,7 @@ def test_found_where_it_is_in_any_polarity(index: MarkIndex, ink: tuple[int, ...
     assert not placed[0].mirrored
     centre = np.mean(placed[0].polygon(), axis=0)
     assert centre == pytest.approx((250, 200), abs=8)
-    assert difference(placed[0])[0] < 0.01
+    assert difference(placed[0]).size < 0.01
 
 
 def test_transform_maps_the_reference_picture(index: MarkIndex) -> None:
@@ -153,10 +153,11 @@ def test_no_references_find_nothing() -> None:
 def test_a_difference_is_measured_and_located(drawn: Pixels, index: MarkIndex) -> None:
     placed = index.find(photo(scene(drawn)))[0]
     assert placed.reference.brand == "ours"
-    size, where = difference(placed)
-    assert size > 0.04
-    assert where.shape == placed.reference.ink.shape
-    assert 0.5 < where.max() <= 1.0
+    found = difference(placed)
+    assert found.size > 0.04
+    assert found.rest > placed.likeness
+    assert found.where.shape == placed.reference.ink.shape
+    assert 0.5 < found.where.max() <= 1.0
 
 
 def test_repeats_are_counted(references: list[MarkReference]) -> None:

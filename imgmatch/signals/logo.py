@@ -20,7 +20,7 @@ import numpy as np
 from imgmatch.catalog import Catalog
 from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
-from imgmatch.marks import MarkIndex, MarkReference, Placement, difference, make_reference, repeats
+from imgmatch.marks import Difference, MarkIndex, MarkReference, Placement, difference, make_reference, repeats
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
 
@@ -29,8 +29,8 @@ __all__ = ["LogoSignal"]
 LIKENESS_CENTRE, LIKENESS_SLOPE = 0.66, 0.04
 """Value 0.5, and steepness, of `Placement.likeness`."""
 
-TAMPER_LIKENESS = 0.6
-"""A mark that is less like its reference is another mark, or badly seen: nothing is said about its details."""
+ALTERED_LIKENESS = 0.45
+"""A placement that is less like its reference is another mark, or badly seen: nothing is said about its details."""
 
 DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
 """Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm."""
@@ -110,7 +110,11 @@ class LogoSignal:
 
     def _single(self, photo: PhotoContext, index: MarkIndex) -> Iterator[Finding]:
         for placed in index.find(photo, self._config.proposals):
-            value = 1.0 / (1.0 + math.exp(-(placed.likeness - LIKENESS_CENTRE) / LIKENESS_SLOPE))
+            found = difference(placed)
+            # A mark with a part missing explains less; what counts is whether the rest is the mark.
+            altered = found.size >= DIFFERENCE_CENTRE and placed.likeness >= ALTERED_LIKENESS
+            likeness = found.rest if altered else placed.likeness
+            value = 1.0 / (1.0 + math.exp(-(likeness - LIKENESS_CENTRE) / LIKENESS_SLOPE))
             if value < 0.5:
                 continue
             called = self._called(placed.reference.brand)
@@ -123,21 +127,18 @@ class LogoSignal:
                 brand=placed.reference.brand,
                 evidence=_evidence(placed, "mark"),
             )
-            yield from self._tampered(photo, placed, called)
+            yield from self._tampered(photo, placed, found, called)
 
-    def _tampered(self, photo: PhotoContext, placed: Placement, called: str) -> Iterator[Finding]:
-        if placed.likeness < TAMPER_LIKENESS:
-            return
-        size, where = difference(placed)
-        value = 1.0 / (1.0 + (DIFFERENCE_CENTRE / size) ** (1.0 / DIFFERENCE_SLOPE)) if size else 0.0
-        reason = f"The mark of {called} is there, but a part worth {size:.0%} of its ink is missing or added."
+    def _tampered(self, photo: PhotoContext, placed: Placement, found: Difference, called: str) -> Iterator[Finding]:
+        value = 1.0 / (1.0 + (DIFFERENCE_CENTRE / found.size) ** (1.0 / DIFFERENCE_SLOPE)) if found.size else 0.0
+        reason = f"The mark of {called} is there, but a part worth {found.size:.0%} of its ink is missing or added."
         if placed.mirrored and value < MIRRORED:
             value, reason = MIRRORED, f"The mark of {called} is there as its mirror image; the photo itself may be mirrored."
         if value < 0.5:
             return
         evidence = _evidence(placed, "altered mark")
-        evidence["heatmap"] = {"polygon": placed.corners(), "values": _coarse(where)}
-        evidence["facts"]["differing share of the inked area"] = round(size, 4)
+        evidence["heatmap"] = {"polygon": placed.corners(), "values": _coarse(found.where)}
+        evidence["facts"]["differing share of the inked area"] = round(found.size, 4)
         yield Finding(
             "logo_tamper",
             FindingStatus.OK,
