@@ -206,7 +206,7 @@ class ServiceConfig:
     max_body : int
         Largest request in bytes.
     max_photos : int
-        Most photos in one request.
+        Most photos of a listing, and most promo photos.
     max_requests : int
         Most requests at work or waiting; more are told to come back.
     timeout : float

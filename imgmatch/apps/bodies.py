@@ -49,29 +49,29 @@ def load_schema(name: str) -> dict[str, Any]:
 
 
 @cache
-def _examine_schema(as_form: bool) -> dict[str, Any]:
+def _examine_schema(as_form: bool, most: int) -> dict[str, Any]:
     listing = load_schema("listing")
     properties = listing["properties"]
     properties["listing_id"]["minLength"] = 1
     for name in PHOTO_LISTS:
         properties[name] = False  # nothing is fetched and no path is read: photos are sent beside the listing
     listing["description"] = "Fields of the listing without its photos, which are sent beside it; unknown fields are kept."
-    photos = {"type": "array", "items": _FILE if as_form else _BASE64}
+    photos = {"type": "array", "maxItems": most, "items": _FILE if as_form else _BASE64}
     fields = {"listing": listing, **dict.fromkeys(PHOTO_LISTS, photos)}
     return {"type": "object", "required": ["listing"], "properties": fields, "additionalProperties": False}
 
 
 @cache
-def _search_schema(as_form: bool) -> dict[str, Any]:
+def _search_schema(as_form: bool, _: int) -> dict[str, Any]:
     fields = {"photo": _FILE if as_form else _BASE64}
     return {"type": "object", "required": ["photo"], "properties": fields, "additionalProperties": False}
 
 
-def body_of(name: str) -> dict[str, Any]:
-    """Describe the body of ``examine`` or ``search`` in both forms for OpenAPI."""
+def body_of(name: str, most: int) -> dict[str, Any]:
+    """Describe the body of ``examine`` or ``search`` in both forms for OpenAPI; `most` bounds each list of photos."""
     schema = {"examine": _examine_schema, "search": _search_schema}[name]
     kinds = {"multipart/form-data": True, "application/json": False}
-    content = {kind: {"schema": schema(as_form)} for kind, as_form in kinds.items()}
+    content = {kind: {"schema": schema(as_form, most)} for kind, as_form in kinds.items()}
     if name == "examine":
         content["multipart/form-data"]["encoding"] = {"listing": {"contentType": "application/json"}}
     return {"requestBody": {"required": True, "content": content}}
@@ -83,9 +83,9 @@ async def read_examine(request: Request, most: int) -> Sent:
     Raises
     ------
     ServiceError
-        Where the body is of another kind or shape, or has more than `most` photos.
+        Where the body is of another kind or shape, or a list has more than `most` photos.
     """
-    return await _read(request, _examine_schema(False), most)
+    return await _read(request, _examine_schema(False, most), len(PHOTO_LISTS) * most)
 
 
 async def read_search(request: Request) -> bytes:
@@ -96,7 +96,7 @@ async def read_search(request: Request) -> bytes:
     ServiceError
         Where the body is of another kind or shape.
     """
-    return (await _read(request, _search_schema(False), 1)).photos["photo"][0]
+    return (await _read(request, _search_schema(False, 1), 1)).photos["photo"][0]
 
 
 def malformed(why: str) -> ServiceError:
@@ -106,15 +106,10 @@ def malformed(why: str) -> ServiceError:
 async def _read(request: Request, schema: Mapping[str, Any], most: int) -> Sent:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        sent = await asyncio.to_thread(_from_json, await request.body(), schema)
-    elif kind == "multipart/form-data":
-        sent = await _from_form(request, schema, most)
-    else:
-        raise ServiceError(415, "a body of another kind", f"expected {_KINDS}, got {kind or 'none'}", f"send {_KINDS}")
-    count = sum(map(len, sent.photos.values()))
-    if count > most:
-        raise ServiceError(413, "too many photos", f"{count} photos, of which at most {most} are read", "send fewer photos")
-    return sent
+        return await asyncio.to_thread(_from_json, await request.body(), schema)
+    if kind == "multipart/form-data":
+        return await _from_form(request, schema, most)
+    raise ServiceError(415, "a body of another kind", f"expected {_KINDS}, got {kind or 'none'}", f"send {_KINDS}")
 
 
 def _from_json(body: bytes, schema: Mapping[str, Any]) -> Sent:
@@ -144,7 +139,7 @@ async def _from_form(request: Request, schema: Mapping[str, Any], most: int) -> 
             elif isinstance(part, UploadFile):
                 sent.photos.setdefault(name, []).append(await part.read())
                 # What the schema is held against is the shape; what is in the files, their reader says.
-                given[name] = "" if name == "photo" else [""]
+                given[name] = "" if name == "photo" else [""] * len(sent.photos[name])
             else:
                 given[name] = None
     finally:

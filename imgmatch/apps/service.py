@@ -29,7 +29,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _REFUSALS = {
     401: "No token where one is needed.",
-    413: "More bytes or photos than allowed.",
+    413: "More bytes than allowed.",
     415: "A body that is neither JSON nor a form.",
     422: "A request that is not understood.",
     429: "More requests than one client may send.",
@@ -111,7 +111,7 @@ def create_app(
     @app.post(
         "/examine",
         responses={200: _json_of("Record", "The record that a scan would write.")},
-        openapi_extra=body_of("examine"),
+        openapi_extra=body_of("examine", config.service.max_photos),
     )
     async def examine(request: Request) -> Response:
         """Examine one listing with its photos."""
@@ -126,7 +126,7 @@ def create_app(
         except RecursionError as error:
             raise malformed("it is nested too deeply") from error
 
-    @app.post("/search", openapi_extra=body_of("search"))
+    @app.post("/search", openapi_extra=body_of("search", 1))
     async def search(
         request: Request, k: Annotated[int, Query(ge=1, le=100, description="Items to return.")] = 10
     ) -> SearchAnswer:
