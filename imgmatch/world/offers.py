@@ -15,6 +15,9 @@ from imgmatch.world.staging import LOGO_FORGERIES, Offer, Seller, World, forged
 
 __all__ = ["BAD_OFFERS", "HONEST_OFFERS"]
 
+TIDY = ("resize", "recompress", "crop", "border", "caption", "watermark")
+"""Edits that honest shops make too."""
+
 _OWN = {"bag": ("phone_a", "phone_b", "phone_c", "phone_logo"), "watch": ("phone_a", "phone_dial", "phone_b", "phone_c")}
 
 
@@ -71,7 +74,7 @@ def _reseller(world: World, seller: Seller) -> Offer:
     """A shop for second-hand goods that shows the brand's photos."""
     product = world.one(world.products)
     condition = str(world.rng.choice(["new", "like new"]))
-    photos = world.official(product, _official_views(world, product.spec), 0.4)
+    photos = world.official(product, _official_views(world, product.spec), 0.4, TIDY)
     if world.rng.random() < 0.3:
         photos += world.own(product.spec, _own_views(world, product.spec, 1, 1), seller, product.spec.item_id)
     return world.offer(
@@ -89,7 +92,7 @@ def _reseller(world: World, seller: Seller) -> Offer:
 def _grey(world: World, seller: Seller) -> Offer:
     """Genuine new goods outside the brand's own channels, somewhat cheaper."""
     product = world.one(world.products)
-    photos = world.official(product, _official_views(world, product.spec), 0.3)
+    photos = world.official(product, _official_views(world, product.spec), 0.3, TIDY)
     return world.offer(
         seller,
         product,
@@ -108,7 +111,7 @@ def _authorised(world: World, seller: Seller) -> Offer:
     brand = product.spec.brand
     platform, seller_id = world.one(brand.authorised)
     shop = Seller(seller_id, platform, seller.ground, "EUR")
-    photos = world.official(product, _official_views(world, product.spec), 0.1)
+    photos = world.official(product, _official_views(world, product.spec), 0.1, TIDY)
     offer = world.offer(
         shop,
         product,
@@ -166,7 +169,9 @@ def _promoted(world: World, seller: Seller) -> Offer:
     elif how == "shop_banner":
         promo = [world.banner(product.spec.brand)]
     else:
-        promo = world.official(world.one([p for p in world.products if p.spec.brand is product.spec.brand]), ("front",), 0.3)
+        promo = world.official(
+            world.one([p for p in world.products if p.spec.brand is product.spec.brand]), ("front",), 0.3, TIDY
+        )
     offer.row |= {
         "promo_photos": [p["path"] for p in promo],
         "promo_text": wording.promo_text(world.rng, product.spec.brand.name, False),

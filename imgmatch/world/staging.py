@@ -163,14 +163,16 @@ class World:
         photo = phone_photo(spec, view, self.rng, size=size, ground=seller.ground)
         return snapshot(photo.pixels, self.rng, float(self.rng.uniform(0.3, 0.9)))
 
-    def official(self, product: Product, views: Sequence[str], edited: float) -> list[dict[str, Any]]:
-        """Copy the brand's photos; each is edited with probability `edited`."""
+    def official(
+        self, product: Product, views: Sequence[str], edited: float, names: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Copy the brand's photos; each is edited with probability `edited`, in one of `names`."""
         out = []
         for view in views:
             item = product.spec.item_id
             source = {"source": "official", "item_id": item, "view": view}
             if self.rng.random() < edited:
-                out.append(self.copied(studio_photo(product.spec, view), source, 0.15, 0.6))
+                out.append(self.copied(studio_photo(product.spec, view), source, 0.15, 0.6, names))
             else:
                 path = self.store.put(official_jpeg(product.spec, view), ("official", item, view))
                 out.append({"path": path, **source, "edits": []})
@@ -180,9 +182,9 @@ class World:
         self, pixels: Photo, source: dict[str, Any], least: float, most: float, names: Sequence[str] = ()
     ) -> dict[str, Any]:
         """Write an edited copy of a photo."""
-        name = self.one(tuple(names) or sorted(self.copy_edits))
-        other = studio_photo(self.one(self.products).spec, "front")
-        changed = edit(name, pixels, self.rng, float(self.rng.uniform(least, most)), [other])
+        name = self.one([n for n in names if n in self.copy_edits] or sorted(self.copy_edits))
+        others = [studio_photo(self.one(self.products).spec, "front") for _ in range(3)]
+        changed = edit(name, pixels, self.rng, float(self.rng.uniform(least, most)), others)
         path = self.store.put(jpeg(changed.image, int(self.rng.integers(60, 92))))
         return {**source, "path": path, "edits": [*source.get("edits", ()), name]}
 
