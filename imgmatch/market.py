@@ -7,7 +7,7 @@ import hmac
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,10 +16,11 @@ from imgmatch.duplicates import group_photos
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.photo import PhotoContext
+from imgmatch.prices import convert, parse_price
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import FindingStatus
 
-__all__ = ["Market", "Offer", "OpenPhoto", "Token", "photo_opener", "rarity"]
+__all__ = ["Market", "Offer", "OpenPhoto", "Token", "asking_prices", "photo_opener", "rarity", "utc_time"]
 
 OpenPhoto = Callable[[str, str], "PhotoContext | None"]
 """Opens the photo with a sha256 and a path, or returns None where it is not there any more."""
@@ -97,7 +98,7 @@ class Market:
             self.sellers.append(Seller())
         number = self._numbers[key]
         seller = self.sellers[number]
-        times = [t for t in map(_utc, (listing.listed_at, listing.captured_at)) if t]
+        times = [t for t in map(utc_time, (listing.listed_at, listing.captured_at)) if t]
         seller.first = min([*times, *filter(None, [seller.first])], default=None)
         seller.last = max([*times, *filter(None, [seller.last])], default=None)
         offer = Offer(
@@ -189,7 +190,7 @@ def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= 100 else text[:100]
 
 
-def _utc(text: str | None) -> str | None:
+def utc_time(text: str | None) -> str | None:
     """Return a time as ISO 8601 in UTC, None where it is not one; times without a zone are taken as UTC."""
     if not text:
         return None
@@ -199,3 +200,37 @@ def _utc(text: str | None) -> str | None:
         return None
     time = time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
     return time.isoformat(timespec="seconds")
+
+
+def asking_prices(offers: Iterable[Offer], rates: Mapping[str, float], currency: str | None) -> tuple[dict[str, float], int]:
+    """Sum asking prices by currency, one unit per listing, the lower end of a range.
+
+    Parameters
+    ----------
+    offers : iterable of Offer
+    rates : mapping of str to float
+        The user's; nothing is converted without them.
+    currency : str or None
+        Sum in this one what `rates` can convert.
+
+    Returns
+    -------
+    totals : dict of str to float
+        By ISO 4217 code, or ``unknown currency``.
+    unpriced : int
+        Offers without a readable price.
+    """
+    total: dict[str, float] = defaultdict(float)
+    unpriced = 0
+    for offer in offers:
+        price = parse_price(offer.price, offer.currency)
+        if isinstance(price, str):
+            unpriced += 1
+            continue
+        code = price.currencies[0] if price.currencies else "unknown currency"
+        converted = convert(price.low, code, currency, rates) if currency else None
+        if currency and converted is not None:
+            total[currency] += converted
+        else:
+            total[code] += price.low
+    return {code: round(amount, 2) for code, amount in sorted(total.items())}, unpriced

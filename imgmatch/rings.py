@@ -15,8 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from imgmatch.errors import InputError
-from imgmatch.market import Market, Offer, OpenPhoto, Token
-from imgmatch.prices import convert, parse_price
+from imgmatch.market import Market, OpenPhoto, Token, asking_prices
 from imgmatch.records import ScanRecord
 
 __all__ = ["Ring", "RingEdge", "RingSeller", "RingSettings", "Shared", "find_rings"]
@@ -329,7 +328,7 @@ def _ring(
         for s in members
         for listing_id, offer in sorted(market.sellers[s].listings.items())
     ]
-    value, unpriced = _value((offer for *_, offer in offers), rates, currency)
+    value, unpriced = asking_prices((offer for *_, offer in offers), rates, currency)
     people = [market.sellers[s] for s in members]
     founder = hashlib.sha256(json.dumps(market.keys[members[0]]).encode()).hexdigest()[:12]
     return Ring(
@@ -383,23 +382,6 @@ def _weakest(edges: Sequence[RingEdge], sellers: int) -> float:
             parent[a] = b
             least = min(least, edge.weight)
     return least
-
-
-def _value(offers: Iterable[Offer], rates: Mapping[str, float], currency: str | None) -> tuple[dict[str, float], int]:
-    total: dict[str, float] = defaultdict(float)
-    unpriced = 0
-    for offer in offers:
-        price = parse_price(offer.price, offer.currency)
-        if isinstance(price, str):
-            unpriced += 1
-            continue
-        code = price.currencies[0] if price.currencies else "unknown currency"
-        converted = convert(price.low, code, currency, rates) if currency else None
-        if currency and converted is not None:
-            total[currency] += converted
-        else:
-            total[code] += price.low
-    return {code: round(amount, 2) for code, amount in sorted(total.items())}, unpriced
 
 
 def _with_history(ring: Ring, previous: Sequence[Ring]) -> Ring:

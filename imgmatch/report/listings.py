@@ -19,7 +19,7 @@ from imgmatch.report.rings_page import show_rings
 from imgmatch.rings import Ring
 from imgmatch.types import Decision, Finding, FindingStatus, Verdict
 
-__all__ = ["Entry", "EntryMaker", "write_report"]
+__all__ = ["Entry", "EntryMaker", "strength", "write_report"]
 
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
@@ -64,7 +64,7 @@ def write_report(
     similarity, then input order.
     """
     summary, strongest = _read(records, limit)
-    maker = EntryMaker(Gallery(photo_root, catalog), catalog)
+    maker = EntryMaker(Gallery([photo_root], catalog), catalog)
     template = environment().get_template("report.html")
     page = template.stream(
         run=_run_words(run, catalog),
@@ -117,7 +117,7 @@ def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[Scan
         summary.add(record)
         if record.verdict is None or limit < 1:
             continue
-        key = (*_strength(record.verdict), -order)
+        key = (*strength(record.verdict), -order)
         if len(heap) < limit:
             heapq.heappush(heap, (key, _light(record)))
         elif key > heap[0][0]:
@@ -128,7 +128,8 @@ def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[Scan
     return summary, strongest
 
 
-def _strength(verdict: Verdict) -> tuple[float, float, float]:
+def strength(verdict: Verdict) -> tuple[float, float, float]:
+    """Return what listings are ordered by; greater is stronger."""
     pointing = [f.value for f in verdict.findings if f.value is not None and f.labels]
     second = verdict.probability if verdict.probability is not None else max(pointing, default=0.0)
     return float(verdict.decision.rank), second, verdict.similarity or 0.0
@@ -188,7 +189,7 @@ class EntryMaker:
     Parameters
     ----------
     gallery : Gallery
-    catalog : Catalog
+    catalog : Catalog or None
     """
 
     def __init__(self, gallery: Gallery, catalog: Any) -> None:
@@ -263,13 +264,13 @@ class EntryMaker:
                 yield picture.key, picture.uri(), picture.width, picture.height
 
     def _brand(self, brand: str | None) -> str:
-        known = self._catalog.brands.get(brand) if brand else None
+        known = self._catalog.brands.get(brand) if brand and self._catalog is not None else None
         return words.plain((known.name if known else "") or brand, 80)
 
     def _item(self, item_id: str | None) -> str:
         if not item_id:
             return ""
-        item = self._catalog.items.get(item_id)
+        item = self._catalog.items.get(item_id) if self._catalog is not None else None
         named = (item.name or " ".join(filter(None, (item.model, item.variant)))) if item else ""
         return words.plain(named or item_id, 120)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,29 +133,32 @@ class Gallery:
 
     Parameters
     ----------
-    photo_root : Path
-        Folder that the paths of the records are relative to.
-    catalog : Catalog
+    photo_roots : sequence of Path
+        Folders that the paths of the records may be relative to.
+    catalog : Catalog or None
         For the references.
     """
 
-    def __init__(self, photo_root: Path, catalog: Any) -> None:
-        self._root = photo_root
+    def __init__(self, photo_roots: Sequence[Path], catalog: Any) -> None:
+        self._roots = photo_roots
         self._catalog = catalog
 
     def query(self, photo: PhotoRecord) -> Picture | None:
         """Open a listing photo, provided it is still the one that was scanned."""
         if photo.status != "ok" or not photo.sha256:
             return None
-        try:
-            image = load_image(resolve_within(self._root, photo.path), target_side=_DETAIL)
-        except (ImgmatchError, OSError, ValueError):
-            return None
-        return Picture(f"q{photo.sha256[:24]}", image) if image.sha256 == photo.sha256 else None
+        for root in self._roots:
+            try:
+                image = load_image(resolve_within(root, photo.path), target_side=_DETAIL)
+            except (ImgmatchError, OSError, ValueError):
+                continue
+            if image.sha256 == photo.sha256:
+                return Picture(f"q{photo.sha256[:24]}", image)
+        return None
 
     def reference(self, sha256: str | None) -> Picture | None:
         """Open a catalog photo."""
-        if not sha256 or sha256 not in self._catalog.photos:
+        if not sha256 or self._catalog is None or sha256 not in self._catalog.photos:
             return None
         try:
             return Picture(f"r{sha256[:24]}", self._catalog.photo(sha256).image)

@@ -1,0 +1,115 @@
+"""``imgmatch case``: a sealed package about one seller or ring, and the check that it is still what was sealed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgmatch.apps.console import EXIT_FAILED, console, fail
+
+_verify = "verify"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(case)
+
+
+def case(
+    subject: Annotated[
+        str, typer.Argument(help="A seller id, platform/seller id or ring id; or [b]verify[/].", show_default=False)
+    ],
+    package: Annotated[Path | None, typer.Argument(help="With [b]verify[/]: the case to check.", show_default=False)] = None,
+    records: Annotated[
+        list[Path] | None, typer.Option(help="records.jsonl of one or more scans.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The package to write.")] = Path("case.zip"),
+    rings: Annotated[Path | None, typer.Option(help="rings.jsonl, for a ring id.", show_default=False)] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of the photo paths; by default where the scan found them.", show_default=False),
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="The catalog, for the references; by default the scan's.", show_default=False)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file, for its currency rates.", show_default=False)] = None,
+    currency: Annotated[str | None, typer.Option(help="Sum values in this currency.", show_default=False)] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="Say whether the value reaches this sum (needs --currency).", show_default=False)
+    ] = None,
+    show_contacts: Annotated[bool, typer.Option(help="Write contacts in full; by default they are masked.")] = False,
+    sign: Annotated[Path | None, typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False)] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
+    ] = None,
+) -> None:
+    """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""
+    if subject == _verify and package is not None:
+        _check(package, public_key)
+        return
+    if package is not None or not records:
+        raise typer.BadParameter("expected --records for a seller or ring, or: imgmatch case verify CASE.ZIP")
+    if floor is not None and currency is None:
+        raise typer.BadParameter("--floor needs --currency")
+
+    from imgmatch.apps.commands_rings import photo_roots
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import Config
+    from imgmatch.report.case import find_subject, write_case
+    from imgmatch.report.rings_page import read_rings
+    from imgmatch.report.seal import load_private_key
+
+    run = _run(records[0])
+    found = find_subject(subject, records, read_rings(rings) if rings else ())
+    used = catalog or _catalog_of(run)
+    packed = write_case(
+        found,
+        records,
+        out,
+        photo_roots=photos or photo_roots(records),
+        catalog=None if used is None else Catalog.load(used),
+        run=run,
+        floor=floor,
+        currency=currency,
+        rates=(Config() if config is None else Config.load(config)).listing.rates,
+        show_contacts=show_contacts,
+        key=None if sign is None else load_private_key(sign),
+    )
+    facts = packed.summary["facts"]
+    console.print(f"{out}: {facts['listings']} listings, {facts['photos_packed']} photos", highlight=False, markup=False)
+    if packed.missing:
+        console.print(f"{len(packed.missing)} photos are missing, see summary.json", highlight=False)
+    if used is None:
+        console.print("no catalog at hand: references are named, not shown", highlight=False)
+    console.print(f"manifest sha256 {packed.seal.manifest_sha256}", highlight=False)
+    console.print("[dim]write this hash down elsewhere or have it timestamped: it stands for the whole package[/]")
+
+
+def _check(package: Path, public_key: Path | None) -> None:
+    from imgmatch.report.seal import load_public_key, verify_package
+
+    seal = verify_package(package, None if public_key is None else load_public_key(public_key))
+    for problem in seal.problems:
+        fail(problem)
+    if seal.problems:
+        raise typer.Exit(EXIT_FAILED)
+    signed = f"signed by the key with sha256 {seal.signer}" if seal.signer else "not signed"
+    console.print(f"{package}: {seal.files} files unchanged since packaging, {signed}", highlight=False, markup=False)
+    console.print(f"manifest sha256 {seal.manifest_sha256}", highlight=False)
+    console.print("[dim]this shows integrity since packaging, not origin; compare the hash with the one written down[/]")
+
+
+def _run(records: Path) -> dict[str, Any] | None:
+    try:
+        run = json.loads((records.parent / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return run if isinstance(run, dict) else None
+
+
+def _catalog_of(run: dict[str, Any] | None) -> Path | None:
+    used = run.get("catalog") if run else None
+    path = used.get("path") if isinstance(used, dict) else None
+    return Path(path) if isinstance(path, str) and Path(path).is_dir() else None
