@@ -19,7 +19,7 @@ from imgmatch.contacts import mask_contact
 from imgmatch.errors import ImageError, InputError
 from imgmatch.files import sha256_file
 from imgmatch.images import load_image, resolve_within
-from imgmatch.market import Market, asking_prices, utc_time
+from imgmatch.market import Market, asking_prices, photo_opener, utc_time
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.report import words
 from imgmatch.report.listings import Entry, EntryMaker, strength
@@ -197,13 +197,14 @@ def write_case(
     if subject.ring is not None:
         files["ring.json"] = _json(subject.ring.to_dict())
     entries = _entries(rows, photo_roots, catalog)
+    heading = words.plain(subject.id, 80) if subject.ring else f"Seller {words.plain(subject.id, 80)}"
     page = (
         environment()
         .get_template("case.html")
         .render(
             summary=summary,
-            subject=words.plain(subject.id, 80),
-            rings=list(show_rings([subject.ring])) if subject.ring else [],
+            heading=heading,
+            rings=list(show_rings([subject.ring], photo_opener(photo_roots))) if subject.ring else [],
             entries=entries,
             table=[_line(x) for x in listings],
             missing=[words.plain(m, 200) for m in missing],
@@ -215,7 +216,7 @@ def write_case(
     )
     files["case.html"] = page.encode("utf-8")
     files["case.pdf"] = write_pdf(
-        title=f"Case: {subject.kind} {words.plain(subject.id, 80)}",
+        title=heading,
         statement=HASHES_SHOW,
         sections=[
             ("Facts, as captured", _fact_rows(summary)),

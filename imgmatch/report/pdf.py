@@ -59,7 +59,7 @@ def write_pdf(
         from reportlab.lib.pagesizes import A4
         from reportlab.lib.styles import ParagraphStyle
         from reportlab.lib.units import mm
-        from reportlab.platypus import CondPageBreak, Image, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+        from reportlab.platypus import Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
     except ImportError as error:
         raise MissingExtraError("writing a PDF", "case") from error
     _register_fonts()
@@ -86,7 +86,7 @@ def write_pdf(
         except ImageError as error:
             return text(error.reason, note)
         drawn = Image(io.BytesIO(jpeg))
-        scale = min(58 * mm / drawn.imageWidth, 58 * mm / drawn.imageHeight)
+        scale = min(44 * mm / drawn.imageWidth, 44 * mm / drawn.imageHeight)
         drawn.drawWidth, drawn.drawHeight = drawn.imageWidth * scale, drawn.imageHeight * scale
         drawn.hAlign = "LEFT"
         return drawn
@@ -121,7 +121,6 @@ def write_pdf(
         best = entry.record.verdict.candidates[0] if entry.record.verdict and entry.record.verdict.candidates else None
         shown = next((p for p in entry.record.photos if best and p.photo_id == best.photo_id), None)
         shown = shown or next((p for p in entry.record.photos if p.status == "ok"), None)
-        story += [CondPageBreak(80 * mm), text(f"{entry.rank}. {entry.title}", h3)]
         claim = (
             f"Presents itself as {entry.claim}" + (f", nearest to {entry.item}" if entry.item else "")
             if entry.claim
@@ -130,16 +129,17 @@ def write_pdf(
         facts = "; ".join(f"{name} {value}" for name, value in entry.details)
         said = [
             text(f"{words.DECISION_WORDS[entry.decision]}. {claim}."),
-            *(text(f"• {r}") for r in entry.reasons[:6]),
+            *(text(f"• {words.plain(r, 300)}") for r in entry.reasons[:6]),
             text(facts, small),
         ]
         if entry.url:
             said.append(text(entry.url, small))
         pictures = [photo(shown.sha256 if shown else None), photo(best.photo if best else None)]
-        story.append(
-            Table([[*pictures, said]], colWidths=[60 * mm, 60 * mm, 54 * mm], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])
+        layout = Table(
+            [[*pictures, said]], colWidths=[46 * mm, 46 * mm, 82 * mm], style=[("VALIGN", (0, 0), (-1, -1), "TOP")]
         )
-        story.append(text("left: the listing’s photo; middle: the catalog’s photo", note))
+        caption = text("left: the listing’s photo; middle: the catalog’s photo", note)
+        story.append(KeepTogether([text(f"{entry.rank}. {entry.title}", h3), layout, caption]))
     if len(entries) > _DRAWN:
         story.append(text(f"{len(entries) - _DRAWN} further listings are drawn in case.html.", note))
 

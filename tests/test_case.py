@@ -1,0 +1,342 @@
+"""Case files: what goes in, that the same inputs give the same bytes, and that no byte changes unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from typer.testing import CliRunner
+
+from imgmatch.apps.cli import app
+from imgmatch.errors import InputError
+from imgmatch.images import load_image
+from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.report.case import HASHES_SHOW, Case, find_subject, write_case
+from imgmatch.report.seal import load_private_key, load_public_key, verify_package, write_package
+from imgmatch.rings import find_rings
+from imgmatch.types import Basis, Decision, Finding, FindingStatus, Label, Verdict
+from tests.test_report import draw_photo
+from tests.test_rings import row
+
+HOSTILE = "<script>alert(1)</script>../../etc/passwd\0\u202e\ud800驴牌 Сумка 가방 🙂"
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos and records of two sellers, one of them on two platforms."""
+    folder = tmp_path_factory.mktemp("scan")
+    records = []
+    for n in range(3):
+        path = draw_photo(folder / f"p{n}.png", n)
+        image = load_image(path)
+        photo = PhotoRecord("photo-1", "listing", path.name, image.sha256, "0" * 64, image.width, image.height)
+        finding = Finding(
+            "price", FindingStatus.OK, 0.7, "Far under the usual price.", labels=(Label.COUNTERFEIT_SUSPECTED,)
+        )
+        verdict = Verdict(Decision.REVIEW, Basis.CONTRADICTION, brand="valmore", findings=(finding,), reasons=("Cheap.",))
+        listing = Listing(
+            f"L{n}",
+            (path.name,),
+            title=f"{HOSTILE} {n}",
+            description="write to luxbag888 now",
+            price="1.200,50",
+            currency="EUR",
+            seller_id="anna",
+            platform="shopnow",
+            url=f"https://shopnow.example/{n}",
+            contacts=("wechat:luxbag888",),
+            listed_at=f"2026-01-0{n + 1}T00:00:00Z",
+            captured_at="2026-02-01T00:00:00Z",
+        )
+        records.append(ScanRecord(listing, verdict=verdict, photos=(photo,), catalog_version="c1", config_fingerprint="f1"))
+    records.append(ScanRecord(Listing("X1", seller_id="anna", platform="vinta"), status="failed", error="no photo"))
+    records.append(ScanRecord(Listing("Y1", seller_id="ben", platform="vinta"), status="failed", error="no photo"))
+    write_records(folder / "records.jsonl", records)
+    return folder
+
+
+def write_records(path: Path, records: list[ScanRecord]) -> None:
+    path.write_text("".join(json.dumps(r.to_dict()) + "\n" for r in records), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pack(scan: Path) -> Callable[..., Case]:
+    def make(out: Path, name: str = "shopnow/anna", **more: Any) -> Case:
+        records = [scan / "records.jsonl"]
+        return write_case(find_subject(name, records), records, out, photo_roots=[scan], **more)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def packed(pack: Callable[..., Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("case") / "case.zip"
+    pack(out)
+    return out
+
+
+# -- what is in it ------------------------------------------------------------------------------------------------------
+
+
+def test_contents(scan: Path, packed: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        names = archive.namelist()
+        summary = json.loads(archive.read("summary.json"))
+        listings = [json.loads(line) for line in archive.read("listings.jsonl").splitlines()]
+        manifest = json.loads(archive.read("manifest.json"))
+        assert archive.read("case.pdf").startswith(b"%PDF-")
+        for n in range(3):
+            data = (scan / f"p{n}.png").read_bytes()
+            assert archive.read(f"photos/{hashlib.sha256(data).hexdigest()}.png") == data
+    assert {n.split("/")[0] for n in names} == {
+        *("case.html", "case.pdf", "summary.json", "listings.jsonl", "photos", "manifest.json", "manifest.sha256")
+    }
+    facts, inference = summary["facts"], summary["inference"]
+    assert (facts["listings"], facts["asking_prices"], facts["photos_packed"]) == (3, {"EUR": 3601.5}, 3)
+    assert (facts["first_seen"], facts["last_seen"]) == ("2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
+    assert inference["decisions"] == {"review": 3}
+    assert summary["provenance"]["config_fingerprints"] == ["f1"]
+    assert [x["listing_id"] for x in listings] == ["L0", "L1", "L2"]
+    assert set(listings[0]) == {"listing_id", "facts", "inference"}
+    assert "verdict" not in listings[0]["facts"]
+    assert manifest["hashes_show"] == HASHES_SHOW
+    assert "do not show origin" in HASHES_SHOW
+
+
+def test_page_is_harmless_and_says_what_it_is(packed: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        text = archive.read("case.html").decode("utf-8")
+    assert "<script" not in text
+    assert "not proof" in text
+    assert "do not show origin" in text
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_contacts_are_masked_unless_asked_for(pack: Callable[..., Case], packed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        assert not [n for n in archive.namelist() if b"luxbag888" in archive.read(n)]
+    pack(tmp_path / "open.zip", show_contacts=True)
+    with zipfile.ZipFile(tmp_path / "open.zip") as archive:
+        assert b"luxbag888" in archive.read("listings.jsonl")
+
+
+def test_floor(pack: Callable[..., Case], tmp_path: Path) -> None:
+    reached = pack(tmp_path / "a.zip", floor=3000.0, currency="EUR").summary["facts"]["floor"]
+    assert reached == {"amount": 3000.0, "currency": "EUR", "reached": True}
+    assert not pack(tmp_path / "a.zip", floor=4000.0, currency="EUR").summary["facts"]["floor"]["reached"]
+
+
+def test_a_photo_that_changed_since_the_scan_is_named_not_packed(scan: Path, tmp_path: Path) -> None:
+    for path in scan.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    draw_photo(tmp_path / "p1.png", 99)
+    records = [tmp_path / "records.jsonl"]
+    case = write_case(find_subject("shopnow/anna", records), records, tmp_path / "c.zip", photo_roots=[tmp_path])
+    assert len(case.missing) == 1
+    assert "L1 photo-1" in case.missing[0]
+    assert case.summary["facts"]["photos_packed"] == 2
+    assert verify_package(tmp_path / "c.zip").problems == ()
+
+
+def test_a_ring_case_holds_the_ring(tmp_path: Path) -> None:
+    rows = [row(s, f"{s}{n}", [n]) for s in "ab" for n in range(1, 5)]
+    write_records(tmp_path / "records.jsonl", rows)
+    (ring,) = find_rings(rows)
+    records = [tmp_path / "records.jsonl"]
+    case = write_case(find_subject(ring.ring_id, records, [ring]), records, tmp_path / "c.zip", photo_roots=[tmp_path])
+    assert case.summary["facts"]["listings"] == 8
+    with zipfile.ZipFile(tmp_path / "c.zip") as archive:
+        assert json.loads(archive.read("ring.json"))["ring_id"] == ring.ring_id
+
+
+def test_the_last_capture_counts(scan: Path, tmp_path: Path) -> None:
+    record = ScanRecord.from_dict(json.loads((scan / "records.jsonl").read_text().splitlines()[0]))
+    row_ = record.to_dict()
+    row_["listing"] |= {"price": "5", "captured_at": "2026-03-01T00:00:00Z"}
+    write_records(tmp_path / "later.jsonl", [ScanRecord.from_dict(row_)])
+    for order in ([scan / "records.jsonl", tmp_path / "later.jsonl"], [tmp_path / "later.jsonl", scan / "records.jsonl"]):
+        case = write_case(find_subject("shopnow/anna", order), order, tmp_path / "c.zip", photo_roots=[scan])
+        assert case.summary["facts"]["asking_prices"] == {"EUR": 2406.0}
+
+
+# -- the same inputs give the same bytes --------------------------------------------------------------------------------
+
+
+def test_reproducible(pack: Callable[..., Case], packed: Path, tmp_path: Path) -> None:
+    pack(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+# -- no byte changes unnoticed ------------------------------------------------------------------------------------------
+
+
+def test_an_untouched_case_verifies(packed: Path) -> None:
+    seal = verify_package(packed)
+    assert (seal.problems, seal.files, seal.signer) == ((), 7, None)
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.read("manifest.sha256").decode().split()[0] == seal.manifest_sha256
+
+
+def test_every_flipped_byte_of_a_small_package_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "small.zip"
+    write_package(path, {"a.txt": b"hello", "b/c.bin": bytes(range(40))}, {"format": "test"}, Ed25519PrivateKey.generate())
+    assert verify_package(path).problems == ()
+    original = path.read_bytes()
+    for at in range(len(original)):
+        changed = bytearray(original)
+        changed[at] ^= 1 << (at % 8)
+        path.write_bytes(changed)
+        assert verify_package(path).problems, f"byte {at} of {len(original)}"
+
+
+def test_random_flips_of_a_whole_case_are_noticed(packed: Path, tmp_path: Path) -> None:
+    original, path = packed.read_bytes(), tmp_path / "case.zip"
+    rng = random.Random(0)
+    for _ in range(100):
+        changed = bytearray(original)
+        changed[rng.randrange(len(changed))] ^= rng.randrange(1, 256)
+        path.write_bytes(changed)
+        assert verify_package(path).problems
+
+
+def repack(
+    source: Path, out: Path, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED
+) -> Path:
+    with zipfile.ZipFile(source) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"),
+    [
+        ("summary.json was changed", lambda f: f.update({"summary.json": b"{}"})),
+        ("summary.json is missing", lambda f: f.pop("summary.json") and None),
+        ("'extra.txt' was added", lambda f: f.update({"extra.txt": b"x"})),
+        ("manifest.json is missing", lambda f: f.pop("manifest.json") and None),
+        (
+            "manifest.json was changed",
+            lambda f: f.update({"manifest.json": f["manifest.json"].replace(b"review", b"clears")}),
+        ),
+        ("belong to no file", lambda f: None),  # the same files, but not packed as we pack
+    ],
+)
+def test_tampering_is_named(packed: Path, tmp_path: Path, problem: str, change: Callable[..., None]) -> None:
+    assert any(problem in p for p in verify_package(repack(packed, tmp_path / "t.zip", change)).problems)
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("bytes after the end", lambda b: b + b"x"),
+        ("bytes before the start", lambda b: b"x" + b),
+        ("cut short", lambda b: b[:-1]),
+        ("half", lambda b: b[: len(b) // 2]),
+        ("empty", lambda b: b""),
+        ("not a zip", lambda b: b"hello" * 100),
+    ],
+)
+def test_bytes_around_are_noticed(packed: Path, tmp_path: Path, what: str, change: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "t.zip").write_bytes(change(packed.read_bytes()))
+    assert verify_package(tmp_path / "t.zip").problems, what
+
+
+def test_double_names_and_compression_are_noticed(packed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.zip"
+    path.write_bytes(packed.read_bytes())
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("summary.json", b"{}")
+    assert any("more than once" in p for p in verify_package(path).problems)
+    bomb = repack(packed, tmp_path / "b.zip", lambda f: f.update({"x": b"0" * 10**7}), zipfile.ZIP_DEFLATED)
+    assert any("compressed" in p for p in verify_package(bomb).problems)
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../b", "manifest.json", "a\\b", "é"])
+def test_bad_names_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        write_package(tmp_path / "x.zip", {name: b""}, {})
+
+
+# -- signatures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    key = Ed25519PrivateKey.generate()
+    private, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+def test_signed(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    path = tmp_path / "s.zip"
+    seal = write_package(path, {"a": b"1"}, {}, load_private_key(keys[0]))
+    assert verify_package(path, load_public_key(keys[1])).signer == seal.signer is not None
+    other = Ed25519PrivateKey.generate()
+    assert verify_package(path, other.public_key()).problems == ("the package is signed with another key",)
+    write_package(path, {"a": b"1"}, {})
+    assert verify_package(path, load_public_key(keys[1])).problems == ("the package is not signed",)
+
+
+def test_a_manifest_rewritten_with_its_hash_still_fails_the_signature(keys: tuple[Path, Path], tmp_path: Path) -> None:
+    write_package(tmp_path / "s.zip", {"a": b"1"}, {}, load_private_key(keys[0]))
+
+    def forge(files: dict[str, bytes]) -> None:
+        files["a"] = b"2"
+        digests = [hashlib.sha256(x).hexdigest().encode() for x in (b"1", b"2")]
+        files["manifest.json"] = files["manifest.json"].replace(*digests)
+        files["manifest.sha256"] = f"{hashlib.sha256(files['manifest.json']).hexdigest()}  manifest.json\n".encode()
+
+    problems = verify_package(repack(tmp_path / "s.zip", tmp_path / "t.zip", forge)).problems
+    assert "the signature does not fit the manifest" in problems
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_bad_keys(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "k.pem").write_bytes(content)
+    with pytest.raises(InputError, match=r"k\.pem"):
+        load_private_key(tmp_path / "k.pem")
+    with pytest.raises(InputError, match=r"k\.pem"):
+        load_public_key(tmp_path / "k.pem")
+
+
+# -- names and the command ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("anna", "several platforms"), ("nobody", "no seller or ring"), ("ring-000", "give --rings")]
+)
+def test_unclear_subjects(scan: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_subject(name, [scan / "records.jsonl"])
+
+
+def test_command(scan: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "case.zip"
+
+    def call(*arguments: object) -> Any:
+        return CliRunner().invoke(app, ["case", *map(str, arguments)])
+
+    made = call("shopnow/anna", "--records", scan / "records.jsonl", "--photos", scan, "--out", out, "--sign", keys[0])
+    assert made.exit_code == 0, made.output
+    assert "3 listings, 3 photos" in made.output
+    good = call("verify", out, "--public-key", keys[1])
+    assert good.exit_code == 0
+    assert "unchanged since packaging, signed by" in good.output.replace("\n", " ")
+    out.write_bytes(out.read_bytes() + b"x")
+    assert call("verify", out).exit_code == 1
+    assert call("shopnow/anna").exit_code == 2
+    assert call("shopnow/anna", "--records", scan / "records.jsonl", "--floor", "5").exit_code == 2
