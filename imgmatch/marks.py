@@ -36,7 +36,7 @@ GRID = 24
 PLAIN = 0.9
 """A mark of which plain shapes explain more than this is not looked for: it would be found everywhere."""
 
-VOTE, SILHOUETTE = 0.7, 0.3
+VOTE, SILHOUETTE = 0.7, 0.0
 """Least similarity of a feature that votes, and least likeness of a silhouette. Low: verification decides."""
 
 _TURNS = (0.0, -15.0, 15.0, -30.0, 30.0, 90.0, -90.0)
@@ -404,23 +404,24 @@ def difference(placement: Placement, tolerance: float = 0.02) -> Difference:
 def _blobs(image: Image) -> tuple[FloatArray, FloatArray]:
     """Find things of one tone on another: their silhouettes (n, GRID, GRID) and boxes (n, 4) in original pixels.
 
-    Each of two sizes is cut by tone against the neighbourhood, lighter and darker, and pieces that nearly touch are also
-    taken together: a mark may be of several parts.
+    Each of two sizes is cut against its neighbourhood, by tone (lighter, darker) and by hue, and pieces that nearly touch
+    are also taken together: a mark may be of several parts.
     """
     import cv2
 
     shapes: list[FloatArray] = []
     boxes: list[tuple[float, ...]] = []
-    for side, least in ((480, 12), (200, 8)):
+    for side, least, around in ((480, 12, 121), (200, 8, 151)):  # the small one sees marks that fill much of the photo
         small = geometry.shrink(image.pixels, side)
         per = image.width / small.shape[1]
-        gray = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-        height, width = gray.shape
-        around = cv2.blur(gray, (side // 4 | 1, side // 4 | 1))
-        for mask in (
-            cv2.compare(gray, cv2.add(around, 8), cv2.CMP_GT),
-            cv2.compare(gray, cv2.subtract(around, 8), cv2.CMP_LT),
-        ):
+        colour = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (0, 0), 1.0).astype(np.float32)
+        height, width = colour.shape[:2]
+        away = colour - cv2.blur(colour, (around, around))
+        tone, hue = away[:, :, 0], np.hypot(away[:, :, 1], away[:, :, 2])
+        # What stands out does so beyond the grain of the ground.
+        step, tint = max(8.0, 3.0 * float(np.median(np.abs(tone)))), max(8.0, 3.0 * float(np.median(hue)))
+        for stands_out in (tone > step, tone < -step, hue > tint):
+            mask = stands_out.astype(np.uint8) * 255
             taken = np.zeros((0, 4), np.int32)
             for join in (1, 5, 11):
                 joined = cv2.dilate(mask, np.ones((join, join), np.uint8)) if join > 1 else mask
