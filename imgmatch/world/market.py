@@ -114,7 +114,7 @@ def make_market(
     world = World(rng, products, strangers, store, frozenset(forgeries), frozenset(copy_edits))
     bad = round(listings * base_rate)
     offers = [*_quota(world, listings - bad, HONEST_OFFERS)]
-    gangs = bad // 20 if rings is None else rings
+    gangs = round(bad / 20) if rings is None else rings
     for i in range(gangs):
         offers += _gang(world, f"ring-{i + 1}", min(10, bad // max(gangs, 1)))
     offers += _quota(world, listings - len(offers), BAD_OFFERS)
@@ -128,10 +128,11 @@ def _quota(
     world: World, total: int, kinds: dict[str, tuple[Callable[[World, Seller], Offer], float, int]]
 ) -> Iterator[Offer]:
     """Make `total` offers in the shares of their kinds; each kind's sellers have from one to the most listings."""
-    made = 0
-    for i, (make, share, most) in enumerate(kinds.values()):
-        count = total - made if i == len(kinds) - 1 else min(round(total * share), total - made)
-        made += count
+    shares = np.array([share for _, share, _ in kinds.values()])
+    ends = np.round(total * np.cumsum(shares) / shares.sum()).astype(
+        int
+    )  # rounded together, so that no kind pays for the rest
+    for (make, _, most), count in zip(kinds.values(), np.diff(ends, prepend=0).tolist(), strict=True):
         while count > 0:
             seller = world.seller()
             if kinds is BAD_OFFERS and world.rng.random() < 0.6:
