@@ -161,12 +161,11 @@ def test_plain_shows_what_text_is(text: str | None, expected: str) -> None:
     assert words.plain(text) == expected
 
 
-@pytest.mark.parametrize(
-    ("contact", "masked"),
-    [("wechat:luxbag888", "wechat:l…88"), ("+491701234567", "+…67"), ("ab", "…"), ("tel:123", "tel:…")],
-)
-def test_contacts_are_masked(contact: str, masked: str) -> None:
-    assert words.mask_contact(contact) == masked
+def test_contacts_are_masked(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:
+    text = render([record(contacts=("wechat:luxbag888", "phone:+8613800138000"))])
+    assert "wechat:l…8" in text
+    assert "luxbag888" not in text
+    assert "13800138000" not in text
 
 
 @pytest.mark.parametrize(
@@ -199,6 +198,21 @@ def test_only_plain_web_addresses_become_links(url: str | None, link: bool) -> N
 )
 def test_numbers(value: object, shown: str) -> None:
     assert words.number_words(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        ("2026-04-09T18:50:00+00:00", "2026-04-09 18:50 UTC"),
+        ("2026-04-09T18:50:00.5Z", "2026-04-09 18:50 UTC"),
+        ("2026-04-09T18:50:00+02:00", "2026-04-09 18:50 +02:00"),
+        ("2026-04-09 18:50", "2026-04-09 18:50"),
+        ("last week", "last week"),
+        (None, ""),
+    ],
+)
+def test_times(time: str | None, shown: str) -> None:
+    assert words.time_words(time) == shown
 
 
 def test_letters_are_aligned() -> None:

@@ -411,7 +411,7 @@ def _line(listing: Mapping[str, Any]) -> dict[str, Any]:
         "id": words.plain(listing["listing_id"], 60),
         "title": words.plain(facts.get("title"), 90),
         "price": words.plain(" ".join(filter(None, (facts.get("price"), facts.get("currency")))), 40),
-        "time": words.plain(facts.get("captured_at") or facts.get("listed_at"), 30),
+        "time": words.plain(words.time_words(facts.get("captured_at") or facts.get("listed_at")), 30),
         "url": words.plain(facts.get("url"), 160),
         "decision": words.DECISION_WORDS[verdict["decision"] if verdict else "failed"],
         "photos": [p["file"] for p in listing["facts"]["photos"] if p["file"]],

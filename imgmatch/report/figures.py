@@ -124,7 +124,7 @@ class Drawing:
         return not (self.pair or self.crops or self.readings or self.overlay or self.heat or self.facts)
 
 
-def draw(finding: Finding, query: Picture | None, reference: Picture | None) -> Drawing:
+def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, overlays: bool = True) -> Drawing:
     """Return what the evidence of a finding shows.
 
     Parameters
@@ -132,6 +132,8 @@ def draw(finding: Finding, query: Picture | None, reference: Picture | None) -> 
     finding : Finding
     query, reference : Picture or None
         The photo it is about and the catalog photo it is held against, where they can be shown.
+    overlays : bool
+        Whether to lay the reference over the photo: a picture of its own, which a page cannot hold for everything.
     """
     evidence = finding.evidence
     regions = _regions(evidence.get("regions"), query, reference)
@@ -144,10 +146,10 @@ def draw(finding: Finding, query: Picture | None, reference: Picture | None) -> 
     transform = _array(evidence.get("transform"), (3, 3))
     grid = _grid(evidence.get("heatmap"))
     return Drawing(
-        pair=pair(query, reference, marks, matches) if marks or matches else None,
+        pair=pair(query, reference, marks, matches, finding.photo_id or "") if marks or matches else None,
         crops=_crops(regions, query, reference),
         readings=tuple(reading for reading, _ in readings),
-        overlay=overlay(query, reference, transform) if query and reference and transform is not None else None,
+        overlay=overlay(query, reference, transform) if overlays and query and reference and transform is not None else None,
         heat=heat(query, *grid) if query and grid is not None else None,
         facts=tuple(fact_words(evidence.get("facts"))),
     )
@@ -158,11 +160,13 @@ def pair(
     reference: Picture | None,
     regions: list[Region] | tuple[()] = (),
     matches: Points | tuple[()] = (),
+    photo_id: str = "",
 ) -> Pair | None:
     """Put a photo and its reference side by side; None where neither can be shown."""
     at: dict[str, Place] = {}
     x = 0.0
-    for name, picture, caption in (("query", query, "the listing’s photo"), ("reference", reference, "the catalog’s photo")):
+    of_listing = f"the listing’s {plain(photo_id, 20) or 'photo'}"
+    for name, picture, caption in (("query", query, of_listing), ("reference", reference, "the catalog’s photo")):
         if picture is not None:
             scale = min(WIDTH / picture.width, WIDTH / picture.height)
             at[name] = Place(picture.key, x, picture.width * scale, picture.height * scale, scale, caption)

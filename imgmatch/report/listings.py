@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from imgmatch.contacts import mask_contact
 from imgmatch.files import atomic_write
 from imgmatch.market import photo_opener
 from imgmatch.records import PhotoRecord, ScanRecord
@@ -24,6 +25,7 @@ __all__ = ["Entry", "EntryMaker", "strength", "write_report"]
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
 _STRIP = 6
+_OVERLAYS = 2
 _TITLE_KEPT = 2000
 _UNCALIBRATED = "none: the provisional rule decides, without probabilities"
 
@@ -218,11 +220,12 @@ class EntryMaker:
         main_reference = self._gallery.reference(best.photo if best else None)
         used = [query(main_id), main_reference]
 
-        shown = []
-        for finding in verdict.findings:
+        shown: list[Shown] = []
+        for finding in sorted(verdict.findings, key=lambda f: -(f.value or 0.0)):
             reference = self._gallery.reference(_text_or_none(finding.evidence.get("reference_photo")))
             picture = query(finding.photo_id or (main_id if finding.evidence else None))
-            drawing = figures.draw(finding, picture, reference)
+            overlays = sum(s.drawing.overlay is not None for s in shown) < _OVERLAYS
+            drawing = figures.draw(finding, picture, reference, overlays=overlays)
             if drawing.pair:
                 used += [picture, reference]
             shown.append(_shown(finding, drawing, photos))
@@ -249,10 +252,10 @@ class EntryMaker:
             probability=verdict.probability,
             calibration=words.plain(verdict.calibration, 120),
             similarity=verdict.similarity,
-            main=figures.pair(used[0], main_reference),
+            main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
             strip=tuple(strip),
             more_photos=len(strip_ids) - len(strip),
-            findings=tuple(sorted((s for s in shown if s.value is not None), key=lambda s: -(s.value or 0.0))),
+            findings=tuple(s for s in shown if s.value is not None),
             silent=tuple(s for s in shown if s.value is None),
             pictures=tuple(self._new(used)),
         )
@@ -298,9 +301,9 @@ def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
         ("seller", listing.seller_id),
         ("platform", listing.platform),
         ("brand claimed", listing.brand_claim),
-        ("listed", listing.listed_at),
-        ("captured", listing.captured_at),
-        ("contacts", ", ".join(words.mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
+        ("listed", words.time_words(listing.listed_at)),
+        ("captured", words.time_words(listing.captured_at)),
+        ("contacts", ", ".join(mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
         ("listing id", listing.listing_id),
     ):
         if value:

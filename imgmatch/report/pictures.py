@@ -19,8 +19,8 @@ from imgmatch.types import Box, Image, UInt8Array
 
 __all__ = ["Gallery", "Picture", "data_uri"]
 
-SIDE = 420
-"""Longest side in pixels of a picture in a report: sharp at the size it is shown, about 20 kB."""
+SIDE = 340
+"""Longest side in pixels of a picture in a report: near the size it is shown at, about 15 kB."""
 
 _DETAIL = 1000
 """Shorter side in pixels that photos are decoded to at least: crops of small marks stay sharp, huge photos stay cheap."""

@@ -23,11 +23,11 @@ __all__ = [
     "LABEL_WORDS",
     "encoder_words",
     "fact_words",
-    "mask_contact",
     "number_words",
     "plain",
     "safe_url",
     "signal_words",
+    "time_words",
 ]
 
 DISCLAIMER = "A lead for human review, not proof."
@@ -112,22 +112,6 @@ def plain(text: Any, limit: int = 200) -> str:
     return f"{shown}…" if len(short) > limit or len(text) > 4 * limit else shown
 
 
-def mask_contact(contact: str) -> str:
-    """Return a contact with all but its first and its last two letters hidden; short ones are hidden whole.
-
-    Examples
-    --------
-    >>> mask_contact("wechat:luxbag888")
-    'wechat:l…88'
-    >>> mask_contact("x1")
-    '…'
-    """
-    kind, colon, value = contact.rpartition(":")
-    value = plain(value, 80)
-    hidden = f"{value[0]}…{value[-2:]}" if len(value) > 5 else "…"
-    return f"{plain(kind, 20)}{colon}{hidden}"
-
-
 def safe_url(url: str | None) -> str | None:
     """Return the address if it is plain http(s), else None: only such addresses become links."""
     if not url or len(url) > 2000 or plain(url, 2000) != url:
@@ -159,6 +143,19 @@ def number_words(value: Any) -> str:
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def time_words(time: str | None) -> str:
+    """Return an ISO 8601 time as people read it; what is not one comes back as it is.
+
+    >>> time_words("2026-04-09T18:50:00+00:00"), time_words("2026-04-09")
+    ('2026-04-09 18:50 UTC', '2026-04-09')
+    """
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(Z|\+00:00|[+-]\d\d:\d\d)?", time or "")
+    if match is None:
+        return time or ""
+    zone = {"Z": " UTC", "+00:00": " UTC", None: ""}.get(match[3], f" {match[3]}")
+    return f"{match[1]} {match[2]}{zone}"
 
 
 def fact_words(facts: Any) -> list[tuple[str, str]]:
