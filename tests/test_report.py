@@ -310,7 +310,7 @@ def test_evidence_is_drawn(record: Callable[..., ScanRecord], render: Callable[.
         ]
     )
     assert "30 of 90 matched points" in text
-    assert text.count('<polygon class="mark"') == 2
+    assert text.count('<polygon class="mark') == 2
     assert '<td class="differs">B</td>' in text
     assert "half transparent" in text
     assert "The warmer" in text

@@ -22,6 +22,7 @@ from imgmatch.images import load_image, resolve_within
 from imgmatch.market import Market, asking_prices, photo_opener, utc_time
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.report import words
+from imgmatch.report.case_words import fact_rows, inference_rows, line, provenance_rows
 from imgmatch.report.listings import Entry, EntryMaker, strength
 from imgmatch.report.pages import environment
 from imgmatch.report.pdf import write_pdf
@@ -206,11 +207,11 @@ def write_case(
             heading=heading,
             rings=list(show_rings([subject.ring], photo_opener(photo_roots))) if subject.ring else [],
             entries=entries,
-            table=[_line(x) for x in listings],
+            table=[line(x) for x in listings],
             missing=[words.plain(m, 200) for m in missing],
-            facts=_fact_rows(summary),
-            inference=_inference_rows(summary),
-            provenance=_provenance_rows(summary),
+            facts=fact_rows(summary),
+            inference=inference_rows(summary),
+            provenance=provenance_rows(summary),
             hashes_show=HASHES_SHOW,
         )
     )
@@ -219,12 +220,12 @@ def write_case(
         title=heading,
         statement=HASHES_SHOW,
         sections=[
-            ("Facts, as captured", _fact_rows(summary)),
-            ("Inference, as computed", _inference_rows(summary)),
-            ("What it was computed with", _provenance_rows(summary)),
+            ("Facts, as captured", fact_rows(summary)),
+            ("Inference, as computed", inference_rows(summary)),
+            ("What it was computed with", provenance_rows(summary)),
         ],
         entries=entries,
-        table=[_line(x) for x in listings],
+        table=[line(x) for x in listings],
         picture=_picture_bytes(files, photo_names, reference_names),
     )
     about = {
@@ -402,80 +403,6 @@ def _entries(rows: Sequence[ScanRecord], roots: Sequence[Path], catalog: Any) ->
     ranked = sorted(examined, key=lambda r: strength(r.verdict), reverse=True)[:_DRAWN]  # type: ignore[arg-type]
     maker = EntryMaker(Gallery(roots, catalog), catalog)
     return [maker.entry(record, rank) for rank, record in enumerate(ranked, 1)]
-
-
-def _line(listing: Mapping[str, Any]) -> dict[str, Any]:
-    """One row of the table of all listings, in plain words."""
-    facts, verdict = listing["facts"]["listing"], listing["inference"]["verdict"]
-    return {
-        "id": words.plain(listing["listing_id"], 60),
-        "title": words.plain(facts.get("title"), 90),
-        "price": words.plain(" ".join(filter(None, (facts.get("price"), facts.get("currency")))), 40),
-        "time": words.plain(words.time_words(facts.get("captured_at") or facts.get("listed_at")), 30),
-        "url": words.plain(facts.get("url"), 160),
-        "decision": words.DECISION_WORDS[verdict["decision"] if verdict else "failed"],
-        "photos": [p["file"] for p in listing["facts"]["photos"] if p["file"]],
-    }
-
-
-def _fact_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = summary["facts"]
-    floor = facts["floor"]
-    sellers = "; ".join(
-        f"{words.plain(s['seller_id'], 60)} on {words.plain(s['platform'], 40) or 'no platform named'} ({s['listings']})"
-        for s in facts["sellers"][:40]
-    )
-    prices = " + ".join(f"{words.plain(code, 20)} {amount:,.2f}" for code, amount in facts["asking_prices"].items())
-    rows = [
-        ("Sellers (listings)", sellers),
-        ("Listings", f"{facts['listings']:,}"),
-        (
-            "Asking prices, one unit each",
-            (prices or "none readable") + (f"; {facts['unpriced']} unpriced" if facts["unpriced"] else ""),
-        ),
-        (
-            "Floor",
-            ""
-            if floor is None
-            else f"{words.plain(floor['currency'], 10)} {floor['amount']:,.2f} "
-            + ("reached" if floor["reached"] else "not reached"),
-        ),
-        ("First seen", facts["first_seen"] or "no time in the records"),
-        ("Last seen", facts["last_seen"] or "no time in the records"),
-        (
-            "Photos packed",
-            f"{facts['photos_packed']:,}" + (f"; {len(facts['photos_missing'])} missing" if facts["photos_missing"] else ""),
-        ),
-    ]
-    return [row for row in rows if row[1]]
-
-
-def _inference_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    inference = summary["inference"]
-
-    def tally(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
-        return ", ".join(f"{words.plain(names.get(name, name), 60)} {count}" for name, count in counts.items()) or "none"
-
-    return [
-        ("Decisions", tally(inference["decisions"], words.DECISION_WORDS)),
-        ("Present themselves as", tally(inference["brands_presented"], {})),
-        ("Points to", tally(inference["labels"], words.LABEL_WORDS)),
-    ]
-
-
-def _provenance_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    made = summary["provenance"]
-    records = "; ".join(f"{words.plain(r['name'], 60)} sha256 {r['sha256']}" for r in made["records"])
-    rows = [
-        ("Packed by", made["software"]),
-        ("Scanned by", words.plain(made["scan_software"], 60)),
-        ("Model", words.plain(made["model"], 300)),
-        ("Catalog", words.plain(", ".join(made["catalog_versions"]), 200)),
-        ("Settings fingerprint", words.plain(", ".join(made["config_fingerprints"]), 200)),
-        ("Calibration", words.plain("; ".join(made["calibrations"]), 300) or "none"),
-        ("Records", records),
-    ]
-    return [row for row in rows if row[1]]
 
 
 def _picture_bytes(files: Mapping[str, bytes | Path], photos: Mapping[str, str], references: Mapping[str, str]) -> Any:

@@ -38,13 +38,14 @@ Points = list[list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An outlined region: SVG points, its number in the drawing, its label."""
+    """An outlined region: SVG points, its number in the drawing, its label; `wide` ones are not tinted."""
 
     points: str
     x: float
     y: float
     number: int
     label: str
+    wide: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def pair(
         # The number stands above the region where there is room, so that it hides nothing.
         left = min(max(min(p[0] for p in points), place.x), place.x + place.width - _TAG)
         top = min(max(min(p[1] for p in points) - _TAG, 0.0), place.height - _TAG)
-        marks.append(Mark(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), left, top, number, region.label))
+        wide = geometry.area(points) > _LARGE * place.width * place.height
+        marks.append(Mark(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), left, top, number, region.label, wide))
     lines = []
     if matches:
         q, r = at["query"], at["reference"]
