@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.metric import Metric
 from imgmatch.types import FloatArray, PhotoRole
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
     from imgmatch.config import DesignConfig
 
-__all__ = ["Background"]
+__all__ = ["Background", "sample"]
 
 _BACKGROUND = ""  # the group of photos with role background: never a candidate, always part of what is normalised with
 
@@ -78,16 +79,17 @@ class Background:
         return float(np.partition(kept, len(kept) - k)[-k:].mean())
 
     @classmethod
-    def of(cls, catalog: Catalog, config: DesignConfig) -> Background:
-        """Sample a catalog and take its leave-one-out scores.
+    def of(cls, catalog: Catalog, config: DesignConfig, metric: Metric | None = None) -> Background:
+        """Sample a catalog and take its leave-one-out scores, in the plain space or in that of a metric.
 
         Notes
         -----
         Whole items are sampled, evenly over the catalog, until `config.background_photos` is reached, so the cost does not
         grow with the catalog: one (m, m) product of similarities.
         """
-        rows, groups, items = _sample(catalog, config.background_photos)
+        rows, groups, items = sample(catalog, config.background_photos)
         vectors = np.ascontiguousarray(catalog.vectors[rows], np.float32)
+        vectors = vectors if metric is None else metric(vectors)
         empty = np.zeros(0, np.float32)
         self = cls(vectors, groups, config.background_weight, config.background_nearest, empty, empty)
         genuine, foreign = [], []
@@ -108,8 +110,8 @@ class Background:
         return cls(vectors, groups, self.weight, self.nearest, *ordered)
 
 
-def _sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
-    """Return rows of `catalog.vectors`, and the group and the item of each."""
+def sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    """Return rows of `catalog.vectors`, and the group and the item of each: whole items, evenly over the catalog."""
     rows_of: dict[str, list[int]] = {}
     for row, sha in enumerate(catalog.photo_ids):
         photo = catalog.photos.get(sha)

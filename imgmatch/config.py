@@ -137,6 +137,12 @@ class DesignConfig:
         How many of the sample's photos nearest to the query, outside the candidate's brand, are averaged.
     background_weight : float
         How much of that average is taken off the similarity; 0 leaves the plain cosine.
+    shrinkage : float
+        Of the metric learnt from the catalog, see :class:`imgmatch.metric.Metric`; chosen on the dev half by
+        ``python -m benchmarks.retrieval``.
+    local_weight : float
+        How much the part-by-part comparison counts beside the score, in catalogs with too few photos per item or brand
+        for a metric; 1 is what the benchmark measures. 0 leaves it out: it decodes and encodes near listings once more.
     """
 
     neighbors: int = 50
@@ -144,6 +150,8 @@ class DesignConfig:
     background_photos: int = 2048
     background_nearest: int = 10
     background_weight: float = 1.0
+    shrinkage: float = 0.3
+    local_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

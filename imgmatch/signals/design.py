@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgmatch.background import Background
+from imgmatch.background import Background, sample
+from imgmatch.local import local_similarity
+from imgmatch.metric import Metric
 from imgmatch.photo import PhotoContext, Query
-from imgmatch.types import Candidate, Finding, FindingStatus, PhotoRole
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, PhotoRole
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
     from imgmatch.config import DesignConfig
 
 __all__ = ["DesignSignal"]
+
+_CENTRE_PHOTOS = 64  # each is encoded once per process; a mean over 64 photos' cells is steady
 
 
 class DesignSignal:
@@ -50,7 +56,16 @@ class DesignSignal:
 
     @cached_property
     def _background(self) -> Background:
-        return Background.of(self.catalog, self.config)
+        return Background.of(self.catalog, self.config, self._metric)
+
+    @cached_property
+    def _metric(self) -> Metric | None:
+        """Learnt from photos of one item, else of one brand; None where the catalog has too few."""
+        rows, groups, items = sample(self.catalog, self.config.background_photos)
+        known = np.flatnonzero([item in self.catalog.items for item in items])
+        vectors = np.ascontiguousarray(self.catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
+        by_item = Metric.fit(vectors, items[known], shrinkage=self.config.shrinkage)
+        return by_item or Metric.fit(vectors, groups[known], shrinkage=self.config.shrinkage)
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """Name the items nearest to any listing photo, best first, at most `config.candidates` each."""
@@ -81,21 +96,58 @@ class DesignSignal:
                 candidate = self._score(photo, item_id, taken_off)
                 if candidate is not None and (item_id not in best or candidate.score > best[item_id].score):
                     best[item_id] = candidate
-        return sorted(best.values(), key=lambda c: (-c.score, c.item_id))
+        ranked = sorted(best.values(), key=lambda c: (-c.score, c.item_id))[: self.config.candidates]
+        # The closer look decodes and encodes again: only where the nearest item is near enough to be claimed at all.
+        near = bool(ranked) and self.background.certainty(ranked[0].score) >= 0.5
+        if near and len(ranked) > 1 and self._metric is None and self.config.local_weight > 0:
+            with contextlib.suppress(NotImplementedError):  # an encoder without dense descriptors
+                return self._closer(query, ranked)
+        return ranked
+
+    def _closer(self, query: Query, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Rank again by a part-by-part look; scores only fall by it, so that it never makes a stranger near."""
+        cells = {p.photo_id: self._cells_of(p) for p in query.of_role("listing")}
+        references = [self._cells_of(self.catalog.photo(c.photo)) for c in candidates]
+        local = [
+            float(local_similarity(cells[c.photo_id], r[None], self._centre)[0])
+            for c, r in zip(candidates, references, strict=True)
+        ]
+        weight, best = self.config.local_weight, max(local)
+        scored = [replace(c, score=c.score - weight * (best - x)) for c, x in zip(candidates, local, strict=True)]
+        return sorted(scored, key=lambda c: (-c.score, c.item_id))
+
+    def _cells_of(self, photo: PhotoContext) -> FloatArray:
+        """Dense descriptors of a photo, (h, w, c), computed once per photo."""
+
+        def encode() -> FloatArray:
+            cells: FloatArray = self.catalog.encoder.features([photo.image])[0]
+            return cells
+
+        return photo.once(("cells", self.catalog.space.id), encode)
+
+    @cached_property
+    def _centre(self) -> FloatArray:
+        """Mean cell of a few catalog photos, evenly over the catalog."""
+        rows, _, _ = sample(self.catalog, _CENTRE_PHOTOS)
+        cells = [self._cells_of(self.catalog.photo(self.catalog.photo_ids[row])) for row in rows[:_CENTRE_PHOTOS]]
+        centre: FloatArray = np.mean([c.reshape(-1, c.shape[-1]).mean(0) for c in cells], axis=0)
+        return centre
 
     def _score(self, photo: PhotoContext, item_id: str, taken_off: dict[str, float]) -> Candidate | None:
         item = self.catalog.items[item_id]
         shas = [s for s in item.photos if s in self.catalog.photos and self.catalog.photos[s].role is PhotoRole.REFERENCE]
         if not shas:
             return None
-        similarities = np.stack([self.catalog.embedding(sha) for sha in shas]) @ photo.embedding
+        background, metric = self.background, self._metric
+        query, references = photo.embedding, np.stack([self.catalog.embedding(sha) for sha in shas])
+        mapped = query if metric is None else metric(query)
+        similarities = (references if metric is None else metric(references)) @ mapped
         nearest = int(similarities.argmax())
-        background = self.background
         group = item.brand if item.brand in background.groups else item_id
         if group not in taken_off:
-            taken_off[group] = background.weight * background.similarity(photo.embedding, [group])
-        similarity = float(similarities[nearest])
-        score = similarity - taken_off[group]
+            taken_off[group] = background.weight * background.similarity(mapped, [group])
+        similarity = float(references[nearest] @ query)
+        score = float(similarities[nearest]) - taken_off[group]
         return Candidate(item_id, item.brand, similarity, shas[nearest], photo.photo_id, score, (self.name,))
 
     def _finding(self, query: Query) -> Finding:

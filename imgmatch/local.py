@@ -1,0 +1,44 @@
+"""Part by part: dense local descriptors of two photos, each held against its best counterpart in the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgmatch.types import FloatArray
+
+__all__ = ["local_similarity"]
+
+
+def local_similarity(query: FloatArray, references: FloatArray, centre: FloatArray) -> FloatArray:
+    """Return how well the parts of a photo are found in each of some others, and theirs in it.
+
+    Parameters
+    ----------
+    query : ndarray, shape (h, w, c), float32
+        Cells of :meth:`imgmatch.encoders.base.Encoder.features`.
+    references : ndarray, shape (n, h, w, c), float32
+    centre : ndarray, shape (c,), float32
+        Mean cell of the catalog. Taken off first: what all cells share (a trained network's cells lie in a narrow cone)
+        would otherwise hide what they differ in.
+
+    Returns
+    -------
+    ndarray, shape (n,), float32
+        In [-1, 1]: the mean over the cells of either photo of the cosine to its nearest cell in the other. Does not
+        depend on where in the photo the parts lie.
+
+    Notes
+    -----
+    O(n (h w)² c).
+    """
+    c = query.shape[-1]
+    a = _unit(query.reshape(-1, c) - centre)
+    b = _unit(references.reshape(len(references), -1, c) - centre)
+    similarities = (b.reshape(-1, c) @ a.T).reshape(len(b), b.shape[1], len(a))
+    found: FloatArray = (similarities.max(1).mean(1) + similarities.max(2).mean(1)) / 2
+    return found
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    unit: FloatArray = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return unit
