@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RAW", "environment", "read_raw", "shared_data", "write_raw"]
+__all__ = ["RAW", "environment", "read_raw", "shared_data", "wilson", "write_raw"]
 
 REPO = Path(__file__).resolve().parents[1]
 RAW = REPO / "benchmarks" / "results" / "raw"
@@ -60,6 +60,16 @@ def read_raw(name: str) -> list[dict[str, Any]]:
     if not path.is_file():
         raise SystemExit(f"no raw results at {path}; run the suite first")
     return [json.loads(line) for line in open(path, encoding="utf-8")]
+
+
+def wilson(hits: int, n: int) -> str:
+    """Return a share with its 95 % interval as text (Wilson, JASA 1927)."""
+    if not n:
+        return "-"
+    z, share = 1.96, hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return f"{share:.3f} [{max(middle - half, 0):.3f}, {min(middle + half, 1):.3f}] of {n}"
 
 
 def _processor() -> str:

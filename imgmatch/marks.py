@@ -483,7 +483,13 @@ def _judge(
     if covered.mean() < 0.85:
         return None
     explained, patch = _explain(_contrast(drawn, ink), ink)
+    mirrored = mirrored and not _symmetric(ink)
     return Placement(reference, transform, explained, plainness, patch, mirrored, support)
+
+
+def _symmetric(ink: FloatArray) -> bool:
+    """Say whether the mark is about the same as its mirror image."""
+    return float(np.corrcoef(ink.ravel(), ink[:, ::-1].ravel())[0, 1]) > 0.8
 
 
 def _contrast(drawn: UInt8Array, ink: FloatArray) -> FloatArray:
