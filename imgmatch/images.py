@@ -76,6 +76,16 @@ def load_image(
         For every photo that cannot be read, with `reason`.
     TypeError
         Where `source` is none of the above.
+
+    Notes
+    -----
+    Thread-safe. The formats in :data:`ISOLATED` are decoded in a worker process, which a hostile file may bring down.
+
+    Give `target_side` twice the encoder's input. Cosine of the embedding (ImageNet MobileNetV2, pooled features) between
+    full and reduced decode, on 130 real photos of 600 px and more: where the reduced side was 2.6 to 3.6 times the input
+    (112 px) mean 0.999, worst 0.993; 1.8 times (224 px, 25 photos) mean 0.999, worst 0.997; but 1.4 times (224 px, 105
+    photos) mean 0.996, worst 0.86, and 1.0 times (75 px) mean 0.980, worst 0.66. Recompression at quality 75 alone costs as
+    much as the first two: mean 0.999, worst 0.996.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, config, target_side, name or "<array>")
