@@ -1,11 +1,12 @@
 """Figurative marks: are they found and named, and are altered ones told from genuine ones seen in bad light?
 
-    python -m benchmarks.figures icons DIR   # DIR: the npm package simple-icons, unpacked; icons with their own licence left out
+    python -m benchmarks.figures icons DIR   # DIR: the npm package simple-icons, unpacked
     python -m benchmarks.figures photos      # the reference logos of ../shared/data looked for in the labelled photos
     python -m benchmarks.figures score
 
-Icons are split by name into dev and test (`imgmatch.metrics.split_of`). Half of the scenes without an edit show a mark that
-is not among the references: the open set. No icon is stored in the project.
+Icons with a licence other than CC0 are left out. They are split by name into dev and test (`imgmatch.metrics.split_of`).
+Half of the scenes without an edit show a mark that is not among the references: the open set. No icon is stored in the
+project.
 """
 
 from __future__ import annotations
