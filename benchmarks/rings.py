@@ -7,6 +7,7 @@ from others, and a help-desk address that a tenth of all sellers name. Everythin
 
     python benchmarks/rings.py                      # the table: three sizes, seeds that no setting was chosen on
     python benchmarks/rings.py --seeds dev          # the seeds that settings are chosen on
+    python benchmarks/rings.py --edits ../shared/data/seller_reposts   # which copies of real photos are joined at all
 
 Raw results go to ``benchmarks/results/rings.json``: pairs by size and seed, counted from the truth by code of its own.
 """
@@ -175,12 +176,43 @@ def run(listings: int, seed: int, settings: RingSettings) -> dict[str, float | i
     }
 
 
+def edits(folder: Path, photos: int = 60) -> dict[str, dict[str, float | int]]:
+    """Count, per kind of edit, the real photos whose edited copy is joined to them, and the wrong joins among all."""
+    from imgmatch.duplicates import group_photos
+    from imgmatch.images import load_image, perceptual_hash
+    from imgmatch.photo import PhotoContext
+    from imgmatch.world.edits import EDITS, edit
+
+    chosen = [load_image(p, target_side=480) for p in sorted(folder.rglob("*.jpg"))]
+    chosen = list({image.sha256: image for image in chosen}.values())[:photos]
+    others = [image.pixels for image in chosen[::-1]]
+    table: dict[str, dict[str, float | int]] = {}
+    for name in EDITS:
+        rng = np.random.default_rng(0)
+        copies = [load_image(edit(name, image.pixels, rng, 0.3, others[:3]).image) for image in chosen]
+        both = [*chosen, *copies]
+        hashes = [perceptual_hash(image)[0] for image in both]
+        row: dict[str, float | int] = {"photos": len(chosen)}
+        for rule, look in (("hash", None), ("geometry", lambda i: PhotoContext(str(i), both[i]))):  # noqa: B023
+            groups, _ = group_photos(hashes, open_photo=look)
+            row[rule] = int(sum(groups[i] == groups[i + len(chosen)] for i in range(len(chosen))))
+            row[f"{rule}_wrong"] = int(sum(groups[i] == groups[j] for i, j in combinations(range(len(chosen)), 2)))
+        table[name] = row
+        found = f"joined {row['hash']:3} by hash, {row['geometry']:3} with geometry, of {row['photos']}"
+        print(f"{name:20} {found}; wrong {row['geometry_wrong']}", flush=True)
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", choices=sorted(SEEDS), default="test")
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 20_000, 100_000])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "rings.json")
+    parser.add_argument("--edits", type=Path, help="folder of real photos: measure which edited copies are joined")
     args = parser.parse_args()
+    if args.edits:
+        (args.out.parent / "rings_edits.json").write_text(json.dumps(edits(args.edits), indent=1) + "\n")
+        return
     rows = []
     print("listings   photos  seed  gangs  rings  precision  recall  seconds  peak MiB")
     for size in args.sizes:
