@@ -48,7 +48,10 @@ def signal() -> TextSignal:
 def examine(photos: list[PhotoContext] | None = None, likely: str = "", **listing: str) -> dict[str, list[Finding]]:
     candidates = [Candidate("item", likely, 0.9, "0" * 64, "photo-1", 0.9)] if likely else []
     [findings] = signal().examine([Query(Listing("1", **listing), photos or [], candidates)])
-    return {name: list(group) for name, group in itertools.groupby(findings, key=lambda f: f.signal)}
+    return {
+        name: list(group)
+        for name, group in itertools.groupby(sorted(findings, key=lambda f: f.signal), key=lambda f: f.signal)
+    }
 
 
 # Golden values
@@ -125,6 +128,18 @@ def test_a_photo_that_cannot_be_decoded_fails_alone(monkeypatch: pytest.MonkeyPa
     good.put(("text", TextConfig().side), (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),))
     findings = examine([PhotoContext("photo-1", broken, sha256="0" * 64), good])["text"]
     assert [(f.photo_id, f.status) for f in findings] == [("photo-1", FindingStatus.FAILED), ("photo-2", FindingStatus.OK)]
+
+
+def test_replica_wording_printed_in_a_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    photo = drawn("x")
+    box = ((0, 0), (90, 0), (90, 20), (0, 20))
+    lines = (Reading("MIRROR QUALITY 1:1", 0.97, (0.97,), box), Reading("inspired by", 0.97, (0.97,), box))
+    photo.put(("text", TextConfig().side), lines)
+    printed = [f for f in examine([photo])["wording"] if f.photo_id == "photo-1"]
+    assert len(printed) == 1
+    assert "mirror quality" in printed[0].reason
+    assert "inspired" not in printed[0].reason
 
 
 # Real reading

@@ -9,20 +9,21 @@ claim
 logo_tamper
     A wordmark-like line is *near* a mark but written otherwise, and re-readings agree that it is no misreading.
 wording
-    Replica wording, or a brand's name in disguise.
+    Replica wording in the listing's words or printed in a photo, or a brand's name in disguise.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from imgmatch import ocr
 from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
-from imgmatch.lexicon import Lexicon
+from imgmatch.lexicon import Lexicon, Phrase
 from imgmatch.mentions import Mention, NameFinder
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.types import Candidate, Finding, FindingStatus, Label
@@ -129,17 +130,7 @@ class TextSignal:
             phrases = self._lexicon.find(text)
             if phrases:
                 found = True
-                strong = [p for p in phrases if p.strength == "strong"]
-                said = ", ".join(f"“{p.text}”" for p in (strong or phrases)[:4])
-                what = "offers a replica in so many words" if strong else "uses words that are often said of replicas"
-                yield Finding(
-                    "wording",
-                    FindingStatus.OK,
-                    0.9 if strong else 0.55,
-                    f"The {where} {what}: {said}.",
-                    evidence={"facts": {f"{p.strength} phrase ({p.language})": p.text for p in phrases[:8]}},
-                    labels=(Label.COUNTERFEIT_SUSPECTED,) if strong else (),
-                )
+                yield _worded(f"The {where}", phrases)
         if not found:
             yield Finding.abstained("wording", "No replica wording was found." if texts else "The listing has no text.")
 
@@ -161,6 +152,10 @@ class TextSignal:
                 yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
                 continue
             read, lines = read + 1, lines + len(readings)
+            # Only what says so in so many words: photos show shop signs and newspapers too.
+            printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= TAMPER_CONFIDENCE))
+            if strong := [p for p in printed if p.strength == "strong"]:
+                best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
             for match in self._matcher.match(readings):
                 finding = self._tamper(photo, match) or self._claim(photo, match, likely)
                 if finding is None:
@@ -259,6 +254,20 @@ def _readings(match: Match) -> list[dict[str, Any]]:
         }
         for part in match.line.parts
     ]
+
+
+def _worded(where: str, phrases: Sequence[Phrase]) -> Finding:
+    strong = [p for p in phrases if p.strength == "strong"]
+    what = "offers a replica in so many words" if strong else "uses words that are often said of replicas"
+    said = ", ".join(f"“{p.text}”" for p in (strong or phrases)[:4])
+    return Finding(
+        "wording",
+        FindingStatus.OK,
+        0.9 if strong else 0.55,
+        f"{where} {what}: {said}.",
+        evidence={"facts": {f"“{p.text}” ({p.language})": p.strength for p in phrases[:8]}},
+        labels=(Label.COUNTERFEIT_SUSPECTED,) if strong else (),
+    )
 
 
 def _said(mention: Mention) -> dict[str, Any]:
