@@ -69,6 +69,7 @@ _SIGNAL_WORDS: Mapping[str, str] = {
     "copy": "Copy of a known photo",
     "design": "Design likeness",
     "discrepancy": "Differences from the reference",
+    "known_offender": "Photo of a known offender",
     "listing_mismatch": "Promo against destination",
     "logo": "Brand mark",
     "logo_tamper": "Altered mark or lettering",
