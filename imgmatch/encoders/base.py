@@ -58,8 +58,8 @@ class Encoder(Protocol):
         Returns
         -------
         ndarray, shape (n, h, w, c), float32
-            Unit norm along the last axis; cell (i, j) describes the part of the prepared square around
-            ``((j + 0.5) / w, (i + 0.5) / h)`` of its side.
+            Scaled per photo to a mean squared cell norm of 1: a cell that says little stays short. Cell (i, j) describes
+            the part of the prepared square around ``((j + 0.5) / w, (i + 0.5) / h)`` of its side.
         """
         ...
 

@@ -72,7 +72,7 @@ class TorchEncoder:
         return self._run(batch, self._embed, (self.space.dim,))
 
     def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
-        """Return dense local descriptors: (n, h, w, c) float32, unit norm along the last axis."""
+        """Return dense local descriptors: (n, h, w, c) float32, of mean squared norm 1 per photo."""
         return self._run(batch, self._dense, (0, 0, 0))
 
     def encode_text(self, prompts: Sequence[str]) -> FloatArray:
@@ -105,6 +105,10 @@ class TorchEncoder:
         x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             y = forward(x)
-        y = torch.nn.functional.normalize(y.float(), dim=-1)
+        y = y.float()
+        power = y.square().sum(-1, keepdim=True)
+        if y.ndim == 4:  # cells: one scale for the whole photo
+            power = power.mean((1, 2), keepdim=True)
+        y = y / power.sqrt().clamp_min(1e-12)
         vectors: npt.NDArray[np.float32] = y.cpu().numpy()
         return vectors
