@@ -249,7 +249,7 @@ class Config:
         Name of the operating point of the calibration, for example ``balanced`` or ``fpr_1e-2``.
     """
 
-    signals: tuple[str, ...] = ("design", "copy")
+    signals: tuple[str, ...] = ("design", "copy", "text", "logo", "listing", "mismatch")
     operating_point: str = "balanced"
     images: ImageConfig = field(default_factory=ImageConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)

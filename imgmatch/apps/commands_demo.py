@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ def demo(
     from imgmatch.config import Config, ListingConfig
     from imgmatch.encoders.store import pull
     from imgmatch.report import write_report
+    from imgmatch.report.rings_page import read_rings
     from imgmatch.scan import read_records, run_scan
     from imgmatch.world.demo import DEMO_RATES, write_demo
 
@@ -52,10 +54,20 @@ def demo(
         def progress(done: int, counts: Counter[str]) -> None:
             update(done, None, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
 
-        summary = run_scan(world.listings, catalog, out / "scan", config=config, report=write_report, progress=progress)
+        summary = run_scan(world.listings, catalog, out / "scan", config=config, progress=progress)
+    records = out / "scan" / "records.jsonl"
+    rings([records], out / "rings")
+    # The report comes last here, so that it can show the ring beside the listings.
+    write_report(
+        read_records(records),
+        photo_root=out,
+        catalog=catalog,
+        run=json.loads((out / "scan" / "run.json").read_text("utf-8")),
+        out=out / "scan" / "report.html",
+        rings=read_rings(out / "rings" / "rings.jsonl"),
+    )
     show_summary(summary)
-    rings([out / "scan" / "records.jsonl"], out / "rings")
-    _compare(list(read_records(out / "scan" / "records.jsonl")), world.truth)
+    _compare(list(read_records(records)), world.truth)
     console.print(
         "[dim]Everything here is rendered and invented, and a third of it dishonest, which no real market is. "
         f"Similarity is by {_ENCODER}, an ImageNet CNN, weaker than CLIP.[/]"

@@ -115,12 +115,12 @@ class CopySignal:
     Notes
     -----
     ``value = m.score * clip((a.share - 0.4) / 0.4, 0, 1) * (1 - exp(-a.cells / 10)) * clip((0.5 - a.covered) / 0.35, 0, 1)
-    * e`` of the `VerifiedMatch` m and the `Agreement` a; without the first factor where a near perceptual hash, not keypoints,
-    gave the placement; 1 for the same bytes. The factor e is for placements that editing gives: people crop, turn and
-    stretch photos along their sides, but only a camera in another place tilts them, so
+    * e`` of the `VerifiedMatch` m and the `Agreement` a; without the first factor where a near perceptual hash, not
+    keypoints, gave the placement; 1 for the same bytes. The factor e is for placements that editing gives: people crop,
+    turn and stretch photos along their sides, but only a camera in another place tilts them, so
     ``e = clip((0.08 - skew) / 0.06, 0, 1) * clip((1.5 - stretch) / 0.2, 0, 1)``. The shape is ours, the constants come from
-    the dev half of ``benchmarks/copy_detection.py`` (of true copies there, 99 % have skew below 0.002, stretch below 1.01 and
-    less than 0.18 covered) and from phone photos of the rendered world, which are no copies.
+    the dev half of ``benchmarks/copy_detection.py`` (of true copies there, 99 % have skew below 0.002, stretch below 1.01
+    and less than 0.18 covered) and from phone photos of the rendered world, which are no copies.
 
     Cost: finding proposals takes the time of a few perceptual hashes and one ORB extraction, and grows with the square root
     of the number of catalog photos; verification takes one SIFT extraction and, per proposal, one matrix product and two
