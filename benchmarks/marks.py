@@ -147,7 +147,8 @@ def logos() -> Iterator[dict[str, Any]]:
             rows += [
                 (f"{folder}/{r['path']}", r["brand"], r.get("authentic", "genuine") == "genuine") for r in csv.DictReader(f)
             ]
-    named = {brand: Brand(brand, brand.replace("_", " ").replace("-", " ")) for _, brand, _ in rows}
+    # File names stand in for wordmarks: their case, accents and some of their letters are not the marks'.
+    named = {brand: Brand(brand, brand, (brand.replace("_", " ").replace("-", " "),)) for _, brand, _ in rows}
     signal = TextSignal(SimpleNamespace(brands=named), TextConfig())
     for path, brand, genuine in rows:
         photo = photo_of(path)

@@ -190,6 +190,8 @@ class TextSignal:
         )
 
     def _tamper(self, photo: PhotoContext, match: Match) -> Finding | None:
+        if match.mark not in self._catalog.brands[match.brand].wordmarks:
+            return None  # an alias or a plain name does not say how the mark is lettered
         ratio = tamper_ratio(photo, match)
         if ratio is None:
             return None
