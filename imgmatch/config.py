@@ -20,7 +20,16 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same library under its older name
     import tomli as tomllib
 
-__all__ = ["Config", "CopyConfig", "DesignConfig", "ImageConfig", "RetrievalConfig", "ScanConfig", "TextConfig"]
+__all__ = [
+    "Config",
+    "CopyConfig",
+    "DesignConfig",
+    "DiscrepancyConfig",
+    "ImageConfig",
+    "RetrievalConfig",
+    "ScanConfig",
+    "TextConfig",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,24 @@ class CopyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscrepancyConfig:
+    """How parts that differ from the reference are judged.
+
+    Parameters
+    ----------
+    candidates : int
+        Likeliest items that a listing's photos are laid on.
+    quiet, loud : float
+        Strength of the strongest difference, in robust standard deviations of the overlap, where the value leaves 0 and
+        where it is full.
+    """
+
+    candidates: int = 2
+    quiet: float = 8.0
+    loud: float = 24.0
+
+
+@dataclass(frozen=True, slots=True)
 class ScanConfig:
     """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
 
@@ -260,6 +287,7 @@ class Config:
     text: TextConfig = field(default_factory=TextConfig)
     logo: LogoConfig = field(default_factory=LogoConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
+    discrepancy: DiscrepancyConfig = field(default_factory=DiscrepancyConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
 

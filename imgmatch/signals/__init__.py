@@ -20,6 +20,7 @@ SIGNALS = {
     "copy": "imgmatch.signals.copy:CopySignal",
     "text": "imgmatch.signals.text:TextSignal",
     "logo": "imgmatch.signals.logo:LogoSignal",
+    "discrepancy": "imgmatch.signals.discrepancy:DiscrepancySignal",
     "listing": "imgmatch.signals.listing:ListingSignal",
     "mismatch": "imgmatch.signals.mismatch:MismatchSignal",
 }
