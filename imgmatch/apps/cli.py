@@ -45,6 +45,9 @@ def main() -> None:
     except ImgmatchError as error:
         fail(str(error))
         sys.exit(EXIT_FAILED)
+    except OSError as error:  # a disk that is full, a folder that may not be read
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         fail("interrupted; what was finished is kept, the same command goes on from there")
         sys.exit(EXIT_INTERRUPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -99,12 +100,25 @@ class _Read:
     prepared: Prepared | None
 
 
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """Be the one writer; a disk that is full or may not be written is told as what it means for the catalog."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with lock(root):
+            yield
+    except OSError as error:
+        where = error.filename or root
+        raise CatalogError(
+            f"{where}: {error.strerror or error}; the catalog was left whole; put this right and run the same command again"
+        ) from error
+
+
 def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, progress: Progress | None) -> None:
     if root.is_file():
         raise CatalogError(f"{root}: is a file; a catalog is a folder")
     source = read_source(source_path)
-    root.mkdir(parents=True, exist_ok=True)
-    with lock(root):
+    with _writing(root):
         if any(p.name not in {".lock"} for p in root.iterdir()) and not _holds_catalog(root):
             raise CatalogError(f"{root}: holds other files; choose an empty or new folder")
         state = _State(items=source.items, brands=source.brands, issues=source.issues)
@@ -116,7 +130,7 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
 
 def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None) -> None:
     source = read_source(source_path)
-    with lock(root):
+    with _writing(root):
         manifest = Manifest.load(root)
         manifest.spaces[manifest.active].space.require(encoder.space)
         state = _State.of(root, manifest)
@@ -137,7 +151,7 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
 
 
 def remove(root: Path, item_ids: Sequence[str]) -> None:
-    with lock(root):
+    with _writing(root):
         manifest = Manifest.load(root)
         state = _State.of(root, manifest)
         missing = [i for i in item_ids if i not in state.items]
@@ -158,7 +172,7 @@ def remove(root: Path, item_ids: Sequence[str]) -> None:
 def merge(root: Path, other: Path) -> None:
     if root.resolve() == other.resolve():
         raise CatalogError(f"{root}: cannot be merged with itself")
-    with lock(root), lock(other):
+    with _writing(root), _writing(other):
         manifest, theirs = Manifest.load(root), Manifest.load(other)
         key = manifest.active
         manifest.spaces[key].space.require(
@@ -191,7 +205,7 @@ def merge(root: Path, other: Path) -> None:
 
 
 def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
-    with lock(root):
+    with _writing(root):
         manifest = Manifest.load(root)
         state = _State.of(root, manifest)
         key = encoder.space.id
