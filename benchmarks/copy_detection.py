@@ -182,7 +182,9 @@ def score() -> None:
     for key in ("value", "cosine"):
         negatives = sorted((r[key] for r in dev[1:] if r["kind"] != "positive"), reverse=True)
         thresholds[key] = negatives[int(0.01 * len(negatives))]
-    print(f"thresholds for 1 % false positives on dev: value > {thresholds['value']:.3f}, cosine > {thresholds['cosine']:.3f}")
+    print(
+        f"thresholds for 1 % false positives on dev: value > {thresholds['value']:.3f}, cosine > {thresholds['cosine']:.3f}"
+    )
     ours, at_half, pdq, cosine, proposed, near = (
         lambda r: r["value"] > thresholds["value"],
         lambda r: r["value"] >= 0.5,
@@ -222,7 +224,14 @@ def score() -> None:
         for name, rows in (("positives", positives), ("negatives", [r for r in test[1:] if r["kind"] != "positive"])):
             times = [r[what] for r in rows]
             print(f"{what} of {name}: median {np.median(times):.3f}, 90 % {np.percentile(times, 90):.3f}")
-    print("negatives with value >= 0.5:", [(r["kind"], Path(r["path"]).name, round(r["value"], 2)) for r in test[1:] if r["kind"] != "positive" and at_half(r)])
+    print(
+        "negatives with value >= 0.5:",
+        [
+            (r["kind"], Path(r["path"]).name, round(r["value"], 2))
+            for r in test[1:]
+            if r["kind"] != "positive" and at_half(r)
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -214,6 +214,22 @@ class DiscrepancyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactsConfig:
+    """Whether contacts are taken from texts and photos. They are personal data: off unless asked for.
+
+    Parameters
+    ----------
+    extract : bool
+        Needs the extra ``contacts``.
+    regions : tuple of str
+        ISO 3166 codes of countries whose national phone numbers are recognised; numbers with ``+`` always are.
+    """
+
+    extract: bool = False
+    regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ScanConfig:
     """How a scan runs; nothing here changes a verdict, so nothing here is in the fingerprint.
 
@@ -288,6 +304,7 @@ class Config:
     logo: LogoConfig = field(default_factory=LogoConfig)
     copy: CopyConfig = field(default_factory=CopyConfig)
     discrepancy: DiscrepancyConfig = field(default_factory=DiscrepancyConfig)
+    contacts: ContactsConfig = field(default_factory=ContactsConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
 

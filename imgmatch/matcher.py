@@ -15,6 +15,7 @@ import imgmatch
 from imgmatch.cache import CachedPhoto, PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
+from imgmatch.contacts import extract_contacts
 from imgmatch.encoders.base import Prepared
 from imgmatch.errors import ImageError
 from imgmatch.fusion import Fusion
@@ -76,6 +77,8 @@ class Matcher:
         self.signals = [make_signal(name, catalog, self.config) for name in self.config.signals]
         self.fusion = Fusion.from_config(catalog, self.config)
         self.fingerprint = self.config.fingerprint(code=imgmatch.__version__, fusion=self.fusion.fingerprint)
+        if self.config.contacts.extract:
+            extract_contacts(())  # a missing extra is said now, not at the first listing
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._cache = cache
         self._space = catalog.space
@@ -221,6 +224,7 @@ class Matcher:
         record = ScanRecord(
             loaded.listing,
             photos=tuple(loaded.records),
+            contacts=self._contacts(query),
             catalog_version=self.catalog.version,
             config_fingerprint=self.fingerprint,
         )
@@ -232,6 +236,13 @@ class Matcher:
             return replace(record, verdict=self.fusion.decide(query, findings))
         except Exception as error:
             return replace(record, status="failed", error=f"no verdict: {error!r}")
+
+    def _contacts(self, query: Query) -> tuple[str, ...]:
+        if not self.config.contacts.extract:
+            return ()
+        listing = query.listing
+        texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
+        return tuple(str(c) for c in extract_contacts(texts, query.photos, self.config.contacts.regions))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -154,3 +154,15 @@ def test_a_cache_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
     assert again.embedding.tolist() == [1, 1, 1]  # type: ignore[union-attr]
     assert (again.phash, again.quality, again.width, again.height) == ("ab", 90, 5, 6)
     assert cache.get("s", "another space") is None
+
+
+def test_contacts_are_kept_on_request_only(world: tuple[Catalog, Path]) -> None:
+    pytest.importorskip("phonenumbers")
+    catalog, root = world
+    listing = Listing("a", ("own0.png",), title="Bag", description="Ask Anna.B@mail.example or +49 1512 3456789")
+    assert Matcher(catalog, DESIGN).examine(listing, root=root).contacts == ()
+    asked = dataclasses.replace(DESIGN, contacts=dataclasses.replace(DESIGN.contacts, extract=True))
+    assert Matcher(catalog, asked).examine(listing, root=root).contacts == (
+        "email:anna.b@mail.example",
+        "phone:+4915123456789",
+    )

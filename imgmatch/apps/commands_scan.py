@@ -40,6 +40,9 @@ def scan(
         bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
     ] = True,
     retry_failed: Annotated[bool, typer.Option(help="Examine shards with failed rows again.")] = False,
+    contacts: Annotated[
+        bool, typer.Option("--contacts", help="Keep contacts found in texts and photos on the record: personal data.")
+    ] = False,
     fail_on: Annotated[
         str | None,
         typer.Option(help="[b]review[/] or [b]lead[/]: exit with 10 if any listing gets that far.", show_default=False),
@@ -51,6 +54,8 @@ def scan(
     if fail_on not in (None, "review", "lead"):
         raise typer.BadParameter(f"expected review or lead, got {fail_on}", param_hint="--fail-on")
     settings = read_config(config, signals)
+    if contacts:
+        settings = replace(settings, contacts=replace(settings.contacts, extract=True))
 
     from imgmatch.catalog import Catalog
     from imgmatch.report import write_report

@@ -27,9 +27,9 @@ from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
 __all__ = ["LogoSignal", "shows"]
 
 LIKENESS_CENTRE, LIKENESS_SLOPE = 0.45, 0.05
-"""Value 0.5, and steepness, of `Placement.likeness`. No other mark than the one shown was likelier than 0.13 in 400 scenes of
-the dev split of ``benchmarks/figures.py icons``, and none than 0.41 in the 368 labelled real photos (``photos``), which this
-was raised for: those photos are no test of it."""
+"""Value 0.5, and steepness, of `Placement.likeness`. No other mark than the one shown was likelier than 0.13 in 400 scenes
+of the dev split of ``benchmarks/figures.py icons``, and none than 0.41 in the 368 labelled real photos (``photos``), which
+this was raised for: those photos are no test of it."""
 
 ALTERED_LIKENESS, ALTERED_REST = 0.4, 0.7
 """A mark with a part missing or added is named where it is as likely as the first, and all but that part as the second;
