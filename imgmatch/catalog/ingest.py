@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,8 @@ _TRAINING_ROWS = 100_000
 # Beyond these, `add` and `remove` rewrite the vectors as one segment without the dead rows.
 _MOST_SEGMENTS = 8
 _MOST_DEAD = 0.25
+# What lies at the top of a catalog's folder beside the manifest: parts, folders of parts, locks and files being written.
+_PART = re.compile(r"(items|brands|photos|issues)-[0-9a-f]{16}\.jsonl|photos|vectors|\..*")
 
 
 @dataclass(slots=True)
@@ -375,6 +378,4 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _holds_catalog(root: Path) -> bool:
     # A killed first build leaves parts but no manifest; it may be built again in place.
-    return (root / "manifest.json").exists() or all(
-        p.name in {".lock", "photos", "vectors"} or p.name.startswith(".") for p in root.iterdir()
-    )
+    return (root / "manifest.json").exists() or all(_PART.fullmatch(p.name) for p in root.iterdir())
