@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.common import environment, read_raw, shared_data, write_raw
 from imgmatch.metrics import auroc, split_of, wilson_interval
 
-PHOTOS = 24  # per split
+PHOTOS = 14  # per split
 
 
 def _photos(data: Path, split: str) -> list[str]:

@@ -40,6 +40,10 @@ class Background:
     genuine, foreign : ndarray, shape (n,), float32, ascending
         Leave-one-out scores of catalog photos, held against other photos of their item (else of their brand), and against
         the nearest other group with their own group taken out.
+    least : float
+        Plain similarity that nineteen of twenty catalog photos reach to another photo of their item (else of their
+        brand). What is farther from its nearest reference than that is unknown, whatever its score: the score says which
+        of the known, not whether one of them.
 
     References
     ----------
@@ -53,6 +57,7 @@ class Background:
     nearest: int
     genuine: FloatArray
     foreign: FloatArray
+    least: float = -1.0
 
     def similarity(self, query: FloatArray, without: Sequence[str]) -> float:
         """Return the mean cosine of a query (d,) to its nearest background photos outside some groups; 0 without any."""
@@ -88,11 +93,11 @@ class Background:
         grow with the catalog: one (m, m) product of similarities.
         """
         rows, groups, items = sample(catalog, config.background_photos)
-        vectors = np.ascontiguousarray(catalog.vectors[rows], np.float32)
-        vectors = vectors if metric is None else metric(vectors)
+        plain = np.ascontiguousarray(catalog.vectors[rows], np.float32)
+        vectors = plain if metric is None else metric(plain)
         empty = np.zeros(0, np.float32)
         self = cls(vectors, groups, config.background_weight, config.background_nearest, empty, empty)
-        genuine, foreign = [], []
+        genuine, foreign, nearest_own = [], [], []
         for i, similarities in enumerate(vectors @ vectors.T if len(rows) else []):
             other = np.arange(len(rows)) != i
             outside = groups != groups[i]
@@ -100,6 +105,7 @@ class Background:
                 same = other & (items == items[i])
                 same = same if same.any() else other & ~outside
                 if same.any():
+                    nearest_own.append(float((plain[same] @ plain[i]).max()))
                     genuine.append(similarities[same].max() - self.weight * self._mean_nearest(similarities, outside))
             strangers = np.where(outside & (groups != _BACKGROUND), similarities, -np.inf)
             nearest = int(strangers.argmax())
@@ -107,7 +113,8 @@ class Background:
                 rest = outside & (groups != groups[nearest])
                 foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities, rest))
         ordered = (np.sort(np.array(scores, np.float32)) for scores in (genuine, foreign))
-        return cls(vectors, groups, self.weight, self.nearest, *ordered)
+        least = float(np.quantile(nearest_own, 0.05)) if nearest_own else -1.0
+        return cls(vectors, groups, self.weight, self.nearest, *ordered, least=least)
 
 
 def sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:

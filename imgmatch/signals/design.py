@@ -159,11 +159,11 @@ class DesignSignal:
         best = candidates[0]
         certainty = self.background.certainty(best.score)
         rival = next((c for c in candidates if c.brand != best.brand), None)
-        if certainty < 0.5:
+        if certainty < 0.5 or best.similarity < self.background.least:
             return Finding.abstained(
                 self.name,
                 f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
-                f"{best.similarity:.2f}, no more than photos of other brands have to it.",
+                f"{best.similarity:.2f}, which says no more than that of another brand would.",
                 photo_id=best.photo_id,
                 evidence=self._evidence(best, candidates),
             )
@@ -190,7 +190,8 @@ class DesignSignal:
     def _called(self, candidate: Candidate) -> str:
         item = self.catalog.items[candidate.item_id]
         brand = self.catalog.brands.get(item.brand)
-        return f"{(brand.name if brand else '') or item.brand} {item.name or item.model or item.item_id}"
+        owner, name = (brand.name if brand else "") or item.brand, item.name or item.model or item.item_id
+        return name if name.lower().startswith(owner.lower()) else f"{owner} {name}"
 
     def _evidence(self, best: Candidate, candidates: Sequence[Candidate]) -> dict[str, object]:
         item = self.catalog.items[best.item_id]

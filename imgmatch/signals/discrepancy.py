@@ -18,7 +18,7 @@ from imgmatch import geometry
 from imgmatch.config import DiscrepancyConfig
 from imgmatch.geometry import Points, Transform, VerifiedMatch
 from imgmatch.photo import PhotoContext, Query
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image, Label
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
@@ -29,6 +29,8 @@ _SIDE = 320  # longer side of the working picture in pixels
 _VIEWS = 2  # reference photos of an item that are tried
 _PHOTOS = 3  # photos of a listing that are examined
 _REGIONS = 3  # differences that are shown
+_PLACES = 25  # least matched places: pairs of adidas views with 15 to 21 lay wrong and differed by up to 38 deviations (dev)
+_ALIKE = 0.8  # least share of the overlap whose structure agrees; less is another side, not another part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,11 +181,13 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
     Returns
     -------
     Comparison or None
-        None where they do not correspond: fewer than 15 matched places, or places bunched in a corner of the overlap.
+        None where they do not correspond: fewer than 25 matched places, places bunched in a corner of the overlap, or less
+        than 0.8 of the overlap alike in structure once aligned.
 
     Notes
     -----
-    Only the hull of the matched places is compared: outside it nothing says that the two show the same thing. Per pixel,
+    Only the hull of the matched places is compared: outside it nothing says that the two show the same thing. Where the
+    reference stands on a plain ground, the ground is left out: an honest photo has another. Per pixel,
     the least difference over shifts of up to two working pixels counts, in structure (1 - normalised correlation in a 9 px
     window, weighted by contrast) and in colour (CIELAB distance after an affine fit of colours and evening out of slow
     changes of light). Both are averaged at two scales and expressed in robust standard deviations (median and MAD) of the
@@ -191,7 +195,7 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
     """
     ours, theirs = geometry.keypoints(photo), geometry.keypoints(reference)
     match = geometry.verify(ours, theirs, geometry.match(ours, theirs), model="homography")
-    if match is None or len(match) < 15 or match.cells < 8:
+    if match is None or len(match) < _PLACES or match.cells < 8:
         return None
     low, high = match.reference_xy.min(axis=0).astype(np.float64), match.reference_xy.max(axis=0).astype(np.float64)
     enlarged = np.sqrt(abs(np.linalg.det(match.transform[:2, :2])))
@@ -204,11 +208,15 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
     r, r_covered = geometry.draw(reference.image, work, (width, height), smooth=0.8)
     q, q_covered = geometry.draw(photo.image, back, (width, height), smooth=0.8)
     known = r_covered & q_covered & _hull(geometry.map_points(work, match.reference_xy), (height, width))
-    if known.mean() < 0.2:
+    known &= geometry.draw(_thing(reference.image), work, (width, height))[0][..., 0] > 250
+    if known.mean() < 0.1:
         return None
     rl, ql = _lab(r), _lab(_pulled(q, r, known))
     ql = _evened(ql, rl, known)
-    score = _scores(ql, rl, known)
+    structure, color = _residuals(ql, rl)
+    if np.mean(structure[known] < 0.3) < _ALIKE:
+        return None
+    score = _scores(structure, color, known)
     places = _peaks(score, known)
     inverse: Transform = np.linalg.inv(work)
     differences = []
@@ -274,6 +282,24 @@ def _hull(points: Points, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0)
 
 
+def _thing(reference: Image) -> Image:
+    """Return a picture that is white where the reference shows its subject and black where its plain ground shows."""
+    import cv2
+
+    small = geometry.shrink(reference.pixels, _SIDE)
+    rim = np.ones(small.shape[:2], bool)
+    rim[3:-3, 3:-3] = False
+    ground = np.median(small[rim], axis=0)
+    like_ground = np.abs(small.astype(np.float32) - ground).max(axis=2) < 14
+    shown = np.ones(small.shape[:2], np.uint8)
+    if like_ground[rim].mean() > 0.7:
+        _, labels = cv2.connectedComponents(like_ground.astype(np.uint8))
+        outside = np.isin(labels, np.unique(labels[rim & like_ground]))
+        shown = cv2.erode((~outside).astype(np.uint8), np.ones((3, 3), np.uint8))
+    pixels = np.repeat(np.asarray(shown * 255, dtype=np.uint8)[..., None], 3, axis=2)
+    return Image(pixels, reference.sha256, reference.source, reference.width, reference.height, reference.format)
+
+
 def _lab(pixels: npt.NDArray[Any]) -> FloatArray:
     import cv2
 
@@ -315,15 +341,15 @@ def _evened(ql: FloatArray, rl: FloatArray, known: npt.NDArray[np.bool_]) -> Flo
     return out
 
 
-def _scores(ql: FloatArray, rl: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return, per pixel, how far the two differ in robust standard deviations of the overlap."""
+def _residuals(ql: FloatArray, rl: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return, per pixel, the least difference over small shifts: of structure in [0, 2], of colour in CIELAB units."""
     import cv2
 
     def box(x: npt.NDArray[Any]) -> FloatArray:
         return np.asarray(cv2.boxFilter(x, -1, (9, 9)), dtype=np.float32)
 
-    structure = np.full(known.shape, np.inf, np.float32)
-    color = np.full(known.shape, np.inf, np.float32)
+    structure = np.full(rl.shape[:2], np.inf, np.float32)
+    color = np.full(rl.shape[:2], np.inf, np.float32)
     light = rl[..., 0]
     mean_r = box(light)
     var_r = box(light * light) - mean_r**2
@@ -336,6 +362,13 @@ def _scores(ql: FloatArray, rl: FloatArray, known: npt.NDArray[np.bool_]) -> Flo
         contrast = np.sqrt(np.maximum(np.maximum(var_r, var_q), 0.0))
         structure = np.minimum(structure, (1.0 - likeness) * contrast / (contrast + 4.0))
         color = np.minimum(color, np.linalg.norm(box(shifted - rl), axis=2))
+    return structure, color
+
+
+def _scores(structure: FloatArray, color: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return, per pixel, how far the two differ in robust standard deviations of the overlap."""
+    import cv2
+
     total = np.zeros(known.shape, np.float32)
     inside = cv2.erode(known.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     for sigma in (3.0, 7.0):
