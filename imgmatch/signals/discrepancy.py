@@ -186,8 +186,8 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
 
     Notes
     -----
-    Only the hull of the matched places is compared: outside it nothing says that the two show the same thing. Where the
-    reference stands on a plain ground, the ground is left out: an honest photo has another. Per pixel,
+    Only what lies between matched places and near one is compared: of the rest nothing says that it is the same surface. Where
+    the reference stands on a plain ground, the ground is left out: an honest photo has another. Per pixel,
     the least difference over shifts of up to two working pixels counts, in structure (1 - normalised correlation in a 9 px
     window, weighted by contrast) and in colour (CIELAB distance after an affine fit of colours and evening out of slow
     changes of light). Both are averaged at two scales and expressed in robust standard deviations (median and MAD) of the
@@ -207,7 +207,7 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
     back: Transform = work @ np.linalg.inv(match.transform)
     r, r_covered = geometry.draw(reference.image, work, (width, height), smooth=0.8)
     q, q_covered = geometry.draw(photo.image, back, (width, height), smooth=0.8)
-    known = r_covered & q_covered & _hull(geometry.map_points(work, match.reference_xy), (height, width))
+    known = r_covered & q_covered & _vouched(geometry.map_points(work, match.reference_xy), (height, width))
     known &= geometry.draw(_thing(reference.image), work, (width, height))[0][..., 0] > 250
     if known.mean() < 0.1:
         return None
@@ -274,12 +274,17 @@ def _rounded(points: npt.ArrayLike) -> list[list[float]]:
     return [[round(float(v), 1) for v in row] for row in np.asarray(points)]
 
 
-def _hull(points: Points, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _vouched(points: Points, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Mark what lies between matched points and within a tenth of the side of one: the rest may be another surface."""
     import cv2
 
+    places = np.round(points).astype(np.int32)
     mask = np.zeros(shape, np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), 1)
-    return np.asarray(cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0)
+    cv2.fillConvexPoly(mask, cv2.convexHull(places), 1)
+    near = np.zeros(shape, np.uint8)
+    for x, y in places:
+        cv2.circle(near, (int(x), int(y)), max(shape) // 10, 1, -1)
+    return np.asarray((mask & near) > 0)
 
 
 def _thing(reference: Image) -> Image:
@@ -290,12 +295,12 @@ def _thing(reference: Image) -> Image:
     rim = np.ones(small.shape[:2], bool)
     rim[3:-3, 3:-3] = False
     ground = np.median(small[rim], axis=0)
-    like_ground = np.abs(small.astype(np.float32) - ground).max(axis=2) < 14
+    like_ground = np.abs(small.astype(np.float32) - ground).max(axis=2) < 20
     shown = np.ones(small.shape[:2], np.uint8)
     if like_ground[rim].mean() > 0.7:
-        _, labels = cv2.connectedComponents(like_ground.astype(np.uint8))
-        outside = np.isin(labels, np.unique(labels[rim & like_ground]))
-        shown = cv2.erode((~outside).astype(np.uint8), np.ones((3, 3), np.uint8))
+        # Ground shows inside handles and loops too, so it need not touch the rim; a part of its colour is not compared.
+        ground_seen = cv2.morphologyEx(like_ground.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        shown = cv2.erode(1 - ground_seen, np.ones((5, 5), np.uint8))
     pixels = np.repeat(np.asarray(shown * 255, dtype=np.uint8)[..., None], 3, axis=2)
     return Image(pixels, reference.sha256, reference.source, reference.width, reference.height, reference.format)
 
