@@ -33,7 +33,7 @@ SIGNAL = ListingSignal(CATALOG, ListingConfig())
 
 
 def candidates(*ids: str, by: tuple[str, ...] = ("design",)) -> list[Candidate]:
-    return [Candidate(i, ITEMS[i].brand, 0.8, "e" * 64, "photo-1", 0.8, by) for i in ids]
+    return [Candidate(i, ITEMS[i].brand, 0.8, "e" * 64, "photo-1", 0.8 - n / 10, by) for n, i in enumerate(ids)]
 
 
 def findings(listing: Listing, *ids: str, signal: ListingSignal = SIGNAL) -> dict[str, Finding]:
@@ -49,7 +49,8 @@ PRICES = [
     (None, "500 EUR", ["bag"], 0.5),  # not stated: the lower of the two
     ("new", "2500 EUR", ["bag"], 0.0),  # dearer than the reference
     ("new", "400 EUR", ["bag", "tote"], 0.75),  # the cheapest comparable item: 1600
-    ("new", "400 EUR", ["bag", "purse"], 0.8),  # a purse is not comparable with a bag
+    ("new", "50 EUR", ["bag", "purse"], 0.75),  # whichever it may be: 200
+    ("new", "400 EUR", ["bag", "watch", "purse"], 0.8),  # the purse is no nearer than a watch of another brand: 2000
     ("new", "200-1000 EUR", ["bag"], 0.5),  # the upper end of a range
     ("new", "$500", ["watch"], 0.9),
 ]
@@ -78,6 +79,12 @@ def test_price_abstains(listing: Listing, items: list[str], reason: str) -> None
     finding = findings(listing, *items)["price"]
     assert finding.status is FindingStatus.ABSTAINED
     assert reason in finding.reason
+
+
+def test_what_several_signals_propose_is_what_it_is() -> None:
+    both = [*candidates("tote"), *candidates("bag", by=("design", "copy"))]
+    found = SIGNAL.examine([Query(Listing("L", price="500 EUR", condition="new"), [], both)])[0]
+    assert found[0].value == pytest.approx(0.75)  # the bag of 2000, not the tote of 1600
 
 
 def test_rates_come_from_the_user() -> None:

@@ -47,8 +47,9 @@ class ListingSignal:
     ``price``
         ``1 - price / reference``, 0 where the price is not under the reference: the share of the usual price, for that
         condition, that is missing. One finding per brand that a signal proposed first or that the words name. The
-        reference is the cheapest comparable item, so that a wrong model does not make a bargain look impossible: of the
-        brand's candidates in the category of its best one, or of all its items where none is a candidate.
+        reference is the cheapest of the items that it may be, so that a wrong model does not make a bargain look
+        impossible: the brand's candidates that several signals proposed, else those that are nearer than any item of
+        another brand, else all of them; all the brand's items where none is a candidate.
     ``seller``
         1 where new goods are sold by someone whom the brand does not list, though it lists its sellers.
     ``seller_history``
@@ -135,10 +136,14 @@ class ListingSignal:
         return convert(price.high, price.currencies[0], currency, self._rates)
 
     def _comparable(self, query: Query, brand: str) -> list[Item]:
-        items = [self._items[c.item_id] for c in query.candidates if c.brand == brand and c.item_id in self._items]
-        if not items:
+        """Return the items of a brand that the listing may show; all of the brand's where none is a candidate."""
+        mine = [c for c in query.candidates if c.brand == brand and c.item_id in self._items]
+        if not mine:
             return self._items_of.get(brand, [])
-        return [i for i in items if i.category == items[0].category]
+        agreed = [c for c in mine if len(c.proposed_by) > 1]
+        rival = max((c.score for c in query.candidates if c.brand != brand), default=-math.inf)
+        plausible = agreed or [c for c in mine if c.score > rival] or mine
+        return [self._items[c.item_id] for c in plausible]
 
     @cached_property
     def _items_of(self) -> dict[str, list[Item]]:
