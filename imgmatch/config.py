@@ -210,7 +210,7 @@ class DiscrepancyConfig:
 
     candidates: int = 2
     quiet: float = 8.0
-    loud: float = 24.0
+    loud: float = 32.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Difference", "DiscrepancySignal", "compare"]
 
 _SIDE = 320  # longer side of the working picture in pixels
-_VIEWS = 2  # reference photos of an item that are tried
+_VIEWS = 3  # reference photos of an item that are tried
 _PHOTOS = 3  # photos of a listing that are examined
 _REGIONS = 3  # differences that are shown
 _PLACES = 25  # least matched places: pairs of adidas views with 15 to 21 lay wrong and differed by up to 38 deviations (dev)
@@ -65,7 +65,7 @@ class Comparison:
     differences : tuple of Difference
         Strongest first, at most three.
     heatmap : ndarray, shape (rows, columns), float32
-        In [0, 1], at most 32 x 32; 1 at four times the strength that counts as a difference.
+        In [0, 1], at most 32 x 32; 1 at 32 robust standard deviations.
     query_polygon : ndarray, shape (4, 2), float64
         What the heat map covers, in original pixels of the query.
     """
@@ -107,18 +107,21 @@ class DiscrepancySignal:
         return [[self._examine(query)] for query in queries]
 
     def _examine(self, query: Query) -> Finding:
-        best: tuple[float, PhotoContext, Candidate, str, Comparison] | None = None
+        seen: list[tuple[Comparison, PhotoContext, Candidate, str]] = []
         for candidate in query.candidates[: self._config.candidates]:
             for photo in query.photos[:_PHOTOS]:
                 for sha in self._views(candidate, photo):
                     found = compare(photo, self._catalog.photo(sha))
-                    # The view that corresponds best is the fair one to compare with, not the one that differs most.
-                    if found is not None and (best is None or len(found.match) > best[0]):
-                        best = len(found.match), photo, candidate, sha, found
-        if best is None:
+                    if found is not None:
+                        seen.append((found, photo, candidate, sha))
+        if not seen:
             reason = "no photo shows a likely item from the same side as one of its reference photos"
             return Finding.abstained(self.name, reason if query.candidates else "no item of the catalog is likely")
-        return self._finding(*best[1:])
+        best, photo, candidate, _ = max(seen, key=lambda row: len(row[0].match))
+        # A real difference shows against every view that corresponds; one that a second view explains is viewpoint.
+        alike = [row for row in seen if row[1:3] == (photo, candidate) and 2 * len(row[0].match) >= len(best.match)]
+        found, _, _, sha = min(alike, key=lambda row: row[0].strength)
+        return self._finding(photo, candidate, sha, found)
 
     def _views(self, candidate: Candidate, photo: PhotoContext) -> list[str]:
         """Return the item's reference photos nearest to a photo."""
@@ -186,8 +189,8 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
 
     Notes
     -----
-    Only what lies between matched places and near one is compared: of the rest nothing says that it is the same surface. Where
-    the reference stands on a plain ground, the ground is left out: an honest photo has another. Per pixel,
+    Only what lies between matched places and near one is compared: of the rest nothing says that it is the same surface.
+    Where the reference stands on a plain ground, the ground is left out: an honest photo has another. Per pixel,
     the least difference over shifts of up to two working pixels counts, in structure (1 - normalised correlation in a 9 px
     window, weighted by contrast) and in colour (CIELAB distance after an affine fit of colours and evening out of slow
     changes of light). Both are averaged at two scales and expressed in robust standard deviations (median and MAD) of the
@@ -414,4 +417,4 @@ def _heat(score: FloatArray) -> FloatArray:
     height, width = score.shape
     factor = 32 / max(height, width)
     small = cv2.resize(score, (max(int(width * factor), 1), max(int(height * factor), 1)), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.clip(small / 24.0, 0, 1), dtype=np.float32)
+    return np.asarray(np.clip(small / 32.0, 0, 1), dtype=np.float32)
