@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from imgmatch.calibration import Calibration, shipped_calibration
 from imgmatch.errors import CalibrationError, SpaceMismatchError
 from imgmatch.fitting import Example, fit, threshold_at
+from imgmatch.rules import Rules
 from imgmatch.types import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
@@ -190,3 +191,11 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
 
 def test_nothing_ships_for_a_strange_space() -> None:
     assert shipped_calibration(SPACE) is None
+
+
+def test_what_ships_fits_the_rules_that_ship() -> None:
+    made = Calibration.load(Path(__file__).parents[1] / "weights" / "calibration-mobilenet-v2.json")
+    assert made.rules == Rules.load().fingerprint  # after a change of the rules: python -m benchmarks.verdicts fit
+    assert made.synthetic
+    assert "synthetic" in made.describe()
+    assert {"balanced", "fpr_1e-1", "fpr_1e-2"} <= set(made.points)

@@ -89,7 +89,7 @@ PROVISIONAL = {
         Basis.NO_CLAIM,
         (),
     ),
-    "official photo": ([found("copy", 0.9)], Decision.REVIEW, Basis.CONTRADICTION, (Label.PHOTO_THEFT,)),
+    "official photo": ([found("copy", 0.97)], Decision.REVIEW, Basis.CONTRADICTION, (Label.PHOTO_THEFT,)),
     "cheap": ([*CLAIM, found("price", 0.7)], Decision.REVIEW, Basis.CONTRADICTION, (Label.COUNTERFEIT_SUSPECTED,)),
     "a little cheap": ([*CLAIM, found("price", 0.4)], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
     "altered mark": (
@@ -164,7 +164,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("names", "allows"), ALLOWED, ids=lambda x: "+".join(x) if isinstance(x, list) else "")
 def test_what_the_rules_allow(names: list[str], allows: Decision) -> None:
-    assessment = Rules.load().assess([*CLAIM, *(found(n, 0.9) for n in names)])
+    assessment = Rules.load().assess([*CLAIM, *(found(n, 0.97) for n in names)])
     assert assessment.allows is allows
 
 
@@ -235,7 +235,7 @@ def test_a_lead_needs_rules_and_probability() -> None:
     assert sure.decide(query(), probable).decision is Decision.REVIEW
     # Two weak ones that the rules would let through, but too improbable for either.
     unsure = Fusion(CATALOG, Config(), calibration(intercept=-9.0))
-    verdict = unsure.decide(query(), [*CLAIM, found("price", 0.6), found("copy", 0.6)])
+    verdict = unsure.decide(query(), [*CLAIM, found("price", 0.6), found("copy", 0.96)])
     assert verdict.decision is Decision.CLEAR
     assert any("probability is below" in r for r in verdict.reasons)
 
@@ -363,6 +363,6 @@ def test_no_reason_says_what_we_may_not_say() -> None:
     said = " ".join(
         r
         for a, b in itertools.combinations(NAMES, 2)
-        for r in fusion.decide(query(), [found("design", 0.9), found(a, 0.9), found(b, 0.9)]).reasons
+        for r in fusion.decide(query(), [found("design", 0.9), found(a, 0.97), found(b, 0.97)]).reasons
     )
     assert not any(word in said.lower() for word in ("fake", "confirmed", "admissible", "counterfeit"))

@@ -1,0 +1,296 @@
+"""Verdicts on synthetic markets: how many bad listings become a lead, how many honest ones are bothered.
+
+    python -m benchmarks.verdicts run fit-1 fit-2    # make the worlds, scan them; raw records to results/raw
+    python -m benchmarks.verdicts fit                # weights/calibration-mobilenet-v2.json from the fit worlds
+    python -m benchmarks.verdicts run test-1 test-2
+    python -m benchmarks.verdicts score              # the tables, on the test worlds
+
+Everything is rendered and invented, and so are the figures. Fit and test worlds differ in seed, brands, design forgeries and
+copy edits (half of each exists in a fit world, the other half in a test world). Worlds have far more bad listings than a
+market, for the sake of numbers; probabilities and scores are corrected to a base rate of 3 % by weighting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RAW, REPO, environment
+from imgmatch.metrics import auroc, bootstrap_interval, wilson_interval
+
+BASE_RATE = 0.03
+WORK = REPO / "out" / "verdicts"
+SIGNALS = ("design", "copy", "text", "logo", "discrepancy", "listing", "mismatch")
+WEIGHTS = REPO / "weights" / "calibration-mobilenet-v2.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a world is made of."""
+
+    seed: int
+    brands: tuple[int, ...]
+    listings: int
+    base_rate: float
+    half: int
+
+
+PLANS = {
+    "fit-1": Plan(11, (2101, 2102, 2103), 210, 0.25, 0),
+    "fit-2": Plan(12, (2201, 2202, 2203), 210, 0.25, 0),
+    "test-1": Plan(21, (3101, 3102, 3103), 150, 0.2, 1),
+    "test-2": Plan(22, (3201, 3202, 3203), 150, 0.2, 1),
+}
+
+
+def make(name: str, limit: int | None) -> Path:
+    """Render a world and the source of its catalog."""
+    from imgmatch.world.brands import make_brand
+    from imgmatch.world.catalog_source import write_catalog_source
+    from imgmatch.world.edits import EDITS
+    from imgmatch.world.forge import ITEM_FORGERIES
+    from imgmatch.world.market import make_market
+
+    plan, out = PLANS[name], WORK / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    market = make_market(
+        out,
+        seed=plan.seed,
+        listings=limit or plan.listings,
+        base_rate=plan.base_rate,
+        brands=[make_brand(s) for s in plan.brands],
+        bags=4,
+        watches=3,
+        forgeries=list(ITEM_FORGERIES)[plan.half :: 2],
+        copy_edits=list(EDITS)[plan.half :: 2],
+    )
+    write_catalog_source(out / "catalog_source", market.products)
+    return out
+
+
+def run(name: str, limit: int | None) -> None:
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import Config, FusionConfig, ListingConfig
+    from imgmatch.scan import run_scan
+    from imgmatch.signals import SIGNALS as KNOWN
+    from imgmatch.world.demo import DEMO_RATES
+
+    out = WORK / name
+    if not (out / "catalog" / "manifest.json").exists():
+        make(name, limit)
+        Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog")
+    config = replace(
+        Config(),
+        signals=tuple(s for s in SIGNALS if s in KNOWN),
+        fusion=FusionConfig(calibration="none"),
+        listing=ListingConfig(rates=DEMO_RATES),
+    )
+    config = replace(config, scan=replace(config.scan, workers=1))
+
+    def progress(done: int, counts: Counter[str]) -> None:
+        print(name, done, dict(counts), flush=True)
+
+    run_scan(out / "listings.csv", Catalog.load(out / "catalog"), out / "scan", config=config, progress=progress)
+    RAW.mkdir(parents=True, exist_ok=True)
+    with open(RAW / f"verdicts-{name}.jsonl", "w", encoding="utf-8") as f:
+        f.write(
+            json.dumps({"environment": environment(), "run": json.loads((out / "scan" / "run.json").read_text())}) + "\n"
+        )
+        with open(out / "truth.csv", encoding="utf-8") as t:
+            truth = {r["listing_id"]: r for r in csv.DictReader(t)}
+        for line in (out / "scan" / "records.jsonl").read_text("utf-8").split("\n")[:-1]:
+            record = json.loads(line)
+            f.write(json.dumps({"truth": truth[record["listing_id"]], "record": record}, ensure_ascii=False) + "\n")
+
+
+def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the raw rows of some worlds, each with its world's name, and the embedding space."""
+    rows, space = [], {}
+    for name in names:
+        lines = [json.loads(line) for line in (RAW / f"verdicts-{name}.jsonl").read_text("utf-8").split("\n")[:-1]]
+        space = lines[0]["run"]["catalog"]["space"]
+        rows += [{**row, "world": name} for row in lines[1:]]
+    return rows, space
+
+
+def examples(rows: list[dict[str, Any]]) -> list[Any]:
+    from imgmatch.feedback import RANDOM, LabelRow, examples_from
+    from imgmatch.records import ScanRecord
+    from imgmatch.rules import Rules
+
+    rules, out = Rules.load(), []
+    for row in rows:
+        record = ScanRecord.from_dict(row["record"])
+        label = "confirm" if row["truth"]["bad"] == "true" else "reject"
+        made = examples_from([record], {record.listing_id: LabelRow(record.listing_id, label, "", "", RANDOM)}, rules)
+        out += [replace(e, group=f"{row['world']}/{e.group}") for e in made]
+    return out
+
+
+def fit_default(names: list[str]) -> None:
+    """Fit what ships."""
+    from imgmatch.apps.commands_verdicts import show_calibration
+    from imgmatch.fitting import fit
+    from imgmatch.rules import Rules
+    from imgmatch.types import EmbeddingSpace
+
+    rows, space = stored(names)
+    made = fit(
+        examples(rows),
+        space=EmbeddingSpace(**{k: v for k, v in space.items() if k != "id"}),
+        rules=Rules.load().fingerprint,
+        name="mobilenet-v2 default",
+        source="rendered fictional markets",
+        created=datetime.now(timezone.utc).date().isoformat(),
+        synthetic=True,
+    ).with_prevalence(BASE_RATE)
+    made.save(WEIGHTS)
+    show_calibration(made)
+
+
+def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provisional: bool = False) -> list[Any]:
+    """Return the verdict on each stored record, by the calibration in the package, from its findings alone."""
+    from types import SimpleNamespace
+
+    from imgmatch.calibration import Calibration
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import Config
+    from imgmatch.fusion import Fusion
+    from imgmatch.photo import PhotoContext, Query
+    from imgmatch.records import ScanRecord
+    from imgmatch.types import EmbeddingSpace
+
+    out = []
+    fusions: dict[str, Fusion] = {}
+    calibration = None if provisional else Calibration.load(WEIGHTS)
+    for row in rows:
+        if row["world"] not in fusions:
+            catalog: Any = SimpleNamespace(
+                brands=Catalog.load(WORK / row["world"] / "catalog").brands,
+                space=EmbeddingSpace(**{k: v for k, v in space.items() if k != "id"}),
+            )
+            fusions[row["world"]] = Fusion(catalog, Config(operating_point=point), calibration)
+        record = ScanRecord.from_dict(row["record"])
+        if record.verdict is None:
+            out.append(None)
+            continue
+        photos = [
+            PhotoContext(p.photo_id, _no_pixels, p.role, sha256=p.sha256 or "") for p in record.photos if p.status == "ok"
+        ]
+        query = Query(record.listing, photos, record.verdict.candidates)
+        asked = [f for f in record.verdict.findings if f.signal not in ("disagreement", "probability")]
+        out.append(fusions[row["world"]].decide(query, asked))
+    return out
+
+
+def _no_pixels() -> Any:
+    raise LookupError("verdicts are made of findings alone")
+
+
+def _share(flags: list[bool]) -> str:
+    if not flags:
+        return "-"
+    low, high = wilson_interval(sum(flags), len(flags))
+    return f"{sum(flags) / len(flags):.1%} ({low:.1%} to {high:.1%})"
+
+
+def score(names: list[str]) -> None:
+    """Print the tables; figures are computed here from the decisions, weighted to the base rate."""
+    from imgmatch.calibration import Calibration
+
+    rows, space = stored(names)
+    bad = np.array([r["truth"]["bad"] == "true" for r in rows])
+    made = Calibration.load(WEIGHTS)
+    print(f"synthetic: {len(rows)} listings of {len(names)} test worlds, {bad.sum()} bad; weighted to {BASE_RATE:.0%} bad\n")
+    print(
+        "| operating point | bad: lead | bad: lead or review | honest: lead | honest: review | precision of a lead at 3 % |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    points = ["provisional", *[p for p in ("balanced", "fpr_3e-2", "fpr_1e-2", "fpr_3e-3") if p in made.points]]
+    for point in points:
+        verdicts = decide(rows, "balanced" if point == "provisional" else point, space, point == "provisional")
+        rank = np.array([-1 if v is None else v.decision.rank for v in verdicts])
+        cells = [rank[bad] == 2, rank[bad] >= 1, rank[~bad] == 2, rank[~bad] == 1]
+        recall, fpr = (rank[bad] == 2).mean(), (rank[~bad] == 2).mean()
+        found, false = BASE_RATE * recall, (1 - BASE_RATE) * fpr
+        precision = f"{found / (found + false):.0%}" if found + false else "-"
+        print(f"| {point} | " + " | ".join(_share(c.tolist()) for c in cells) + f" | {precision} |")
+    verdicts = decide(rows, "balanced", space)
+    p = np.array([0.0 if v is None or v.probability is None else v.probability for v in verdicts])
+    weight = np.where(bad, BASE_RATE / bad.mean(), (1 - BASE_RATE) / (1 - bad.mean()))
+    sellers = np.array([f"{r['world']}/{r['record']['listing'].get('seller_id')}" for r in rows])
+    table = np.stack([p, bad.astype(float), weight], axis=1)
+    for title, statistic in (("Brier skill over the base rate", _skill), ("calibration error among p > 0.1", _ece)):
+        low, high = bootstrap_interval(table, statistic, groups=sellers, rounds=500)
+        print(f"\n{title}: {statistic(table):.3f} ({low:.3f} to {high:.3f})", end="")
+    print(f"\nAUROC of the probability: {auroc(p, bad):.3f}\n")
+    point = "fpr_1e-2" if "fpr_1e-2" in made.points else "balanced"
+    verdicts = decide(rows, point, space)
+    print(f"| kind of listing, at {point} | n | lead | review | clear | claims a wrong brand |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    kinds = sorted({(r["truth"]["bad"] != "true", r["truth"]["kind"]) for r in rows})
+    for honest, kind in kinds:
+        some = [(v, r) for v, r in zip(verdicts, rows, strict=True) if r["truth"]["kind"] == kind and v is not None]
+        counts = Counter(str(v.decision) for v, _ in some)
+        wrong = sum(v.brand is not None and v.brand != r["truth"]["brand"] for v, r in some)
+        print(
+            f"| {'honest' if honest else 'bad'}: {kind.replace('_', ' ')} | {len(some)} | {counts['lead']} | "
+            f"{counts['review']} | {counts['clear']} | {wrong} |"
+        )
+    strangers = [
+        v.brand is not None
+        for v, r in zip(verdicts, rows, strict=True)
+        if v is not None and r["truth"]["kind"] in ("unknown_brand", "unrelated")
+    ]
+    print(f"\nfalse claims on unknown brands and unrelated goods: {_share(strangers)}")
+    by_label(rows, verdicts)
+
+
+def by_label(rows: list[dict[str, Any]], verdicts: list[Any]) -> None:
+    """Print how often each label is found where it holds, and given where it does not."""
+    print("\n| label | found where it holds | given where it does not |")
+    print("| --- | ---: | ---: |")
+    for label in ("counterfeit_suspected", "lookalike", "photo_theft", "bait_and_switch", "unauthorised_seller"):
+        holds = [label in json.loads(r["truth"]["labels"] or "[]") for r in rows]
+        given = [v is not None and label in v.labels for v in verdicts]
+        right = [g for g, h in zip(given, holds, strict=True) if h]
+        wrong = [g for g, h in zip(given, holds, strict=True) if not h]
+        print(f"| {label} | {_share(right)} | {_share(wrong)} |")
+
+
+def _skill(table: Any) -> float:
+    p, y, w = table.T
+    base = (w * y).sum() / w.sum()
+    return float(1 - (w * (p - y) ** 2).sum() / (w * (base - y) ** 2).sum())
+
+
+def _ece(table: Any) -> float:
+    p, y, w = table[table[:, 0] > 0.1].T
+    bins = np.minimum((p * 10).astype(int), 9)
+    gaps = [abs((w * (p - y))[bins == b].sum()) for b in np.unique(bins)]
+    return float(sum(gaps) / w.sum())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "fit", "score"])
+    parser.add_argument("worlds", nargs="*", metavar="WORLD", help=", ".join(PLANS))
+    parser.add_argument("--limit", type=int, help="listings per world, to try it out")
+    arguments = parser.parse_args()
+    if arguments.what == "run":
+        for world in arguments.worlds or PLANS:
+            run(world, arguments.limit)
+    elif arguments.what == "fit":
+        fit_default(arguments.worlds or [n for n in PLANS if n.startswith("fit")])
+    else:
+        score(arguments.worlds or [n for n in PLANS if n.startswith("test")])
