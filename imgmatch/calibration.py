@@ -164,7 +164,7 @@ class Calibration:
             raise SpaceMismatchError(
                 f"{self.space['description']}, the space of calibration {self.name}",
                 space.describe(),
-                hint="Fit one for this catalog: imgmatch calibrate --self CATALOG",
+                hint="Fit one from reviewed listings of this catalog: imgmatch calibrate",
             )
         if self.rules != rules:
             raise CalibrationError(

@@ -299,7 +299,7 @@ def test_a_stronger_contradiction_never_lowers_the_probability(name: str, a: flo
 
 def test_another_space_or_other_rules_are_refused() -> None:
     other: Any = SimpleNamespace(brands=BRANDS, space=replace(SPACE, dim=5), items={})
-    with pytest.raises(SpaceMismatchError, match="calibrate --self"):
+    with pytest.raises(SpaceMismatchError, match="imgmatch calibrate"):
         Fusion(other, Config(), calibration())
     with pytest.raises(CalibrationError, match="other rules"):
         Fusion(CATALOG, Config(), calibration(rules="0" * 16))
