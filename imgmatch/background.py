@@ -112,9 +112,9 @@ class Background:
             if np.isfinite(strangers[nearest]):
                 rest = outside & (groups != groups[nearest])
                 foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities, rest))
-        ordered = (np.sort(np.array(scores, np.float32)) for scores in (genuine, foreign))
+        ordered = [np.sort(np.array(scores, np.float32)) for scores in (genuine, foreign)]
         least = float(np.quantile(nearest_own, 0.05)) if nearest_own else -1.0
-        return cls(vectors, groups, self.weight, self.nearest, *ordered, least=least)
+        return cls(vectors, groups, self.weight, self.nearest, ordered[0], ordered[1], least=least)
 
 
 def sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
