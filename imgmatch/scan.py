@@ -36,7 +36,7 @@ from imgmatch.sources import Row, listing_root, read_listings
 
 __all__ = ["ScanSummary", "read_records", "run_scan", "scan"]
 
-Progress = Callable[[int, Counter[str]], None]
+Progress = Callable[[int, int, Counter[str]], None]
 
 
 def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
@@ -146,7 +146,7 @@ def run_scan(
     report : callable, optional
         Writes ``report.html``; :func:`imgmatch.report.write_report` has the signature.
     progress : callable, optional
-        Called with (rows done, counts by decision) after each batch.
+        Called with (rows done, rows in all, counts by decision) after each row.
 
     Returns
     -------
@@ -190,10 +190,13 @@ class _Run:
         self.config, self.resume, self.retry_failed = config, resume, retry_failed
         self.report, self.progress = report, progress
         self.summary = ScanSummary(out)
+        self.total = 0
         self.started = datetime.now(timezone.utc)
 
     def run(self) -> ScanSummary:
         start = time.perf_counter()
+        # Counting reads the source once more, which is nothing beside reading its photos.
+        self.total = sum(1 for _ in read_listings(self.source))
         shards: list[Path] = []
         # Rows of finished shards are skipped while the stream is read, so that decoding runs on across shard borders.
         pending: list[tuple[Path, int]] = []
@@ -247,7 +250,7 @@ class _Run:
         self.summary.rows += 1
         self.summary.counts["failed" if record.verdict is None else str(record.verdict.decision)] += 1
         if self.progress:
-            self.progress(self.summary.rows, self.summary.counts)
+            self.progress(self.summary.rows, self.total, self.summary.counts)
 
     def _publish(self, shards: list[Path]) -> None:
         """Write the tables and the report from the shards, one record in memory at a time."""

@@ -175,7 +175,8 @@ def test_a_torn_shard_is_done_again(catalog: Catalog, folder: Path, tmp_path: Pa
 
 
 def test_stopping_the_stream_keeps_finished_shards(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
-    def stop(done: int, counts: object) -> None:
+    def stop(done: int, total: int, counts: object) -> None:
+        assert total == 14
         if done == 11:
             raise KeyboardInterrupt
 

@@ -48,9 +48,10 @@ def main() -> None:
     except OSError as error:  # a disk that is full, a folder that may not be read
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        fail("interrupted; what was finished is kept, the same command goes on from there")
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == EXIT_INTERRUPTED:
+            fail("interrupted; what was finished is kept, the same command goes on from there")
+        raise
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ def demo(
     config = replace(Config(), listing=ListingConfig(rates=DEMO_RATES))
     with progress_bar("scanning") as update:
 
-        def progress(done: int, counts: Counter[str]) -> None:
-            update(done, None, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+        def progress(done: int, total: int, counts: Counter[str]) -> None:
+            update(done, total, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
 
         summary = run_scan(world.listings, catalog, out / "scan", config=config, progress=progress)
     records = out / "scan" / "records.jsonl"

@@ -63,8 +63,8 @@ def scan(
 
     with progress_bar("scanning") as update:
 
-        def progress(done: int, counts: Counter[str]) -> None:
-            update(done, None, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+        def progress(done: int, total: int, counts: Counter[str]) -> None:
+            update(done, total, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
 
         summary = run_scan(
             listings,
