@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DesignSignal"]
 
+_ITEMS_KEPT = 5_000  # items whose vectors in the metric's space are kept: some 100 MB at 4 photos of 1,280 floats
 _CENTRE_PHOTOS = 64  # each is encoded once per process; a mean over 64 photos' cells is steady
 
 
@@ -47,6 +48,7 @@ class DesignSignal:
         self.catalog = catalog
         self.config = config
         self._lock = threading.Lock()
+        self._kept: dict[str, tuple[list[str], FloatArray, FloatArray]] = {}
 
     @property
     def background(self) -> Background:
@@ -133,15 +135,27 @@ class DesignSignal:
         centre: FloatArray = np.mean([c.reshape(-1, c.shape[-1]).mean(0) for c in cells], axis=0)
         return centre
 
+    def _references(self, item_id: str) -> tuple[list[str], FloatArray, FloatArray]:
+        """Return an item's reference photos, their vectors, and these in the space of the metric; kept while in use."""
+        known = self._kept.get(item_id)
+        if known is None:
+            photos = self.catalog.photos
+            shas = [s for s in self.catalog.items[item_id].photos if s in photos and photos[s].role is PhotoRole.REFERENCE]
+            plain = np.stack([self.catalog.embedding(sha) for sha in shas]) if shas else np.empty((0, 0), np.float32)
+            known = shas, plain, plain if self._metric is None or not shas else self._metric(plain)
+            if len(self._kept) >= _ITEMS_KEPT:
+                self._kept.clear()
+            self._kept[item_id] = known
+        return known
+
     def _score(self, photo: PhotoContext, item_id: str, taken_off: dict[str, float]) -> Candidate | None:
         item = self.catalog.items[item_id]
-        shas = [s for s in item.photos if s in self.catalog.photos and self.catalog.photos[s].role is PhotoRole.REFERENCE]
+        shas, references, mapped_references = self._references(item_id)
         if not shas:
             return None
-        background, metric = self.background, self._metric
-        query, references = photo.embedding, np.stack([self.catalog.embedding(sha) for sha in shas])
-        mapped = query if metric is None else metric(query)
-        similarities = (references if metric is None else metric(references)) @ mapped
+        background, metric, query = self.background, self._metric, photo.embedding
+        mapped = query if metric is None else photo.once(("metric", self.catalog.version), lambda: metric(query))
+        similarities = mapped_references @ mapped
         nearest = int(similarities.argmax())
         group = item.brand if item.brand in background.groups else item_id
         if group not in taken_off:
