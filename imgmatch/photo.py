@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from imgmatch.images import perceptual_hash
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
@@ -54,8 +55,6 @@ class PhotoContext:
     @property
     def phash(self) -> tuple[str, int]:
         """The 256-bit PDQ hash in hex and its quality in [0, 100]."""
-        from imgmatch.images import perceptual_hash
-
         return self.once("phash", lambda: perceptual_hash(self.image))
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
