@@ -107,7 +107,7 @@ def run(data: Path, work: Path) -> None:
         (source / item).mkdir(parents=True, exist_ok=True)
         for path in paths:
             shutil.copy(path, source / item / Path(path).name)
-    catalog = Catalog.build(source, work / "catalog")
+    catalog = Catalog.build(source, work / "catalog", encoder="mobilenet-v2")
     names = sorted({p for pair in pairs for p in (pair["promo"], pair["offer"])})
     vectors: dict[str, Any] = {}
     waiting = iter(names)

@@ -163,7 +163,7 @@ def _own_catalog(folder: Path, out: Path) -> dict:
             item = Path(temporary) / f"brand{number % 10}" / f"item{number}"
             item.mkdir(parents=True)
             shutil.copy(path, item)
-        return {"items": len(Catalog.build(temporary, out).items)}
+        return {"items": len(Catalog.build(temporary, out, encoder="mobilenet-v2").items)}
 
 
 if __name__ == "__main__":

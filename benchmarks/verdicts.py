@@ -88,7 +88,7 @@ def run(name: str, limit: int | None) -> None:
     out = WORK / name
     if not (out / "catalog" / "manifest.json").exists():
         make(name, limit)
-        Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog")
+        Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog", encoder="mobilenet-v2")
     config = replace(
         Config(),
         signals=tuple(s for s in SIGNALS if s in KNOWN),

@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 def build(
     source: Source,
     out: Annotated[Path, typer.Option("--out", help="Folder of the new catalog; one already there is replaced at the end.")],
-    encoder: Annotated[str, typer.Option(help="Name of the encoder, see: imgmatch weights list.")] = "mobilenet-v2",
+    encoder: Annotated[
+        str, typer.Option(help="Name of the encoder, see: imgmatch weights list; mobilenet-v2 needs no model hub.")
+    ] = "clip-vit-b32",
     index: Annotated[str | None, typer.Option(help="FAISS factory string; exact search (Flat) by default.")] = None,
 ) -> None:
     """Index a folder or manifest of authentic product photos."""

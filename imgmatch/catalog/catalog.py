@@ -133,7 +133,7 @@ class Catalog:
         source: str | Path,
         out: str | Path,
         *,
-        encoder: str | Encoder = "mobilenet-v2",
+        encoder: str | Encoder = "clip-vit-b32",
         factory: str | None = None,
         progress: Progress | None = None,
     ) -> Catalog:
