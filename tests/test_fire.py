@@ -285,7 +285,7 @@ def test_photos_deleted_while_they_are_scanned_cost_themselves(tmp_path: Path) -
     catalog = catalog_of(tmp_path)
     listings = write_tree(tmp_path / "listings", {f"{i:03d}.png": picture(i) for i in range(40)})
 
-    def progress(done: int, _: Counter[str]) -> None:
+    def progress(done: int, total: int, _: Counter[str]) -> None:
         (listings / "039.png").unlink(missing_ok=True)
 
     run_scan(listings, catalog, tmp_path / "out", config=CONFIG, progress=progress)
