@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import read_raw, shared_data, wilson, write_raw
-from imgmatch import ocr
 from imgmatch.catalog.items import Brand
 from imgmatch.config import TextConfig
 from imgmatch.images import load_image
-from imgmatch.ocr import Reading
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.reading import ocr
+from imgmatch.reading.ocr import Reading
 from imgmatch.records import Listing
 from imgmatch.signals.text import TAMPER_CENTRE, TextSignal, tamper_ratio
 
@@ -291,8 +291,8 @@ def render(text: str, font: Path, rng: np.random.Generator) -> tuple[np.ndarray,
 
 def letters(genuine: int = 400, each: int = 60) -> Iterator[dict[str, Any]]:
     from imgmatch.metrics import split_of
+    from imgmatch.reading.wordmarks import WordmarkMatcher
     from imgmatch.types import Image
-    from imgmatch.wordmarks import WordmarkMatcher
 
     known = brands()
     signal = TextSignal(SimpleNamespace(brands=known), TextConfig())

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.common import environment, read_raw, shared_data, write_raw
 from imgmatch import load_encoder, load_image
 from imgmatch.config import DesignConfig
-from imgmatch.local import local_similarity
-from imgmatch.metric import Metric
 from imgmatch.metrics import split_of
+from imgmatch.scoring.local import local_similarity
+from imgmatch.scoring.metric import Metric
 
 LOCAL_WEIGHT = 1.0  # of DesignConfig.local_weight, where the catalog is too small for a metric
 

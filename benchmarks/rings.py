@@ -178,9 +178,9 @@ def run(listings: int, seed: int, settings: RingSettings) -> dict[str, float | i
 
 def edits(folder: Path, photos: int = 60) -> dict[str, dict[str, float | int]]:
     """Count, per kind of edit, the real photos whose edited copy is joined to them, and the wrong joins among all."""
-    from imgmatch.duplicates import group_photos
     from imgmatch.images import load_image, perceptual_hash
     from imgmatch.photo import PhotoContext
+    from imgmatch.rings.duplicates import group_photos
     from imgmatch.world.edits import EDITS, edit
 
     chosen = [load_image(p, target_side=480) for p in sorted(folder.rglob("*.jpg"))]

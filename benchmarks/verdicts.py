@@ -124,9 +124,9 @@ def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def examples(rows: list[dict[str, Any]]) -> list[Any]:
-    from imgmatch.feedback import RANDOM, LabelRow, examples_from
+    from imgmatch.fusion.feedback import RANDOM, LabelRow, examples_from
+    from imgmatch.fusion.rules import Rules
     from imgmatch.records import ScanRecord
-    from imgmatch.rules import Rules
 
     rules, out = Rules.load(), []
     for row in rows:
@@ -140,8 +140,8 @@ def examples(rows: list[dict[str, Any]]) -> list[Any]:
 def fit_default(names: list[str]) -> None:
     """Fit what ships."""
     from imgmatch.apps.commands_verdicts import show_calibration
-    from imgmatch.fitting import fit
-    from imgmatch.rules import Rules
+    from imgmatch.fusion.fitting import fit
+    from imgmatch.fusion.rules import Rules
     from imgmatch.types import EmbeddingSpace
 
     rows, space = stored(names)
@@ -162,10 +162,10 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
     """Return the verdict on each stored record, by the calibration in the package, from its findings alone."""
     from types import SimpleNamespace
 
-    from imgmatch.calibration import Calibration
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
     from imgmatch.fusion import Fusion
+    from imgmatch.fusion.calibration import Calibration
     from imgmatch.photo import PhotoContext, Query
     from imgmatch.records import ScanRecord
     from imgmatch.types import EmbeddingSpace
@@ -206,7 +206,7 @@ def _share(flags: list[bool]) -> str:
 
 def score(names: list[str]) -> None:
     """Print the tables; figures are computed here from the decisions, weighted to the base rate."""
-    from imgmatch.calibration import Calibration
+    from imgmatch.fusion.calibration import Calibration
 
     rows, space = stored(names)
     bad = np.array([r["truth"]["bad"] == "true" for r in rows])

@@ -15,12 +15,12 @@ import imgmatch
 from imgmatch.cache import CachedPhoto, PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
-from imgmatch.contacts import extract_contacts
 from imgmatch.encoders.base import Prepared
 from imgmatch.errors import ImageError
 from imgmatch.fusion import Fusion
 from imgmatch.images import load_image, perceptual_hash, read_file, resolve_within
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.reading.contacts import extract_contacts
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.signals import make_signal
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image

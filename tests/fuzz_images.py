@@ -128,8 +128,8 @@ def cases(count: int, seed: int) -> Iterator[bytes]:
 def _child() -> None:
     """Decode length-prefixed photos from stdin; answer with a JSON line each."""
     from imgmatch.config import ImageConfig
-    from imgmatch.decoding import decode_bytes, format_of
     from imgmatch.errors import ImageError
+    from imgmatch.images.decoding import decode_bytes, format_of
 
     while head := sys.stdin.buffer.read(8):
         data = sys.stdin.buffer.read(int.from_bytes(head, "big"))
@@ -149,7 +149,7 @@ def _child() -> None:
 
 def run(count: int, seed: int) -> list[dict[str, object]]:
     """Return an answer per case: ``died`` with the exit code where the child did, -14 after 20 s."""
-    from imgmatch.decoding import format_of
+    from imgmatch.images.decoding import format_of
 
     answers: list[dict[str, object]] = []
     child: subprocess.Popen[bytes] | None = None

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.calibration import Calibration, shipped_calibration
 from imgmatch.errors import CalibrationError, SpaceMismatchError
-from imgmatch.fitting import Example, fit, threshold_at
-from imgmatch.rules import Rules
+from imgmatch.fusion.calibration import Calibration, shipped_calibration
+from imgmatch.fusion.fitting import Example, fit, threshold_at
+from imgmatch.fusion.rules import Rules
 from imgmatch.types import EmbeddingSpace
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from imgmatch import ocr
-from imgmatch.contacts import Contact, extract_contacts, mask_contact
 from imgmatch.photo import PhotoContext
+from imgmatch.reading import ocr
+from imgmatch.reading.contacts import Contact, extract_contacts, mask_contact
 from imgmatch.types import Image
 
 pytest.importorskip("phonenumbers")

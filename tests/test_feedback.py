@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from imgmatch.apps.cli import app
-from imgmatch.calibration import Calibration
 from imgmatch.errors import InputError
-from imgmatch.feedback import LabelRow, append_labels, examples_from, read_labels, space_of_run
+from imgmatch.fusion.calibration import Calibration
+from imgmatch.fusion.feedback import LabelRow, append_labels, examples_from, read_labels, space_of_run
+from imgmatch.fusion.rules import Rules
 from imgmatch.records import Listing, ScanRecord
-from imgmatch.rules import Rules
 from imgmatch.types import Basis, Decision, EmbeddingSpace, Finding, FindingStatus, Verdict
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)

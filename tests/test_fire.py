@@ -24,7 +24,7 @@ import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, ScanError
-from imgmatch.feedback import LabelRow, append_labels, read_labels
+from imgmatch.fusion.feedback import LabelRow, append_labels, read_labels
 from imgmatch.report import write_report
 from imgmatch.scan import read_records, run_scan
 from tests.fakes import GridEncoder, picture, write_tree

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.calibration import Calibration, Coefficient, OperatingPoint
 from imgmatch.catalog.items import Brand
 from imgmatch.config import Config
 from imgmatch.errors import CalibrationError, ConfigError, SpaceMismatchError
 from imgmatch.fusion import Fusion
+from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint
+from imgmatch.fusion.rules import Rules
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.rules import Rules
 from imgmatch.types import Basis, Candidate, Decision, EmbeddingSpace, Finding, FindingStatus, Image, Label
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)

@@ -22,12 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms, ImageOps
 
-from imgmatch import images
 from imgmatch.config import ImageConfig
-from imgmatch.decode_pool import DecodePool
-from imgmatch.decoding import decode_bytes, format_of
 from imgmatch.errors import ImageError
 from imgmatch.images import hamming, load_image, pdq_dihedral, perceptual_hash, read_file, resolve_within, thumbnail_jpeg
+from imgmatch.images import loading as images
+from imgmatch.images.decode_pool import DecodePool
+from imgmatch.images.decoding import decode_bytes, format_of
 from imgmatch.types import Box
 from tests.fuzz_images import run, seeds
 
@@ -469,7 +469,7 @@ def test_odd_exif_does_not_cost_the_photo() -> None:
 
 
 def test_huge_photos_take_turns() -> None:
-    from imgmatch.decoding import _PixelBudget
+    from imgmatch.images.decoding import _PixelBudget
 
     budget, most, now, lock = _PixelBudget(), 0, 0, threading.Lock()
 

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 from benchmarks.rings import SEEDS, Market, run
 from imgmatch.apps.cli import app
-from imgmatch.duplicates import SAME_DISTANCE, group_photos, near_pairs
 from imgmatch.errors import InputError
 from imgmatch.images import hamming, load_image, perceptual_hash
-from imgmatch.market import photo_opener, rarity
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.report.rings_page import layout, read_rings, write_rings
 from imgmatch.rings import Ring, RingSettings, find_rings
+from imgmatch.rings.duplicates import SAME_DISTANCE, group_photos, near_pairs
+from imgmatch.rings.market import photo_opener, rarity
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 
 

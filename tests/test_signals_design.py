@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.background import Background
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.config import DesignConfig
-from imgmatch.local import local_similarity
-from imgmatch.metric import Metric
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.scoring.background import Background
+from imgmatch.scoring.local import local_similarity
+from imgmatch.scoring.metric import Metric
 from imgmatch.signals import Signal
 from imgmatch.signals.design import DesignSignal
 from imgmatch.types import FindingStatus, Image, Neighbors, PhotoRole

@@ -7,9 +7,9 @@ import pytest
 
 from imgmatch import geometry
 from imgmatch.config import DiscrepancyConfig
+from imgmatch.fusion.rules import Rules
 from imgmatch.photo import Query
 from imgmatch.records import Listing
-from imgmatch.rules import Rules
 from imgmatch.signals.base import Signal
 from imgmatch.signals.discrepancy import DiscrepancySignal, ciede2000, compare
 from imgmatch.types import Candidate, FindingStatus, PhotoRole

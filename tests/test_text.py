@@ -11,12 +11,12 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from imgmatch import ocr
 from imgmatch.catalog.items import Brand
 from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
-from imgmatch.ocr import Reading, ctc_log_likelihood
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.reading import ocr
+from imgmatch.reading.ocr import Reading, ctc_log_likelihood
 from imgmatch.records import Listing
 from imgmatch.signals.text import EVERYDAY, TextSignal
 from imgmatch.types import Candidate, Finding, FindingStatus, Image

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
-from imgmatch.ocr import Reading
-from imgmatch.wordmarks import (
+from imgmatch.reading.ocr import Reading
+from imgmatch.reading.wordmarks import (
     FREQUENCY,
     Line,
     WordmarkMatcher,

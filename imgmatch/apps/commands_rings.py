@@ -44,9 +44,9 @@ def rings(
 ) -> None:
     """Find sellers tied by shared photos and contacts; an earlier rings.jsonl in OUT tells which rings have merged."""
     from imgmatch.config import Config
-    from imgmatch.market import photo_opener
     from imgmatch.report.rings_page import read_rings, write_rings
     from imgmatch.rings import find_rings
+    from imgmatch.rings.market import photo_opener
 
     out.mkdir(parents=True, exist_ok=True)
     key = _contact_key(contact_key, out)

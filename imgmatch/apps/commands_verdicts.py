@@ -10,9 +10,9 @@ import typer
 from imgmatch.apps.console import console, show_table
 
 if TYPE_CHECKING:
-    from imgmatch.calibration import Calibration
+    from imgmatch.fusion.calibration import Calibration
+    from imgmatch.fusion.rules import Rules
     from imgmatch.records import ScanRecord
-    from imgmatch.rules import Rules
 
 _Records = Annotated[Path, typer.Option(help="records.jsonl of a scan.", show_default=False)]
 _ConfigFile = Annotated[
@@ -58,7 +58,7 @@ def label(
     from datetime import datetime, timezone
 
     from imgmatch.errors import InputError
-    from imgmatch.feedback import LabelRow, append_labels
+    from imgmatch.fusion.feedback import LabelRow, append_labels
     from imgmatch.scan import read_records
 
     if records is not None and all(r.listing_id != listing_id for r in read_records(records)):
@@ -84,8 +84,8 @@ def calibrate(
     """Fit a calibration from reviewers' decisions; shows the figures before and after."""
     from datetime import datetime, timezone
 
-    from imgmatch.feedback import examples_from, read_labels, space_of_run
-    from imgmatch.fitting import fit
+    from imgmatch.fusion.feedback import examples_from, read_labels, space_of_run
+    from imgmatch.fusion.fitting import fit
     from imgmatch.scan import read_records
 
     if records is None or labels is None:
@@ -163,7 +163,7 @@ def _show_before(rows: list[tuple[float | None, bool]]) -> None:
 
 def _rules(config: Path | None) -> Rules:
     from imgmatch.config import Config
-    from imgmatch.rules import Rules
+    from imgmatch.fusion.rules import Rules
 
     return Rules.load((Config() if config is None else Config.load(config)).fusion.rules or None)
 

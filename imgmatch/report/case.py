@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import imgmatch
 from imgmatch.catalog.manifest import photo_path
-from imgmatch.contacts import mask_contact
 from imgmatch.errors import ImageError, InputError
 from imgmatch.files import sha256_file
 from imgmatch.images import load_image, resolve_within
-from imgmatch.market import Market, asking_prices, photo_opener, utc_time
+from imgmatch.reading.contacts import mask_contact
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.report import words
 from imgmatch.report.case_words import fact_rows, inference_rows, line, provenance_rows
@@ -30,6 +29,7 @@ from imgmatch.report.pictures import Gallery
 from imgmatch.report.rings_page import show_rings
 from imgmatch.report.seal import Seal, write_package
 from imgmatch.rings import Ring
+from imgmatch.rings.market import Market, asking_prices, photo_opener, utc_time
 from imgmatch.scan import read_records
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def write_case(
     floor : float, optional
         With `currency`: whether the asking prices reach this sum is said.
     currency, rates
-        See :func:`imgmatch.market.asking_prices`.
+        See :func:`imgmatch.rings.market.asking_prices`.
     show_contacts : bool
         By default contacts are masked wherever they are known to stand.
     key : Ed25519PrivateKey, optional

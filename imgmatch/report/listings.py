@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from imgmatch.contacts import mask_contact
 from imgmatch.files import atomic_write
-from imgmatch.market import photo_opener
+from imgmatch.reading.contacts import mask_contact
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.report import figures, words
 from imgmatch.report.pages import environment
 from imgmatch.report.pictures import Gallery, Picture
 from imgmatch.report.rings_page import show_rings
 from imgmatch.rings import Ring
+from imgmatch.rings.market import photo_opener
 from imgmatch.types import Decision, Finding, FindingStatus, Verdict
 
 __all__ = ["Entry", "EntryMaker", "strength", "write_report"]

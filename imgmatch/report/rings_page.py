@@ -10,11 +10,11 @@ from pathlib import Path
 from imgmatch.errors import ImgmatchError, InputError
 from imgmatch.files import atomic_write
 from imgmatch.images import thumbnail_jpeg
-from imgmatch.market import OpenPhoto
 from imgmatch.report import words
 from imgmatch.report.pages import environment
 from imgmatch.report.pictures import data_uri
 from imgmatch.rings import Ring
+from imgmatch.rings.market import OpenPhoto
 
 __all__ = ["RingShown", "layout", "read_rings", "show_rings", "write_rings"]
 

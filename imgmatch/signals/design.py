@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgmatch.background import Background, sample
-from imgmatch.local import local_similarity
-from imgmatch.metric import Metric
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.scoring.background import Background, sample
+from imgmatch.scoring.local import local_similarity
+from imgmatch.scoring.metric import Metric
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, PhotoRole
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgmatch.catalog.items import Brand, Item
+from imgmatch.commerce.prices import Price, convert, parse_price
+from imgmatch.commerce.sellers import authorisation
 from imgmatch.config import ListingConfig
-from imgmatch.lexicon import Lexicon
-from imgmatch.mentions import NameFinder
 from imgmatch.metrics import wilson_interval
 from imgmatch.photo import Query
-from imgmatch.prices import Price, convert, parse_price
+from imgmatch.reading.lexicon import Lexicon
+from imgmatch.reading.mentions import NameFinder
 from imgmatch.records import Listing
-from imgmatch.sellers import authorisation
 from imgmatch.types import Candidate, Finding, FindingStatus, Label
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgmatch.background import Background
 from imgmatch.config import DesignConfig, MismatchConfig
-from imgmatch.lexicon import Lexicon
-from imgmatch.mentions import NameFinder
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.reading.lexicon import Lexicon
+from imgmatch.reading.mentions import NameFinder
 from imgmatch.records import Listing
 from imgmatch.regions import crop, regions
+from imgmatch.scoring.background import Background
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class MismatchSignal:
         the category of the item shown otherwise, 0 where that is not known. Two kinds of goods can so reach a value near
         1; two designs of one kind no more than a half.
 
-    Certainties are as in :class:`imgmatch.background.Background`. It abstains where a side is missing or cannot be read,
-    and where the promo claims no brand of the catalog.
+    Certainties are as in :class:`imgmatch.scoring.background.Background`. It abstains where a side is missing or cannot be
+    read, and where the promo claims no brand of the catalog.
     """
 
     name = "mismatch"

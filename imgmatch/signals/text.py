@@ -20,14 +20,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from imgmatch import ocr
 from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
-from imgmatch.lexicon import Lexicon, Phrase
-from imgmatch.mentions import Mention, NameFinder
 from imgmatch.photo import PhotoContext, Query
+from imgmatch.reading import ocr
+from imgmatch.reading.lexicon import Lexicon, Phrase
+from imgmatch.reading.mentions import Mention, NameFinder
+from imgmatch.reading.wordmarks import Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
 from imgmatch.types import Candidate, Finding, FindingStatus, Label
-from imgmatch.wordmarks import Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
 
 __all__ = ["TextSignal", "tamper_ratio"]
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.calibration import Calibration, Coefficient, OperatingPoint, logit, sigmoid
 from imgmatch.errors import CalibrationError
+from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint, logit, sigmoid
 from imgmatch.metrics import brier_score, expected_calibration_error, wilson_interval
 from imgmatch.types import EmbeddingSpace
 

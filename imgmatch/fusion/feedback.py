@@ -14,10 +14,10 @@ from typing import Any
 from filelock import FileLock
 
 from imgmatch.errors import InputError
-from imgmatch.fitting import Example
 from imgmatch.fusion import feature_values
+from imgmatch.fusion.fitting import Example
+from imgmatch.fusion.rules import Rules
 from imgmatch.records import ScanRecord
-from imgmatch.rules import Rules
 from imgmatch.tables import read_table
 from imgmatch.types import Basis, Decision, EmbeddingSpace
 
@@ -126,7 +126,7 @@ def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
 
 
 def examples_from(records: Iterable[ScanRecord], labels: Mapping[str, LabelRow], rules: Rules) -> list[Example]:
-    """Join records with labels: what :func:`imgmatch.fitting.fit` fits on.
+    """Join records with labels: what :func:`imgmatch.fusion.fitting.fit` fits on.
 
     Parameters
     ----------

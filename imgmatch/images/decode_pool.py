@@ -1,7 +1,7 @@
 """Worker processes for decoders that a hostile file may crash, hang or exhaust: TIFF, WebP, AVIF, HEIC.
 
 Such a decoder is one native call that nothing in the same process can interrupt. A worker that dies or overruns costs its
-own photo and is replaced. Run as ``python -m imgmatch.decode_pool``, this file is the worker.
+own photo and is replaced. Run as ``python -m imgmatch.images.decode_pool``, this file is the worker.
 
 The pipes carry a JSON line and raw bytes, never a pickle: a worker that was taken over can lie about pixels, no more.
 """
@@ -22,8 +22,8 @@ from typing import IO, Any
 import numpy as np
 
 from imgmatch.config import ImageConfig
-from imgmatch.decoding import Decoded, check_size, decode_bytes
 from imgmatch.errors import ImageError
+from imgmatch.images.decoding import Decoded, check_size, decode_bytes
 
 __all__ = ["DecodePool"]
 
@@ -52,7 +52,7 @@ class DecodePool:
             self._slots.put(None)
 
     def decode(self, data: bytes, *, config: ImageConfig, target_side: int | None, source: str) -> Decoded:
-        """Decode a photo as :func:`imgmatch.decoding.decode_bytes` does.
+        """Decode a photo as :func:`imgmatch.images.decoding.decode_bytes` does.
 
         Raises
         ------
@@ -85,11 +85,11 @@ class DecodePool:
 
 class _Worker:
     def __init__(self) -> None:
-        package = str(Path(__file__).resolve().parents[1])
+        package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
         # One thread per native library: a worker is the unit of parallelism here.
         env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, "-W", "ignore", "-m", "imgmatch.decode_pool"]
+        command = [sys.executable, "-W", "ignore", "-m", "imgmatch.images.decode_pool"]
         # libtiff writes its complaints to stderr, one per broken tag.
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, pipesize=_PIPE_BYTES

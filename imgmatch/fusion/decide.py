@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgmatch.calibration import Calibration, OperatingPoint, shipped_calibration
+from imgmatch.commerce.sellers import authorisation
 from imgmatch.config import Config
+from imgmatch.fusion.calibration import Calibration, OperatingPoint, shipped_calibration
+from imgmatch.fusion.rules import Assessment, Rules
 from imgmatch.photo import Query
-from imgmatch.rules import Assessment, Rules
-from imgmatch.sellers import authorisation
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Verdict
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ import pdqhash
 import PIL.Image
 
 from imgmatch.config import ImageConfig
-from imgmatch.decode_pool import DecodePool
-from imgmatch.decoding import check_size, decode_bytes, decode_pil, format_of, printable
 from imgmatch.errors import ImageError
+from imgmatch.images.decode_pool import DecodePool
+from imgmatch.images.decoding import check_size, decode_bytes, decode_pil, format_of, printable
 from imgmatch.parallel import worker_count
 from imgmatch.types import Box, Image, UInt8Array
 
@@ -40,7 +40,7 @@ __all__ = [
 ImageSource = str | os.PathLike[str] | bytes | BinaryIO | PIL.Image.Image | np.ndarray[Any, Any]
 
 ISOLATED = frozenset({"TIFF", "WEBP", "AVIF", "HEIF"})
-"""Formats that are decoded in a worker process, see :mod:`imgmatch.decode_pool`."""
+"""Formats that are decoded in a worker process, see :mod:`imgmatch.images.decode_pool`."""
 
 _DEFAULTS = ImageConfig()
 _URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]+://|data:)")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from imgmatch.catalog.items import Brand
-from imgmatch.wordmarks import HOMOGLYPHS, fold, letters, names, skeleton
+from imgmatch.reading.wordmarks import HOMOGLYPHS, fold, letters, names, skeleton
 
 __all__ = ["Mention", "NameFinder"]
 

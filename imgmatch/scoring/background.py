@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.metric import Metric
+from imgmatch.scoring.metric import Metric
 from imgmatch.types import FloatArray, PhotoRole
 
 if TYPE_CHECKING:

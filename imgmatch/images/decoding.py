@@ -1,6 +1,6 @@
 """Decode the bytes of a photo, in this process: limits first, then pixels, orientation and colour.
 
-What lies here runs both in the caller's process and in the worker processes of :mod:`imgmatch.decode_pool`;
+What lies here runs both in the caller's process and in the worker processes of :mod:`imgmatch.images.decode_pool`;
 :func:`imgmatch.images.load_image` decides which.
 """
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import OSA, Levenshtein
 
 from imgmatch.catalog.items import Brand
-from imgmatch.ocr import Reading
+from imgmatch.reading.ocr import Reading
 
 __all__ = [
     "HOMOGLYPHS",

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from imgmatch.duplicates import group_photos
+from imgmatch.commerce.prices import convert, parse_price
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.photo import PhotoContext
-from imgmatch.prices import convert, parse_price
 from imgmatch.records import Listing, ScanRecord
+from imgmatch.rings.duplicates import group_photos
 from imgmatch.types import FindingStatus
 
 __all__ = ["Market", "Offer", "OpenPhoto", "Token", "asking_prices", "photo_opener", "rarity", "utc_time"]

@@ -15,8 +15,8 @@ from itertools import combinations
 from typing import Any
 
 from imgmatch.errors import InputError
-from imgmatch.market import Market, OpenPhoto, Token, asking_prices
 from imgmatch.records import ScanRecord
+from imgmatch.rings.market import Market, OpenPhoto, Token, asking_prices
 
 __all__ = ["Ring", "RingEdge", "RingSeller", "RingSettings", "Shared", "find_rings"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from imgmatch import ocr
 from imgmatch.errors import ImageError, MissingExtraError
 from imgmatch.photo import PhotoContext
+from imgmatch.reading import ocr
 
 __all__ = ["Contact", "extract_contacts", "mask_contact"]
 

@@ -46,7 +46,7 @@ class Lexicon:
     Parameters
     ----------
     table : mapping
-        As ``signals/lexicon.toml`` has it.
+        As ``reading/lexicon.toml`` has it.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Lexicon:
         ConfigError
             Naming the file and what is wrong.
         """
-        source = files("imgmatch.signals").joinpath("lexicon.toml") if path is None else Path(path)
+        source = files("imgmatch.reading").joinpath("lexicon.toml") if path is None else Path(path)
         try:
             return cls(tomllib.loads(source.read_text("utf-8")))
         except OSError as error:
