@@ -36,7 +36,7 @@ def _id(brand: str) -> str:
     return "".join(c for c in brand.lower() if c.isalnum())
 
 
-def _layout(data: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
+def catalog_and_queries(data: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Return the catalog as {brand/item/file: path} and the queries."""
     catalog: dict[str, str] = {}
     queries: list[dict[str, Any]] = []
@@ -72,7 +72,7 @@ def run(data: Path) -> None:
     """Build the catalog, ask about every query, write raw rows."""
     from imgmatch import Catalog, Config, Listing, Matcher
 
-    catalog, queries = _layout(data)
+    catalog, queries = catalog_and_queries(data)
     with tempfile.TemporaryDirectory() as temporary:
         for name, file in catalog.items():
             target = Path(temporary, "source", name)
