@@ -201,6 +201,7 @@ def score() -> None:
             of("text", "other"),
             str(len(apart)),
             str(clear),
+            str(beside),
             *counts,
         )
         print("| " + " | ".join(cells) + " |")
