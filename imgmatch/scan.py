@@ -32,7 +32,7 @@ from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.sinks import write_csv, write_parquet
-from imgmatch.sources import Row, listing_root, read_listings
+from imgmatch.sources import Posts, Row, listing_root, read_listings, read_posts
 
 __all__ = ["ScanSummary", "read_records", "run_scan", "scan"]
 
@@ -122,6 +122,7 @@ def run_scan(
     catalog: Catalog,
     out: str | Path,
     *,
+    posts: str | Path | None = None,
     config: Config | None = None,
     resume: bool = True,
     retry_failed: bool = False,
@@ -138,6 +139,8 @@ def run_scan(
     out : path
         Gets ``records.jsonl`` (the truth), ``records.csv``, ``records.parquet`` (with extra ``parquet``), ``report.html``,
         ``run.json`` and ``shards/`` (what a later run resumes from).
+    posts : path, optional
+        Table of posts that lead to the listings, see :func:`imgmatch.sources.read_posts`.
     config : Config, optional
     resume : bool
         Take finished shards of an earlier run that would come out the same.
@@ -165,7 +168,8 @@ def run_scan(
     try:
         (out / "shards").mkdir(parents=True, exist_ok=True)
         with lock(out):
-            return _Run(source, catalog, out, config or Config(), resume, retry_failed, report, progress).run()
+            led = None if posts is None else read_posts(Path(posts), listing_root(source))
+            return _Run(source, led, catalog, out, config or Config(), resume, retry_failed, report, progress).run()
     except OSError as error:
         raise ScanError(
             f"{error.filename or out}: {error.strerror or error}; finished shards in {out / 'shards'} stay valid, "
@@ -177,6 +181,7 @@ class _Run:
     def __init__(
         self,
         source: Path,
+        posts: Posts | None,
         catalog: Catalog,
         out: Path,
         config: Config,
@@ -186,6 +191,7 @@ class _Run:
         progress: Progress | None,
     ) -> None:
         self.source, self.root, self.out = source, listing_root(source), out
+        self.posts = posts or Posts()
         self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
         self.config, self.resume, self.retry_failed = config, resume, retry_failed
         self.report, self.progress = report, progress
@@ -211,6 +217,12 @@ class _Run:
                 records = []
         if not self.summary.rows:
             raise InputError("no listing found", source=str(self.source))
+        self.summary.notes += self.posts.problems
+        if self.posts.unused:
+            some = ", ".join(sorted(self.posts.unused)[:3])
+            self.summary.notes.append(
+                f"{len(self.posts.unused)} links of posts lead to no listing of the table, such as {some}"
+            )
         examined = time.perf_counter()
         self._publish(shards)
         self.summary.seconds = time.perf_counter() - start
@@ -218,7 +230,7 @@ class _Run:
         return self.summary
 
     def _unfinished(self, shards: list[Path], pending: list[tuple[Path, int]]) -> Iterator[Row]:
-        rows = read_listings(self.source)
+        rows = map(self.posts.attach, read_listings(self.source))
         number = 0
         while chunk := list(islice(rows, self.config.scan.shard)):
             path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"

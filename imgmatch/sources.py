@@ -1,17 +1,20 @@
-"""Where listings come from: a folder of photos, or a table."""
+"""Where listings come from: a folder of photos or a table, and the posts that lead to them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from imgmatch.catalog.source import PHOTO_SUFFIXES
 from imgmatch.errors import InputError
 from imgmatch.records import Listing
 from imgmatch.tables import TABLE_SUFFIXES, read_table
 
-__all__ = ["Row", "listing_root", "read_listings"]
+__all__ = ["Posts", "Row", "listing_root", "read_listings", "read_posts"]
 
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})
 
@@ -76,6 +79,95 @@ def _read_listing_table(path: Path) -> Iterator[Row]:
         except InputError as error:
             given = row.get("listing_id")
             yield Listing(_safe(given) if isinstance(given, str) and given else place), f"{place}: {error}"
+
+
+@dataclass(slots=True)
+class Posts:
+    """Posts, stories and chats that lead to listings.
+
+    Parameters
+    ----------
+    by_link : dict of str to list of dict
+        Posts by where they lead: a listing's id, or its address as :func:`_address` writes it.
+    problems : list of str
+        What is wrong with the rows that could not be used.
+    unused : set of str
+        Links that no listing has answered to so far.
+    """
+
+    by_link: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unused: set[str] = field(default_factory=set)
+
+    def attach(self, row: Row) -> Row:
+        """Return a listing with the promo photos and words of the posts that lead to it, in the order of the posts."""
+        listing, problem = row
+        links = [listing.listing_id, *([_address(listing.url)] if listing.url else [])]
+        posts = [post for link in dict.fromkeys(links) for post in self.by_link.get(link, ())]
+        self.unused.difference_update(links)
+        if problem is not None or not posts:
+            return row
+        photos = dict.fromkeys((*listing.promo_photos, *(p for post in posts for p in post["photos"])))
+        words = dict.fromkeys(t for t in (listing.promo_text, *(post["text"] for post in posts)) if t)
+        told = [{k: post[k] for k in ("post_id", "account", "posted_at") if post[k]} for post in posts]
+        extra = {**listing.extra, "posts": [t for t in told if t]}
+        return replace(listing, promo_photos=tuple(photos), promo_text="\n".join(words) or None, extra=extra), None
+
+
+def read_posts(path: Path, root: Path) -> Posts:
+    """Read a table of posts.
+
+    Parameters
+    ----------
+    path : Path
+        CSV / JSONL / Parquet with ``link`` (a listing's id or url) and ``photos`` or ``text``, optionally ``post_id``,
+        ``account`` and ``posted_at`` (``docs/listings.md``). Photo paths are relative to this table.
+    root : Path
+        Folder of the listings; the posts' photos must lie in it, where reports look for photos.
+
+    Raises
+    ------
+    InputError
+        Where the table as a whole cannot be read.
+    """
+    posts = Posts()
+    for place, row in read_table(path, frozenset({"photos"})):
+        try:
+            if isinstance(row, InputError):
+                raise row
+            # A post is a listing's promo side: the same checks of types and letters.
+            given = Listing.from_dict(
+                {"listing_id": row.get("link"), "photos": row.get("photos"), "promo_text": row.get("text")}
+            )
+            told = Listing.from_dict(
+                {"listing_id": "post", "title": row.get("post_id"), "seller_id": row.get("account"),
+                 "listed_at": row.get("posted_at")}
+            )  # fmt: skip
+            if not given.photos and not given.promo_text:
+                raise InputError("the post has neither photos nor text")
+            photos = [Path(os.path.relpath(path.parent / photo, root)).as_posix() for photo in given.photos]
+            outside = next((p for p in photos if p.startswith("..")), None)
+            if outside is not None:
+                raise InputError(f"photos: {outside!r:.80} lies outside {root}, the folder of the listings")
+        except InputError as error:
+            posts.problems.append(f"{place}: {str(error).replace('listing_id', 'link')}")
+            continue
+        link = _address(given.listing_id) if "/" in given.listing_id else given.listing_id
+        post = {"photos": photos, "text": given.promo_text, "post_id": told.title, "account": told.seller_id}
+        posts.by_link.setdefault(link, []).append({**post, "posted_at": told.listed_at})
+        posts.unused.add(link)
+    return posts
+
+
+def _address(url: str) -> str:
+    """Return a web address without what does not change where it leads: scheme, www, fragment, tracking parameters."""
+    try:
+        parts = urlsplit(url.strip() if "//" in url else f"//{url.strip()}")
+    except ValueError:
+        return url
+    kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not k.lower().startswith("utm_")]
+    query = f"?{urlencode(kept)}" if kept else ""
+    return f"{parts.netloc.lower().removeprefix('www.')}{parts.path.rstrip('/')}{query}"
 
 
 def _safe(name: str) -> str:

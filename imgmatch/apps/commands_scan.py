@@ -30,6 +30,10 @@ def scan(
     ],
     catalog: Annotated[Path, typer.Option(help="The catalog's folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    posts: Annotated[
+        Path | None,
+        typer.Option(help="Table of posts that lead to these listings (docs/listings.md).", show_default=False),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
     ] = None,
@@ -70,6 +74,7 @@ def scan(
             listings,
             Catalog.load(catalog),
             out,
+            posts=posts,
             config=settings,
             resume=resume,
             retry_failed=retry_failed,
