@@ -157,8 +157,12 @@ ALLOWED = [
     (["copy", "price"], Decision.LEAD),
     (["known_offender", "price"], Decision.LEAD),
     (["copy", "known_offender"], Decision.REVIEW),  # one photo, one source
-    (["copy", "seller"], Decision.REVIEW),
-    (["price", "seller"], Decision.REVIEW),
+    (["copy", "seller"], Decision.REVIEW),  # the stranger who sells new goods is the one who shows the official photo
+    (["price", "seller"], Decision.LEAD),
+    (["price", "contact"], Decision.LEAD),
+    (["copy", "contact"], Decision.LEAD),
+    (["seller", "contact"], Decision.CLEAR),  # honest shops do both
+    (["contact"], Decision.CLEAR),
 ]
 
 

@@ -143,6 +143,25 @@ def test_history(extra: dict[str, Any], value: float | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("listing", "value"),
+    [
+        (Listing("L", description="Write to me on telegram: @lux_bags88"), 1.0),
+        (Listing("L", title="Aurel bag wa.me/447700900123"), 1.0),
+        (Listing("L", promo_text="order at shop@mail.example"), 1.0),
+        (Listing("L", contacts=("whatsapp:+447700900123",)), 1.0),
+        (Listing("L", contacts=("bag_shop_88",)), 1.0),
+        (Listing("L", description="Two years old, 30 x 20 cm, 450 EUR"), 0.0),
+        (Listing("L", contacts=("",)), None),
+    ],
+)
+def test_contact(listing: Listing, value: float | None) -> None:
+    finding = findings(listing, "bag")["contact"]
+    assert finding.value == value
+    for secret in ("lux_bags88", "7700", "shop@", "bag_shop_88"):
+        assert secret not in finding.reason and secret not in str(finding.evidence)
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("New", "new"),

@@ -42,6 +42,8 @@ class Contradiction:
         Least finding value in [0, 1] that counts as such; None for never.
     alone : bool
         The finding carries a brand claim of its own.
+    beside : bool
+        Counts only beside a contradiction that is not `beside`; else it is a note.
     """
 
     source: str
@@ -49,6 +51,7 @@ class Contradiction:
     weak: float | None = None
     note: float | None = None
     alone: bool = False
+    beside: bool = False
 
     def strength(self, value: float) -> Strength | None:
         """Return the greatest strength that `value` reaches, None for none."""
@@ -141,7 +144,7 @@ class Rules:
         contradictions = {}
         for name, row in table.get("contradictions", {}).items():
             where = f"contradictions.{name}"
-            _only(row, {"source", "strong", "weak", "note", "alone"}, f"{where}.")
+            _only(row, {"source", "strong", "weak", "note", "alone", "beside"}, f"{where}.")
             if not isinstance(row.get("source"), str):
                 raise ConfigError(f"{where}.source: expected a word that says what was looked at")
             levels = {level: _value(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
@@ -149,7 +152,9 @@ class Rules:
                 raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
             if list(levels.values()) != sorted(levels.values(), reverse=True):
                 raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
-            contradictions[name] = Contradiction(row["source"], alone=bool(row.get("alone", False)), **levels)
+            contradictions[name] = Contradiction(
+                row["source"], **{k: bool(row.get(k, False)) for k in ("alone", "beside")}, **levels
+            )
         labels = []
         for i, row in enumerate(table.get("labels", ())):
             _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
@@ -236,6 +241,8 @@ class Rules:
             if strength == "strong" and claims == {name} and not rule.alone:
                 strength = "weak"  # one finding cannot be the whole claim and the whole contradiction
             out.append((finding, strength))
+        if all(strength == "note" or self.contradictions[f.signal].beside for f, strength in out):
+            out = [(f, "note") for f, _ in out]  # nothing that they could stand beside
         return tuple(sorted(out, key=lambda pair: (_STRENGTHS.index(pair[1]), *_order(pair[0]))))
 
     def _labels(self, claims: set[str], contradictions: set[str]) -> tuple[Label, ...]:

@@ -1,4 +1,4 @@
-"""Does the offer itself contradict the brand that it claims? Price, seller and the seller's history."""
+"""Does the offer itself contradict the brand that it claims? Price, seller, the seller's history and ways around the platform."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from imgmatch.catalog.items import Brand, Item
 from imgmatch.commerce.prices import Price, convert, parse_price
 from imgmatch.commerce.sellers import authorisation
 from imgmatch.config import ListingConfig
+from imgmatch.errors import MissingExtraError
 from imgmatch.metrics import wilson_interval
 from imgmatch.photo import Query
+from imgmatch.reading.contacts import extract_contacts
 from imgmatch.reading.lexicon import Lexicon
 from imgmatch.reading.mentions import NameFinder
 from imgmatch.records import Listing
@@ -55,6 +57,9 @@ class ListingSignal:
     ``seller_history``
         Lower bound (Wilson, 95 %) of the share of the seller's listings that were removed, from the table's columns
         ``seller_listings`` and ``seller_removed``.
+    ``contact``
+        1 where the listing's words or its contacts column name a way to reach the seller outside the platform. The
+        finding says which kinds, never the contact itself, which is personal data.
     """
 
     name = "listing"
@@ -73,14 +78,14 @@ class ListingSignal:
         return [self._examine(query) for query in queries]
 
     def _examine(self, query: Query) -> list[Finding]:
-        history = self._history(query.listing)
+        offer = [self._history(query.listing), _contact(query.listing)]
         brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
         if not brands:
             reason = "no catalog brand is in question"
-            return [Finding.abstained("price", reason), Finding.abstained("seller", reason), history]
+            return [Finding.abstained("price", reason), Finding.abstained("seller", reason), *offer]
         prices = [self._price(query, brand) for brand in brands]
         sellers = [self._seller(query.listing, brand) for brand in brands]
-        return [*prices, *sellers, history]
+        return [*prices, *sellers, *offer]
 
     def _price(self, query: Query, brand: str) -> Finding:
         listing = query.listing
@@ -189,6 +194,20 @@ class ListingSignal:
             f"{removed} of this seller's {total} earlier listings were removed",
             evidence={"facts": {"listings removed": removed, "listings in all": total}},
         )
+
+
+def _contact(listing: Listing) -> Finding:
+    kinds = {"contact" if ":" not in c else c.partition(":")[0].strip() for c in listing.contacts if c.strip()}
+    texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
+    try:
+        kinds |= {c.kind for c in extract_contacts(texts) if c.kind != "url"}
+    except MissingExtraError as error:
+        if not kinds:
+            return Finding.abstained("contact", str(error))
+    if not kinds:
+        reason = "the listing names no way around the platform" if texts else "the listing has no text"
+        return Finding("contact", FindingStatus.OK, 0.0, reason) if texts else Finding.abstained("contact", reason)
+    return Finding("contact", FindingStatus.OK, 1.0, f"asks to be reached outside the platform: {', '.join(sorted(kinds))}")
 
 
 def condition_of(text: str | None) -> str | None:
