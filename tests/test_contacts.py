@@ -61,6 +61,10 @@ def test_qr_code(monkeypatch: pytest.MonkeyPatch) -> None:
         ("wechat:bagshop88", "wechat:b…8"),
         ("url:https://shop.example/u/42?x=1", "url:https://shop.example/…"),
         ("bagshop88", "b…8"),
+        ("instagram:ab", "instagram:…"),
+        ("instagram:abc", "instagram:…"),
+        ("email:ab@shop.example", "email:…@shop.example"),
+        ("phone:+1234567", "phone:+12…67"),
     ],
 )
 def test_mask(contact: str, masked: str) -> None:

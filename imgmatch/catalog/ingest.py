@@ -30,6 +30,7 @@ from imgmatch.errors import CatalogError, ImageError
 from imgmatch.files import lock
 from imgmatch.images import load_image, perceptual_hash, read_file
 from imgmatch.indexes.faiss import FaissIndex, default_factory
+from imgmatch.marks.svg import draw_svg
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.types import EmbeddingSpace, PhotoRole
 
@@ -270,6 +271,10 @@ def _ingest(
 def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
     try:
         data = read_file(photo.path, name=photo.name)
+        if photo.role is PhotoRole.LOGO and photo.path.suffix.lower() == ".svg":
+            # Drawn once, here: whoever reads the catalog needs no SVG library.
+            data, scale = draw_svg(data, source=photo.name)
+            photo = replace(photo, logo_box=photo.logo_box and tuple(x * scale for x in photo.logo_box))
         image = load_image(data, target_side=2 * encoder.input_size, name=photo.name)
         phash, quality = perceptual_hash(image)
     except ImageError as error:

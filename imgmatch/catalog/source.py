@@ -27,6 +27,7 @@ PHOTO_SUFFIXES = frozenset(
 
 _ROLE_FOLDERS = {str(r): r for r in (PhotoRole.BACKGROUND, PhotoRole.NEGATIVE, PhotoRole.KNOWN_OFFENDER)}
 _LOGO_FOLDER = "logo"
+_LOGO_SUFFIXES = PHOTO_SUFFIXES | {".svg"}
 _MANIFEST_LISTS = frozenset({"photos", "official_sellers"})
 _MANIFEST_OBJECTS = frozenset({"condition_prices"})
 
@@ -115,16 +116,16 @@ def _read_folder(root: Path, source: Source) -> None:
                 continue
             role = PhotoRole.LOGO if item_dir.name == _LOGO_FOLDER else PhotoRole.REFERENCE
             item_id = None if role is PhotoRole.LOGO else f"{brand}/{item_dir.name}"
-            for photo in _photos_in(item_dir):
+            for photo in _photos_in(item_dir, _LOGO_SUFFIXES if role is PhotoRole.LOGO else PHOTO_SUFFIXES):
                 name = photo.relative_to(root).as_posix()
                 source.photos.append(SourcePhoto(photo, name, role, brand, item_id))
             if item_id is not None:
                 source.items[item_id] = Item(item_id, brand, model=item_dir.name, name=item_dir.name)
 
 
-def _photos_in(folder: Path) -> Iterator[Path]:
+def _photos_in(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> Iterator[Path]:
     if folder.is_dir():
-        yield from sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
+        yield from sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
 
 
 def _read_manifest(path: Path, source: Source) -> None:

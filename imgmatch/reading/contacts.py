@@ -98,17 +98,22 @@ def mask_contact(contact: Contact | str) -> str:
 
     >>> mask_contact("email:someone@shop.example"), mask_contact("phone:+8613800138000"), mask_contact("wechat:bagshop88")
     ('email:s…@shop.example', 'phone:+86…00', 'wechat:b…8')
+
+    What is too short to be told from its ends shows none of them.
+
+    >>> mask_contact("instagram:ab"), mask_contact("email:a@shop.example"), mask_contact("phone:+1234")
+    ('instagram:…', 'email:…@shop.example', 'phone:…')
     """
     kind, _, value = str(contact).rpartition(":") if "://" not in str(contact) else str(contact).partition(":")
     if kind == "email":
         name, _, domain = value.partition("@")
-        masked = f"{name[:1]}…@{domain}"
+        masked = f"{name[: len(name) > 2]}…@{domain}"
     elif value.startswith("+"):
-        masked = f"{value[:3]}…{value[-2:]}"
+        masked = f"{value[:3]}…{value[-2:]}" if len(value) >= 8 else "…"
     elif "://" in value:
         masked = "/".join(value.split("/")[:3]) + "/…"
     else:
-        masked = f"{value[:1]}…{value[-1:]}"
+        masked = f"{value[:1]}…{value[-1:]}" if len(value) >= 4 else "…"
     return f"{kind}:{masked}" if kind else masked
 
 

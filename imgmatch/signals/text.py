@@ -244,8 +244,7 @@ def tamper_ratio(photo: PhotoContext, match: Match) -> float | None:
 
 
 def _readings(match: Match) -> list[dict[str, Any]]:
-    mark = match.mark.upper() if match.reading.isupper() else match.mark
-    pairs = [list(p) for p in align(match.reading, mark)]
+    pairs = _aligned(match.reading, match.mark)
     return [
         {
             "reading": part.text,
@@ -276,5 +275,11 @@ def _said(mention: Mention) -> dict[str, Any]:
     return {
         "reading": mention.raw,
         "reference": mention.mark,
-        "alignment": [list(p) for p in align(mention.raw, mention.mark)],
+        "alignment": _aligned(mention.raw, mention.mark),
     }
+
+
+def _aligned(reading: str, mark: str) -> list[list[str]]:
+    """Set a reading under the rightful spelling that is nearest to it: GUCCI and Gucci do not differ, GuCCI does."""
+    rows = [align(reading, form) for form in spellings(mark)]
+    return [list(pair) for pair in min(rows, key=lambda row: sum(a != b for a, b in row))]

@@ -1,0 +1,166 @@
+"""Draw an SVG file of a mark, which nobody vouches for, as a PNG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+from imgmatch.errors import ImageError
+
+__all__ = ["draw_svg"]
+
+SIDE = 800
+"""Longer side in pixels of what is drawn: five times an ink map's, so that curves stay curves."""
+
+MOST_BYTES, MOST_ELEMENTS, MOST_DEPTH = 2**20, 20_000, 64
+"""Limits on a file: its size, its elements after all references are followed, and how deep they nest. Marks are far
+smaller: the largest of the 3,470 drawings of the npm package simple-icons has 54 kB."""
+
+_REFUSED = {
+    "image": "embeds a picture",
+    "feImage": "embeds a picture",
+    "foreignObject": "embeds other content",
+    "script": "holds a script",
+    "text": "holds text, which looks different with other fonts: convert it to outlines",
+    "filter": "uses filters: export the plain mark",
+}
+_LOCAL = re.compile(r"url\(\s*['\"]?#([^)'\"]+)['\"]?\s*\)")
+
+
+def draw_svg(data: bytes, *, source: str) -> tuple[bytes, float]:
+    """Draw a mark on white, on black where it is white itself.
+
+    Parameters
+    ----------
+    data : bytes
+        The file; plain UTF-8.
+    source : str
+        What messages call it.
+
+    Returns
+    -------
+    png : bytes
+        `SIDE` pixels on its longer side.
+    scale : float
+        Pixels of the picture per unit of the drawing.
+
+    Raises
+    ------
+    ImageError
+        For every file that is not drawn, also where the extra ``svg`` is not installed. Nothing outside the file is ever
+        looked at: pictures, links to other files, entities, fonts and style sheets that load something are refused before
+        the file is drawn.
+    """
+    try:
+        import resvg_py
+    except ImportError as error:
+        message = "an SVG mark needs an optional library: pip install 'imgmatch[svg]'"
+        raise ImageError("missing_extra", message, source=source) from error
+    text = _decoded(data, source)
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
+        raise ImageError("corrupt", f"not a well-formed SVG file: {error}", source=source) from error
+    if _name(root) != "svg":
+        raise ImageError("format_not_allowed", f"expected an <svg> document, got <{_name(root):.40}>", source=source)
+    width, height = _size(root, source)
+    _check(root, source)
+    scale = SIDE / max(width, height)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    for ground in ("#ffffff", "#000000"):
+        try:
+            png = bytes(
+                resvg_py.svg_to_bytes(
+                    svg_string=text, background=ground, width=size[0], height=size[1], skip_system_fonts=True
+                )
+            )
+        except Exception as error:  # whatever the native renderer raises costs this file alone
+            raise ImageError("corrupt", f"cannot be drawn: {error}", source=source) from error
+        if not _even(png):
+            return png, scale
+    raise ImageError("corrupt", "nothing is drawn", source=source)
+
+
+def _decoded(data: bytes, source: str) -> str:
+    if len(data) > MOST_BYTES:
+        raise ImageError("too_large", f"more than {MOST_BYTES} bytes for one mark", source=source)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ImageError("format_not_allowed", "expected plain UTF-8 text (SVG, not compressed)", source=source) from error
+    # Whatever an entity stands for is expanded while parsing; marks need none.
+    if re.search(r"<!ENTITY|<!DOCTYPE[^>]*\[", text, re.IGNORECASE):
+        raise ImageError("format_not_allowed", "declares entities", source=source)
+    return re.sub(r"<!DOCTYPE[^>]*>", "", text, count=1, flags=re.IGNORECASE)
+
+
+def _name(element: ElementTree.Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _size(root: ElementTree.Element, source: str) -> tuple[float, float]:
+    """Return the drawing's width and height in its own units."""
+    try:
+        if box := root.get("viewBox"):
+            width, height = (float(x) for x in re.split(r"[\s,]+", box.strip())[2:4])
+        else:
+            width, height = (
+                float(re.sub(r"(px|pt|mm|cm|in)$", "", root.attrib[side].strip())) for side in ("width", "height")
+            )
+    except (KeyError, ValueError) as error:
+        raise ImageError("corrupt", "does not say how large it is: give it a viewBox", source=source) from error
+    if not (0 < width < 1e6 and 0 < height < 1e6 and 1 / 30 < width / height < 30):
+        raise ImageError("too_large", f"is {width:g} by {height:g} units; expected a side ratio below 30", source=source)
+    return width, height
+
+
+def _check(root: ElementTree.Element, source: str) -> None:
+    """Refuse what looks outside the file, and what grows beyond all bounds when its references are followed."""
+    by_id = {e.attrib["id"]: e for e in root.iter() if "id" in e.attrib}
+    costs: dict[int, int] = {}
+
+    def cost(element: ElementTree.Element, depth: int) -> int:
+        if depth > MOST_DEPTH:
+            raise ImageError("format_not_allowed", f"nests deeper than {MOST_DEPTH}, or refers to itself", source=source)
+        if id(element) not in costs:
+            if why := _REFUSED.get(_name(element)):
+                raise ImageError("format_not_allowed", why, source=source)
+            inside = [*element, *(by_id[name] for name in _references(element, source) if name in by_id)]
+            costs[id(element)] = min(1 + sum(cost(child, depth + 1) for child in inside), MOST_ELEMENTS + 1)
+        return costs[id(element)]
+
+    if cost(root, 0) > MOST_ELEMENTS:
+        raise ImageError("too_large", f"is more than {MOST_ELEMENTS} elements once references are followed", source=source)
+
+
+def _references(element: ElementTree.Element, source: str) -> list[str]:
+    """Return the ids that an element refers to."""
+    found = []
+    for key, value in _values(element).items():
+        if key.rpartition("}")[2] == "href":
+            if not value.startswith("#"):
+                raise ImageError("format_not_allowed", f"refers to something outside the file: {value!r:.60}", source=source)
+            found.append(value[1:])
+        local = _LOCAL.findall(value)
+        if len(local) != len(re.findall(r"url\s*\(", value, re.IGNORECASE)) or "@import" in value.lower():
+            raise ImageError("format_not_allowed", "refers to something outside the file in a style", source=source)
+        if local and key == "style sheet":
+            raise ImageError(
+                "format_not_allowed", "refers to its parts in a style sheet: write them as attributes", source=source
+            )
+        found += local
+    return found
+
+
+def _values(element: ElementTree.Element) -> Mapping[str, str]:
+    sheet = {"style sheet": "".join(element.itertext())} if _name(element) == "style" else {}
+    return {**{str(k): str(v) for k, v in element.attrib.items()}, **sheet}
+
+
+def _even(png: bytes) -> bool:
+    import cv2
+    import numpy as np
+
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    return int(pixels.max()) - int(pixels.min()) < 60
