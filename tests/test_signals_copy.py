@@ -15,8 +15,9 @@ from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.scoring.copies import agreement
 from imgmatch.signals.base import Signal
-from imgmatch.signals.copy import CopySignal, agreement, stored_patches
+from imgmatch.signals.copy import CopySignal, stored_patches
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
 from tests.test_geometry import placed, scene
 

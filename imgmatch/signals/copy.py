@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,80 +26,22 @@ from imgmatch import geometry
 from imgmatch.catalog.items import CatalogPhoto
 from imgmatch.config import CopyConfig
 from imgmatch.files import atomic_write
-from imgmatch.geometry import Points, Transform, VerifiedMatch
+from imgmatch.geometry import Points, Transform
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.regions import crop, regions
-from imgmatch.types import Box, Candidate, Finding, FindingStatus, FloatArray, Image, Label, PhotoRole, UInt8Array
+from imgmatch.scoring.copies import Copy, verified
+from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole, UInt8Array
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
-__all__ = ["Agreement", "Copy", "CopySignal", "agreement"]
+__all__ = ["CopySignal", "describe", "stored_patches"]
 
 _PDQ_QUALITY = 50  # PDQ's authors advise against matching hashes of less
-_LEAST = 0.1  # a smaller value is not worth a reader's time
 _RECIPE = "orb-512-300"  # names the file of stored patches: raise it with anything that changes them
 _ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
-_CELL = 16  # pixels of the working picture; a cell of a 320 px picture is a twentieth of its side
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Agreement:
-    """How far two pictures agree pixel by pixel once they lie on each other.
-
-    Parameters
-    ----------
-    share : float
-        Of the cells that have structure in either picture and lie where the keypoints agree, those that agree, in [0, 1].
-    cells : int
-        How many agree, anywhere in the overlap.
-    query_polygon, reference_polygon : ndarray, shape (n, 2), float64
-        The same part of both, in their own original pixels.
-    covered : float
-        Share of the cells with structure in that part that do not agree: what lies over it.
-    tint : float
-        Root mean square difference of the mean colours of agreeing cells, in grey levels.
-    """
-
-    share: float
-    cells: int
-    query_polygon: Points
-    reference_polygon: Points
-    covered: float
-    tint: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Copy:
-    """A catalog photo found in a listing photo.
-
-    Parameters
-    ----------
-    sha256 : str
-        The catalog photo.
-    value : float
-        In [0, 1], see `CopySignal`.
-    transform : ndarray, shape (3, 3)
-        Reference to query, original pixels.
-    query_polygon, reference_polygon : ndarray, shape (n, 2), float64
-        The same part of both, in their own original pixels.
-    mirrored : bool
-    match : VerifiedMatch or None
-        None where the bytes are the same or only the hash found it.
-    agreement : Agreement or None
-        None where the bytes are the same.
-    """
-
-    sha256: str
-    value: float
-    transform: Transform
-    query_polygon: Points
-    reference_polygon: Points
-    mirrored: bool
-    match: VerifiedMatch | None
-    agreement: Agreement | None
 
 
 class CopySignal:
@@ -114,13 +56,7 @@ class CopySignal:
 
     Notes
     -----
-    ``value = m.score * clip((a.share - 0.4) / 0.4, 0, 1) * (1 - exp(-a.cells / 10)) * clip((0.5 - a.covered) / 0.35, 0, 1)
-    * e`` of the `VerifiedMatch` m and the `Agreement` a; without the first factor where a near perceptual hash, not
-    keypoints, gave the placement; 1 for the same bytes. The factor e is for placements that editing gives: people crop,
-    turn and stretch photos along their sides, but only a camera in another place tilts them, so
-    ``e = clip((0.08 - skew) / 0.06, 0, 1) * clip((1.5 - stretch) / 0.2, 0, 1)``. The shape is ours, the constants come from
-    the dev half of ``benchmarks/copy_detection.py`` (of true copies there, 99 % have skew below 0.002, stretch below 1.01
-    and less than 0.18 covered) and from phone photos of the rendered world, which are no copies.
+    The value of a copy, and how it is verified, is that of :func:`imgmatch.scoring.copies.verified`.
 
     Cost: finding proposals takes the time of a few perceptual hashes and one ORB extraction, and grows with the square root
     of the number of catalog photos; verification takes one SIFT extraction and, per proposal, one matrix product and two
@@ -205,7 +141,7 @@ class CopySignal:
         if known is not None and known.role in _ROLES:
             scale = np.diag([photo.image.width / known.width, photo.image.height / known.height, 1.0])
             return (Copy(photo.sha256, 1.0, scale, _corners(photo.image), _corners(known), False, None, None),)
-        found = [self._verified(photo, sha, hints) for sha, hints in self._proposals(photo).items()]
+        found = [verified(photo, self._catalog.photo(sha), hints) for sha, hints in self._proposals(photo).items()]
         ranked = sorted((c for c in found if c is not None), key=lambda c: (-c.value, c.sha256))
         kept: list[Copy] = []
         for copy in ranked:
@@ -288,39 +224,6 @@ class CopySignal:
                 self._built = PatchIndex(stored_patches(self._catalog, self._searched))
             return self._built
 
-    # Verification
-
-    def _verified(self, photo: PhotoContext, sha: str, hints: Sequence[tuple[Transform, bool]]) -> Copy | None:
-        reference = self._catalog.photo(sha)
-        placements: list[tuple[Transform, bool, VerifiedMatch | None]] = [(t, flipped, None) for t, flipped in hints]
-        ours, theirs = geometry.keypoints(photo), geometry.keypoints(reference)
-        for flipped in (False, True):
-            points = geometry.mirrored(ours) if flipped else ours
-            match = geometry.verify(points, theirs, geometry.match(points, theirs), model="affine")
-            if match is None:
-                continue
-            if flipped:
-                back = geometry.flip(ours.width)
-                xy = geometry.map_points(back, match.query_xy).astype(np.float32)
-                match = replace(match, transform=back @ match.transform, query_xy=xy)
-            placements.append((match.transform, flipped, match))
-        best: Copy | None = None
-        for transform, flipped, match in placements:
-            support = None if match is None else match.reference_xy
-            found = agreement(photo.image, reference.image, transform, support)
-            if found is None:
-                continue
-            value = float(np.clip((found.share - 0.4) / 0.4, 0.0, 1.0) * (1.0 - np.exp(-found.cells / 10.0)))
-            value *= (
-                (1.0 if match is None else match.score)
-                * _edited(transform)
-                * float(np.clip((0.5 - found.covered) / 0.35, 0, 1))
-            )
-            if value >= _LEAST and (best is None or value > best.value):
-                polygons = found.query_polygon, found.reference_polygon
-                best = Copy(sha, value, transform, *polygons, flipped, match, found)
-        return best
-
     # Words
 
     def _finding(self, photo: PhotoContext, copy: Copy) -> Finding:
@@ -354,13 +257,6 @@ class CopySignal:
             labels=((Label.RING_MEMBER,) if offender else (Label.PHOTO_THEFT,)) if copy.value >= 0.5 else (),
             evidence=evidence,
         )
-
-
-def _edited(transform: Transform) -> float:
-    """Return how far a placement can come from editing a photo rather than taking another, in [0, 1]."""
-    sizes = np.linalg.svd(transform[:2, :2], compute_uv=False)
-    stretch = float(sizes[0] / max(float(sizes[1]), 1e-9))
-    return float(np.clip((0.08 - geometry.skew(transform)) / 0.06, 0, 1) * np.clip((1.5 - stretch) / 0.2, 0, 1))
 
 
 def describe(copy: Copy, image: Image, entry: CatalogPhoto) -> tuple[list[str], dict[str, float | str]]:
@@ -469,83 +365,6 @@ def stored_patches(catalog: Catalog, shas: Sequence[str]) -> list[UInt8Array]:
     return [known[sha] for sha in shas]
 
 
-def agreement(
-    query: Image, reference: Image, transform: Transform, support: npt.ArrayLike | None = None, *, side: int = 320
-) -> Agreement | None:
-    """Lay two pictures on each other and compare them cell by cell.
-
-    Parameters
-    ----------
-    query, reference : Image
-    transform : ndarray, shape (3, 3)
-        Reference to query, original pixels.
-    support : array_like, shape (n, 2), optional
-        Points of the reference whose hull is where the two ought to agree (a collage shows only a part); by default the
-        whole overlap.
-    side : int
-        Longer side of the working picture in pixels; less where one of the two has less detail.
-
-    Returns
-    -------
-    Agreement or None
-        None where the overlap is too small to tell or has no structure.
-
-    Notes
-    -----
-    A cell agrees when the normalised cross-correlation of its grey values is at least 0.7, which no change of brightness,
-    contrast or colour balance alters; noise of 2 grey levels is allowed for. Cells below 5 grey levels of contrast in both
-    pictures (plain ground) say nothing.
-    """
-    shared = geometry.overlap(transform, (reference.width, reference.height), (query.width, query.height))
-    if not len(shared):
-        return None
-    back: Transform = np.linalg.inv(transform)
-    part = geometry.map_points(back, shared)
-    low, high = part.min(axis=0), part.max(axis=0)
-    enlarged = np.sqrt(abs(np.linalg.det(transform[:2, :2])))
-    gain = min(side / float((high - low).max()), 1.0 / reference.scale, enlarged / query.scale)
-    columns, rows = (int(n) for n in np.rint((high - low) * gain / _CELL))
-    if min(columns, rows) < 2 or max(columns, rows) < 4:
-        return None
-    width, height = columns * _CELL, rows * _CELL
-    sx, sy = np.array([width, height]) / (high - low)
-    work = np.array([[sx, 0.0, -low[0] * sx], [0.0, sy, -low[1] * sy], [0.0, 0.0, 1.0]])
-    r, r_covered = geometry.draw(reference, work, (width, height), smooth=1.0)
-    q, q_covered = geometry.draw(query, work @ back, (width, height), smooth=1.0)
-    known = _cells((r_covered & q_covered)[..., None].astype(np.float32)).mean(axis=2)[..., 0] > 0.9
-    rg, qg = (_cells((p @ _LUMA)[..., None])[..., 0] for p in (r.astype(np.float32), q.astype(np.float32)))
-    rv, qv = rg.var(axis=2), qg.var(axis=2)
-    both = ((rg - rg.mean(axis=2, keepdims=True)) * (qg - qg.mean(axis=2, keepdims=True))).mean(axis=2)
-    likeness = both / np.sqrt((rv + 4.0) * (qv + 4.0))
-    structured = known & (np.maximum(rv, qv) > 25.0)
-    agrees = structured & (likeness >= 0.7)
-    if not agrees.any():
-        return None
-    where = (
-        structured & _near(geometry.map_points(work, support) / _CELL, structured.shape)
-        if support is not None
-        else structured
-    )
-    share = float((agrees & where).sum() / max(where.sum(), 1))
-    # The part that is shared: the bounding box of what agrees, wider where nothing speaks against it.
-    x0, x1 = _reach(agrees.any(axis=0), (structured & ~agrees).any(axis=0))
-    y0, y1 = _reach(agrees.any(axis=1), (structured & ~agrees).any(axis=1))
-    inside = structured[y0:y1, x0:x1]
-    covered = 1.0 - agrees[y0:y1, x0:x1].sum() / inside.sum()
-    inverse: Transform = np.linalg.inv(work)
-    box = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float64) * _CELL
-    seen = geometry.intersect(geometry.map_points(transform @ inverse, box), shared)
-    if not len(seen):
-        return None
-    tint = (_cells(r.astype(np.float32)).mean(axis=2) - _cells(q.astype(np.float32)).mean(axis=2))[agrees]
-    return Agreement(
-        share, int(agrees.sum()), seen, geometry.map_points(back, seen), float(covered), float(np.sqrt((tint**2).mean()))
-    )
-
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-
-
 def _corners(picture: Image | CatalogPhoto) -> Points:
     return geometry.rectangle(picture.width, picture.height)
 
@@ -562,27 +381,3 @@ def _same_place(a: Copy, b: Copy) -> bool:
     """Tell whether two copies lie on each other in the listing photo."""
     shared = geometry.area(geometry.intersect(a.query_polygon, b.query_polygon))
     return shared > 0.5 * min(geometry.area(a.query_polygon), geometry.area(b.query_polygon))
-
-
-def _cells(pixels: FloatArray) -> FloatArray:
-    """Cut (H, W, c) into (rows, columns, pixels of a cell, c)."""
-    h, w, c = pixels.shape
-    cut = pixels.reshape(h // _CELL, _CELL, w // _CELL, _CELL, c).swapaxes(1, 2)
-    return np.asarray(cut.reshape(h // _CELL, w // _CELL, _CELL * _CELL, c))
-
-
-def _near(points: Points, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Mark the cells in, or next to, the hull of some points given in cells."""
-    import cv2
-
-    mask = np.zeros(shape, np.uint8)
-    hull = cv2.convexHull(np.floor(points).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
-    return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0)
-
-
-def _reach(agrees: npt.NDArray[np.bool_], differs: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the half-open span of what agrees, widened on each side up to the edge unless something differs there."""
-    at = np.flatnonzero(agrees)
-    start, end = int(at[0]), int(at[-1]) + 1
-    return (start if differs[:start].any() else 0), (end if differs[end:].any() else len(agrees))
