@@ -97,8 +97,8 @@ def run(name: str, limit: int | None) -> None:
     )
     config = replace(config, scan=replace(config.scan, workers=1))
 
-    def progress(done: int, counts: Counter[str]) -> None:
-        print(name, done, dict(counts), flush=True)
+    def progress(done: int, total: int, counts: Counter[str]) -> None:
+        print(name, f"{done}/{total}", dict(counts), flush=True)
 
     run_scan(out / "listings.csv", Catalog.load(out / "catalog"), out / "scan", config=config, progress=progress)
     RAW.mkdir(parents=True, exist_ok=True)
