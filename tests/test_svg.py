@@ -50,10 +50,9 @@ def test_references_inside_the_file_and_an_editors_doctype_are_fine() -> None:
 
 def nested_uses(levels: int) -> str:
     groups = [f'<g id="g0">{BAR}</g>']
-    groups += [
-        f'<g id="g{i}">{"".join("<use href=%s/>" % f"{chr(34)}#g{i - 1}{chr(34)}" for _ in range(10))}</g>'
-        for i in range(1, levels)
-    ]
+    for i in range(1, levels):
+        uses = 10 * f'<use href="#g{i - 1}"/>'
+        groups.append(f'<g id="g{i}">{uses}</g>')
     return f'<defs>{"".join(groups)}</defs><use href="#g{levels - 1}"/>'
 
 

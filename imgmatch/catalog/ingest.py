@@ -274,7 +274,9 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
         if photo.role is PhotoRole.LOGO and photo.path.suffix.lower() == ".svg":
             # Drawn once, here: whoever reads the catalog needs no SVG library.
             data, scale = draw_svg(data, source=photo.name)
-            photo = replace(photo, logo_box=photo.logo_box and tuple(x * scale for x in photo.logo_box))
+            if photo.logo_box is not None:
+                x0, y0, x1, y1 = photo.logo_box
+                photo = replace(photo, logo_box=(x0 * scale, y0 * scale, x1 * scale, y1 * scale))
         image = load_image(data, target_side=2 * encoder.input_size, name=photo.name)
         phash, quality = perceptual_hash(image)
     except ImageError as error:

@@ -28,6 +28,11 @@ __all__ = ["Reading", "available", "ctc_log_likelihood", "log_likelihoods", "rea
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
 
+INK, BOX = 0.15, 0.2
+"""Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
+small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
+dev photos of ``benchmarks/marks.py read`` it names more of them and takes no longer."""
+
 UNSURE = 0.8
 """Below this mean letter confidence a line is also read upside down and mirrored; a reading surer by 0.1 replaces it."""
 
@@ -91,12 +96,14 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
     return photo.once(("text", side), lambda: _read(photo, side))
 
 
-def log_likelihoods(photo: PhotoContext, reading: Reading, strings: Sequence[str]) -> npt.NDArray[np.float64]:
+def log_likelihoods(
+    photo: PhotoContext, reading: Reading, strings: Sequence[str], views: Sequence[tuple[float, float]] = VIEWS
+) -> npt.NDArray[np.float64]:
     """Re-read one line at several scales and say how likely each string is to be what is written there.
 
     Returns
     -------
-    ndarray, shape (len(VIEWS), len(strings)), float64
+    ndarray, shape (len(views), len(strings)), float64
         Natural log of the CTC probability of the string given the view. -inf for a string with a letter the model
         does not know, or that is too long for the line.
     """
@@ -104,8 +111,8 @@ def log_likelihoods(photo: PhotoContext, reading: Reading, strings: Sequence[str
     if reading.mirrored:
         crop = crop[:, ::-1]
     index = _alphabet_index()
-    out = np.full((len(VIEWS), len(strings)), -np.inf)
-    for v, (scale, margin) in enumerate(VIEWS):
+    out = np.full((len(views), len(strings)), -np.inf)
+    for v, (scale, margin) in enumerate(views):
         [probabilities] = _recognise([_view(crop, scale, margin)])
         logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
         for s, string in enumerate(strings):
@@ -158,6 +165,8 @@ def _engine() -> Any:
                 "Global.max_side_len": 4096,  # `read` has sized the picture already
                 "Det.limit_type": "max",
                 "Det.limit_side_len": 4096,
+                "Det.thresh": INK,
+                "Det.box_thresh": BOX,
             }
         )
         # The recogniser is built on its first use; a blank line brings it up.

@@ -261,6 +261,17 @@ class WordmarkMatcher:
                     found[key] = match
         return sorted(found.values(), key=_rank)
 
+    def akin(self, text: str) -> list[tuple[str, str]]:
+        """Return (brand, mark) of the marks that an unsure reading may be of: five letters or more, half of them right."""
+        found = skeleton(text)
+        return [
+            entry
+            for mark, entries in self._marks.items()
+            if len(mark) >= PARTIAL and OSA.distance(found, mark, score_cutoff=len(mark) // 2) <= len(mark) // 2
+            for entry in entries
+            if fold(entry[1]) not in self._everyday
+        ]
+
     def _windows(self, line: Line) -> Iterator[tuple[str, bool]]:
         words = line.text.split()
         yield line.text, True

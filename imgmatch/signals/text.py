@@ -26,7 +26,7 @@ from imgmatch.photo import PhotoContext, Query
 from imgmatch.reading import ocr
 from imgmatch.reading.lexicon import Lexicon, Phrase
 from imgmatch.reading.mentions import Mention, NameFinder
-from imgmatch.reading.wordmarks import Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
+from imgmatch.reading.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
 from imgmatch.types import Candidate, Finding, FindingStatus, Label
 
 __all__ = ["TextSignal", "tamper_ratio"]
@@ -36,6 +36,14 @@ CHANCE = 0.1
 
 EVERYDAY = 0.45
 """Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
+
+SURE = 0.93
+"""Mean letter confidence from which a line says what was read and no other word is held against it."""
+
+HELD_CENTRE, HELD_SLOPE, HELD_APART = -6.0, 1.5, 10.0
+"""Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
+much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/marks.py read`` the marks
+that unsure lines show reach -1.7, -3.5 and -5.1, all others but -7.2 at most."""
 
 TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 16.0
 """Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
@@ -158,11 +166,14 @@ class TextSignal:
                 best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
             for match in self._matcher.match(readings):
                 finding = self._tamper(photo, match) or self._claim(photo, match, likely)
-                if finding is None:
-                    continue
-                key = f"{finding.signal} {finding.brand}"
-                if key not in best or (finding.value or 0) > (best[key].value or 0):
-                    best[key] = finding
+                if finding is not None:
+                    _keep(best, finding)
+            if not {f.signal for f in best.values()} & {
+                "text",
+                "logo_tamper",
+            }:  # what else may the unsure lines say?
+                for finding in self._held(photo, readings):
+                    _keep(best, finding)
         yield from best.values()
         if not any(f.signal == "text" for f in best.values()) and read:
             yield Finding.abstained("text", f"No brand of the catalog can be read in the photos ({lines} lines of text).")
@@ -188,6 +199,35 @@ class TextSignal:
             brand=match.brand,
             evidence={"readings": _readings(match), "facts": {"matches expected by chance": float(f"{chance:.2g}")}},
         )
+
+    def _held(self, photo: PhotoContext, readings: Sequence[ocr.Reading]) -> Iterator[Finding]:
+        """Hold marks against the pixels of lines that were read unsurely: small, blurred or ornate print."""
+        for reading in readings:
+            akin = self._matcher.akin(reading.text) if reading.confidence < SURE else []
+            if not akin:
+                continue
+            forms = [(brand, mark, form) for brand, mark in akin for form in spellings(mark)]
+            [scores] = ocr.log_likelihoods(photo, reading, [reading.text, *(f for _, _, f in forms)], ocr.VIEWS[:1])
+            ratios = scores[1:] - scores[0]
+            top = int(ratios.argmax())
+            brand, mark, _ = forms[top]
+            others = [r for r, (b, _, _) in zip(ratios, forms, strict=True) if b != brand]
+            value = 0.9 / (1.0 + math.exp(-(float(ratios[top]) - HELD_CENTRE) / HELD_SLOPE))
+            if value < 0.45 or ratios[top] - max(others, default=-math.inf) < HELD_APART:
+                continue
+            match = Match(brand, mark, Line((reading,)), reading.text, "near", 0, 0.0, True, False)
+            yield Finding(
+                "text",
+                FindingStatus.OK,
+                value,
+                f"A line in the photo can hardly be read, and is most like {mark}: “{reading.text}”.",
+                photo_id=photo.photo_id,
+                brand=brand,
+                evidence={
+                    "readings": _readings(match),
+                    "facts": {"log likelihood ratio of the mark to the reading": round(float(ratios[top]), 1)},
+                },
+            )
 
     def _tamper(self, photo: PhotoContext, match: Match) -> Finding | None:
         if match.mark not in self._catalog.brands[match.brand].wordmarks:
@@ -241,6 +281,12 @@ def tamper_ratio(photo: PhotoContext, match: Match) -> float | None:
     scores = ocr.log_likelihoods(photo, part, [line.text, *dict.fromkeys(forms)])
     ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
     return float(ratios.min())
+
+
+def _keep(best: dict[str, Finding], finding: Finding) -> None:
+    key = f"{finding.signal} {finding.brand}"
+    if key not in best or (finding.value or 0) > (best[key].value or 0):
+        best[key] = finding
 
 
 def _readings(match: Match) -> list[dict[str, Any]]:
