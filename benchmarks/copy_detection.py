@@ -26,6 +26,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,27 @@ def _measured(copy: Any) -> dict[str, float]:
     }
 
 
+def queries(data: Path, split: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """Yield every query as its row (kind, path, and for positives edit, strength and the hash looked for) and its pixels."""
+    from imgmatch.images import load_image
+    from imgmatch.world.changes import recompressed
+    from imgmatch.world.edits import EDITS, edit
+
+    _, positives, negatives = _photos(data, split)
+    others = [np.array(load_image(p).pixels) for kind, p in negatives if kind == "held-out"][:12]
+    for number, path in enumerate(positives):
+        image = load_image(path)
+        for name in EDITS:
+            rng = np.random.default_rng([number, *name.encode()])
+            strength = 1.0 if number % 2 else 0.5
+            beside = [others[i] for i in rng.permutation(len(others))[:4]]
+            changed = edit(name, np.array(image.pixels), rng, strength, beside)
+            row = {"kind": "positive", "edit": name, "strength": strength, "path": path, "truth": image.sha256}
+            yield row, recompressed(changed.image, int(rng.integers(60, 90)))
+    for kind, path in negatives:
+        yield {"kind": kind, "path": path}, np.array(load_image(path).pixels)
+
+
 def run(data: Path, split: str, cache: Path) -> None:
     """Build the catalog, examine every photo, write raw values."""
     import cv2
@@ -111,11 +133,9 @@ def run(data: Path, split: str, cache: Path) -> None:
     from imgmatch.images import hamming, load_image, perceptual_hash
     from imgmatch.photo import PhotoContext
     from imgmatch.signals.copy import CopySignal
-    from imgmatch.world.changes import recompressed
-    from imgmatch.world.edits import EDITS, edit
 
     cv2.setNumThreads(1)
-    items, positives, negatives = _photos(data, split)
+    items, _, _ = _photos(data, split)
     folder = cache / "catalog"
     if not (folder / "manifest.json").is_file():
         with tempfile.TemporaryDirectory() as source:
@@ -158,19 +178,7 @@ def run(data: Path, split: str, cache: Path) -> None:
             "seconds_verification": (t2 - t1) - (t1 - t0),
         }
 
-    others = [np.array(load_image(p).pixels) for kind, p in negatives if kind == "held-out"][:12]
-    for number, path in enumerate(positives):
-        image = load_image(path)
-        for name in EDITS:
-            rng = np.random.default_rng([number, *name.encode()])
-            strength = 1.0 if number % 2 else 0.5
-            beside = [others[i] for i in rng.permutation(len(others))[:4]]
-            changed = edit(name, np.array(image.pixels), rng, strength, beside)
-            pixels = recompressed(changed.image, int(rng.integers(60, 90)))
-            row = {"kind": "positive", "edit": name, "strength": strength, "path": path, "truth": image.sha256}
-            rows.append({**row, **examine(pixels)})
-    for kind, path in negatives:
-        rows.append({"kind": kind, "path": path, **examine(np.array(load_image(path).pixels))})
+    rows += [{**row, **examine(pixels)} for row, pixels in queries(data, split)]
     print(write_raw(f"copy_detection-{split}", rows))
 
 
