@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from imgmatch.errors import LockedError
 
-__all__ = ["atomic_write", "lock", "sha256_file", "sync_dir"]
+__all__ = ["append_lines", "atomic_write", "lock", "sha256_file", "sync_dir"]
 
 
 @contextmanager
@@ -50,6 +50,44 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def append_lines(path: str | Path, lines: str, *, header: str) -> None:
+    """Append whole lines to a text table that only ever grows; it is made, with its header, where it does not exist.
+
+    Parameters
+    ----------
+    path : path
+    lines : str
+        Each ended by a newline.
+    header : str
+        The first line that the file has to have, without its newline.
+
+    Raises
+    ------
+    ValueError
+        Where the file begins otherwise; nothing is written then.
+
+    Notes
+    -----
+    Written in one piece and flushed to disk, under a lock, so that concurrent writers lose nothing. A line that a crash cut
+    short is closed first, never joined with the next one.
+    """
+    with FileLock(f"{path}.lock"), open(path, "a+b") as f:
+        f.seek(0)
+        first = f.readline().decode("utf-8-sig", "replace").strip()
+        size = f.seek(0, os.SEEK_END)
+        if size == 0:
+            f.write(f"{header}\n".encode())
+        elif first != header:
+            raise ValueError(f"expected the header {header}")
+        else:
+            f.seek(size - 1)
+            if f.read(1) != b"\n":
+                f.write(b"\n")
+        f.write(lines.encode("utf-8", "backslashreplace"))
+        f.flush()
+        os.fsync(f.fileno())
 
 
 def sync_dir(folder: Path) -> None:

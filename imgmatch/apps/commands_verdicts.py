@@ -50,21 +50,46 @@ def label(
         str,
         typer.Option(help="How the listing came to be reviewed; [b]random[/] only for a random audit of all listings."),
     ] = "flagged",
+    wrong: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A finding that was wrong, for example [b]logo_tamper[/]; may be given again. Its photo, and the mark in "
+            "it, go to the catalog's negative bank: they do not match that way again. Needs --records.",
+            show_default=False,
+        ),
+    ] = None,
     records: Annotated[
         Path | None, typer.Option(help="Check that the listing is in this records.jsonl.", show_default=False)
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Whose negative bank; the one that was scanned against.", show_default=False)
     ] = None,
 ) -> None:
     """Write down a reviewer's decision; the table is append-only, the last row about a listing stands."""
     from datetime import datetime, timezone
 
     from imgmatch.errors import InputError
-    from imgmatch.fusion.feedback import LabelRow, append_labels
+    from imgmatch.fusion.feedback import LabelRow, append_labels, run_of
+    from imgmatch.fusion.negatives import NegativeBank, rejected_matches
     from imgmatch.scan import read_records
+    from imgmatch.sources import listing_root
 
-    if records is not None and all(r.listing_id != listing_id for r in read_records(records)):
-        raise InputError(f"no listing {listing_id!r}", source=str(records))
+    if wrong and records is None:
+        raise typer.BadParameter("--wrong needs --records: the finding and its photo are found there")
+    record = None
+    if records is not None:
+        record = next((r for r in read_records(records) if r.listing_id == listing_id), None)
+        if record is None:
+            raise InputError(f"no listing {listing_id!r}", source=str(records))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    append_labels(labels, [LabelRow(listing_id, decision, reviewer, now, sampled_by)])
+    row = LabelRow(listing_id, decision, reviewer, now, sampled_by)
+    if wrong and record is not None and records is not None:
+        run = run_of(records)
+        folder = catalog or Path(run["catalog"]["path"])
+        rows = rejected_matches(record, wrong, listing_root(Path(run["source"])), reviewer=reviewer, time=now)
+        bank = NegativeBank.append(folder, rows)
+        console.print(f"{bank}: {len(rows)} rejected matches of {listing_id}", highlight=False, markup=False)
+    append_labels(labels, [row])
     console.print(f"{labels}: {listing_id} {decision}", highlight=False, markup=False)
 
 
@@ -84,8 +109,9 @@ def calibrate(
     """Fit a calibration from reviewers' decisions; shows the figures before and after."""
     from datetime import datetime, timezone
 
-    from imgmatch.fusion.feedback import examples_from, read_labels, space_of_run
+    from imgmatch.fusion.feedback import examples_from, read_labels, run_of, space_of_run
     from imgmatch.fusion.fitting import fit
+    from imgmatch.fusion.negatives import NegativeBank
     from imgmatch.scan import read_records
 
     if records is None or labels is None:
@@ -95,9 +121,16 @@ def calibrate(
     for problem in problems:
         console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
     rows = [r for r in read_records(records) if r.listing_id in decided]
+    space = space_of_run(records)
+    bank = NegativeBank.of_catalog(run_of(records)["catalog"].get("path"))
+    if bank.rows:
+        silent = sum(r.verdict is not None and bank.silenced_record(r) != list(r.verdict.findings) for r in rows)
+        console.print(
+            f"negative bank: {len(bank.rows)} rejected matches, which silence findings of {silent} of these listings"
+        )
     made = fit(
-        examples_from(rows, decided, rules),
-        space=space_of_run(records),
+        examples_from(rows, decided, rules, bank),
+        space=space,
         rules=rules.fingerprint,
         name=name,
         source="reviewers' decisions",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from imgmatch.commerce.sellers import authorisation
 from imgmatch.config import Config
 from imgmatch.fusion.calibration import Calibration, OperatingPoint, shipped_calibration
+from imgmatch.fusion.negatives import NegativeBank
 from imgmatch.fusion.rules import Assessment, Rules
 from imgmatch.photo import Query
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Verdict
@@ -39,11 +40,13 @@ class Fusion:
         None for the provisional rule.
     rules : Rules or None
         None for the rules that ship.
+    negatives : NegativeBank or None
+        Matches that reviewers rejected.
 
     Attributes
     ----------
     fingerprint : str
-        16 hex digits over rules and calibration, for ``Config.fingerprint(fusion=…)``.
+        16 hex digits over rules, calibration and negative bank, for ``Config.fingerprint(fusion=…)``.
 
     Raises
     ------
@@ -58,21 +61,27 @@ class Fusion:
     """
 
     def __init__(
-        self, catalog: Catalog, config: Config, calibration: Calibration | None = None, rules: Rules | None = None
+        self,
+        catalog: Catalog,
+        config: Config,
+        calibration: Calibration | None = None,
+        rules: Rules | None = None,
+        negatives: NegativeBank | None = None,
     ) -> None:
         self.rules = Rules.load() if rules is None else rules
         self.calibration = calibration
+        self.negatives = NegativeBank() if negatives is None else negatives
         self._brands = catalog.brands
         self._point: OperatingPoint | None = None
         if calibration is not None:
             calibration.require(catalog.space, self.rules.fingerprint)
             self._point = calibration.point(config.operating_point)
-        parts = [self.rules.fingerprint, "" if calibration is None else calibration.fingerprint]
+        parts = [self.rules.fingerprint, "" if calibration is None else calibration.fingerprint, self.negatives.fingerprint]
         self.fingerprint = hashlib.sha256("+".join(parts).encode()).hexdigest()[:16]
 
     @classmethod
     def from_config(cls, catalog: Catalog, config: Config) -> Fusion:
-        """Load what ``[fusion]`` of the config names.
+        """Load what ``[fusion]`` of the config names, and the negative bank of the catalog's folder.
 
         Notes
         -----
@@ -92,7 +101,7 @@ class Fusion:
                 calibration = None
         else:
             calibration = Calibration.load(settings.calibration)
-        return cls(catalog, config, calibration, rules)
+        return cls(catalog, config, calibration, rules, NegativeBank.of_catalog(catalog.path))
 
     def decide(self, query: Query, findings: Sequence[Finding]) -> Verdict:
         """Fuse the findings of one listing.
@@ -107,9 +116,11 @@ class Fusion:
         Returns
         -------
         Verdict
-            With `findings` as given, plus ``disagreement`` where brands disagree and ``probability`` (whose facts are
-            the contributions, which sum to the logit) where a calibration applies.
+            With `findings` as given (those that a reviewer rejected before as abstentions), plus ``disagreement`` where
+            brands disagree and ``probability`` (whose facts are the contributions, which sum to the logit) where a
+            calibration applies.
         """
+        findings = self.negatives.silenced(findings, query.photos)
         assessment = self.rules.assess(findings)
         if assessment.brand is None:
             return self._without_claim(query, findings)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from imgmatch.errors import InputError
+from imgmatch.files import append_lines
 from imgmatch.fusion import feature_values
 from imgmatch.fusion.fitting import Example
+from imgmatch.fusion.negatives import NegativeBank
 from imgmatch.fusion.rules import Rules
 from imgmatch.records import ScanRecord
 from imgmatch.tables import read_table
 from imgmatch.types import Basis, Decision, EmbeddingSpace
 
-__all__ = ["LabelRow", "append_labels", "examples_from", "read_labels", "space_of_run"]
+__all__ = ["LabelRow", "append_labels", "examples_from", "read_labels", "run_of", "space_of_run"]
 
 _VALUES = ("confirm", "reject")
 RANDOM = "random"
@@ -64,35 +63,17 @@ _COLUMNS = tuple(f.name for f in fields(LabelRow))
 def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
     """Append decisions to a labels table, which is made where it does not exist; nothing is ever changed in it.
 
-    Notes
-    -----
-    Rows are written in one piece and flushed to disk, under a lock, so that concurrent reviewers lose nothing. A line that a
-    crash cut short is closed first and read as a bad row, never joined with the next one.
-
     Raises
     ------
     InputError
         Where the file is some other table, or cannot be written.
     """
-    path = Path(path)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(astuple(row) for row in rows)
     try:
-        with FileLock(f"{path}.lock"), open(path, "a+b") as f:
-            f.seek(0)
-            header = f.readline().decode("utf-8-sig", "replace").strip()
-            size = f.seek(0, os.SEEK_END)
-            if size == 0:
-                f.write((",".join(_COLUMNS) + "\n").encode())
-            elif header.split(",") != list(_COLUMNS):
-                raise InputError(f"not a labels table: expected the header {','.join(_COLUMNS)}", source=str(path))
-            else:
-                f.seek(size - 1)
-                if f.read(1) != b"\n":
-                    f.write(b"\n")
-            f.write(text.getvalue().encode("utf-8", "backslashreplace"))
-            f.flush()
-            os.fsync(f.fileno())
+        append_lines(path, text.getvalue(), header=",".join(_COLUMNS))
+    except ValueError as error:
+        raise InputError(f"not a labels table: {error}", source=str(path)) from error
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from error
 
@@ -125,7 +106,12 @@ def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
     return labels, problems
 
 
-def examples_from(records: Iterable[ScanRecord], labels: Mapping[str, LabelRow], rules: Rules) -> list[Example]:
+def examples_from(
+    records: Iterable[ScanRecord],
+    labels: Mapping[str, LabelRow],
+    rules: Rules,
+    negatives: NegativeBank | None = None,
+) -> list[Example]:
     """Join records with labels: what :func:`imgmatch.fusion.fitting.fit` fits on.
 
     Parameters
@@ -135,6 +121,8 @@ def examples_from(records: Iterable[ScanRecord], labels: Mapping[str, LabelRow],
     labels : mapping of str to LabelRow
     rules : Rules
         The findings are weighed anew with these.
+    negatives : NegativeBank, optional
+        What it silences counts no more, though the records were made before.
     """
     examples = []
     for record in records:
@@ -142,13 +130,14 @@ def examples_from(records: Iterable[ScanRecord], labels: Mapping[str, LabelRow],
         if label is None or record.verdict is None:
             continue
         listing, verdict = record.listing, record.verdict
-        assessment = None if verdict.basis is Basis.AUTHORISED else rules.assess(verdict.findings)
+        findings = verdict.findings if negatives is None else negatives.silenced_record(record)
+        assessment = None if verdict.basis is Basis.AUTHORISED else rules.assess(findings)
         allows = Decision.CLEAR if assessment is None else assessment.allows
         if listing.photo_only:
             allows = min(allows, Decision.REVIEW, key=lambda d: d.rank)
         examples.append(
             Example(
-                values=feature_values(rules, assessment, verdict.findings),
+                values=feature_values(rules, assessment, findings),
                 positive=label.label == "confirm",
                 allows=allows.rank,
                 group=f"{listing.platform}/{listing.seller_id}" if listing.seller_id else record.listing_id,
@@ -159,6 +148,29 @@ def examples_from(records: Iterable[ScanRecord], labels: Mapping[str, LabelRow],
     return examples
 
 
+def run_of(records: str | Path) -> dict[str, Any]:
+    """Return ``run.json`` beside a records file.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it is not one.
+    """
+    path = Path(records).parent / "run.json"
+    try:
+        run = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(
+            "is not there; what the scan was made with (catalog, embedding space) stands there, beside its records",
+            source=str(path),
+        ) from error
+    except ValueError as error:
+        raise InputError(f"not valid JSON: {error}", source=str(path)) from error
+    if not isinstance(run, dict) or not isinstance(run.get("catalog"), dict):
+        raise InputError("names no embedding space and no catalog", source=str(path))
+    return run
+
+
 def space_of_run(records: str | Path) -> EmbeddingSpace:
     """Return the embedding space that ``run.json`` beside a records file names.
 
@@ -167,15 +179,7 @@ def space_of_run(records: str | Path) -> EmbeddingSpace:
     InputError
         Where there is no such file, or it names no space.
     """
-    path = Path(records).parent / "run.json"
     try:
-        run: Any = json.loads(path.read_text("utf-8"))
-        space = {k: v for k, v in run["catalog"]["space"].items() if k != "id"}
-        return EmbeddingSpace(**space)
-    except OSError as error:
-        raise InputError(
-            "is not there; a calibration needs to know the embedding space, which the scan wrote beside its records",
-            source=str(path),
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"names no embedding space: {error}", source=str(path)) from error
+        return EmbeddingSpace(**{k: v for k, v in run_of(records)["catalog"]["space"].items() if k != "id"})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"names no embedding space: {error}", source=str(Path(records).parent / "run.json")) from error

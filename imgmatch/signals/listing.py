@@ -1,4 +1,4 @@
-"""Does the offer itself contradict the brand that it claims? Price, seller, the seller's history and ways around the platform."""
+"""Does the offer itself contradict the brand that it claims? Price, seller, history, ways around the platform."""
 
 from __future__ import annotations
 
