@@ -136,6 +136,36 @@ def test_mobilenet_conforms(mobilenet_file: Path) -> None:
         encoder.encode_text(["a bag"])
 
 
+def test_folding_batch_norms_stays_in_the_space(mobilenet_file: Path) -> None:
+    """Weights whose running statistics are far from 0 and 1, so that a norm left out or folded twice would show."""
+    import torchvision
+
+    from imgmatch.encoders import mobilenet
+
+    torch.manual_seed(3)
+    plain = torchvision.models.mobilenet_v2()
+    rng = torch.Generator().manual_seed(5)
+    for norm in [m for m in plain.modules() if isinstance(m, torch.nn.BatchNorm2d)]:
+        norm.running_mean.uniform_(-0.5, 0.5, generator=rng)  # type: ignore[union-attr]
+        norm.running_var.uniform_(0.5, 2.0, generator=rng)  # type: ignore[union-attr]
+    moved = mobilenet_file / "moved.safetensors"
+    save_file(plain.state_dict(), moved)
+    encoder = mobilenet.load("mobilenet-v2", moved, device="cpu")
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in encoder.model.modules())
+    assert encoder.space.weights == store.tensors_sha256(plain.state_dict())
+    photos = [picture(300, 240, seed) for seed in range(6)]
+    pixels = torch.from_numpy(np.stack([encoder.prepare(p) for p in photos])).permute(0, 3, 1, 2).float() / 255
+    x = (pixels - torch.tensor(encoder.preprocess.mean).view(3, 1, 1)) / torch.tensor(encoder.preprocess.std).view(3, 1, 1)
+    with torch.inference_mode():
+        maps = plain.eval().features(x)
+    expected = torch.nn.functional.normalize(maps.mean((2, 3)), dim=1).numpy()
+    assert (encoder.encode(photos) * expected).sum(1).min() >= 0.9999
+    cells = encoder.features(photos).reshape(len(photos), -1)
+    theirs = maps.permute(0, 2, 3, 1).reshape(len(photos), -1).numpy()
+    cosine = (cells * theirs).sum(1) / np.linalg.norm(cells, axis=1) / np.linalg.norm(theirs, axis=1)
+    assert cosine.min() >= 0.9999
+
+
 def test_open_clip_conforms(clip: OpenClipEncoder) -> None:
     check_encoder(clip)
 

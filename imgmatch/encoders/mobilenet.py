@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +28,9 @@ PREPROCESS = Preprocess(
 
 class MobileNetEncoder(TorchEncoder):
     """Average-pooled last feature map of MobileNetV2, 1280-d (Sandler et al. 2018, arXiv:1801.04381)."""
+
+    # Its first maps are large: 72 to 78 photos/s in chunks of 2 to 4, 63 to 74 of 8, 54 of 32 (one core, AMD EPYC).
+    CHUNK: ClassVar[Mapping[str, int]] = {**TorchEncoder.CHUNK, "cpu": 4}
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x).mean((2, 3))  # type: ignore[no-any-return]

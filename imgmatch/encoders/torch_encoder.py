@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from imgmatch.encoders.base import Prepared
 from imgmatch.encoders.preprocess import Preprocess
@@ -37,9 +38,15 @@ class TorchEncoder:
     -----
     Thread-safe. Runs in chunks, so that memory does not grow with the batch. On the CPU the batch is channels-last,
     which is how a stack of photos lies in memory anyway.
+
+    A batch normalisation that follows a convolution is folded into it: the same function up to rounding (cosine >= 0.9999
+    to the plain model is held by a test), so the same space. With MobileNetV2 on one core of an AMD EPYC (AVX-512), CPU
+    time: 35 photos/s plain in chunks of 32, 51 plain in chunks of 4, 76 fused in chunks of 4.
     """
 
-    CHUNK: ClassVar = {"cpu": 32, "cuda": 256}  # photos per forward pass: bounds memory
+    # Photos per forward pass: bounds memory. On a CPU what a layer writes should still be in the cache when the next
+    # layer reads it: ViT-B/32 runs at 8.0, 8.7, 9.5 and 9.4 photos/s in chunks of 2, 4, 8 and 16 (one core of the same).
+    CHUNK: ClassVar[Mapping[str, int]] = {"cpu": 8, "cuda": 256}
 
     def __init__(
         self,
@@ -59,7 +66,8 @@ class TorchEncoder:
         self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, numeric, dim)
         self.preprocess = preprocess
         self.input_size = preprocess.size
-        self.model: Any = model.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _fuse(model.eval())
+        self.model: Any = model.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(preprocess.mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(preprocess.std, device=self.device).view(1, 3, 1, 1) * 255
 
@@ -112,3 +120,13 @@ class TorchEncoder:
         y = y / power.sqrt().clamp_min(1e-12)
         vectors: npt.NDArray[np.float32] = y.cpu().numpy()
         return vectors
+
+
+def _fuse(model: torch.nn.Module) -> None:
+    """Fold every batch normalisation that follows a convolution in a sequence into that convolution."""
+    for sequence in [m for m in model.modules() if isinstance(m, torch.nn.Sequential)]:
+        for i in range(len(sequence) - 1):
+            first, second = sequence[i], sequence[i + 1]
+            if isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d):
+                sequence[i] = fuse_conv_bn_eval(first, second)
+                sequence[i + 1] = torch.nn.Identity()
