@@ -1,0 +1,204 @@
+"""How many photos a second does each tool index, with the same architecture and random weights, on this machine?
+
+Every contender is a whole command in a process of its own over the same folder, once with few photos and once with many; the
+difference, which leaves out start-up and warm-up, gives images/s. Contenders alternate, so that a busy moment meets all of
+them. ViT-B-32 at 224 pixels: `imgmatch catalog build`, `imgmatch scan` (design signal, cold cache), clip-retrieval
+inference, imagededup CNN. ViT-B-32-256, which is what rclip runs: `imgmatch catalog build`, `imgmatch scan`, rclip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import environment, read_raw, write_raw
+from benchmarks.peers.environments import HOME, PeerError, call, install, versions
+
+FOLDERS = ("adidas_products", "distractors", "seller_reposts")
+FEW = 64  # two batches: what comes before is start-up
+WEIGHTS = HOME / "weights"
+PAIRS = {"ViT-B-32": ("clip_retrieval", "imagededup_cnn"), "ViT-B-32-256": ("rclip",)}
+"""Architecture: the peers that run it."""
+
+
+def run(data: Path, photos: int, rounds: int, only: list[str] | None) -> None:
+    """Time every contender, write seconds to peers_speed.jsonl."""
+    failed: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="imgmatch-speed-") as temporary:
+        work = Path(temporary)
+        folders = {n: _folder(data, n, work) for n in (FEW, photos)}
+        rows: list[dict[str, Any]] = []
+        contenders = _contenders(work, folders[FEW])
+        for round_ in range(rounds):
+            for name, index in contenders.items():
+                if name in failed or (only and not any(part in name for part in only)):
+                    continue
+                try:
+                    for n, folder in folders.items():
+                        scratch = work / "scratch"
+                        shutil.rmtree(scratch, ignore_errors=True)
+                        scratch.mkdir()
+                        start = time.perf_counter()
+                        done = index(folder, scratch)
+                        seconds = time.perf_counter() - start
+                        rows.append({"contender": name, "round": round_, "photos": done, "asked": n, "seconds": seconds})
+                        print(f"{round_ + 1} {name}: {done} photos in {seconds:.1f} s", flush=True)
+                        if done != n:
+                            raise PeerError(f"indexed {done} of {n} photos")
+                except (PeerError, subprocess.CalledProcessError) as error:
+                    failed[name] = str(error)
+                    print(f"{name} cannot run here: {error}", flush=True)
+        peers = {p: versions(p) for ps in PAIRS.values() for p in ps}
+        facts = {"environment": environment(), "failed": failed, "versions": peers, "few": FEW, "many": photos}
+        print(write_raw("peers_speed", [facts, *rows]))
+
+
+def score() -> None:
+    """Print images/s per contender and the ratio of ours to the best peer of the same architecture."""
+    facts, *rows = read_raw("peers_speed")
+    print(f"environment: {facts['environment']}")
+    print(f"the difference between {facts['few']} and {facts['many']} photos, median of rounds (least to most)\n")
+    print("| architecture | contender | images/s | whole command, s | to the best peer |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for architecture, name, per_second, whole, ratio in ratios(facts, rows):
+        spread = f"{np.median(per_second):.1f} ({min(per_second):.1f} to {max(per_second):.1f})"
+        print(f"| {architecture} | {name} | {spread} | {whole:.1f} | {ratio:.2f} |")
+    for name, reason in facts["failed"].items():
+        print(f"\nnot measured: {name}: {reason}")
+
+
+def ratios(facts: dict[str, Any], rows: list[dict[str, Any]]) -> list[tuple[str, str, list[float], float, float]]:
+    """Return per contender architecture, name, images/s of each round, seconds of the command, ratio to the best peer."""
+    speed: dict[str, list[float]] = {}
+    whole: dict[str, float] = {}
+    for name in dict.fromkeys(r["contender"] for r in rows if r["contender"] not in facts["failed"]):
+        took = {(r["round"], r["asked"]): r["seconds"] for r in rows if r["contender"] == name}
+        n = facts["many"] - facts["few"]
+        done = [r for r, asked in took if asked == facts["many"]]
+        speed[name] = [n / (took[r, facts["many"]] - took[r, facts["few"]]) for r in done]
+        whole[name] = median(took[r, facts["many"]] for r in done)
+    out = []
+    for architecture in PAIRS:
+        mine = [n for n in speed if n.endswith(f" {architecture}")]
+        best = max((median(speed[n]) for n in mine if not n.startswith("imgmatch")), default=float("nan"))
+        out += [
+            (architecture, n.removesuffix(f" {architecture}"), speed[n], whole[n], median(speed[n]) / best) for n in mine
+        ]
+    return out
+
+
+def _folder(data: Path, count: int, work: Path) -> Path:
+    """Copy the first photos of each source in turn into brand/item/photo, which every contender walks."""
+    folder = work / f"photos-{count}"
+    sources = [sorted(p for p in (data / f).rglob("*") if p.suffix in (".jpg", ".jpeg", ".png")) for f in FOLDERS]
+    chosen: dict[bytes, Path] = {}  # by content: rclip and we encode the same bytes once
+    for at in range(max(map(len, sources))):
+        for paths in sources:
+            if at < len(paths) and len(chosen) < count:
+                chosen.setdefault(paths[at].read_bytes(), paths[at])
+    if len(chosen) < count:
+        raise SystemExit(f"{data} has {len(chosen)} photos for this suite, fewer than {count}")
+    for number, path in enumerate(chosen.values()):
+        item = folder / f"brand{number % 10}" / f"item{number}"
+        item.mkdir(parents=True)
+        shutil.copy(path, item / f"{number:05d}{path.suffix}")
+    return folder
+
+
+def _contenders(work: Path, few: Path) -> dict[str, Callable[[Path, Path], int]]:
+    """Return what to time: a function of folder and scratch folder that says how many photos it indexed."""
+    out: dict[str, Callable[[Path, Path], int]] = {}
+    for architecture, peers in PAIRS.items():
+        weights = _weights(architecture)
+        encoder = f"open_clip:{architecture}@{weights}"
+        catalog = work / f"catalog-{architecture}"
+        _imgmatch("catalog", "build", str(few), "--out", str(catalog), "--encoder", encoder, cache=work / "cache")
+        out[f"imgmatch catalog build {architecture}"] = _built(encoder)
+        out[f"imgmatch scan {architecture}"] = _scanned(catalog)
+        for peer in peers:
+            out[f"{peer} {architecture}"] = _peer(peer, architecture, weights)
+    return out
+
+
+def _built(encoder: str) -> Callable[[Path, Path], int]:
+    def index(folder: Path, scratch: Path) -> int:
+        out = scratch / "catalog"
+        _imgmatch("catalog", "build", str(folder), "--out", str(out), "--encoder", encoder, cache=scratch / "cache")
+        return len(list(folder.rglob("*.*"))) if (out / "manifest.json").is_file() else 0
+
+    return index
+
+
+def _scanned(catalog: Path) -> Callable[[Path, Path], int]:
+    def index(folder: Path, scratch: Path) -> int:
+        flat, out = scratch / "flat", scratch / "out"
+        flat.mkdir()
+        for path in folder.rglob("*.*"):  # a folder's photos are its listings
+            os.link(path, flat / path.name)
+        options = ("--catalog", str(catalog), "--out", str(out), "--signals", "design")
+        _imgmatch("scan", str(flat), *options, cache=scratch / "cache")
+        return sum(1 for _ in open(out / "records.jsonl", encoding="utf-8"))
+
+    return index
+
+
+def _peer(peer: str, architecture: str, weights: Path) -> Callable[[Path, Path], int]:
+    def index(folder: Path, scratch: Path) -> int:
+        job = {
+            "folder": str(folder),
+            "work": str(scratch / "work"),
+            "architecture": architecture,
+            "weights": str(weights),
+            "onnx": str(weights.with_suffix(".onnx")),
+            "cores": os.cpu_count(),
+        }
+        [row] = call(peer, "index", job, scratch)
+        return int(row["photos"])
+
+    install(peer)  # before the clock runs
+    return index
+
+
+def _imgmatch(*arguments: str, cache: Path) -> None:
+    command = [sys.executable, "-m", "imgmatch.apps.cli", *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, "IMGMATCH_CACHE": str(cache)}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PeerError(f"imgmatch {arguments[0]}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+
+
+def _weights(architecture: str) -> Path:
+    """Return random weights of an open_clip architecture, the same for all; for rclip also its image tower as ONNX."""
+    file = WEIGHTS / f"{architecture}.safetensors"
+    if file.is_file():
+        return file
+    from imgmatch.encoders._torchvision import ensure_torchvision
+
+    ensure_torchvision()
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    model = open_clip.create_model(architecture, load_weights=False).eval()
+    if "rclip" in PAIRS[architecture]:
+        size = model.visual.image_size[0]
+        names = {"input_names": ["input"], "output_names": ["output"], "dynamic_axes": {"input": {0: "n"}}}
+        pixels = torch.zeros(2, 3, size, size)
+        torch.onnx.export(model.visual, (pixels,), file.with_suffix(".onnx"), dynamo=False, opset_version=17, **names)
+    temporary = file.with_suffix(".tmp")
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    temporary.replace(file)
+    return file
