@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -34,9 +34,23 @@ from imgmatch.records import Listing, ScanRecord
 from imgmatch.sinks import write_csv, write_parquet
 from imgmatch.sources import Posts, Row, listing_root, read_listings, read_posts
 
-__all__ = ["ScanSummary", "read_records", "run_scan", "scan"]
+__all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
 
 Progress = Callable[[int, int, Counter[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Listings that are examined, written and resumed together; the number is their place in the scan."""
+
+    number: int
+    path: Path
+    rows: list[Row]
+
+
+Runner = Callable[[Iterable[Shard], Matcher, Path], Iterator[tuple[int, ScanRecord]]]
+"""Examines shards, photos relative to a folder: each record with the number of its shard. The records of a shard come in
+order, the shards in any."""
 
 
 def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
@@ -93,6 +107,19 @@ def _examined(batch: list[Loaded | ScanRecord], matcher: Matcher) -> Iterator[Sc
         yield x if isinstance(x, ScanRecord) else next(answers)
 
 
+def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterator[tuple[int, ScanRecord]]:
+    """Examine shards in this process, one after another; decoding runs on across their borders. A :data:`Runner`."""
+    numbers: deque[int] = deque()
+
+    def rows() -> Iterator[Row]:
+        for shard in shards:
+            numbers.extend([shard.number] * len(shard.rows))
+            yield from shard.rows
+
+    for record in scan(rows(), matcher, root=root):
+        yield numbers.popleft(), record
+
+
 @dataclass(slots=True)
 class ScanSummary:
     """What a scan came to.
@@ -128,6 +155,7 @@ def run_scan(
     retry_failed: bool = False,
     report: Callable[..., None] | None = None,
     progress: Progress | None = None,
+    runner: Runner = run_shards,
 ) -> ScanSummary:
     """Scan a folder or table of listings into a folder of results.
 
@@ -150,6 +178,8 @@ def run_scan(
         Writes ``report.html``; :func:`imgmatch.report.write_report` has the signature.
     progress : callable, optional
         Called with (rows done, rows in all, counts by decision) after each row.
+    runner : callable
+        Where the work is done; :func:`imgmatch.apps.ray.run_shards` spreads it over the machines of a Ray cluster.
 
     Returns
     -------
@@ -169,7 +199,7 @@ def run_scan(
         (out / "shards").mkdir(parents=True, exist_ok=True)
         with lock(out):
             led = None if posts is None else read_posts(Path(posts), listing_root(source))
-            return _Run(source, led, catalog, out, config or Config(), resume, retry_failed, report, progress).run()
+            return _Run(source, led, catalog, out, config or Config(), resume, retry_failed, report, progress, runner).run()
     except OSError as error:
         raise ScanError(
             f"{error.filename or out}: {error.strerror or error}; finished shards in {out / 'shards'} stay valid, "
@@ -189,12 +219,13 @@ class _Run:
         retry_failed: bool,
         report: Callable[..., None] | None,
         progress: Progress | None,
+        runner: Runner,
     ) -> None:
         self.source, self.root, self.out = source, listing_root(source), out
         self.posts = posts or Posts()
         self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
         self.config, self.resume, self.retry_failed = config, resume, retry_failed
-        self.report, self.progress = report, progress
+        self.report, self.progress, self.runner = report, progress, runner
         self.summary = ScanSummary(out)
         self.total = 0
         self.started = datetime.now(timezone.utc)
@@ -204,17 +235,15 @@ class _Run:
         # Counting reads the source once more, which is nothing beside reading its photos.
         self.total = sum(1 for _ in read_listings(self.source))
         shards: list[Path] = []
-        # Rows of finished shards are skipped while the stream is read, so that decoding runs on across shard borders.
-        pending: list[tuple[Path, int]] = []
-        records: list[ScanRecord] = []
-        for record in scan(self._unfinished(shards, pending), self.matcher, root=self.root):
+        # By number: the file, how many records it will hold, and those that are there.
+        pending: dict[int, tuple[Path, int, list[ScanRecord]]] = {}
+        for number, record in self.runner(self._unfinished(shards, pending), self.matcher, self.root):
+            path, size, records = pending[number]
             records.append(record)
             self._count(record)
-            path, size = pending[0]
             if len(records) == size:
                 _write_shard(path, records)
-                del pending[0]
-                records = []
+                del pending[number]
         if not self.summary.rows:
             raise InputError("no listing found", source=str(self.source))
         self.summary.notes += self.posts.problems
@@ -229,21 +258,20 @@ class _Run:
         self._write_run(examined - start)
         return self.summary
 
-    def _unfinished(self, shards: list[Path], pending: list[tuple[Path, int]]) -> Iterator[Row]:
+    def _unfinished(self, shards: list[Path], pending: dict[int, tuple[Path, int, list[ScanRecord]]]) -> Iterator[Shard]:
         rows = map(self.posts.attach, read_listings(self.source))
-        number = 0
         while chunk := list(islice(rows, self.config.scan.shard)):
+            number = len(shards)
             path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"
             shards.append(path)
-            number += 1
             known = _read_shard(path) if self.resume else None
             if known is not None and not (self.retry_failed and any(r.status == "failed" for r in known)):
                 self.summary.reused += len(known)
                 for record in known:
                     self._count(record)
                 continue
-            pending.append((path, len(chunk)))
-            yield from chunk
+            pending[number] = (path, len(chunk), [])
+            yield Shard(number, path, chunk)
 
     def _key(self, chunk: list[Row]) -> str:
         """Hash all that the records of these rows depend on."""

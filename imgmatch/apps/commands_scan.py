@@ -44,6 +44,9 @@ def scan(
         bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
     ] = True,
     retry_failed: Annotated[bool, typer.Option(help="Examine shards with failed rows again.")] = False,
+    runner: Annotated[
+        str, typer.Option(help="[b]local[/], or [b]ray[/]: on the workers of a Ray cluster (docs/scaling.md).")
+    ] = "local",
     contacts: Annotated[
         bool, typer.Option("--contacts", help="Keep contacts found in texts and photos on the record: personal data.")
     ] = False,
@@ -57,13 +60,18 @@ def scan(
 
     if fail_on not in (None, "review", "lead"):
         raise typer.BadParameter(f"expected review or lead, got {fail_on}", param_hint="--fail-on")
+    if runner not in ("local", "ray"):
+        raise typer.BadParameter(f"expected local or ray, got {runner}", param_hint="--runner")
     settings = read_config(config, signals)
     if contacts:
         settings = replace(settings, contacts=replace(settings.contacts, extract=True))
 
     from imgmatch.catalog import Catalog
     from imgmatch.report import write_report
-    from imgmatch.scan import run_scan
+    from imgmatch.scan import run_scan, run_shards
+
+    if runner == "ray":
+        from imgmatch.apps.ray import run_shards
 
     with progress_bar("scanning") as update:
 
@@ -80,6 +88,7 @@ def scan(
             retry_failed=retry_failed,
             report=write_report,
             progress=progress,
+            runner=run_shards,
         )
     show_summary(summary)
     if fail_on and any(summary.counts[str(d)] for d in Decision if d.rank >= Decision(fail_on).rank):
