@@ -12,7 +12,9 @@ test: $(INSTALLED)
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m pytest
 
+# Scans on Ray are tested here: it is 330 MB with what it needs, too much for every test run.
 test-slow: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt -e ".[ray]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m pytest -m slow
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.errors import CatalogCorruptError
+from imgmatch import Catalog
+from imgmatch.catalog.manifest import Manifest
+from imgmatch.errors import CatalogCorruptError, CatalogError, MissingExtraError
+from imgmatch.images import load_image
 from imgmatch.indexes.exact import ExactIndex
 from imgmatch.indexes.faiss import FaissIndex, default_factory
+from imgmatch.indexes.lance import LanceIndex
 from imgmatch.testing import check_index
+from tests.fakes import GridEncoder, picture, write_tree
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -34,6 +42,11 @@ def test_exact_ties_go_to_the_lower_row() -> None:
 @pytest.mark.parametrize("spec", ["exact", "Flat", "HNSW16", "IVF4,Flat", "SQ8"])
 def test_conformance(spec: str) -> None:
     check_index(lambda dim: ExactIndex(dim) if spec == "exact" else FaissIndex(dim, spec))
+
+
+def test_lancedb_conforms(tmp_path: Path) -> None:
+    pytest.importorskip("lancedb", reason="needs the extra lancedb")
+    check_index(lambda dim: LanceIndex(dim, str(tmp_path / "db")), recall=1.0)
 
 
 @settings(deadline=None, max_examples=30)
@@ -90,3 +103,62 @@ def test_a_file_that_is_no_index_is_corrupt(tmp_path) -> None:
     path.write_bytes(b"IxFI" + b"\xff" * 64)
     with pytest.raises(CatalogCorruptError):
         FaissIndex.load(path, "Flat")
+
+
+def source(root: Path, items: range) -> Path:
+    return write_tree(root, {f"brand{i % 3}/item{i}/{v}.png": picture(10 * i + v) for i in items for v in range(2)})
+
+
+@pytest.fixture
+def lance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    pytest.importorskip("lancedb", reason="needs the extra lancedb")
+    monkeypatch.setenv("IMGMATCH_LANCEDB", str(tmp_path / "db"))
+    return Catalog.build(source(tmp_path / "src", range(6)), tmp_path / "cat", encoder=GridEncoder(), factory="lancedb")
+
+
+def same_answers(one: Catalog, other: Catalog) -> None:
+    queries = GridEncoder().encode([load_image(picture(seed)) for seed in range(0, 90, 7)])
+    mine, theirs = one.search(queries, 5), other.search(queries, 5)
+    np.testing.assert_allclose(mine.similarities, theirs.similarities, atol=1e-5)
+    assert [[one.photo_ids[i] for i in row] for row in mine.ids] == [[other.photo_ids[i] for i in row] for row in theirs.ids]
+
+
+def test_a_catalog_in_lancedb_answers_like_one_in_faiss(lance: Catalog, tmp_path: Path) -> None:
+    flat = Catalog.build(source(tmp_path / "src", range(6)), tmp_path / "flat", encoder=GridEncoder())
+    same_answers(lance, flat)
+    more = source(tmp_path / "more", range(6, 9))
+    lance, flat = lance.add(more), flat.add(more)
+    same_answers(lance, flat)
+    lance, flat = lance.remove(["brand0/item0"]), flat.remove(["brand0/item0"])
+    same_answers(lance, flat)
+    assert not lance.verify()
+    same_answers(Catalog.load(lance.path), flat)
+    same_answers(lance.save(tmp_path / "copy"), flat)
+
+
+def test_rows_of_a_killed_change_are_not_there(lance: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Catalog.load(lance.path, encoder=GridEncoder())
+    flat = Catalog.build(source(tmp_path / "src", range(6)), tmp_path / "flat", encoder=GridEncoder())
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            lance.add(source(tmp_path / "lost", range(20, 24)))
+    same_answers(before, flat)
+    same_answers(Catalog.load(lance.path), flat)
+    more = source(tmp_path / "more", range(6, 9))
+    same_answers(before.add(more), flat.add(more))
+
+
+def test_lancedb_that_is_not_named_or_not_there_is_said(
+    lance: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = lance.vectors[:1]
+    monkeypatch.setenv("IMGMATCH_LANCEDB", str(tmp_path / "elsewhere"))
+    with pytest.raises(CatalogCorruptError, match=r"elsewhere cannot open what it names: .*; check IMGMATCH_LANCEDB"):
+        Catalog.load(lance.path).search(query, 1)
+    monkeypatch.delenv("IMGMATCH_LANCEDB")
+    with pytest.raises(CatalogError, match="no LanceDB is named: set IMGMATCH_LANCEDB"):
+        Catalog.load(lance.path).search(query, 1)
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'imgmatch\[lancedb\]'"):
+        Catalog.load(lance.path).search(query, 1)

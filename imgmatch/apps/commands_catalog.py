@@ -37,7 +37,7 @@ def build(
     encoder: Annotated[
         str, typer.Option(help="Name of the encoder, see: imgmatch weights list; mobilenet-v2 needs no model hub.")
     ] = "clip-vit-b32",
-    index: Annotated[str | None, typer.Option(help="FAISS factory string; exact search (Flat) by default.")] = None,
+    index: Annotated[str | None, typer.Option(help="FAISS factory string, or lancedb; see docs/catalog.md.")] = None,
 ) -> None:
     """Index a folder or manifest of authentic product photos."""
     from imgmatch.catalog import Catalog

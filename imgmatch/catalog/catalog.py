@@ -21,8 +21,8 @@ from imgmatch.encoders.base import Encoder
 from imgmatch.errors import CatalogCorruptError, CatalogError
 from imgmatch.files import sha256_file
 from imgmatch.images import ImageSource, load_image
-from imgmatch.indexes.base import BoolArray
-from imgmatch.indexes.faiss import FaissIndex
+from imgmatch.indexes import load_index, new_index
+from imgmatch.indexes.base import BoolArray, VectorIndex
 from imgmatch.photo import PhotoContext
 from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
 
@@ -146,7 +146,8 @@ class Catalog:
         out : path
         encoder : str or Encoder
         factory : str, optional
-            FAISS factory string; see :func:`imgmatch.indexes.faiss.default_factory`.
+            FAISS factory string, see :func:`imgmatch.indexes.faiss.default_factory`; or ``lancedb``, see
+            :class:`imgmatch.indexes.lance.LanceIndex`.
         progress : callable, optional
             Called with (photos done, photos in all).
 
@@ -351,12 +352,12 @@ class Catalog:
         return keep
 
     @cached_property
-    def _index(self) -> FaissIndex:
+    def _index(self) -> VectorIndex:
         with self._lock:
             parts = self.manifest.spaces[self.manifest.active]
             if parts.index is not None:
-                return FaissIndex.load(parts.index.check(self.path), parts.factory)
-            index = FaissIndex(self.space.dim, parts.factory)
+                return load_index(parts.index.check(self.path), parts.factory)
+            index = new_index(self.space.dim, parts.factory)
             if len(self.vectors):
                 index.add(np.ascontiguousarray(self.vectors))
             return index

@@ -29,7 +29,8 @@ from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogError, ImageError
 from imgmatch.files import lock
 from imgmatch.images import load_image, perceptual_hash, read_file
-from imgmatch.indexes.faiss import FaissIndex, default_factory
+from imgmatch.indexes import load_index, new_index
+from imgmatch.indexes.faiss import default_factory
 from imgmatch.marks.svg import draw_svg
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.types import EmbeddingSpace, PhotoRole
@@ -332,7 +333,7 @@ def _indexed(root: Path, space: EmbeddingSpace, segments: tuple[Segment, ...], f
     index: Part | None = None
     if factory != "Flat" and rows:
         vectors = open_vectors(root, segments, space.dim)
-        built = FaissIndex(space.dim, factory)
+        built = new_index(space.dim, factory)
         built.train(np.ascontiguousarray(vectors[:: -(-rows // _TRAINING_ROWS)]))
         for start in range(0, rows, _TRAINING_ROWS):
             built.add(np.ascontiguousarray(vectors[start : start + _TRAINING_ROWS]))
@@ -344,7 +345,7 @@ def _grown(root: Path, parts: SpaceParts, segment: Segment) -> SpaceParts:
     segments = (*parts.segments, segment)
     if parts.index is None:
         return _indexed(root, parts.space, segments, None if parts.factory == "Flat" else parts.factory)
-    index = FaissIndex.load(parts.index.check(root), parts.factory)
+    index = load_index(parts.index.check(root), parts.factory)
     index.add(np.ascontiguousarray(open_vectors(root, [segment], parts.space.dim)))
     return SpaceParts(parts.space, segments, parts.factory, write_index(root, parts.space.id, index))
 

@@ -68,9 +68,9 @@ class SpaceParts:
     segments : tuple of Segment
         In row order.
     factory : str
-        FAISS factory string.
+        FAISS factory string, or ``lancedb``.
     index : Part or None
-        The built index; None for ``Flat``, which is built from the vectors at load.
+        The built index, or the file that names an engine's; None for ``Flat``, which is built from the vectors at load.
     """
 
     space: EmbeddingSpace

@@ -13,7 +13,7 @@ import numpy as np
 
 from imgmatch.catalog.manifest import Manifest, Part, Segment, photo_path
 from imgmatch.files import atomic_write, sync_dir
-from imgmatch.indexes.faiss import FaissIndex
+from imgmatch.indexes.base import VectorIndex
 from imgmatch.types import FloatArray
 
 __all__ = ["SegmentWriter", "open_vectors", "read_lines", "store_photo", "sweep", "write_index", "write_rows"]
@@ -87,7 +87,7 @@ def open_vectors(root: Path, segments: Iterable[Segment], dim: int) -> FloatArra
     return np.concatenate(maps) if maps else np.empty((0, dim), np.float32)
 
 
-def write_index(root: Path, space_id: str, index: FaissIndex) -> Part:
+def write_index(root: Path, space_id: str, index: VectorIndex) -> Part:
     folder = root / "vectors" / space_id
     staged = folder / f"{_STAGING}{os.getpid()}.faiss"
     try:

@@ -1,1 +1,49 @@
-"""Vector indexes: exact search as the oracle, FAISS for work."""
+"""Vector indexes: exact search as the oracle, FAISS for work, LanceDB for what outgrows a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imgmatch.indexes.base import VectorIndex
+
+__all__ = ["load_index", "new_index"]
+
+
+def new_index(dim: int, spec: str) -> VectorIndex:
+    """Return an empty index.
+
+    Parameters
+    ----------
+    dim : int
+    spec : str
+        A FAISS factory string, or ``lancedb`` (the database that ``IMGMATCH_LANCEDB`` names).
+
+    Raises
+    ------
+    ValueError
+        Where FAISS does not understand the factory string.
+    """
+    if spec == "lancedb":
+        from imgmatch.indexes.lance import LanceIndex
+
+        return LanceIndex(dim)
+    from imgmatch.indexes.faiss import FaissIndex
+
+    return FaissIndex(dim, spec)
+
+
+def load_index(path: Path, spec: str) -> VectorIndex:
+    """Read what :meth:`VectorIndex.save` wrote, from a file whose checksum the caller has verified.
+
+    Raises
+    ------
+    CatalogCorruptError
+        Where the engine does not accept it all the same.
+    """
+    if spec == "lancedb":
+        from imgmatch.indexes.lance import LanceIndex
+
+        return LanceIndex.load(path)
+    from imgmatch.indexes.faiss import FaissIndex
+
+    return FaissIndex.load(path, spec)

@@ -24,13 +24,17 @@ class VectorIndex(Protocol):
     ----------
     dim : int
     spec : str
-        What it is, printable: ``exact`` or a FAISS factory string.
+        What it is, printable: ``exact``, a FAISS factory string, ``lancedb``.
     """
 
     dim: int
     spec: str
 
     def __len__(self) -> int: ...
+
+    def train(self, sample: FloatArray) -> None:
+        """Let an index that must learn from a sample of rows before the first `add` do so; others do nothing."""
+        ...
 
     def add(self, vectors: FloatArray) -> None:
         """Append rows (n, dim) float32 of unit norm; they are numbered on from ``len(self)``."""
@@ -56,7 +60,7 @@ class VectorIndex(Protocol):
         ...
 
     def save(self, path: Path) -> None:
-        """Write the index to one file."""
+        """Write one file that the index can be opened from again."""
         ...
 
 

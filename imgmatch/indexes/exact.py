@@ -36,6 +36,9 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._vectors)
 
+    def train(self, sample: FloatArray) -> None:
+        """Do nothing: there is nothing to learn."""
+
     def add(self, vectors: FloatArray) -> None:
         vectors = check_vectors(vectors, self.dim, "vectors")
         self._vectors = np.concatenate([self._vectors, vectors]) if len(self) else vectors.copy()
