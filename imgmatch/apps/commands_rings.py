@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,9 @@ from imgmatch.apps.console import console, progress_bar, show_table
 
 if TYPE_CHECKING:
     from imgmatch.records import ScanRecord
+    from imgmatch.types import FloatArray
+
+    Embeddings = Callable[[Sequence[str]], list[FloatArray | None]]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,25 +45,33 @@ def rings(
         str | None, typer.Option(help="Sum values in this currency, where the rates allow.", show_default=False)
     ] = None,
 ) -> None:
-    """Find sellers tied by shared photos and contacts; an earlier rings.jsonl in OUT tells which rings have merged."""
+    """Find sellers tied by shared photos, contacts, places and watermarks.
+
+    OUT remembers what it has seen (rings.sqlite): next week's run needs only next week's records, and finds what one run
+    over all would find. The rings.jsonl there tells which rings have merged since.
+    """
     from imgmatch.config import Config
     from imgmatch.report.rings_page import read_rings, write_rings
-    from imgmatch.rings import find_rings
+    from imgmatch.rings import Sight, State, find_rings
     from imgmatch.rings.market import photo_opener
 
     out.mkdir(parents=True, exist_ok=True)
     key = _contact_key(contact_key, out)
-    open_photo = photo_opener(photos or photo_roots(records))
+    state = State(out / "rings.sqlite", key)
+    state.keep_folders(map(str, photos or photo_roots(records)))
+    open_photo = photo_opener([Path(folder) for folder in state.folders()])
     earlier = read_rings(out / "rings.jsonl") if (out / "rings.jsonl").exists() else []
     with progress_bar("reading records") as update:
         found = find_rings(
             _records(records, update),
             contact_key=key,
-            open_photo=open_photo,
+            sight=Sight(open_photo, _embeddings(records)),
+            state=state,
             previous=earlier,
             rates=(Config() if config is None else Config.load(config)).listing.rates,
             currency=currency,
         )
+    state.close()
     write_rings(found, out, open_photo=open_photo)
     show_table(
         f"{len(found)} rings",
@@ -94,6 +105,29 @@ def photo_roots(records: list[Path]) -> list[Path]:
             source = str(path)
         roots.append(listing_root(Path(source)))
     return list(dict.fromkeys(roots))
+
+
+def _embeddings(records: list[Path]) -> Embeddings | None:
+    """Return what reads the embeddings that the scans left in the user's cache, where all are of one model."""
+    import json
+
+    from imgmatch.cache import PhotoCache
+    from imgmatch.encoders.store import cache_dir
+
+    spaces = set()
+    for path in records:
+        try:
+            spaces.add(json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["catalog"]["space"]["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    if len(spaces) != 1:
+        return None
+    cache, space = PhotoCache(cache_dir() / "photos.sqlite"), spaces.pop()
+
+    def embeddings(shas: Sequence[str]) -> list[FloatArray | None]:
+        return [None if known is None else known.embedding for known in (cache.get(sha, space) for sha in shas)]
+
+    return embeddings
 
 
 def _records(paths: list[Path], update: object) -> Iterator[ScanRecord]:

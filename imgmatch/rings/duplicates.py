@@ -1,18 +1,16 @@
-"""Which of very many photos are the same photo: hashes propose through an index, geometry disposes where it can look."""
+"""Which of very many photos have nearly the same perceptual hash, and which pairs are worth a look."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch import geometry
-from imgmatch.photo import PhotoContext
+from imgmatch.rings.state import State
 from imgmatch.types import UInt8Array
 
-__all__ = ["SAME_DISTANCE", "TRY_DISTANCE", "group_photos", "near_pairs"]
+__all__ = ["SAME_DISTANCE", "TRY_DISTANCE", "Groups", "group_photos", "near_pairs"]
 
 SAME_DISTANCE = 12
 """Bits of 256 within which two PDQ hashes count as one photo without a look at the pixels. Of the 337,060 pairs of distinct
@@ -24,13 +22,13 @@ TRY_DISTANCE = 31
 _BANDS = 16
 _BAND_BITS = 256 // _BANDS
 _CHUNK = 1 << 21
-_REMEMBERED = 256
 
-Open = Callable[[int], "PhotoContext | None"]
 Rows = npt.NDArray[np.int64]
 
 
-def near_pairs(hashes: UInt8Array, radius: int) -> Iterator[tuple[Rows, Rows, Rows]]:
+def near_pairs(
+    hashes: UInt8Array, radius: int, fresh: npt.NDArray[np.bool_] | None = None
+) -> Iterator[tuple[Rows, Rows, Rows]]:
     """Yield all pairs of hashes within a Hamming distance, exactly.
 
     Parameters
@@ -39,6 +37,8 @@ def near_pairs(hashes: UInt8Array, radius: int) -> Iterator[tuple[Rows, Rows, Ro
         256-bit PDQ hashes.
     radius : int
         In [0, 31].
+    fresh : ndarray, shape (n,), bool, optional
+        Only pairs with one of these at least.
 
     Yields
     ------
@@ -60,16 +60,16 @@ def near_pairs(hashes: UInt8Array, radius: int) -> Iterator[tuple[Rows, Rows, Ro
     shuffled = np.packbits(np.unpackbits(hashes, axis=1)[:, dealt], axis=1)
     bands = np.ascontiguousarray(shuffled).view(np.uint16)
     words = np.ascontiguousarray(hashes).view(np.uint64)
+    asking = np.arange(len(hashes)) if fresh is None else np.flatnonzero(fresh)
     for band in range(_BANDS):
         keys = bands[:, band].astype(np.int64)
         order = np.argsort(keys, kind="stable")
         counts = np.bincount(keys, minlength=1 << _BAND_BITS)
         starts = np.cumsum(counts) - counts
-        yield from _join(words, order, keys, keys, counts, starts, radius, same=True)
+        yield from _join(words, order, keys[asking], asking, counts, starts, radius, fresh)
         if radius >= _BANDS:
             for bit in range(_BAND_BITS):
-                low = np.flatnonzero((keys >> bit) & 1 == 0)  # the other half meets the same pairs from the other side
-                yield from _join(words, order, keys[low] | (1 << bit), low, counts, starts, radius, same=False)
+                yield from _join(words, order, keys[asking] ^ (1 << bit), asking, counts, starts, radius, fresh)
 
 
 def _join(
@@ -80,11 +80,9 @@ def _join(
     counts: Rows,
     starts: Rows,
     radius: int,
-    *,
-    same: bool,
+    fresh: npt.NDArray[np.bool_] | None,
 ) -> Iterator[tuple[Rows, Rows, Rows]]:
-    """Compare each row with the bucket it wants; with `same`, each pair of one bucket once."""
-    rows = np.arange(len(wanted)) if same else rows
+    """Compare each row with the bucket it wants; of two rows that both ask, the smaller one meets the larger."""
     sizes = counts[wanted]
     ends = np.cumsum(sizes)
     first = 0
@@ -95,9 +93,8 @@ def _join(
         left = np.repeat(rows[first:last], size)
         offset = np.arange(len(left)) - np.repeat(np.cumsum(size) - size, size)
         right = order[np.repeat(starts[wanted[first:last]], size) + offset]
-        if same:
-            keep = left < right
-            left, right = left[keep], right[keep]
+        keep = left < right if fresh is None else (left < right) | ~fresh[right]
+        left, right = left[keep], right[keep]
         # Half of the bits tell nearly all strangers apart (128 ± 8 of 256 differ), and cost half.
         distance = np.bitwise_count(words[left, 0] ^ words[right, 0]).astype(np.int64)
         distance += np.bitwise_count(words[left, 1] ^ words[right, 1])
@@ -110,106 +107,91 @@ def _join(
         first = last
 
 
+class Groups:
+    """Which rows belong together (disjoint sets); a group is named by its smallest row."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+
+    def of(self, i: int) -> int:
+        parent = self._parent
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> bool:
+        """Put two groups together; False where they were one already."""
+        a, b = self.of(i), self.of(j)
+        self._parent[max(a, b)] = min(a, b)
+        return a != b
+
+    def all(self) -> Rows:
+        """Return the group of every row, shape (n,)."""
+        return np.array([self.of(i) for i in range(len(self._parent))], np.int64)
+
+
 def group_photos(
-    hashes: Sequence[str | None], owners: Sequence[int] = (), open_photo: Open | None = None
-) -> tuple[Rows, dict[tuple[int, int], str]]:
-    """Put photos that are copies of one another into groups.
+    shas: Sequence[str], hashes: Sequence[str | None], state: State, *, doubtful: bool
+) -> tuple[Groups, list[tuple[int, int, int]]]:
+    """Put photos with near hashes into groups.
 
     Parameters
     ----------
+    shas : sequence of str
+        Distinct files, ascending.
     hashes : sequence of str or None
-        256-bit PDQ hash in hex per distinct file; None where the photo has none.
-    owners : sequence of int
-        Who shows each photo; pairs of one owner are not worth a look at the pixels. Empty: all pairs are.
-    open_photo : callable, optional
-        Opens the photo of a row for a look, or returns None. Without it, only hashes within :data:`SAME_DISTANCE` count.
+        256-bit PDQ hash in hex of each; None where the photo has none.
+    state : State
+        Knows which photos have met already; only the others are compared, with one another and with all.
+    doubtful : bool
+        Also look for the pairs that their hashes leave in doubt.
 
     Returns
     -------
-    groups : ndarray, shape (n,), int64
-        The smallest row of the group each photo belongs to.
-    why : dict
-        (row, row), smaller first, to ``hash 9/256`` or ``geometry 0.83``: the pairs that joined two groups.
+    groups : Groups
+        Joined where hashes are within :data:`SAME_DISTANCE`.
+    doubtful : list of (distance, i, j)
+        The nearest pair of any two groups that are farther apart, up to :data:`TRY_DISTANCE`; ascending.
 
     Notes
     -----
-    Of copies of 60 real photos (``benchmarks/rings.py --edits``) those resized, recompressed, filtered, recoloured or
-    watermarked are joined; crops of a few percent, borders, flips, turns, screenshots and composites are not, for PDQ does
-    not propose them. No two distinct photos were joined.
-
     Copies of copies join one group. A chain of near photos that grew by mistake is shown by many sellers, and what many
     show carries little weight in :mod:`imgmatch.rings`: the error is on the safe side. Hashes with fewer than 96 or more
     than 160 set bits come from flat pictures (PDQ splits at the median) and are left alone.
     """
-    n = len(hashes)
-    parent = np.arange(n)
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    def join(i: int, j: int) -> bool:
-        a, b = root(i), root(j)
-        if a == b:
-            return False
-        parent[max(a, b)] = min(a, b)
-        return True
-
-    why: dict[tuple[int, int], str] = {}
+    row_of = {sha: row for row, sha in enumerate(shas)}
     valid = [i for i, h in enumerate(hashes) if h and len(h) == 64]
     packed = np.array([np.frombuffer(bytes.fromhex(hashes[i] or ""), np.uint8) for i in valid], np.uint8).reshape(-1, 32)
     weight = np.unpackbits(packed, axis=1).sum(axis=1)
     keep = (weight >= 96) & (weight <= 160)
     rows, packed = np.asarray(valid, np.int64)[keep], packed[keep]
 
-    radius = TRY_DISTANCE if open_photo else SAME_DISTANCE
-    doubtful: set[tuple[int, int, int]] = set()
-    for left, right, distance in near_pairs(packed, radius):
-        for a, b, d in zip(rows[left].tolist(), rows[right].tolist(), distance.tolist(), strict=True):
-            i, j = min(a, b), max(a, b)
-            if d > SAME_DISTANCE:
-                doubtful.add((d, i, j))
-            elif join(i, j):
-                why[i, j] = f"hash {d}/256"
-    if open_photo:
-        _look(sorted(doubtful), owners, open_photo, root, join, why)
-    return np.array([root(i) for i in range(n)], np.int64), why
-
-
-def _look(
-    pairs: Sequence[tuple[int, int, int]],
-    owners: Sequence[int],
-    open_photo: Open,
-    root: Callable[[int], int],
-    join: Callable[[int, int], bool],
-    why: dict[tuple[int, int], str],
-) -> None:
-    """Verify doubtful pairs by geometry, nearest first, never two pairs of the same two groups."""
-    seen: OrderedDict[int, geometry.Keypoints | None] = OrderedDict()
-    tried: set[tuple[int, int]] = set()
-
-    def points(i: int) -> geometry.Keypoints | None:
-        if i not in seen:
-            photo = open_photo(i)
-            seen[i] = None if photo is None else geometry.keypoints(photo)
-            if len(seen) > _REMEMBERED:
-                seen.popitem(last=False)
-        return seen[i]
-
-    for _, i, j in pairs:
-        groups = (min(root(i), root(j)), max(root(i), root(j)))
-        if groups[0] == groups[1] or groups in tried or (owners and owners[i] == owners[j]):
-            continue
-        tried.add(groups)
-        a, b = points(i), points(j)
-        if a is None or b is None:
-            continue
-        match = geometry.verify(a, b, geometry.match(a, b))
-        if match is not None and match.score >= _VERIFIED and join(i, j):
-            why[i, j] = f"geometry {match.score:.2f}"
-
-
-_VERIFIED = 0.5
-"""Least score of a geometric match that counts as the same photo."""
+    groups = Groups(len(shas))
+    known = [(d, row_of[a], row_of[b]) for a, b, d in state.near() if a in row_of and b in row_of]
+    for distance, i, j in known:
+        if distance <= SAME_DISTANCE:
+            groups.join(i, j)
+    met = state.hashed()
+    fresh = np.array([shas[row] not in met for row in rows.tolist()], bool)
+    bridges: list[tuple[str, str, int]] = []
+    far: list[npt.NDArray[np.int64]] = []
+    for left, right, distances in near_pairs(packed, TRY_DISTANCE if doubtful else SAME_DISTANCE, fresh):
+        same = distances <= SAME_DISTANCE
+        for i, j, d in zip(rows[left[same]].tolist(), rows[right[same]].tolist(), distances[same].tolist(), strict=True):
+            if groups.join(i, j):
+                bridges.append((shas[min(i, j)], shas[max(i, j)], d))
+        far.append(np.stack([distances[~same], rows[left[~same]], rows[right[~same]]], axis=1))
+    # Of any two groups only the nearest pair is worth keeping: groups only grow, so the least of the kept stays the least.
+    nearest: dict[tuple[int, int], tuple[int, int, int]] = {}
+    of = groups.all()
+    fresh_pairs = np.concatenate([np.zeros((0, 3), np.int64), *far])
+    fresh_pairs = fresh_pairs[of[fresh_pairs[:, 1]] != of[fresh_pairs[:, 2]]]
+    for d, i, j in (*(k for k in known if k[0] > SAME_DISTANCE), *map(tuple, fresh_pairs.tolist())):
+        i, j = min(i, j), max(i, j)
+        a, b = sorted((int(of[i]), int(of[j])))
+        if a != b:
+            nearest[a, b] = min(nearest.get((a, b), (d, i, j)), (d, i, j))
+    found = sorted(nearest.values())
+    state.keep_near([*bridges, *((shas[i], shas[j], d) for d, i, j in found)], (shas[row] for row in rows[fresh].tolist()))
+    return groups, found

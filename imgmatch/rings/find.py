@@ -16,7 +16,8 @@ from typing import Any
 
 from imgmatch.errors import InputError
 from imgmatch.records import ScanRecord
-from imgmatch.rings.market import Market, OpenPhoto, Token, asking_prices
+from imgmatch.rings.market import Market, Sight, Token, asking_prices, boiled_down
+from imgmatch.rings.state import State
 
 __all__ = ["Ring", "RingEdge", "RingSeller", "RingSettings", "Shared", "find_rings"]
 
@@ -33,6 +34,10 @@ class RingSettings:
         The same as a share of all sellers, where that is fewer (never below 16): what is common in a small market.
     contact_weight : float
         Weight of a contact that only two sellers use; a photo that only two use weighs 1.
+    place_weight : float
+        Weight of two listings photographed on one background, or with one watermark, that only two sellers use.
+    place_repeats : int
+        Most pairs of listings that one background or watermark counts for: so few that it needs four to tie.
     least_weight : float
         Two sellers are tied from this sum of weights on: one shared photo never suffices.
     least_share : float
@@ -46,6 +51,8 @@ class RingSettings:
     common: int = 40
     common_share: float = 0.04
     contact_weight: float = 2.0
+    place_weight: float = 0.5
+    place_repeats: int = 6
     least_weight: float = 2.0
     least_share: float = 0.1
     split: float = 0.3
@@ -77,9 +84,10 @@ class Shared:
     Parameters
     ----------
     key : str
-        sha256 of the photo that stands for its copies, or the keyed hash of a contact.
+        sha256 of the photo that stands for its copies, the keyed hash of a contact, or ``background-`` or ``watermark-`` and
+        the sha256 of a photo that shows it.
     kind : str
-        ``photo`` or ``contact``.
+        ``photo``, ``contact``, ``background`` (different things in the same place) or ``watermark``.
     weight : float
         In [0, 1] for photos, up to `RingSettings.contact_weight` for contacts: the fewer sellers anywhere use it, the more.
     users : int
@@ -87,7 +95,7 @@ class Shared:
     uses : tuple of (seller, listing_id, sha256, path)
         Where in this ring: position in `Ring.sellers`, listing, file; one use per listing. Contacts have no file.
     how : str
-        ``same file``, ``same contact``, or what joined the copies: ``hash 9/256``, ``geometry 0.83``.
+        ``same file``, ``same contact``, ``near hash``, or the weakest look that joined the copies: ``geometry 0.83``.
     """
 
     key: str
@@ -198,7 +206,8 @@ def find_rings(
     *,
     contact_key: bytes = b"",
     settings: RingSettings | None = None,
-    open_photo: OpenPhoto | None = None,
+    sight: Sight | None = None,
+    state: State | None = None,
     previous: Sequence[Ring] = (),
     rates: Mapping[str, float] | None = None,
     currency: str | None = None,
@@ -212,8 +221,11 @@ def find_rings(
     contact_key : bytes
         Contacts are linked and published only as HMAC-SHA256 under this key; without a key they are not used.
     settings : RingSettings, optional
-    open_photo : callable, optional
-        ``open_photo(sha256, path) -> PhotoContext or None``: lets geometry judge the pairs that hashes leave in doubt.
+    sight : Sight, optional
+        Lets photos be looked at: for pairs that hashes leave in doubt, crops, composites, shared places and watermarks.
+    state : State, optional
+        What earlier runs saw; `records` then need only hold what is new, and the result is that of one run over all. Made
+        with the same `contact_key`.
     previous : sequence of Ring
         Of an earlier run: rings that have merged since are named in `Ring.supersedes`.
     rates : mapping of str to float, optional
@@ -228,16 +240,24 @@ def find_rings(
     -----
     A photo used by ``u`` sellers weighs ``log(common / u) / log(common / 2)``: an inverse document frequency (Spärck Jones,
     J. Doc. 28(1), 1972) that reaches 1 for two sellers and 0 at `common`. Photos that the scan found to be copies of the
-    catalog's own weigh nothing. One listing counts once per pair of sellers, however many of its photos are shared, because
-    photos travel by the listing. Communities: Louvain (Blondel
+    catalog's own, or to hold a part of one, weigh nothing; nor do copies of such photos. One listing counts once per pair
+    of sellers, however many of its photos are shared, because photos travel by the listing. Communities: Louvain (Blondel
     et al., J. Stat. Mech. P10008, 2008) with a fixed seed.
     """
     settings = settings or RingSettings()
+    state = state or State(contact_key=contact_key)
+    state.keep(row for record in records if (row := boiled_down(record, contact_key)) is not None)
     market = Market(contact_key)
-    for record in records:
-        market.add(record)
+    for row in state.listings():
+        market.add_row(row)
     common = min(float(settings.common), max(16.0, settings.common_share * len(market.keys)))
-    tokens = list(market.tokens(common, settings.contact_weight, open_photo))
+    weights = {
+        "photo": 1.0,
+        "contact": settings.contact_weight,
+        "background": settings.place_weight,
+        "watermark": settings.place_weight,
+    }
+    tokens = list(market.tokens(common, weights, sight or Sight(), state))
     ties = _ties(tokens, market, settings)
     rings = [
         _ring(members, market, tokens, ties, rates or {}, currency)
@@ -266,15 +286,17 @@ def _ties(tokens: Sequence[Token], market: Market, settings: RingSettings) -> di
         spent: tuple[set[str], set[str]] = (set(), set())
         for number in sorted(numbers, key=lambda n: (-tokens[n].weight, tokens[n].key)):
             token = tokens[number]
-            if token.kind == "photo":
-                left = min((i for i in token.uses[a] if i not in spent[0]), default=None)
-                right = min((i for i in token.uses[b] if i not in spent[1]), default=None)
-                if left is None or right is None:
-                    continue
-                spent[0].add(left)
-                spent[1].add(right)
-            contact |= token.kind == "contact"
-            total += token.weight
+            if token.kind == "contact":
+                contact = True
+                total += token.weight
+                continue
+            left = sorted(i for i in token.uses[a] if i not in spent[0])
+            right = sorted(i for i in token.uses[b] if i not in spent[1])
+            # One photo is one thing however often it is shown; a place says more the more listings were made there.
+            count = min(len(left), len(right), 1 if token.kind == "photo" else settings.place_repeats)
+            spent[0].update(left[:count])
+            spent[1].update(right[:count])
+            total += token.weight * count
         smaller = min(len(market.sellers[a].listings), len(market.sellers[b].listings))
         if total >= settings.least_weight and (contact or len(spent[0]) >= settings.least_share * smaller):
             ties[a, b] = _Tie(total, numbers)
