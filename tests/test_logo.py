@@ -123,6 +123,12 @@ def test_found_where_it_is_in_any_polarity(index: MarkIndex, ink: tuple[int, ...
     assert difference(placed[0]).size < 0.01
 
 
+def test_a_mirror_image_is_told_from_the_mark(index: MarkIndex) -> None:
+    placed = index.find(photo(scene(np.ascontiguousarray(mark()[:, ::-1]))))[0]
+    assert (placed.reference.brand, placed.mirrored) == ("ours", True)
+    assert placed.likeness > 0.7
+
+
 def test_transform_maps_the_reference_picture(index: MarkIndex) -> None:
     placed = index.find(photo(scene(mark(), turn=0.0)))[0]
     x, y, w = placed.from_reference() @ np.array([120.0, 120.0, 1.0])  # the middle of the ring

@@ -16,6 +16,7 @@ from imgmatch import geometry
 from imgmatch.geometry import Transform
 from imgmatch.marks.placement import Placement, judge
 from imgmatch.marks.reference import GRID, MarkReference, unit
+from imgmatch.marks.windows import Window
 from imgmatch.photo import PhotoContext
 from imgmatch.types import FloatArray, Image
 
@@ -60,7 +61,7 @@ class MarkIndex:
         self._shapes = np.concatenate([none, *(o.shape.reshape(1, -1) for _, o in self._outlines)])
         self._aspects = np.array([o.aspect for _, o in self._outlines])
 
-    def find(self, photo: PhotoContext, most: int = 6) -> list[Placement]:
+    def find(self, photo: PhotoContext, most: int = 6, windows: Sequence[Window] = ()) -> list[Placement]:
         """Find the marks that show in a photo.
 
         Parameters
@@ -68,6 +69,8 @@ class MarkIndex:
         photo : PhotoContext
         most : int
             Proposals of each of the two kinds that are verified.
+        windows : sequence of Window
+            Further places to verify.
 
         Returns
         -------
@@ -75,11 +78,24 @@ class MarkIndex:
             The best per reference, likest first. All that could be laid over the photo, also unlike ones.
         """
         best: dict[int, Placement] = {}
-        for index, transform, mirrored, support in [*self._by_keypoints(photo, most), *self._by_silhouette(photo, most)]:
+        looked = [(w.reference, self._laid(w), False, 0) for w in windows]
+        for index, transform, mirrored, support in [
+            *self._by_keypoints(photo, most),
+            *self._by_silhouette(photo, most),
+            *looked,
+        ]:
             placed = judge(photo.image, self.references[index], transform, mirrored, support, float(self.plainness[index]))
             if placed is not None and (index not in best or placed.likeness > best[index].likeness):
                 best[index] = placed
         return sorted(best.values(), key=lambda p: -p.likeness)
+
+    def _laid(self, window: Window) -> Transform:
+        """Return the transform that lays a mark, its proportions kept, in the middle of a window."""
+        height, width = self.references[window.reference].ink.shape
+        scale = min(window.box.width / width, window.box.height / height)
+        x = (window.box.x0 + window.box.x1 - scale * width) / 2
+        y = (window.box.y0 + window.box.y1 - scale * height) / 2
+        return np.array([[scale, 0, x], [0, scale, y], [0, 0, 1.0]])
 
     def _by_keypoints(self, photo: PhotoContext, most: int) -> list[Proposal]:
         query = geometry.keypoints(photo)
@@ -122,7 +138,7 @@ class MarkIndex:
             index, outline = self._outlines[column]
             if tried.get(index, 0) < 3:
                 tried[index] = tried.get(index, 0) + 1
-                out.append((index, outline.laid_on(boxes[blob]), False, 0))
+                out.append((index, outline.laid_on(boxes[blob]), outline.mirrored, 0))
         return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from imgmatch import geometry
 from imgmatch.geometry import Transform
-from imgmatch.marks.reference import MarkReference, rounded
+from imgmatch.marks.reference import MarkReference, rounded, symmetric
 from imgmatch.types import FloatArray, Image, UInt8Array
 
 __all__ = ["Difference", "Placement", "difference", "judge"]
@@ -172,13 +172,8 @@ def judge(
     if covered.mean() < 0.85:
         return None
     explained, patch = _explain(_contrast(drawn, ink), ink)
-    mirrored = mirrored and not _symmetric(ink)
+    mirrored = mirrored and not symmetric(ink)
     return Placement(reference, transform, explained, plainness, patch, mirrored, support)
-
-
-def _symmetric(ink: FloatArray) -> bool:
-    """Say whether the mark is about the same as its mirror image."""
-    return float(np.corrcoef(ink.ravel(), ink[:, ::-1].ravel())[0, 1]) > 0.8
 
 
 def _contrast(drawn: UInt8Array, ink: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from imgmatch import geometry
 from imgmatch.geometry import Keypoints, Points, Transform
 from imgmatch.types import FloatArray, Image, UInt8Array
 
-__all__ = ["GRID", "MarkReference", "Outline", "ink_map", "make_reference", "rounded", "unit"]
+__all__ = ["GRID", "MarkReference", "Outline", "ink_map", "make_reference", "rounded", "symmetric", "unit"]
 
 SIDE = 160
 """Longer side in pixels of an ink map, without its margin: marks are rarely larger in photos of products."""
@@ -44,11 +44,14 @@ class Outline:
         From ink-map pixels to those of the turned mark.
     box : tuple of int
         (x0, y0, x1, y1) of the ink there.
+    mirrored : bool
+        Of the mark's mirror image.
     """
 
     shape: FloatArray
     turn: Transform
     box: tuple[int, int, int, int]
+    mirrored: bool = False
 
     @property
     def aspect(self) -> float:
@@ -209,7 +212,7 @@ def _both_polarities(gray: UInt8Array) -> Keypoints:
 
 
 def _outlines(ink: FloatArray) -> tuple[Outline, ...]:
-    """Return the mark's silhouettes: whole, at all turns; and, nearly upright, without each part that is worth seeing.
+    """Return the mark's silhouettes: whole, at all turns; nearly upright, mirrored and without each larger part.
 
     A mark that lost a part is no longer as wide or as high as it was; it is only found by what is left.
     """
@@ -220,10 +223,19 @@ def _outlines(ink: FloatArray) -> tuple[Outline, ...]:
     shares = [stats[i, cv2.CC_STAT_AREA] / max(int(drawn.sum()), 1) for i in range(1, count)]
     parts = [i for i, share in enumerate(shares, 1) if 0.05 < share < 0.6][:4]
     out = [_outline(ink, degrees) for degrees in _TURNS]
+    if not symmetric(ink):
+        flip = np.array([[-1, 0, ink.shape[1]], [0, 1, 0], [0, 0, 1.0]])
+        mirror = [_outline(np.ascontiguousarray(ink[:, ::-1]), degrees) for degrees in _TURNS[:3]]
+        out += [replace(o, turn=o.turn @ flip, mirrored=True) for o in mirror]
     return (
         *out,
         *(_outline(np.where(labels == i, 0, ink).astype(np.float32), d) for i in parts for d in (-15.0, 0.0, 15.0)),
     )
+
+
+def symmetric(ink: FloatArray) -> bool:
+    """Say whether a mark is about the same as its mirror image."""
+    return float(np.corrcoef(ink.ravel(), ink[:, ::-1].ravel())[0, 1]) > 0.8
 
 
 def _outline(ink: FloatArray, degrees: float) -> Outline:

@@ -40,10 +40,10 @@ EVERYDAY = 0.45
 SURE = 0.93
 """Mean letter confidence from which a line says what was read and no other word is held against it."""
 
-HELD_CENTRE, HELD_SLOPE, HELD_APART = -6.0, 1.5, 10.0
+HELD_CENTRE, HELD_SLOPE, HELD_APART = -4.5, 1.0, 10.0
 """Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
 much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/marks.py read`` the marks
-that unsure lines show reach -1.7, -3.5 and -5.1, all others but -7.2 at most."""
+that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
 
 TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 16.0
 """Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
