@@ -1,9 +1,8 @@
 """Verdicts on synthetic markets: how many bad listings become a lead, how many honest ones are bothered.
 
-    python -m benchmarks.verdicts run fit-1 fit-2    # make the worlds, scan them; raw records to results/raw
-    python -m benchmarks.verdicts fit                # weights/calibration-mobilenet-v2.json from the fit worlds
-    python -m benchmarks.verdicts run test-1 test-2
-    python -m benchmarks.verdicts score              # the tables, on the test worlds
+    python -m benchmarks.verdicts run      # make the four worlds and scan them, one process a core; raw records
+    python -m benchmarks.verdicts fit      # weights/calibration-mobilenet-v2.json from the fit worlds
+    python -m benchmarks.verdicts score    # the tables, on the test worlds
 
 Everything is rendered and invented, and so are the figures. Fit and test worlds differ in seed, brands, design forgeries and
 copy edits (half of each exists in a fit world, the other half in a test world). Worlds have far more bad listings than a
@@ -14,17 +13,23 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
+import multiprocessing
+import os
 import shutil
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
-from benchmarks.common import RAW, REPO, environment
+from benchmarks.common import RAW, REPO, environment, write_raw
 from imgmatch.metrics import auroc, bootstrap_interval, wilson_interval
 
 BASE_RATE = 0.03
@@ -45,15 +50,16 @@ class Plan:
 
 
 PLANS = {
-    "fit-1": Plan(11, (2101, 2102, 2103), 210, 0.25, 0),
-    "fit-2": Plan(12, (2201, 2202, 2203), 210, 0.25, 0),
-    "test-1": Plan(21, (3101, 3102, 3103), 150, 0.2, 1),
-    "test-2": Plan(22, (3201, 3202, 3203), 150, 0.2, 1),
+    "fit-1": Plan(11, (2101, 2102, 2103), 240, 0.25, 0),
+    "test-1": Plan(21, (3101, 3102, 3103), 240, 0.2, 1),
+    "fit-2": Plan(12, (2201, 2202, 2203), 240, 0.25, 0),
+    "test-2": Plan(22, (3201, 3202, 3203), 240, 0.2, 1),
 }
 
 
 def make(name: str, limit: int | None) -> Path:
-    """Render a world and the source of its catalog."""
+    """Render a world and the source of its catalog, and build the catalog; what an earlier run made so is kept."""
+    from imgmatch.catalog import Catalog
     from imgmatch.world.brands import make_brand
     from imgmatch.world.catalog_source import write_catalog_source
     from imgmatch.world.edits import EDITS
@@ -61,12 +67,19 @@ def make(name: str, limit: int | None) -> Path:
     from imgmatch.world.market import make_market
 
     plan, out = PLANS[name], WORK / name
+    plan = replace(plan, listings=limit or plan.listings)
+    key = hashlib.sha256(repr(plan).encode())
+    for source in sorted((REPO / "imgmatch" / "world").glob("*.py")):
+        key.update(source.read_bytes())
+    mark = out / "made-by"
+    if mark.is_file() and mark.read_text() == key.hexdigest():
+        return out
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     market = make_market(
         out,
         seed=plan.seed,
-        listings=limit or plan.listings,
+        listings=plan.listings,
         base_rate=plan.base_rate,
         brands=[make_brand(s) for s in plan.brands],
         bags=4,
@@ -75,42 +88,71 @@ def make(name: str, limit: int | None) -> Path:
         copy_edits=list(EDITS)[plan.half :: 2],
     )
     write_catalog_source(out / "catalog_source", market.products)
+    Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog", encoder="mobilenet-v2")
+    mark.write_text(key.hexdigest())
     return out
 
 
-def run(name: str, limit: int | None) -> None:
+def run(names: list[str], limit: int | None) -> None:
+    """Scan worlds, one process per core, each on a core of its own: OCR and keypoints gain little from more threads."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the workers, which are started afresh
+    context = multiprocessing.get_context("spawn")
+    free = context.Queue()
+    for core in cores:
+        free.put(core)
+    with context.Pool(min(len(cores), len(names)), _pinned, (free,)) as pool:
+        for name, seconds in pool.imap_unordered(partial(run_world, limit=limit), names):
+            print(f"{name}: {seconds:.0f} s", flush=True)
+
+
+def _pinned(free: Any) -> None:
+    """Keep a worker, and every thread that its libraries start, on one core."""
+    core = free.get()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def run_world(name: str, limit: int | None = None) -> tuple[str, float]:
+    """Make and scan one world; shards that an earlier, interrupted run finished are taken as they are."""
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config, FusionConfig, ListingConfig
     from imgmatch.scan import run_scan
-    from imgmatch.signals import SIGNALS as KNOWN
     from imgmatch.world.demo import DEMO_RATES
 
-    out = WORK / name
-    if not (out / "catalog" / "manifest.json").exists():
-        make(name, limit)
-        Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog", encoder="mobilenet-v2")
+    start, out = time.perf_counter(), make(name, limit)
     config = replace(
-        Config(),
-        signals=tuple(s for s in SIGNALS if s in KNOWN),
-        fusion=FusionConfig(calibration="none"),
-        listing=ListingConfig(rates=DEMO_RATES),
+        Config(), signals=SIGNALS, fusion=FusionConfig(calibration="none"), listing=ListingConfig(rates=DEMO_RATES)
     )
-    config = replace(config, scan=replace(config.scan, workers=1))
+    config = replace(config, scan=replace(config.scan, workers=1, shard=24))
 
     def progress(done: int, total: int, counts: Counter[str]) -> None:
-        print(name, f"{done}/{total}", dict(counts), flush=True)
+        if done % 24 == 0:
+            print(f"{name} {done}/{total} {dict(counts)} {time.perf_counter() - start:.0f} s", flush=True)
 
     run_scan(out / "listings.csv", Catalog.load(out / "catalog"), out / "scan", config=config, progress=progress)
-    RAW.mkdir(parents=True, exist_ok=True)
-    with open(RAW / f"verdicts-{name}.jsonl", "w", encoding="utf-8") as f:
-        f.write(
-            json.dumps({"environment": environment(), "run": json.loads((out / "scan" / "run.json").read_text())}) + "\n"
-        )
-        with open(out / "truth.csv", encoding="utf-8") as t:
-            truth = {r["listing_id"]: r for r in csv.DictReader(t)}
-        for line in (out / "scan" / "records.jsonl").read_text("utf-8").split("\n")[:-1]:
-            record = json.loads(line)
-            f.write(json.dumps({"truth": truth[record["listing_id"]], "record": record}, ensure_ascii=False) + "\n")
+    with open(out / "truth.csv", encoding="utf-8") as t:
+        truth = {r["listing_id"]: r for r in csv.DictReader(t)}
+    records = map(json.loads, (out / "scan" / "records.jsonl").read_text("utf-8").split("\n")[:-1])
+    head = {"environment": environment(), "run": json.loads((out / "scan" / "run.json").read_text())}
+    rows = [{"truth": truth[r["listing_id"]], "looks": looks(out, r), "record": r} for r in records]
+    write_raw(f"verdicts-{name}", [head, *rows])
+    return name, time.perf_counter() - start
+
+
+def looks(world: Path, record: dict[str, Any]) -> dict[str, float]:
+    """Return what needs no understanding of a photo: its size and its mean saturation, of the listing's first one."""
+    photo = next((p for p in record["photos"] if p["status"] == "ok"), None)
+    if photo is None:
+        return {"pixels": 0.0, "saturation": 0.0}
+    with PIL.Image.open(world / photo["path"]) as image:
+        saturation = np.asarray(image.convert("HSV").resize((64, 64)))[..., 1]
+    return {"pixels": float(photo["width"] * photo["height"]), "saturation": float(saturation.mean())}
 
 
 def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -170,7 +212,7 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
     from imgmatch.records import ScanRecord
     from imgmatch.types import EmbeddingSpace
 
-    out = []
+    out: list[Any] = []
     fusions: dict[str, Fusion] = {}
     calibration = None if provisional else Calibration.load(WEIGHTS)
     for row in rows:
@@ -288,8 +330,7 @@ if __name__ == "__main__":
     parser.add_argument("--limit", type=int, help="listings per world, to try it out")
     arguments = parser.parse_args()
     if arguments.what == "run":
-        for world in arguments.worlds or PLANS:
-            run(world, arguments.limit)
+        run(arguments.worlds or list(PLANS), arguments.limit)
     elif arguments.what == "fit":
         fit_default(arguments.worlds or [n for n in PLANS if n.startswith("fit")])
     else:

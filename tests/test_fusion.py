@@ -131,6 +131,11 @@ def test_provisional_rule(findings: list[Finding], decision: Decision, basis: Ba
     assert verdict.reasons
 
 
+@pytest.mark.parametrize(("others", "brand"), [([], None), ([found("claim", 0.9)], "aurel"), ([found("claim", 0.4)], None)])
+def test_a_middling_likeness_alone_is_of_an_unknown_brand(others: list[Finding], brand: str | None) -> None:
+    assert Rules.load().assess([found("design", 0.7), *others]).brand == brand
+
+
 def test_candidate_is_of_the_claimed_brand() -> None:
     verdict = Fusion(CATALOG, Config()).decide(query(), CLAIM)
     assert (verdict.brand, verdict.item_id, verdict.similarity) == ("aurel", "bag-1", 0.8)

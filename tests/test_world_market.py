@@ -93,14 +93,15 @@ def test_a_ring_shares_photos_across_sellers_and_platforms(market: Market) -> No
     assert not outside & {r["seller_id"] for r, _ in ring}
 
 
-def test_only_the_dishonest_can_be_reached_outside_and_use_replica_words(market: Market) -> None:
+def test_only_the_dishonest_use_replica_words_and_some_honest_ones_can_be_reached_outside(market: Market) -> None:
+    reachable: dict[bool, list[bool]] = {True: [], False: []}
     for row, truth in zip(market.listings, market.truth, strict=True):
         text = f"{row['contacts']} {row['description']}"
-        if not truth["bad"]:
-            assert "telegram:" not in text
-            assert "whatsapp:" not in text
+        reachable[truth["bad"]].append("telegram:" in text or "whatsapp:" in text)
         said = any(words in row["description"] for words in wording._REPLICA)
         assert said == (truth["kind"] == "replica_wording")
+    honest, bad = (np.mean(reachable[is_bad]) for is_bad in (False, True))
+    assert 0 < honest < 0.15 < bad
 
 
 def test_a_bait_shows_a_brand_and_leads_to_something_else(market: Market) -> None:

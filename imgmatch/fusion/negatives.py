@@ -153,7 +153,7 @@ class NegativeBank:
                 if row.photo == photo.sha256 or _near(row.phash, phash):
                     return row
             marks = [row for row in rows if row.mark]
-            mark = _mark_hash(finding, lambda: photo.image) if marks else ""
+            mark = _mark_hash(finding, photo.image) if marks else ""
             return next((row for row in marks if _near(row.mark, mark)), None)
 
         return self._without(findings, rejected)
@@ -221,7 +221,7 @@ def rejected_matches(
             except ImageError as error:
                 raise InputError(f"{photo.path}: {error}; the bank needs the photo itself") from error
             phash, quality = perceptual_hash(image)
-            mark = _mark_hash(finding, lambda image=image: image)
+            mark = _mark_hash(finding, image)
             rows.append(
                 NegativeRow(
                     record.listing_id,
@@ -237,17 +237,17 @@ def rejected_matches(
     return rows
 
 
-def _mark_hash(finding: Finding, image: Callable[[], Image]) -> str:
+def _mark_hash(finding: Finding, image: Image) -> str:
     """Hash the part of the photo that a finding points to; empty where it points to none or there is too little in it."""
     regions: Any = [r for r in finding.evidence.get("regions", ()) if r.get("on") == "query"]
     regions = regions or [r for r in finding.evidence.get("readings", ()) if r.get("polygon")]
     if not regions:
         return ""
-    points, whole = np.array(regions[0]["polygon"], float), image()
-    (x0, y0), (x1, y1) = np.clip(points.min(0), 0, None), np.minimum(points.max(0), (whole.width, whole.height))
+    points = np.array(regions[0]["polygon"], float)
+    (x0, y0), (x1, y1) = np.clip(points.min(0), 0, None), np.minimum(points.max(0), (image.width, image.height))
     if x1 - x0 < 8 or y1 - y0 < 8:
         return ""
-    phash, quality = perceptual_hash(crop(whole, Box(float(x0), float(y0), float(x1), float(y1))))
+    phash, quality = perceptual_hash(crop(image, Box(float(x0), float(y0), float(x1), float(y1))))
     return phash if quality >= _PDQ_QUALITY else ""
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,14 @@ class Rules:
     contradictions : mapping of str to Contradiction
         By finding name.
     labels : tuple of LabelRule
+    alone : mapping of str to float
+        Finding name to the least value that makes a claim where no other finding names the brand.
     """
 
     claims: Mapping[str, float]
     contradictions: Mapping[str, Contradiction]
     labels: tuple[LabelRule, ...]
+    alone: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Rules:
@@ -138,7 +141,13 @@ class Rules:
         _only(table, {"claims", "contradictions", "labels"}, "")
         for key in ("claims", "contradictions"):
             _only(table.get(key, {}), None, f"{key}.")
-        claims = {name: _value(v, f"claims.{name}") for name, v in table.get("claims", {}).items()}
+        claims, alone = {}, {}
+        for name, row in table.get("claims", {}).items():
+            levels = row if isinstance(row, Mapping) else {"least": row}
+            _only(levels, {"least", "alone"}, f"claims.{name}.")
+            claims[name] = _value(levels.get("least"), f"claims.{name}")
+            if "alone" in levels:
+                alone[name] = _value(levels["alone"], f"claims.{name}.alone")
         if not claims:
             raise ConfigError("claims: expected at least one finding name with its least value")
         contradictions = {}
@@ -152,9 +161,9 @@ class Rules:
                 raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
             if list(levels.values()) != sorted(levels.values(), reverse=True):
                 raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
-            contradictions[name] = Contradiction(
-                row["source"], **{k: bool(row.get(k, False)) for k in ("alone", "beside")}, **levels
-            )
+            strong, weak, note = (levels.get(level) for level in _STRENGTHS)
+            own, beside = (bool(row.get(flag, False)) for flag in ("alone", "beside"))
+            contradictions[name] = Contradiction(row["source"], strong, weak, note, own, beside)
         labels = []
         for i, row in enumerate(table.get("labels", ())):
             _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
@@ -169,13 +178,13 @@ class Rules:
                 if unknown:
                     raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
             labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
-        return cls(claims, contradictions, tuple(labels))
+        return cls(claims, contradictions, tuple(labels), alone)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over every rule."""
         labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
-        table = [dict(self.claims), {k: asdict(v) for k, v in self.contradictions.items()}, labels]
+        table = [dict(self.claims), dict(self.alone), {k: asdict(v) for k, v in self.contradictions.items()}, labels]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
     def assess(self, findings: Sequence[Finding]) -> Assessment:
@@ -193,7 +202,8 @@ class Rules:
 
         Notes
         -----
-        The claimed brand is the one whose distinct claims have the greatest total value, ties by name. Where a signal
+        The claimed brand is the one whose distinct claims have the greatest total value, ties by name; it is unknown where
+        its only claim is not certain enough to stand alone. Where a signal
         claims only another brand, a finding ``disagreement`` is derived, with the smaller of the two best values.
         """
         ok = [f for f in findings if f.status is FindingStatus.OK and f.value is not None]
@@ -205,6 +215,8 @@ class Rules:
             return Assessment(None)
         brand = min(claims, key=lambda b: (-sum(map(_of, claims[b].values())), b))
         mine = sorted(claims[brand].values(), key=_order)
+        if len(mine) == 1 and _of(mine[0]) < self.alone.get(mine[0].signal, 0.0):
+            return Assessment(None)
         # A signal that sees two brands (a composite, a title that names both) does not disagree with itself.
         others = [f for b in claims if b != brand for f in claims[b].values() if f.signal not in claims[brand]]
         best: dict[str, Finding] = {}

@@ -18,7 +18,7 @@ from imgmatch.world.changes import Photo
 from imgmatch.world.collection import Product, make_collection
 from imgmatch.world.edits import EDITS
 from imgmatch.world.forge import ITEM_FORGERIES
-from imgmatch.world.offers import BAD_OFFERS, HONEST_OFFERS
+from imgmatch.world.offers import BAD_OFFERS, HONEST_OFFERS, reachable
 from imgmatch.world.staging import PLATFORMS, Offer, PhotoStore, Seller, World, forged, jpeg
 
 __all__ = ["LISTING_COLUMNS", "TRUTH_COLUMNS", "Market", "make_market", "write_table"]
@@ -38,6 +38,9 @@ goods and unknown brands); ``forgery`` the design edit; ``mismatch`` switched | 
 there is a promo photo; ``ring_id`` the gang; ``photos`` every photo with {path, source, item_id, view, edits}, where source
 is own | official | other_seller | stock | goods | banner.
 """
+
+HONEST_CONTACTS = 0.08
+"""Share of honest sellers who can be reached outside the platform: our guess, so that contacts alone give nobody away."""
 
 _DAY_ZERO = datetime(2026, 3, 2, 8, tzinfo=timezone.utc)
 
@@ -135,10 +138,13 @@ def _quota(
     for (make, _, most), count in zip(kinds.values(), np.diff(ends, prepend=0).tolist(), strict=True):
         while count > 0:
             seller = world.seller()
-            if kinds is BAD_OFFERS and world.rng.random() < 0.6:
+            if world.rng.random() < (0.6 if kinds is BAD_OFFERS else HONEST_CONTACTS):
                 seller.contacts = wording.contacts(world.rng)
             for _ in range(min(count, int(world.rng.integers(1, most + 1)))):
-                yield make(world, seller)
+                offer = make(world, seller)
+                if kinds is HONEST_OFFERS:
+                    reachable(world, seller, offer, 0.7)
+                yield offer
                 count -= 1
 
 

@@ -13,7 +13,7 @@ from imgmatch.world.render import OFFICIAL_VIEWS, studio_photo
 from imgmatch.world.specs import ItemSpec
 from imgmatch.world.staging import LOGO_FORGERIES, Offer, Seller, World, forged
 
-__all__ = ["BAD_OFFERS", "HONEST_OFFERS"]
+__all__ = ["BAD_OFFERS", "HONEST_OFFERS", "reachable"]
 
 TIDY = ("resize", "recompress", "crop", "border", "caption", "watermark")
 """Edits that honest shops make too."""
@@ -183,7 +183,7 @@ def _promoted(world: World, seller: Seller) -> Offer:
 # Dishonest offers ---------------------------------------------------------------------------------------------------
 
 
-def _reachable(world: World, seller: Seller, offer: Offer, share: float) -> None:
+def reachable(world: World, seller: Seller, offer: Offer, share: float) -> None:
     """Put the seller's contacts into the listing, in their column or in the text."""
     if seller.contacts and world.rng.random() < share:
         if world.rng.random() < 0.5:
@@ -222,7 +222,7 @@ def _altered(world: World, seller: Seller, logo: bool | None, kind: str) -> Offe
         labels=["counterfeit_suspected"],
         forgery=name,
     )
-    _reachable(world, seller, offer, 0.5)
+    reachable(world, seller, offer, 0.5)
     return offer
 
 
@@ -270,7 +270,7 @@ def _thief(world: World, seller: Seller) -> Offer:
         bad=True,
         labels=["photo_theft", "counterfeit_suspected"],
     )
-    _reachable(world, seller, offer, 0.6)
+    reachable(world, seller, offer, 0.6)
     return offer
 
 
@@ -329,7 +329,7 @@ def _bait(world: World, seller: Seller) -> Offer:
     )
     offer.row |= {"promo_photos": [p["path"] for p in promo], "promo_text": wording.promo_text(world.rng, brand.name, True)}
     offer.truth["photos"] = photos + promo
-    _reachable(world, seller, offer, 0.4)
+    reachable(world, seller, offer, 0.4)
     return offer
 
 

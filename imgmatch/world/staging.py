@@ -78,7 +78,7 @@ class Seller:
         Where they take their photos.
     currency : str
     contacts : tuple of str
-        Outside the platform; honest sellers have none.
+        Outside the platform.
     bank : list of (pixels, provenance)
         Photos that a gang shares; empty for others.
     """
