@@ -11,16 +11,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RAW", "environment", "read_raw", "shared_data", "wilson", "write_raw"]
+__all__ = ["OUT", "RAW", "REPO", "environment", "read_raw", "shared_data", "wilson", "write_raw"]
 
 REPO = Path(__file__).resolve().parents[1]
-RAW = REPO / "benchmarks" / "results" / "raw"
+_SMOKE = os.environ.get("IMGMATCH_BENCH")  # set by `python -m benchmarks --smoke`: a folder with a few photos
+OUT = Path(_SMOKE, "out") if _SMOKE else REPO / "out"
+RAW = Path(_SMOKE, "raw") if _SMOKE else REPO / "benchmarks" / "results" / "raw"
 """Raw rankings, scores and times, one JSONL file per suite; scored later, never by the code that made them."""
 
 
 def shared_data(path: str | Path | None = None) -> Path:
     """Return the folder of real photos, or stop with what to do where it is missing."""
-    folder = Path(path) if path else REPO.parent / "shared" / "data"
+    folder = Path(path) if path else Path(_SMOKE, "data") if _SMOKE else REPO.parent / "shared" / "data"
     if not folder.is_dir():
         raise SystemExit(f"the real photos are not at {folder}; give their place with --data")
     return folder

@@ -44,7 +44,7 @@ def _rows(data: Path, folder: str) -> list[dict[str, str]]:
         return [{**row, "path": str(data / folder / row["path"])} for row in csv.DictReader(f)]
 
 
-def _kept_out(post_id: str) -> bool:
+def kept_out(post_id: str) -> bool:
     return hashlib.sha256(b"held-out " + post_id.encode()).digest()[0] % 3 == 0
 
 
@@ -56,7 +56,7 @@ def _photos(data: Path, split: str) -> tuple[dict[str, list[str]], list[str], li
     posts = sorted(distinct.values(), key=lambda r: r["post_id"])
     positives = []
     for row in posts:
-        if _kept_out(row["post_id"]):
+        if kept_out(row["post_id"]):
             negatives += [("held-out", row["path"])] if split_of(row["post_id"]) == split else []
         else:
             catalog[f"seller/{row['post_id']}"] = [row["path"]]

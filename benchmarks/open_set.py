@@ -1,6 +1,7 @@
 """Does the design signal leave alone what is not in the catalog?
 
-    python -m benchmarks.open_set                  # raw rows, then the table
+    python -m benchmarks.open_set run      # raw rows
+    python -m benchmarks.open_set score    # the table
 
 The catalog: watches of seven brands, bags of three, and adidas articles, each without the photo that is asked about. Known
 queries: the watch queries, and one kept-out photo of every adidas article and every bag that has several. Unknown queries:
@@ -127,6 +128,10 @@ def score() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("run", "score"))
     parser.add_argument("--data")
-    run(shared_data(parser.parse_args().data))
-    score()
+    arguments = parser.parse_args()
+    if arguments.what == "run":
+        run(shared_data(arguments.data))
+    else:
+        score()

@@ -1,7 +1,9 @@
 """Same product, brand and catalog → user photo: what the catalog's metric and the part-by-part look add to the plain cosine.
 
-Run ``python -m benchmarks.retrieval [--data ../shared/data]``: writes the ranks of every query to raw results, then scores
-them. Settings were chosen on the dev half (``split_of`` of the product); the test half is what to quote. The metric is
+    python -m benchmarks.retrieval run      # the ranks of every query to benchmarks/results/raw/retrieval.jsonl
+    python -m benchmarks.retrieval score    # the figures
+
+Settings were chosen on the dev half (``split_of`` of the product); the test half is what to quote. The metric is
 never fitted on photos of the query's article: for adidas it comes from the other half of the split, elsewhere from the
 catalog photos alone.
 """
@@ -116,12 +118,15 @@ def _resized(pixels: np.ndarray, side: int) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "score"))
     parser.add_argument("--data")
     parser.add_argument("--encoder", default="mobilenet-v2")
     arguments = parser.parse_args()
-    environment_row = {"environment": environment(), "encoder": arguments.encoder}
-    write_raw("retrieval", [environment_row, *run(shared_data(arguments.data), arguments.encoder)])
+    if arguments.what == "run":
+        environment_row = {"environment": environment(), "encoder": arguments.encoder}
+        print(write_raw("retrieval", [environment_row, *run(shared_data(arguments.data), arguments.encoder)]))
+        return
     for line in score(read_raw("retrieval")[1:]):
         print(line)
 

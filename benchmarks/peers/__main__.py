@@ -17,6 +17,7 @@ def main() -> None:
     accuracy = commands.add_parser("accuracy", help="copies and other views")
     accuracy.add_argument("what", choices=("run", "score"))
     accuracy.add_argument("--data")
+    accuracy.add_argument("--only", action="append", help="peers by name, all by default")
     speed = commands.add_parser("speed", help="images/s of indexing one folder")
     speed.add_argument("what", nargs="?", choices=("run", "score"), help="both by default")
     speed.add_argument("--data")
@@ -33,7 +34,7 @@ def main() -> None:
     elif options.command == "accuracy":
         from benchmarks.peers import accuracy as suite
 
-        suite.run(shared_data(options.data)) if options.what == "run" else suite.score()
+        suite.run(shared_data(options.data), options.only) if options.what == "run" else suite.score()
     else:
         from benchmarks.peers import speed as timing
 

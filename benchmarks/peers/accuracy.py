@@ -38,7 +38,7 @@ UNABLE = {
 RATES = (0.01, 0.05, 0.1)
 
 
-def run(data: Path) -> None:
+def run(data: Path, only: list[str] | None = None) -> None:
     """Ask every peer, write raw matches to peers_copy.jsonl and peers_retrieval.jsonl."""
     with tempfile.TemporaryDirectory(prefix="imgmatch-peers-") as temporary:
         work = Path(temporary)
@@ -49,7 +49,7 @@ def run(data: Path) -> None:
         copies: list[dict[str, Any]] = []
         views: list[dict[str, Any]] = []
         failed = dict(UNABLE)
-        for peer in THRESHOLDS:
+        for peer in only or THRESHOLDS:
             try:
                 found = _matches(peer, catalog, paths, work)
                 near = _matches(peer, adidas, asked, work)

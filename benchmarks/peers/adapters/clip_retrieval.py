@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["clip-retrieval==2.45.0", "torch==2.13.0", "torchvision==0.28.0", "setuptools==69.5.1"]
+# dependencies = ["clip-retrieval==2.45.0", "torch==2.13.0", "torchvision==0.28.0", "setuptools==80.9.0"]
 # ///
 """clip-retrieval's inference over a folder of files, image tower only. Its weights come from a model hub.
 
@@ -17,7 +17,8 @@ import torch
 if "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
     # This torchvision was built for another torch and cannot declare its operators, which nothing here uses.
     operators = torch.library.Library("torchvision", "FRAGMENT")
-    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from clip_retrieval.clip_inference.main import main as clip_inference
 

@@ -20,7 +20,8 @@ import torch
 if "+cpu" in torch.__version__ and "+cpu" not in version("torchvision"):
     # This torchvision was built for another torch and cannot declare its operators, which nothing here uses.
     operators = torch.library.Library("torchvision", "FRAGMENT")
-    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from imagededup.methods import CNN
 from imagededup.utils import CustomModel
