@@ -69,7 +69,8 @@ def test_flat_agrees_with_the_oracle(seed: int, n: int, k: int, share: float) ->
 
 def test_default_factory_is_exact_until_that_stops_being_sensible() -> None:
     assert default_factory(100_000) == "Flat"
-    assert default_factory(100_001) == "HNSW32"
+    assert default_factory(100_001) == "IVF1024,SQfp16"
+    assert default_factory(1_000_000) == "IVF4096,SQfp16"
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,10 @@ from imgmatch.files import lock
 from imgmatch.images import load_image, perceptual_hash, read_file
 from imgmatch.indexes import load_index, new_index
 from imgmatch.indexes.faiss import default_factory
+from imgmatch.marks import make_reference, views
 from imgmatch.marks.svg import draw_svg
 from imgmatch.parallel import ordered_map, worker_count
-from imgmatch.types import EmbeddingSpace, PhotoRole
+from imgmatch.types import EmbeddingSpace, Image, PhotoRole
 
 __all__ = ["add", "build", "embed", "merge", "remove"]
 
@@ -41,8 +42,9 @@ Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 _BATCH = 32
-# An index that needs training sees at most this many rows, evenly spread; 100,000 is 39 per list for IVF's 2,560 lists.
-_TRAINING_ROWS = 100_000
+# An index that needs training sees at most this many rows, evenly spread: 39, the least that FAISS asks for, for each of
+# the 4,096 lists of a million rows.
+_TRAINING_ROWS = 160_000
 # Beyond these, `add` and `remove` rewrite the vectors as one segment without the dead rows.
 _MOST_SEGMENTS = 8
 _MOST_DEAD = 0.25
@@ -102,7 +104,7 @@ class _Read:
     photo: SourcePhoto
     data: bytes
     entry: CatalogPhoto
-    prepared: Prepared | None
+    prepared: tuple[Prepared, ...]
 
 
 @contextmanager
@@ -215,18 +217,21 @@ def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
         state = _State.of(root, manifest)
         key = encoder.space.id
         if key not in state.spaces:
-            names = [p for p in state.photos.values() if p.role is not PhotoRole.LOGO]
+            names = list(state.photos.values())
+            boxes = {logo.photo: logo.box for brand in state.brands.values() for logo in brand.logos}
+
+            def prepared(p: CatalogPhoto) -> tuple[Prepared, ...]:
+                image = load_image(photo_path(root, p.sha256), target_side=2 * encoder.input_size)
+                return _prepared(p.role, image, boxes.get(p.sha256), encoder)
+
             writer = SegmentWriter(root, key)
             try:
-                read = ordered_map(
-                    lambda p: encoder.prepare(load_image(photo_path(root, p.sha256), target_side=2 * encoder.input_size)),
-                    names,
-                    workers=worker_count(0),
-                    ahead=2 * _BATCH,
-                )
+                read = ordered_map(prepared, names, workers=worker_count(0), ahead=2 * _BATCH)
                 done = 0
                 for batch in _batches(zip(names, read, strict=True), _BATCH):
-                    writer.append(encoder.encode([x for _, x in batch]), [p.sha256 for p, _ in batch])
+                    rows = [(p.sha256, x) for p, many in batch for x in many]
+                    if rows:
+                        writer.append(encoder.encode([x for _, x in rows]), [sha for sha, _ in rows])
                     done += len(batch)
                     if progress:
                         progress(done, len(names))
@@ -245,7 +250,7 @@ def _ingest(
     writer = SegmentWriter(root, encoder.space.id)
     try:
         stream = ordered_map(lambda p: _read(p, encoder), photos, workers=worker_count(0), ahead=2 * _BATCH)
-        waiting: list[_Read] = []
+        waiting: list[tuple[str, Prepared]] = []
         for done, read in enumerate(stream, 1):
             if isinstance(read, Issue):
                 state.issues.append(read)
@@ -255,11 +260,11 @@ def _ingest(
                     state.issues.append(Issue(read.photo.name, problem))
                 else:
                     store_photo(root, read.entry.sha256, read.data)
-                    if read.prepared is not None and read.entry.sha256 not in known:
+                    if read.entry.sha256 not in known:
                         known.add(read.entry.sha256)
-                        waiting.append(replace(read, data=b""))
-            if len(waiting) == _BATCH or (waiting and done == len(photos)):
-                writer.append(encoder.encode([r.prepared for r in waiting]), [r.entry.sha256 for r in waiting])  # type: ignore[misc]
+                        waiting += [(read.entry.sha256, prepared) for prepared in read.prepared]
+            if len(waiting) >= _BATCH or (waiting and done == len(photos)):
+                writer.append(encoder.encode([x for _, x in waiting]), [sha for sha, _ in waiting])
                 waiting = []
             if progress:
                 progress(done, len(photos))
@@ -285,7 +290,19 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
     entry = CatalogPhoto(
         image.sha256, photo.role, photo.item_id, photo.brand, photo.name, image.width, image.height, phash, quality
     )
-    return _Read(photo, data, entry, None if photo.role is PhotoRole.LOGO else encoder.prepare(image))
+    return _Read(photo, data, entry, _prepared(photo.role, image, photo.logo_box, encoder))
+
+
+def _prepared(
+    role: PhotoRole, image: Image, box: tuple[float, float, float, float] | None, encoder: Encoder
+) -> tuple[Prepared, ...]:
+    """Prepare a photo as it is, a mark in all its views: those rows of the index are the catalog's logo index."""
+    if role is not PhotoRole.LOGO:
+        return (encoder.prepare(image),)
+    try:
+        return tuple(encoder.prepare(view) for view in views(make_reference("", image.sha256, "figure", image, box)))
+    except ValueError:  # a picture without a mark: `catalog check` names it
+        return ()
 
 
 def _take(state: _State, read: _Read) -> str | None:
