@@ -158,10 +158,14 @@ def test_folding_batch_norms_stays_in_the_space(mobilenet_file: Path) -> None:
     x = (pixels - torch.tensor(encoder.preprocess.mean).view(3, 1, 1)) / torch.tensor(encoder.preprocess.std).view(3, 1, 1)
     with torch.inference_mode():
         maps = plain.eval().features(x)
+        fine = torch.nn.functional.normalize(plain.features[:14](x), dim=1)
+        coarse = torch.nn.functional.normalize(plain.features[:18](x), dim=1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = torch.nn.functional.normalize(maps.mean((2, 3)), dim=1).numpy()
     assert (encoder.encode(photos) * expected).sum(1).min() >= 0.9999
-    cells = encoder.features(photos).reshape(len(photos), -1)
-    theirs = maps.permute(0, 2, 3, 1).reshape(len(photos), -1).numpy()
+    cells = encoder.features(photos)
+    assert cells.shape == (6, 14, 14, 96 + 320)
+    cells = cells.reshape(len(photos), -1)
+    theirs = torch.cat([fine, coarse], 1).permute(0, 2, 3, 1).reshape(len(photos), -1).numpy()
     cosine = (cells * theirs).sum(1) / np.linalg.norm(cells, axis=1) / np.linalg.norm(theirs, axis=1)
     assert cosine.min() >= 0.9999
 

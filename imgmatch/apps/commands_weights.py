@@ -1,12 +1,20 @@
-"""``imgmatch weights``: list, pull, verify and path of the models' weights."""
+"""``imgmatch weights``: list, pull, verify, path and export of the models' weights."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from imgmatch.types import Image
+
 __all__ = ["register"]
+
+_PARITY_PHOTOS = 256
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +60,7 @@ def register(app: typer.Typer) -> None:
         if not names:
             typer.echo("no weights are on this machine; `imgmatch weights pull mobilenet-v2` fetches the smallest")
         for each in names:
-            encoder = load_encoder(each, device="cpu")
+            encoder = load_encoder(f"torch:{each}", device="cpu")
             known = known_models().get(each)
             held = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
             typer.echo(f"{each}: {held}; tensors {encoder.space.weights}; space {encoder.space.id}")
@@ -65,3 +73,46 @@ def register(app: typer.Typer) -> None:
         from imgmatch.encoders.store import require
 
         typer.echo(require(name))
+
+    @weights.command()
+    def export(
+        name: Annotated[
+            str, typer.Argument(help="Any encoder name: from `imgmatch weights list`, local-dir:, open_clip:, …")
+        ],
+        photos: Annotated[
+            Path | None, typer.Option(help="Folder of photos to measure parity and speed on; default: drawn pictures.")
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option(help="Folder to write; default: the cache, where `onnx:NAME` finds it.")
+        ] = None,
+    ) -> None:
+        """Write a model as ONNX (fp32 and int8), measured against its source; `onnx:NAME` and `onnx-int8:NAME` load it."""
+        import itertools
+
+        from imgmatch.encoders import load_encoder, onnx
+        from imgmatch.encoders.onnx_export import export
+        from imgmatch.encoders.registry import known_models
+        from imgmatch.encoders.store import sha256_of
+        from imgmatch.errors import ImageError
+        from imgmatch.images import load_image
+
+        def opened(folder: Path) -> Iterator[Image]:
+            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+                with contextlib.suppress(ImageError):
+                    yield load_image(file)
+
+        chosen = list(itertools.islice(opened(photos), _PARITY_PHOTOS)) if photos else []
+        if photos and not chosen:
+            raise typer.BadParameter(f"no photo can be read in {photos}", param_hint="--photos")
+        folder = out or onnx.export_folder(name)
+        told = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
+        parity = told["parity"]
+        for kind in ("torch", *onnx.FILES):
+            row = parity[kind]
+            near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
+            typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}")
+        typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
+        if not out and name in known_models():
+            typer.echo(
+                f"{name} loads {'its export' if told['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
+            )

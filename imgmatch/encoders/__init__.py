@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgmatch.encoders.base import Encoder
+from imgmatch.encoders.registry import known_models
 from imgmatch.errors import WeightsError
 
 __all__ = ["Encoder", "load_encoder"]
@@ -22,9 +23,12 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         - ``hf-hub:OWNER/MODEL``: any open_clip model of the hub that ``imgmatch weights pull`` fetched;
         - ``local-dir:/path``: a folder with ``open_clip_config.json`` and a weights file;
         - ``open_clip:ARCHITECTURE@/path/model.safetensors`` or ``open_clip:ARCHITECTURE/TAG@/path/…``: any checkpoint;
-          the tag, where open_clip knows it, decides preprocessing and activation (QuickGELU).
+          the tag, where open_clip knows it, decides preprocessing and activation (QuickGELU);
+        - ``onnx:NAME`` or ``onnx-int8:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
+          :mod:`imgmatch.encoders.onnx`; always on the CPU;
+        - ``torch:`` and one of these: PyTorch, also where an export would be taken.
 
-        The last two take ``#sha256=HEX`` at the end, which is obligatory for pickled files (.pt, .pth, .bin).
+        ``open_clip:`` and ``local-dir:`` take ``#sha256=HEX`` at the end, obligatory for pickled files (.pt, .pth, .bin).
     device : str, optional
         ``cpu``, ``cuda`` or ``cuda:1``; None takes CUDA where there is one.
     cache : path, optional
@@ -44,10 +48,35 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
 
     Notes
     -----
+    On a CPU the plain name loads its fp32 export where there is one in the cache that measured faster than PyTorch on this
+    machine (docs/decisions/encoder-runtimes.md): the same space, proved when it was written.
+
     Never downloads: ``imgmatch weights pull NAME`` (:func:`imgmatch.encoders.store.pull`) does.
     """
+    from imgmatch.encoders import onnx
+
+    if name.startswith(("onnx:", "onnx-int8:")):
+        return _as_published(onnx.load(name, cache=cache), name.partition(":")[2])
+    if name.startswith("torch:"):
+        name = name.removeprefix("torch:")
+    elif (
+        name in known_models()
+        and device in (None, "cpu")
+        and onnx.preferred(name, cache)
+        and (device == "cpu" or not _cuda())
+    ):
+        return _as_published(onnx.load(f"onnx:{name}", cache=cache, source=lambda: _torch(name, device, cache)), name)
+    return _as_published(_torch(name, device, cache), name)
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _torch(name: str, device: str | None, cache: str | Path | None) -> Encoder:
     from imgmatch.encoders import store
-    from imgmatch.encoders.registry import known_models
 
     model = known_models().get(name)
     if model is not None and model.runtime == "mobilenet":
@@ -63,10 +92,16 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
             f"no encoder {name!r}; expected one of {', '.join(known_models())}, or hf-hub:OWNER/MODEL, local-dir:/path, "
             "open_clip:ARCHITECTURE@/path/model.safetensors"
         )
+    return encoder
+
+
+def _as_published(encoder: Encoder, name: str) -> Encoder:
+    """Return the encoder, provided its tensors are those that the registry has under this name."""
+    model = known_models().get(name)
     if model is not None and model.tensors and encoder.space.weights != model.tensors:
         raise WeightsError(
-            f"{store.require(name, cache)}: its tensors are not those published as {name} "
-            f"(hash {encoder.space.weights[:16]}, expected {model.tensors[:16]}); "
-            f"delete it and run `imgmatch weights pull {name}`"
+            f"the tensors of {name} here are not those published under that name "
+            f"(hash {encoder.space.weights[:16]}, expected {model.tensors[:16]}); delete the file that "
+            f"`imgmatch weights path {name}` names and run `imgmatch weights pull {name}`"
         )
     return encoder

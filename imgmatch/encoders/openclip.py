@@ -32,6 +32,8 @@ _FOLDER = re.compile(r"local-dir:(?P<path>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{
 # What open_clip itself looks for in a folder, safetensors first.
 _WEIGHT_FILES = ("open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin", "open_clip_model.pt")
 
+_LAST_MAP = {"indices": 1, "normalize_intermediates": True}
+
 
 class OpenClipEncoder(TorchEncoder):
     """Image and text towers of an open_clip model.
@@ -69,16 +71,28 @@ class OpenClipEncoder(TorchEncoder):
         vectors: FloatArray = torch.nn.functional.normalize(y.float(), dim=-1)[: len(prompts)].cpu().numpy()
         return vectors
 
+    def tower(self) -> torch.nn.Module:
+        return _Tower(self.model.visual)
+
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.model.encode_image(x)
         return y
 
     def _dense(self, x: torch.Tensor) -> torch.Tensor:
         """Patch tokens after the last block (CNN towers: the last map), without class and register tokens."""
-        tower: Any = self.model.visual
-        out = tower.forward_intermediates(x, indices=1, normalize_intermediates=True, intermediates_only=True)
+        out = self.model.visual.forward_intermediates(x, **_LAST_MAP, intermediates_only=True)
         y: torch.Tensor = out["image_intermediates"][-1]
         return y.permute(0, 2, 3, 1)
+
+
+class _Tower(torch.nn.Module):
+    def __init__(self, visual: Any) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.visual.forward_intermediates(x, **_LAST_MAP)
+        return out["image_features"], out["image_intermediates"][-1].permute(0, 2, 3, 1)
 
 
 def load(name: str, *, device: str | None, cache: str | Path | None) -> OpenClipEncoder:

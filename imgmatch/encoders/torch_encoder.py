@@ -87,6 +87,10 @@ class TorchEncoder:
         """Embed texts into the same space."""
         raise NotImplementedError(f"{self.space.encoder} has no text tower")
 
+    def tower(self) -> torch.nn.Module:
+        """Return a module that maps (n, 3, S, S) normalised pixels to (n, d) and (n, h, w, c) in one pass, for export."""
+        raise NotImplementedError
+
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, S, S) normalised pixels to (n, d)."""
         raise NotImplementedError

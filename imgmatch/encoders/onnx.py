@@ -1,0 +1,219 @@
+"""Exported models under ONNX Runtime: the vision tower alone, without PyTorch. ``imgmatch weights export`` makes them.
+
+An export is a folder: ``model.onnx`` (fp32), ``int8.onnx`` and ``export.json``, which names the space, the preprocessing
+and the checksum of either file. fp32 has proved parity when it was written and declares its source's space; dynamic int8
+is a space of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import re
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.encoders.base import Encoder, Prepared
+from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.encoders.store import cache_dir, sha256_of
+from imgmatch.errors import MissingExtraError, WeightsError
+from imgmatch.types import EmbeddingSpace, FloatArray, Image
+
+__all__ = ["FILES", "MANIFEST", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
+
+MANIFEST = "export.json"
+FILES = {"onnx": "model.onnx", "onnx-int8": "int8.onnx"}
+PARITY = 0.9999
+"""Least cosine to the source's vectors with which an fp32 export may call itself the same space."""
+
+_NAME = re.compile(r"(?P<kind>onnx|onnx-int8):(?P<where>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
+
+
+class OnnxEncoder:
+    """An exported vision tower as an :class:`imgmatch.encoders.base.Encoder`.
+
+    Parameters
+    ----------
+    model : Path
+        The ONNX file; its checksum has been verified.
+    space : EmbeddingSpace
+    preprocess : Preprocess
+    threads : int
+        Threads of one call; 0 takes what ONNX Runtime takes, one per core.
+    source : callable, optional
+        Loads the encoder this was exported from, for what an export lacks: the text tower.
+
+    Notes
+    -----
+    Thread-safe. Idle threads of the runtime sleep instead of spinning: decoders want the cores. int8 runs photo by photo,
+    since dynamic quantisation takes its scales from the whole batch and a vector must not depend on its neighbours.
+    """
+
+    CHUNK = 4  # as for PyTorch: what a layer writes stays in the processor's cache
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        space: EmbeddingSpace,
+        preprocess: Preprocess,
+        threads: int = 0,
+        source: Callable[[], Encoder] | None = None,
+    ) -> None:
+        self.space = space
+        self._source = source
+        self.preprocess = preprocess
+        self.input_size = preprocess.size
+        self._chunk = 1 if space.numeric.startswith("int8") else self.CHUNK
+        self._session = _session(model, threads)
+        self._lock = threading.Lock()
+        self._whole: Encoder | None = None
+
+    def prepare(self, image: Image) -> Prepared:
+        """Fit one photo: (size, size, 3) uint8. Values are scaled inside the model."""
+        return self.preprocess(image.pixels)
+
+    def encode(self, batch: Sequence[Image | Prepared]) -> FloatArray:
+        """Embed photos or what `prepare` made of them: (n, d) float32, unit norm, in input order."""
+        return self._run(batch, "embedding", (self.space.dim,))
+
+    def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
+        """Return dense local descriptors: (n, h, w, c) float32, of mean squared norm 1 per photo."""
+        return self._run(batch, "cells", (0, 0, 0))
+
+    def encode_text(self, prompts: Sequence[str]) -> FloatArray:
+        """Embed texts into the same space."""
+        if self._source is None:
+            raise NotImplementedError(f"{self.space.encoder}: an export has no text tower")
+        with self._lock:
+            self._whole = self._whole or self._source()
+        return self._whole.encode_text(prompts)
+
+    def _run(self, batch: Sequence[Image | Prepared], output: str, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        if not len(batch):
+            return np.zeros((0, *empty), np.float32)
+        prepared = [self.prepare(photo) if isinstance(photo, Image) else photo for photo in batch]
+        expected = (self.input_size, self.input_size, 3)
+        for photo in prepared:
+            if photo.shape != expected or photo.dtype != np.uint8:
+                raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
+        parts = []
+        for i in range(0, len(prepared), self._chunk):
+            y = self._session.run([output], {"pixels": np.stack(prepared[i : i + self._chunk])})[0]
+            power = np.square(y).sum(-1, keepdims=True)
+            if y.ndim == 4:  # cells: one scale for the whole photo
+                power = power.mean((1, 2), keepdims=True)
+            parts.append((y / np.maximum(np.sqrt(power), 1e-12)).astype(np.float32, copy=False))
+        return np.concatenate(parts)
+
+
+def export_folder(name: str, cache: str | Path | None = None) -> Path:
+    """Return where the export of an encoder lies, or would."""
+    return cache_dir(cache) / "weights" / "onnx" / re.sub(r"[^\w.-]+", "--", name)
+
+
+def preferred(name: str, cache: str | Path | None = None) -> bool:
+    """Return whether a plain name means its export: it is there, measured faster, and the runtime is installed."""
+    try:
+        faster = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))["faster"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return faster is True and importlib.util.find_spec("onnxruntime") is not None
+
+
+def load(
+    name: str, *, cache: str | Path | None = None, threads: int = 0, source: Callable[[], Encoder] | None = None
+) -> OnnxEncoder:
+    """Load ``onnx:NAME`` or ``onnx-int8:NAME``.
+
+    Parameters
+    ----------
+    name : str
+        NAME is what was exported, or the path of an export's folder with ``#sha256=HEX``, the checksum of its
+        ``export.json``: a folder from elsewhere is opened only when a checksum vouches for it.
+    cache : path, optional
+        See :func:`imgmatch.encoders.store.cache_dir`.
+    threads, source
+        See :class:`OnnxEncoder`.
+
+    Raises
+    ------
+    WeightsError
+        If the export is missing, is not what its checksums say, or refers to other files.
+    MissingExtraError
+        Without onnxruntime.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r}: expected onnx:NAME, onnx-int8:NAME or onnx:/path/to/folder#sha256=HEX")
+    kind, where = match["kind"], match["where"]
+    folder = export_folder(where, cache)
+    if "/" in where and not folder.is_dir():
+        folder = Path(where).expanduser()
+        if match["sha256"] is None:
+            raise WeightsError(f"{folder}: add #sha256=HEX, the checksum of its {MANIFEST}, which `weights export` printed")
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise WeightsError(f"{manifest}: no such export; run `imgmatch weights export {where}`")
+    if match["sha256"] and (got := sha256_of(manifest)) != match["sha256"].lower():
+        raise WeightsError(f"{manifest}: sha256 is {got}, expected {match['sha256']}; it is not the export that was meant")
+    space, preprocess, sha256 = _read_manifest(manifest, kind)
+    if kind == "onnx-int8":
+        space = dataclasses.replace(space, encoder=name.partition("#")[0], numeric="int8-dynamic")
+    check_model(folder / FILES[kind], sha256)
+    return OnnxEncoder(folder / FILES[kind], space=space, preprocess=preprocess, threads=threads, source=source)
+
+
+def check_model(file: Path, sha256: str) -> None:
+    """Raise :class:`WeightsError` unless an ONNX file is the one a checksum vouches for and needs no other file.
+
+    Notes
+    -----
+    The format lets a tensor say that its values lie in another file (key ``location`` of ``external_data``, onnx.proto3),
+    wherever that is. Ours never do, so the bytes of that key anywhere in a file are reason enough, before any parser
+    sees it.
+    """
+    if not file.is_file():
+        raise WeightsError(f"{file}: no such file; repeat `imgmatch weights export`")
+    if (got := sha256_of(file)) != sha256:
+        raise WeightsError(
+            f"{file}: sha256 is {got}, expected {sha256}; the file is damaged or not the one that was exported"
+        )
+    if b"location" in file.read_bytes():
+        raise WeightsError(f"{file}: refers to data in other files, which no export does; it is not opened")
+
+
+def _read_manifest(manifest: Path, kind: str) -> tuple[EmbeddingSpace, Preprocess, str]:
+    try:
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+        space = EmbeddingSpace(**told["space"])
+        preprocess = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()})
+        sha256, cosine = told["sha256"][FILES[kind]], float(told["parity"]["onnx"]["cosine_min"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{manifest}: not the manifest of an export with {FILES[kind]} ({error!r})") from error
+    if preprocess.text != space.preprocess:
+        raise WeightsError(f"{manifest}: its preprocessing is not that of the space it declares")
+    if not cosine >= PARITY:
+        raise WeightsError(f"{manifest}: no parity was proved (cosine {cosine}); repeat `imgmatch weights export`")
+    return space, preprocess, str(sha256)
+
+
+def _session(model: Path, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("running exported models", "onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions derive from nothing in common
+        raise WeightsError(f"{model}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
