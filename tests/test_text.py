@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -142,7 +143,24 @@ def test_replica_wording_printed_in_a_photo(monkeypatch: pytest.MonkeyPatch) -> 
     assert "inspired" not in printed[0].reason
 
 
+def test_a_claim_is_aligned_with_the_spelling_it_has() -> None:
+    [claim] = examine(title="Arvelle tote")["claim"]
+    assert all(a == b for a, b in claim.evidence["readings"][0]["alignment"])
+
+
 # Real reading
+
+
+@needs_ocr
+def test_a_mark_is_held_against_what_was_read_unsurely() -> None:
+    photo, stranger = drawn("MONTROUX"), drawn("QUEBRACHO")
+    for p in (photo, stranger):
+        [line] = ocr.read(p)
+        p.put(("text", TextConfig().side), (replace(line, text="MCNTRCVX", confidence=0.6),))
+    [text] = examine([photo])["text"]
+    assert (text.brand, text.status) == ("montroux", FindingStatus.OK)
+    assert "hardly be read" in text.reason
+    assert examine([stranger])["text"][0].status is FindingStatus.ABSTAINED
 
 
 @needs_ocr

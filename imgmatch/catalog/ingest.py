@@ -95,8 +95,9 @@ class _State:
             active=active,
             counts={"items": len(self.items), "brands": len(self.brands), "photos": len(self.photos), **roles},
         )
+        before = _files_of(root)
         manifest.save(root)
-        sweep(root, manifest, self.photos)
+        sweep(root, manifest, self.photos, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +390,16 @@ def _copied(root: Path, key: str, vectors: np.ndarray, names: Sequence[str], row
     except BaseException:
         writer.discard()
         raise
+
+
+def _files_of(root: Path) -> set[Path]:
+    """Return what the catalog that is about to be replaced consists of: whoever has it open may go on with all of it."""
+    try:
+        old = Manifest.load(root)
+        photos = [row["sha256"] for row in read_lines(old.photos, root)]
+    except (CatalogError, OSError, ValueError):
+        return set()  # the first one, or a broken one
+    return {root / part.path for part in old.parts()} | {photo_path(root, sha) for sha in photos}
 
 
 def _names(root: Path, segment: Segment) -> list[str]:

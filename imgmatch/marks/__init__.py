@@ -3,5 +3,20 @@
 from imgmatch.marks.index import MarkIndex, repeats
 from imgmatch.marks.placement import Difference, Placement, difference
 from imgmatch.marks.reference import MarkReference, ink_map, make_reference
+from imgmatch.marks.views import views
+from imgmatch.marks.windows import Window, WindowIndex, cut
 
-__all__ = ["Difference", "MarkIndex", "MarkReference", "Placement", "difference", "ink_map", "make_reference", "repeats"]
+__all__ = [
+    "Difference",
+    "MarkIndex",
+    "MarkReference",
+    "Placement",
+    "Window",
+    "WindowIndex",
+    "cut",
+    "difference",
+    "ink_map",
+    "make_reference",
+    "repeats",
+    "views",
+]
