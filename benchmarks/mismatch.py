@@ -1,17 +1,20 @@
-"""Bait and switch on real photos: a promo photo and the listing it leads to, honest or switched, without any words.
+"""Bait and switch: a promo photo and the listing it leads to, honest or switched, without any words.
 
     python -m benchmarks.mismatch run      # raw values to benchmarks/results/raw/mismatch.jsonl
-    python -m benchmarks.mismatch score    # the table
+    python -m benchmarks.mismatch score    # the tables
 
-The catalog: adidas articles (without two views each, held out), watches of seven brands, bags of three. Promo photos are
-held-out views or query photos, never catalog photos but where said. Pairs, by kind:
+Two sets. *real*: the catalog holds adidas articles (two views each held out), watches of seven brands, bags of three; promo
+photos are held-out views or query photos, never catalog photos but where said. *rendered*: invented brands with bags and
+watches; official views in the catalog, sellers' snapshots in the listings.
 
-    honest same        another view of the same article
-    honest official    promo is the catalog's own photo, the listing shows a held-out view
+    honest same        another photo of the same article
+    honest official    promo is the catalog's own photo, the listing shows another view or a snapshot
     honest brand       brand-wide advertising: another article or watch of the same brand
-    switched other     everyday photos and generic goods
-    switched brand     an article of another catalog brand, another kind of goods
-    switched kind      a watch by a brand that the catalog does not know (the hardest: the same kind of goods)
+    honest banner      the brand's mark and name on a coloured ground (rendered)
+    switched other     everyday photos and generic goods (real); dresses, boots, hoodies, household things (rendered)
+    switched composite promo is "order this, get this": the listing's own photo beside the brand's (rendered)
+    switched brand     an article of another catalog brand: another kind of goods (real), the same kind (rendered)
+    switched kind      the same kind of goods by a brand that the catalog does not know (the hardest)
 
 Split by article (``split_of``): the threshold for 1 % false alarms is taken on dev, the figures are of test.
 """
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shutil
+import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,8 +36,8 @@ import numpy as np
 from benchmarks.common import environment, read_raw, shared_data, write_raw
 from imgmatch.metrics import bootstrap_interval, split_of, wilson_interval
 
-HONEST = ("honest same", "honest official", "honest brand")
-SWITCHED = ("switched other", "switched brand", "switched kind")
+HONEST = ("honest same", "honest official", "honest brand", "honest banner")
+SWITCHED = ("switched other", "switched composite", "switched brand", "switched kind")
 
 
 def _rows(data: Path, folder: str) -> list[dict[str, str]]:
@@ -42,12 +45,17 @@ def _rows(data: Path, folder: str) -> list[dict[str, str]]:
         return [{**row, "path": str(data / folder / row["path"])} for row in csv.DictReader(f)]
 
 
-def _pairs(data: Path) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
-    """Return the catalog as {brand/item: paths} and the pairs."""
+def _real(data: Path, work: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Write the source of the catalog; return it and the pairs."""
     catalog: dict[str, list[str]] = {}
+    category: dict[str, str] = {}
     views: dict[str, list[str]] = defaultdict(list)
     for row in _rows(data, "adidas_products"):
-        views[row["sku"]].append(row["path"])
+        if "video" not in row["view"]:  # a still of a film may show anything
+            views[row["sku"]].append(row["path"])
+        name = row["product_name"].lower()
+        kinds = {"shoe": "shoes", "superstar": "shoes", "slide": "shoes", "bag": "bag", "backpack": "bag", "sock": "socks"}
+        category[f"adidas/{row['sku']}"] = next((kind for word, kind in kinds.items() if word in name), "clothes")
     held = {}
     for sku, paths in sorted(views.items()):
         # Standard views first in the file names; hold out the second and the last, which differ most from it.
@@ -60,19 +68,21 @@ def _pairs(data: Path) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
     for row in _rows(data, "eval_bags_watches"):
         if row["role"] == "catalog":
             catalog.setdefault(f"{row['brand']}/{row['product_id']}", []).append(row["path"])
+            category[f"{row['brand']}/{row['product_id']}"] = "watch"
         else:
             watches[row["brand"]].append(row)
     for row in _rows(data, "bags_three_brands"):
         catalog.setdefault(f"{row['brand']}/{row['product_id']}", []).append(row["path"])
+        category[f"{row['brand']}/{row['product_id']}"] = "bag"
     strangers = [r["path"] for r in _rows(data, "distractors") if r["label"] != "watch"]
     known = {b.lower() for b in watches}
     other_watches = [
         r["path"] for r in _rows(data, "watches_fashion_catalog") if r["brand"].lower().replace(" ", "") not in known
     ]
-    pairs = []
+    pairs: list[dict[str, Any]] = []
 
     def pair(kind: str, key: str, promo: str, offer: str) -> None:
-        pairs.append({"kind": kind, "split": split_of(key), "key": key, "promo": promo, "offer": offer})
+        pairs.append({"set": "real", "kind": kind, "split": split_of(key), "key": key, "promo": promo, "offer": offer})
 
     skus, brands = sorted(held), sorted(watches)
     for i, sku in enumerate(skus):
@@ -90,10 +100,87 @@ def _pairs(data: Path) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
             pair("switched other", key, mine, strangers[(7 * (30 * b + i)) % len(strangers)])
             pair("switched brand", key, mine, held[skus[(30 * b + i) % len(skus)]][0])
             pair("switched kind", key, mine, other_watches[(30 * b + i) % len(other_watches)])
-    return catalog, pairs
+    source = work / "real"
+    source.mkdir()
+    with open(source / "manifest.jsonl", "w", encoding="utf-8") as f:
+        for key, paths in catalog.items():
+            brand, item = key.split("/")
+            inside = []
+            for n, path in enumerate(paths):
+                copy = work / "real" / "photos" / brand / item / f"{n}{Path(path).suffix}"
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(Path(path).read_bytes())
+                inside.append(str(copy.relative_to(source)))
+            f.write(json.dumps({"item_id": item, "brand": brand, "category": category[key], "photos": inside}) + "\n")
+    return source / "manifest.jsonl", pairs
 
 
-def run(data: Path, work: Path) -> None:
+def _rendered(work: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Render the brands, their official photos, snapshots of their goods, and unrelated goods; return source and pairs."""
+    from imgmatch.world.brands import make_brand
+    from imgmatch.world.catalog_source import write_catalog_source
+    from imgmatch.world.collection import make_collection
+    from imgmatch.world.edits import edit
+    from imgmatch.world.goods import GOODS, goods_photo
+    from imgmatch.world.render import studio_photo
+    from imgmatch.world.staging import PhotoStore, World, jpeg
+
+    rng = np.random.default_rng(71)
+    ours, theirs = ([make_brand(7_100 + 50 * k + i) for i in range(6)] for k in (0, 1))
+    products, strangers = (
+        [p for brand in brands for p in make_collection(brand, 71, bags=4, watches=3, variants=1)]
+        for brands in (ours, theirs)
+    )
+    world = World(rng, products, strangers, PhotoStore(work / "snapshots"), frozenset(), frozenset())
+    manifest = write_catalog_source(work / "rendered", products)
+    pairs: list[dict[str, Any]] = []
+    kinds = list(GOODS)
+
+    def file(pixels: Any) -> str:
+        return str(work / world.store.put(jpeg(pixels, int(rng.integers(70, 92)))))
+
+    def snapshot(spec: Any, view: str = "phone_b") -> str:
+        return file(world.taken(spec, view, world.seller()))
+
+    for i, product in enumerate(products):
+        spec = product.spec
+        other = next(p.spec for p in products[i + 1 :] + products if p.spec.brand is spec.brand and p is not product)
+        rival = world.one([p.spec for p in products if p.spec.brand is not spec.brand and p.spec.category == spec.category])
+        unknown = world.one([p.spec for p in strangers if p.spec.category == spec.category])
+        official = studio_photo(spec, "front")
+        for _ in range(2):
+            kind = kinds[int(rng.integers(len(kinds)))] if rng.random() < 0.4 else kinds[int(rng.integers(4))]
+            goods = goods_photo(kind, int(rng.integers(400)), plain=bool(rng.random() < 0.5))
+            thing = file(goods)
+            composite = edit("order_this", official, rng, 0.4, [goods]).image
+            promo = snapshot(spec, "phone_a")
+            rows = (
+                ("honest same", promo, snapshot(spec)),
+                ("honest official", file(official), snapshot(spec)),
+                ("honest brand", file(studio_photo(other, "front")), snapshot(spec)),
+                ("honest banner", str(work / world.banner(spec.brand)["path"]), snapshot(spec)),
+                ("switched other", promo, thing),
+                ("switched composite", file(composite), thing),
+                ("switched brand", promo, snapshot(rival)),
+                ("switched kind", promo, snapshot(unknown)),
+            )
+            pairs += [
+                {"set": "rendered", "kind": k, "split": split_of(spec.item_id), "key": spec.item_id, "promo": a, "offer": b}
+                for k, a, b in rows
+            ]
+    return manifest, pairs
+
+
+def run(data: Path, work: Path, encoder: Any = "mobilenet-v2") -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"environment": environment()}
+        for source, pairs in (_real(data, work), _rendered(work)):
+            yield from _examined(source, pairs, work, data, encoder)
+
+    print(write_raw("mismatch", rows()))
+
+
+def _examined(source: Path, pairs: list[dict[str, Any]], work: Path, data: Path, encoder: Any) -> Iterator[dict[str, Any]]:
     from imgmatch.catalog import Catalog
     from imgmatch.config import MismatchConfig
     from imgmatch.images import load_image
@@ -101,13 +188,8 @@ def run(data: Path, work: Path) -> None:
     from imgmatch.records import Listing
     from imgmatch.signals.mismatch import MismatchSignal
 
-    items, pairs = _pairs(data)
-    source = work / "source"
-    for item, paths in items.items():
-        (source / item).mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            shutil.copy(path, source / item / Path(path).name)
-    catalog = Catalog.build(source, work / "catalog", encoder="mobilenet-v2")
+    catalog = Catalog.build(source, work / f"catalog-{pairs[0]['set']}", encoder=encoder)
+    yield {"space": catalog.space.describe(), "items": len(catalog.items), "photos": len(catalog.photos)}
     names = sorted({p for pair in pairs for p in (pair["promo"], pair["offer"])})
     vectors: dict[str, Any] = {}
     waiting = iter(names)
@@ -120,28 +202,22 @@ def run(data: Path, work: Path) -> None:
         return context
 
     signal = MismatchSignal(catalog, MismatchConfig())
-
-    def rows() -> Iterator[dict[str, Any]]:
-        yield {"environment": environment(), "space": catalog.space.describe(), "items": len(catalog.items)}
-        for pair in pairs:
-            query = Query(
-                Listing("1", photos=("a",), promo_photos=("b",)),
-                [photo("photo-1", pair["offer"]), photo("promo-1", pair["promo"])],
-            )
-            [[finding]] = signal.examine([query])
-            cosine = float(vectors[pair["promo"]] @ vectors[pair["offer"]])
-            shown = {k: str(Path(pair[k]).relative_to(data)) for k in ("promo", "offer")}
-            yield {
-                **pair,
-                **shown,
-                "value": finding.value,
-                "status": str(finding.status),
-                "brand": finding.brand,
-                "cosine": cosine,
-                "facts": finding.evidence.get("facts"),
-            }
-
-    print(write_raw("mismatch", rows()))
+    for pair in pairs:
+        query = Query(
+            Listing("1", photos=("a",), promo_photos=("b",)),
+            [photo("photo-1", pair["offer"]), photo("promo-1", pair["promo"])],
+        )
+        [[finding]] = signal.examine([query])
+        home = data if pair["set"] == "real" else work
+        yield {
+            **pair,
+            **{k: str(Path(pair[k]).relative_to(home)) for k in ("promo", "offer")},
+            "value": finding.value,
+            "status": str(finding.status),
+            "brand": finding.brand,
+            "cosine": float(vectors[pair["promo"]] @ vectors[pair["offer"]]),
+            "facts": finding.evidence.get("facts"),
+        }
 
 
 def score() -> None:
@@ -149,6 +225,12 @@ def score() -> None:
     for r in rows:
         r["score"] = 0.0 if r["value"] is None else r["value"]  # an abstention raises no alarm
         r["plain"] = 1.0 - r["cosine"]
+    for name in ("real", "rendered"):
+        print(f"{name} photos\n")
+        _table([r for r in rows if r["set"] == name])
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
     table = []
     for name in ("score", "plain"):
         dev = sorted((r[name] for r in rows if r["split"] == "dev" and r["kind"] in HONEST), reverse=True)
@@ -160,6 +242,8 @@ def score() -> None:
     test = [r for r in rows if r["split"] == "test"]
     for kind in (*HONEST, "honest", *SWITCHED, "switched"):
         some = [r for r in test if r["kind"] == kind or (kind in ("honest", "switched") and r["kind"].startswith(kind))]
+        if not some:
+            continue
         cells = []
         for name, _, threshold in table:
             hit = [r[name] >= threshold for r in some]
@@ -168,6 +252,7 @@ def score() -> None:
                 low, high = bootstrap_interval(np.array(hit, float), groups=np.array([r["key"] for r in some]))
             cells.append(f"{np.mean(hit):.1%} ({low:.1%} to {high:.1%})")
         print(f"| {kind} | {len(some)} | " + " | ".join(cells) + f" | {np.mean([r['value'] is None for r in some]):.0%} |")
+    print()
 
 
 if __name__ == "__main__":

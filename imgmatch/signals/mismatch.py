@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from imgmatch.config import DesignConfig, MismatchConfig
 from imgmatch.photo import PhotoContext, Query
@@ -16,7 +17,8 @@ from imgmatch.reading.lexicon import Lexicon
 from imgmatch.reading.mentions import NameFinder
 from imgmatch.records import Listing
 from imgmatch.regions import crop, regions
-from imgmatch.scoring.background import Background
+from imgmatch.scoring.background import Background, sample
+from imgmatch.scoring.metric import Metric
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ _NAMED = 0.6
 _KINDS = ("handbag", "wallet", "watch", "shoe", "boot", "dress", "shirt", "coat", "trousers", "hat", "belt", "scarf",
           "sunglasses", "jewellery", "perfume", "toy", "phone", "furniture", "car", "food")  # fmt: skip
 """Kinds of goods that a text encoder tells apart, after the upper levels of public product taxonomies."""
+
+_APART = 0.9
+"""Share of pairs of an own and another photo in which the own one is nearer to its category: below that it is none."""
 
 _SHARPNESS = 100.0
 """Scale of cosines before the softmax: what CLIP learns (Radford et al., arXiv:2103.00020, section 2.3: clipped at 100)."""
@@ -57,6 +62,29 @@ class _Sight:
     view: _View
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Category:
+    """Photos of one category of the catalog, and how near its own and other photos come to them.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (m, d), float32
+    own, other : ndarray, float32, ascending
+        Mean cosine to the ten nearest photos of the category, of its own photos (their item left out) and of all others.
+    """
+
+    vectors: FloatArray
+    own: FloatArray
+    other: FloatArray
+
+    def certainty(self, vector: FloatArray) -> float:
+        """Return how far a photo (d,) is of the category, in [0, 1]: as in :meth:`Background.certainty`."""
+        score = _nearness(self.vectors @ vector)
+        own = (np.searchsorted(self.own, score, side="right") + 1) / (len(self.own) + 2)
+        other = (len(self.other) - np.searchsorted(self.other, score, side="left") + 1) / (len(self.other) + 2)
+        return float(own / (own + other))
+
+
 class MismatchSignal:
     """Hold promo photos and words against the photos and words of the listing they lead to.
 
@@ -76,8 +104,9 @@ class MismatchSignal:
         any item of that brand, or what the promo shows.
     agreement
         How far both sides are the same kind of goods, in [0, 1]: by zero-shot text where the encoder has a text tower, by
-        the category of the item shown otherwise, 0 where that is not known. Two kinds of goods can so reach a value near
-        1; two designs of one kind no more than a half.
+        how typical a listing photo is of the photos of the category that the promo shows otherwise (:class:`_Category`),
+        0 where that is not known. Two kinds of goods can so reach a value near 1; two designs of one kind no more than a
+        half.
 
     Certainties are as in :class:`imgmatch.scoring.background.Background`. It abstains where a side is missing or cannot be
     read, and where the promo claims no brand of the catalog.
@@ -119,7 +148,7 @@ class MismatchSignal:
         there = [view for photo in offer for view in self._views(photo)]
         seen = list(self._sights(there))
         support = 1.0 if named else self._support(brand, there, seen, sight)
-        agreement = self._agreement(shown, there, seen, sight)
+        agreement = self._agreement(shown, there, sight)
         value = certainty * (1.0 - support) * (1.0 - (agreement or 0.0) / 2)
         return self._finding(brand, value, certainty, support, agreement, sight, named)
 
@@ -142,25 +171,23 @@ class MismatchSignal:
         best = max((s.certainty for s in seen if s.brand == brand), default=0.0)
         if sight is not None:
             for view in there:
-                score = float(view.vector @ sight.view.vector) - self._taken_off(view.vector, brand, sight.item_id)
+                mapped = self._mapped(view.vector)
+                score = float(mapped @ self._mapped(sight.view.vector)) - self._taken_off(mapped, brand, sight.item_id)
                 best = max(best, self._background.certainty(score))
         return best
 
-    def _agreement(
-        self, shown: Sequence[_View], there: Sequence[_View], seen: Sequence[_Sight], sight: _Sight | None
-    ) -> float | None:
+    def _agreement(self, shown: Sequence[_View], there: Sequence[_View], sight: _Sight | None) -> float | None:
         """Return the chance that both sides are one kind of goods, None where it is not known."""
         if not shown or not there:
             return None
         kinds = self._kinds
         if kinds is not None:
-            mine, other = (_mean_kind(kinds, [v.vector for v in side if v.kind == "whole"]) for side in (shown, there))
-            return float(mine @ other)
-        category = None if sight is None else self._catalog.items[sight.item_id].category
-        best = max(seen, key=lambda s: s.certainty, default=None)
-        if category is None or best is None or best.certainty < 0.5:
-            return None
-        return best.certainty if self._catalog.items[best.item_id].category == category else 0.0
+            # Of a composite, the part that makes the claim: the other part may well show what the listing sells.
+            mine = [sight.view.vector] if sight is not None else [v.vector for v in shown if v.kind == "whole"]
+            other = [v.vector for v in there if v.kind == "whole"]
+            return float(_mean_kind(kinds, mine) @ _mean_kind(kinds, other))
+        category = None if sight is None else self._categories.get(self._catalog.items[sight.item_id].category or "")
+        return None if category is None else max(category.certainty(view.vector) for view in there)
 
     def _sights(self, views: Sequence[_View]) -> Iterator[_Sight]:
         """Yield, per view and item near it, how certainly the view shows the item."""
@@ -168,19 +195,28 @@ class MismatchSignal:
             return
         found = self._catalog.search(np.stack([v.vector for v in views]), self._config.neighbors)
         for view, rows in zip(views, found.rows(), strict=True):
+            mapped = self._mapped(view.vector)
+            near = [row for row, _ in rows]
+            likeness: npt.NDArray[np.float32] | list[float] = []
+            if near:
+                likeness = self._mapped(np.ascontiguousarray(self._catalog.vectors[near], np.float32)) @ mapped
             best: dict[str, tuple[float, str]] = {}
-            for row, similarity in rows:  # best first, so the first photo of an item is its nearest
+            for row, similarity in zip(near, np.asarray(likeness).tolist(), strict=True):
                 sha = self._catalog.photo_ids[row]
                 photo = self._catalog.photos.get(sha)
                 if photo is not None and photo.item_id is not None:
-                    best.setdefault(photo.item_id, (similarity, sha))
+                    best[photo.item_id] = max(best.get(photo.item_id, (-2.0, "")), (similarity, sha))
             taken_off: dict[str, float] = {}
             for item_id, (similarity, sha) in best.items():
                 owner = self._catalog.items[item_id].brand
                 if owner not in taken_off:
-                    taken_off[owner] = self._taken_off(view.vector, owner, item_id)
+                    taken_off[owner] = self._taken_off(mapped, owner, item_id)
                 certainty = self._background.certainty(similarity - taken_off[owner])
                 yield _Sight(certainty, similarity, item_id, owner, sha, view)
+
+    def _mapped(self, vectors: FloatArray) -> FloatArray:
+        """Return embeddings (n, d) or (d,) in the metric learnt from the catalog, where it has enough photos for one."""
+        return vectors if self._metric is None else self._metric(vectors)
 
     def _taken_off(self, vector: FloatArray, brand: str, item_id: str) -> float:
         group = brand if brand in self._background.groups else item_id
@@ -211,6 +247,25 @@ class MismatchSignal:
         except NotImplementedError:
             return None
 
+    @cached_property
+    def _categories(self) -> dict[str, _Category]:
+        """The categories of the catalog that have photos of two items at least, from a sample of its photos."""
+        rows, _, items = sample(self._catalog, DesignConfig().background_photos)
+        vectors = np.ascontiguousarray(self._catalog.vectors[rows], np.float32)
+        known = self._catalog.items
+        kinds = np.array([(known[i].category or "") if i in known else "" for i in items], np.str_)
+        likeness = vectors @ vectors.T
+        found = {}
+        for kind in np.unique(kinds[kinds != ""]):
+            inside = kinds == kind
+            scores = np.array([_nearness(row[inside & (items != item)]) for row, item in zip(likeness, items, strict=True)])
+            own, other = np.sort(scores[inside]), np.sort(scores[~inside])
+            # A kind that the encoder does not tell from the others says nothing.
+            apart = float(np.searchsorted(other, own).mean()) / len(other) if len(other) else 1.0
+            if len(np.unique(items[inside])) > 1 and apart >= _APART:
+                found[str(kind)] = _Category(vectors[inside], own, other)
+        return found
+
     @property
     def _background(self) -> Background:
         with self._lock:
@@ -218,7 +273,17 @@ class MismatchSignal:
 
     @cached_property
     def _sampled(self) -> Background:
-        return Background.of(self._catalog, DesignConfig())
+        return Background.of(self._catalog, DesignConfig(), self._metric)
+
+    @cached_property
+    def _metric(self) -> Metric | None:
+        """As the design signal's: learnt from photos of one item, else of one brand."""
+        rows, brands, items = sample(self._catalog, DesignConfig().background_photos)
+        known = np.flatnonzero([item in self._catalog.items for item in items])
+        vectors = np.ascontiguousarray(self._catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
+        shrinkage = DesignConfig().shrinkage
+        by_item = Metric.fit(vectors, items[known], shrinkage=shrinkage)
+        return by_item or Metric.fit(vectors, brands[known], shrinkage=shrinkage)
 
     @cached_property
     def _names(self) -> NameFinder:
@@ -266,6 +331,12 @@ class MismatchSignal:
             labels=(Label.BAIT_AND_SWITCH,),
             evidence=evidence,
         )
+
+
+def _nearness(similarities: FloatArray) -> float:
+    """Return the mean of the ten greatest of some cosines."""
+    k = min(10, len(similarities))
+    return float(np.partition(similarities, len(similarities) - k)[len(similarities) - k :].mean()) if k else -1.0
 
 
 def _mean_kind(kinds: FloatArray, vectors: Sequence[FloatArray]) -> FloatArray:
