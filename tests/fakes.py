@@ -34,7 +34,7 @@ class GridEncoder:
         return (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
 
     def features(self, batch: Sequence[Any]) -> np.ndarray:
-        raise NotImplementedError
+        return self.encode(batch)[:, None, None, :]
 
     def encode_text(self, prompts: Sequence[str]) -> np.ndarray:
         raise NotImplementedError

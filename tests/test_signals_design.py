@@ -34,7 +34,7 @@ class FakeCatalog:
     def __init__(self, rows: list[tuple[str, str, list[float]]]) -> None:
         self.vectors = unit([v for _, _, v in rows])
         self.photo_ids = [f"sha{i}" for i in range(len(rows))]
-        self.space = SimpleNamespace(id="space")
+        self.space, self.version = SimpleNamespace(id="space"), "1"
         shas: dict[str, list[str]] = {}
         for sha, (_, item, _) in zip(self.photo_ids, rows, strict=True):
             shas.setdefault(item, []).append(sha)
@@ -110,6 +110,19 @@ def test_certainty_is_half_where_both_errors_are_equal() -> None:
     assert b.certainty(0.0) < 0.5 < b.certainty(1.0)
 
 
+def test_a_brand_has_a_floor_of_its_own() -> None:
+    """Photos of the tight brand are 0.99 and more alike, those of the loose one some 0.9: 0.95 is near for one of them."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for axis, (brand, noise) in enumerate((("loose", 0.3), ("tight", 0.03))):
+        rows += [(brand, brand, list(np.eye(8)[axis] + noise * rng.normal(size=8))) for _ in range(30)]
+    rows.append(("small", "small", list(np.eye(8)[2])))
+    background = Background.of(FakeCatalog(rows), DesignConfig())  # type: ignore[arg-type]
+    assert background.least("loose") < 0.95 < background.least("tight")
+    assert background.least("small") == background.floor
+    assert background.least("loose") < background.floor < background.least("tight")
+
+
 def test_local_similarity_by_hand() -> None:
     q = np.float32([[[1, 0], [0, 1]]])
     references = np.float32([[[[0, 1], [1, 0]]], [[[1, 0], [1, 0]]]])
@@ -154,11 +167,14 @@ def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
     other = np.tile(unit([0, 0, 1]), (2, 2, 1))
     c.encoder = SimpleNamespace(features=lambda photos: np.stack([cell.get(p.sha256, other) for p in photos]))
     q = query(c.vectors[2] + 0.95 * c.vectors[0])
-    plain = {x.item_id: x for x in DesignSignal(c, DesignConfig()).propose([q])[0]}  # type: ignore[arg-type]
-    closer = DesignSignal(c, DesignConfig(local_weight=1.0)).propose([q])[0]  # type: ignore[arg-type]
+    signal = DesignSignal(c, DesignConfig(local_weight=1.0))  # type: ignore[arg-type]
+    plain = {x.item_id: x for x in DesignSignal(c, DesignConfig(local_weight=0.0)).propose([q])[0]}  # type: ignore[arg-type]
+    closer = signal.propose([q])[0]
     assert next(iter(plain)) == "aurel-1"
     assert closer[0].item_id == "aurel-0"
     assert all(x.score <= plain[x.item_id].score for x in closer)
+    q.candidates = tuple(closer)
+    assert signal.examine([q])[0][0].evidence["facts"]["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
 
 
 def test_without_a_photo_it_abstains() -> None:

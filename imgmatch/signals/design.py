@@ -1,13 +1,12 @@
-"""Does the listing show the design of a catalog item: global embeddings, normalised against a background."""
+"""Does the listing show the design of a catalog item: global embeddings first, part by part where that tells more."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,7 +38,10 @@ class DesignSignal:
     -----
     Open set: where nothing is near enough, or two brands are equally near, it abstains. How near is near enough comes
     from leaving photos of the catalog itself out, see :meth:`Background.certainty`, never from the photos examined.
-    Cost per photo: one index search and one product with the background sample.
+    Cost per photo: one index search and one product with the background sample. In catalogs with too few photos per item
+    or brand for a metric, the nearest candidates are ranked again by :func:`imgmatch.scoring.local.local_similarity`:
+    one more decode and forward pass per near photo, and one per reference photo the first time it is met;
+    ``python -m benchmarks.retrieval`` prints what that takes.
     """
 
     name = "design"
@@ -76,10 +78,7 @@ class DesignSignal:
             return [[] for _ in queries]
         found = self.catalog.search(np.stack([photo.embedding for photo in photos]), self.config.neighbors)
         items = {id(photo): self._items_of(row for row, _ in rows) for photo, rows in zip(photos, found.rows(), strict=True)}
-        return [
-            self._candidates(query, {i for p in query.of_role("listing") for i in items[id(p)]})[: self.config.candidates]
-            for query in queries
-        ]
+        return [self._candidates(query, {i for p in query.of_role("listing") for i in items[id(p)]})[0] for query in queries]
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Say, of the best candidate of each query, how certain it is that the listing shows its design."""
@@ -89,8 +88,8 @@ class DesignSignal:
         photos = (self.catalog.photos.get(self.catalog.photo_ids[row]) for row in rows)
         return {photo.item_id for photo in photos if photo is not None and photo.item_id}
 
-    def _candidates(self, query: Query, item_ids: Iterable[str]) -> list[Candidate]:
-        """Score items against a query: per item, the best pair of a listing photo and a catalog photo."""
+    def _candidates(self, query: Query, item_ids: Iterable[str]) -> tuple[list[Candidate], bool]:
+        """Score items against a query, per item the best pair of photos; also tell whether they were ranked part by part."""
         best: dict[str, Candidate] = {}
         for photo in query.of_role("listing"):
             taken_off: dict[str, float] = {}
@@ -99,24 +98,30 @@ class DesignSignal:
                 if candidate is not None and (item_id not in best or candidate.score > best[item_id].score):
                     best[item_id] = candidate
         ranked = sorted(best.values(), key=lambda c: (-c.score, c.item_id))[: self.config.candidates]
-        # The closer look decodes and encodes again: only where the nearest item is near enough to be claimed at all.
-        near = bool(ranked) and self.background.certainty(ranked[0].score) >= 0.5
-        if near and len(ranked) > 1 and self._metric is None and self.config.local_weight > 0:
-            with contextlib.suppress(NotImplementedError):  # an encoder without dense descriptors
-                return self._closer(query, ranked)
-        return ranked
+        return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
+
+    def _looks_closer(self, ranked: Sequence[Candidate]) -> bool:
+        """Tell whether the part-by-part look is worth it: a learnt metric ranks better without, a stranger needs none."""
+        if self._metric is not None or self.config.local_weight <= 0 or len(ranked) < 2:
+            return False
+        return self.background.certainty(ranked[0].score) >= 0.5
 
     def _closer(self, query: Query, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Rank again by a part-by-part look; scores only fall by it, so that it never makes a stranger near."""
-        cells = {p.photo_id: self._cells_of(p) for p in query.of_role("listing")}
-        references = [self._cells_of(self.catalog.photo(c.photo)) for c in candidates]
-        local = [
-            float(local_similarity(cells[c.photo_id], r[None], self._centre)[0])
-            for c, r in zip(candidates, references, strict=True)
-        ]
+        photos = {photo.photo_id: photo for photo in query.of_role("listing")}
+        local = [self._local(photos[c.photo_id], c) for c in candidates]
         weight, best = self.config.local_weight, max(local)
         scored = [replace(c, score=c.score - weight * (best - x)) for c, x in zip(candidates, local, strict=True)]
         return sorted(scored, key=lambda c: (-c.score, c.item_id))
+
+    def _local(self, photo: PhotoContext, candidate: Candidate) -> float:
+        """Part-by-part similarity of a listing photo to the nearest reference photo of a candidate."""
+
+        def look() -> float:
+            reference = self._cells_of(self.catalog.photo(candidate.photo))
+            return float(local_similarity(self._cells_of(photo), reference[None], self._centre)[0])
+
+        return photo.once(("local", self.catalog.version, candidate.photo), look)
 
     def _cells_of(self, photo: PhotoContext) -> FloatArray:
         """Dense descriptors of a photo, (h, w, c), computed once per photo."""
@@ -157,7 +162,7 @@ class DesignSignal:
         mapped = query if metric is None else photo.once(("metric", self.catalog.version), lambda: metric(query))
         similarities = mapped_references @ mapped
         nearest = int(similarities.argmax())
-        group = item.brand if item.brand in background.groups else item_id
+        group = self._group(item_id)
         if group not in taken_off:
             taken_off[group] = background.weight * background.similarity(mapped, [group])
         similarity = float(references[nearest] @ query)
@@ -167,19 +172,24 @@ class DesignSignal:
     def _finding(self, query: Query) -> Finding:
         if not query.of_role("listing"):
             return Finding.abstained(self.name, "The listing has no readable photo.")
-        candidates = self._candidates(query, {c.item_id for c in query.candidates if c.item_id in self.catalog.items})
+        proposed = {c.item_id for c in query.candidates if c.item_id in self.catalog.items}
+        candidates, closer = self._candidates(query, proposed)
         if not candidates:
             return Finding.abstained(self.name, "No catalog item was proposed.")
         best = candidates[0]
+        evidence = self._evidence(best, candidates)
+        if closer:
+            photo = next(p for p in query.of_role("listing") if p.photo_id == best.photo_id)
+            evidence["facts"]["part-by-part similarity"] = round(self._local(photo, best), 4)
         certainty = self.background.certainty(best.score)
         rival = next((c for c in candidates if c.brand != best.brand), None)
-        if certainty < 0.5 or best.similarity < self.background.least:
+        if certainty < 0.5 or best.similarity < self.background.least(self._group(best.item_id)):
             return Finding.abstained(
                 self.name,
                 f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
                 f"{best.similarity:.2f}, which says no more than that of another brand would.",
                 photo_id=best.photo_id,
-                evidence=self._evidence(best, candidates),
+                evidence=evidence,
             )
         if rival is not None and self.background.certainty(rival.score) >= 0.5:
             return Finding.abstained(
@@ -187,7 +197,7 @@ class DesignSignal:
                 f"Two brands are about equally near: {self._called(best)} ({best.similarity:.2f}) and "
                 f"{self._called(rival)} ({rival.similarity:.2f}).",
                 photo_id=best.photo_id,
-                evidence=self._evidence(best, candidates),
+                evidence=evidence,
             )
         reason = f"The photo looks like {self._called(best)} (similarity {best.similarity:.2f})."
         return Finding(
@@ -198,8 +208,13 @@ class DesignSignal:
             photo_id=best.photo_id,
             item_id=best.item_id,
             brand=best.brand,
-            evidence=self._evidence(best, candidates),
+            evidence=evidence,
         )
+
+    def _group(self, item_id: str) -> str:
+        """Return the group of the background that an item belongs to: its brand, or itself where there is one brand."""
+        brand = self.catalog.items[item_id].brand
+        return brand if brand in self.background.groups else item_id
 
     def _called(self, candidate: Candidate) -> str:
         item = self.catalog.items[candidate.item_id]
@@ -207,10 +222,11 @@ class DesignSignal:
         owner, name = (brand.name if brand else "") or item.brand, item.name or item.model or item.item_id
         return name if name.lower().startswith(owner.lower()) else f"{owner} {name}"
 
-    def _evidence(self, best: Candidate, candidates: Sequence[Candidate]) -> dict[str, object]:
+    def _evidence(self, best: Candidate, candidates: Sequence[Candidate]) -> dict[str, Any]:
         item = self.catalog.items[best.item_id]
         facts: dict[str, float | str] = {
             "similarity": round(best.similarity, 4),
+            "least similarity of a claim": round(self.background.least(self._group(best.item_id)), 4),
             "normalised score": round(best.score, 4),
         }
         if item.model:
