@@ -16,6 +16,7 @@ import pytest
 
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.catalog import Catalog as CatalogClass
+from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import (
     CatalogCorruptError,
     CatalogError,
@@ -179,6 +180,18 @@ def test_an_old_view_goes_on_answering(built: Catalog) -> None:
     before = built.search(built.vectors[:1], 3).ids.tolist()
     built.remove(["brand0/item0"])
     assert built.search(built.vectors[:1], 3).ids.tolist() == before
+
+
+def test_an_old_view_reads_its_photos_until_the_change_after_the_next(built: Catalog) -> None:
+    gone = built.items["brand0/item0"].photos[0]
+    smaller = built.remove(["brand0/item0"])
+    assert built.photo(gone).image.sha256 == gone
+    fresh = Catalog(built.path, built.manifest, GridEncoder())  # every part of the version before can still be opened
+    assert fresh.search(fresh.vectors[:1], 3).ids.tolist() == built.search(built.vectors[:1], 3).ids.tolist()
+    smaller.remove(["brand1/item1"])
+    assert not photo_path(built.path, gone).exists()
+    with pytest.raises(CatalogCorruptError):
+        Catalog(built.path, built.manifest, GridEncoder())
 
 
 # Guarded

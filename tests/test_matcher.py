@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,32 @@ def test_sixteen_threads_give_what_one_gives(world: tuple[Catalog, Path]) -> Non
     for t in threads:
         t.join()
     assert answers == serial
+
+
+def test_a_matcher_goes_on_with_its_catalog_while_items_are_removed_from_it(tmp_path: Path) -> None:
+    layout = {f"brand{i}/item{i}/{v}.png": picture(10 * i + v, (200, 200)) for i in range(6) for v in range(2)}
+    src = write_tree(tmp_path / "src", layout)
+    catalog = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    config = Config.from_dict({"signals": ["design", "copy"]})
+    listings = [Listing(str(i), (f"brand{i % 6}/item{i % 6}/{i % 2}.png",)) for i in range(48)]
+    serial = [r.to_dict() for r in Matcher(catalog, config).examine_batch(listings, root=src)]
+    # Nothing of the view that the threads share has been looked at when the items go.
+    matcher = Matcher(Catalog.load(catalog.path, encoder=GridEncoder()), config)
+    together = threading.Barrier(17)
+
+    def examine(listing: Listing) -> dict:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(5)
+        return matcher.examine(listing, root=src).to_dict()
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(examine, listing) for listing in listings]
+        together.wait(5)
+        smaller = catalog.remove([f"brand{i}/item{i}" for i in range(4)])
+        together.abort()
+        assert [answer.result() for answer in answers] == serial
+    assert smaller.version != matcher.catalog.version
+    assert not any(f["status"] == "failed" for r in serial for f in r["verdict"]["findings"])
 
 
 def test_a_record_survives_json_with_fields_of_the_future(world: tuple[Catalog, Path]) -> None:

@@ -40,7 +40,7 @@ class Catalog:
     """A frozen view of a catalog folder.
 
     Make one with :meth:`load` or :meth:`build`. Methods that change a catalog commit to disk and return the new view; the
-    old one goes on answering what it answered.
+    old one goes on answering what it answered, with the pixels of its photos, until the change after that.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +116,9 @@ def store_photo(root: Path, sha256: str, data: bytes) -> None:
         f.write(data)
 
 
-def sweep(root: Path, manifest: Manifest, photos: Iterable[str]) -> None:
-    """Remove what no manifest names any more: old parts, abandoned stages, photos of removed items."""
-    keep = {root / part.path for part in manifest.parts()} | {photo_path(root, sha) for sha in photos}
+def sweep(root: Path, manifest: Manifest, photos: Iterable[str], before: Set[Path]) -> None:
+    """Remove what neither the manifest nor the catalog `before` it names: old parts, abandoned stages, removed photos."""
+    keep = {root / part.path for part in manifest.parts()} | {photo_path(root, sha) for sha in photos} | before
     candidates = [*root.glob("*-*.jsonl"), *root.glob(".*.tmp"), *root.glob("vectors/*/*"), *root.glob("photos/*/*")]
     for path in candidates:
         if path not in keep and path.is_file():
