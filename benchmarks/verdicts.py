@@ -195,7 +195,8 @@ def fit_default(names: list[str]) -> None:
         source="rendered fictional markets",
         created=datetime.now(timezone.utc).date().isoformat(),
         synthetic=True,
-    ).with_prevalence(BASE_RATE)
+        prevalence=BASE_RATE,
+    )
     made.save(WEIGHTS)
     show_calibration(made)
 

@@ -94,6 +94,10 @@ def label(
 
 
 def calibrate(
+    own: Annotated[
+        Path | None,
+        typer.Option("--self", help="A catalog: fit on its own photos, forged and not, before there are decisions."),
+    ] = None,
     records: Annotated[Path | None, typer.Option(help="records.jsonl of a scan.", show_default=False)] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Table of decisions, see [b]imgmatch label[/].", show_default=False)
@@ -101,13 +105,23 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Where the calibration goes.")] = Path("calibration.json"),
     prevalence: Annotated[
         float | None,
-        typer.Option(help="Share of bad listings where it will be used, where the labels are no random sample."),
+        typer.Option(help="Share of bad listings where it will be used; that of the labels, or 0.03 with --self."),
     ] = None,
     name: Annotated[str, typer.Option(help="What records will call it.")] = "own labels",
     config: _ConfigFile = None,
 ) -> None:
-    """Fit a calibration from reviewers' decisions; shows the figures before and after."""
+    """Fit a calibration: from reviewers' decisions, showing the figures before and after, or from a catalog's own photos."""
     from datetime import datetime, timezone
+
+    today = datetime.now(timezone.utc).date().isoformat()
+    if own is not None:
+        if records is not None or labels is not None:
+            raise typer.BadParameter("--self fits on the catalog's photos alone: give it without --records and --labels")
+        made = _self_calibrated(own, config, today, prevalence)
+        made.save(out)
+        show_calibration(made)
+        console.print(f"calibration: {out}; scans take it by itself where it is {own / 'calibration.json'}", highlight=False)
+        return
 
     from imgmatch.fusion.feedback import examples_from, read_labels, run_of, space_of_run
     from imgmatch.fusion.fitting import fit
@@ -115,7 +129,7 @@ def calibrate(
     from imgmatch.scan import read_records
 
     if records is None or labels is None:
-        raise typer.BadParameter("expected --records and --labels")
+        raise typer.BadParameter("expected --records and --labels, or --self")
     rules = _rules(config)
     decided, problems = read_labels(labels)
     for problem in problems:
@@ -134,14 +148,30 @@ def calibrate(
         rules=rules.fingerprint,
         name=name,
         source="reviewers' decisions",
-        created=datetime.now(timezone.utc).date().isoformat(),
+        created=today,
+        prevalence=prevalence,
     )
-    if prevalence is not None:
-        made = made.with_prevalence(prevalence)
     made.save(out)
     _show_before([(r.verdict.probability, decided[r.listing_id].label == "confirm") for r in rows if r.verdict])
     show_calibration(made)
     console.print(f"calibration: {out}", highlight=False)
+
+
+def _self_calibrated(catalog: Path, config: Path | None, today: str, prevalence: float | None) -> Calibration:
+    from imgmatch.apps.console import progress_bar
+    from imgmatch.catalog import Catalog
+    from imgmatch.config import Config
+    from imgmatch.self_calibration import calibrate_self
+
+    settings = Config() if config is None else Config.load(config)
+    with progress_bar("scanning listings made of the catalog's own photos") as update:
+        return calibrate_self(
+            Catalog.load(catalog),
+            settings,
+            created=today,
+            prevalence=0.03 if prevalence is None else prevalence,
+            progress=lambda done, total: update(done, total, ""),
+        )
 
 
 def show_calibration(made: Calibration) -> None:

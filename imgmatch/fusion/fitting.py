@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imgmatch.errors import CalibrationError
 from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint, logit, sigmoid
-from imgmatch.metrics import brier_score, expected_calibration_error, wilson_interval
+from imgmatch.metrics import wilson_interval
 from imgmatch.types import EmbeddingSpace
 
 __all__ = ["POINTS", "Example", "fit", "threshold_at"]
@@ -77,6 +77,7 @@ def fit(
     source: str,
     created: str,
     synthetic: bool = False,
+    prevalence: float | None = None,
 ) -> Calibration:
     """Fit a calibration.
 
@@ -90,11 +91,13 @@ def fit(
         Fingerprint of the rules that gated them.
     name, source, created, synthetic
         See :class:`Calibration`.
+    prevalence : float, optional
+        Share of bad listings where it will be used, in (0, 1); that of the examples by default. Probabilities, the
+        ``balanced`` point and the quality are for this share.
 
     Returns
     -------
     Calibration
-        At the prevalence of the examples.
 
     Raises
     ------
@@ -117,17 +120,16 @@ def fit(
     made = [sum(e.values.get(n) is not None for e in examples) for n in names]
     intercept, weights = _fit_logistic(x, y)
     probability = _cross_fit(x, y, [e.group for e in examples])
-    points, refused = _operating_points(examples, y, probability)
+    base = float(y.mean())
+    share = base if prevalence is None else prevalence
+    if not 0.0 < share < 1.0:
+        raise CalibrationError(f"prevalence: expected a share between 0 and 1, got {share}")
+    weight = np.where(y, share / base, (1.0 - share) / (1.0 - base))
+    points, refused = _operating_points(examples, y, probability, weight)
     if not points:
         raise CalibrationError("no operating point can be supported: " + next(iter(refused.values())))
     coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
-    base = float(y.mean())
-    brier = brier_score(probability, y)
-    quality = {
-        "brier": brier,
-        "brier_skill": 1.0 - brier / (base * (1.0 - base)),
-        "ece_above_0.1": expected_calibration_error(probability, y, above=0.1),
-    }
+    quality = _quality(sigmoid(_logits(probability) + logit(share) - logit(base)), y, weight)
     strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
     lead = np.array([e.allows == 2 for e in examples]) & (probability >= strictest.threshold)
     brands: dict[str, dict[str, int]] = {}
@@ -153,7 +155,26 @@ def fit(
         refused=refused,
         brands=brands,
         quality=quality,
-    )
+    ).with_prevalence(share)
+
+
+def _quality(p: FloatArray, y: BoolArray, weight: FloatArray) -> dict[str, float]:
+    """Return Brier score, Brier skill over the base rate and calibration error among p > 0.1, of weighted listings."""
+    total, base = weight.sum(), float((weight * y).sum() / weight.sum())
+    brier = float((weight * (p - y) ** 2).sum() / total)
+    sure = p > 0.1
+    bins = np.minimum((p * 10).astype(int), 9)
+    gaps = [abs((weight * (p - y))[sure & (bins == b)].sum()) for b in range(10)]
+    return {
+        "brier": brier,
+        "brier_skill": 1.0 - brier / (base * (1.0 - base)),
+        "ece_above_0.1": float(sum(gaps) / weight[sure].sum()) if sure.any() else 0.0,
+    }
+
+
+def _logits(p: FloatArray) -> FloatArray:
+    clipped = np.clip(p, 1e-12, 1.0 - 1e-12)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def _fit_logistic(x: FloatArray, y: BoolArray) -> tuple[float, FloatArray]:
@@ -192,7 +213,7 @@ def _cross_fit(x: FloatArray, y: BoolArray, groups: Sequence[str]) -> FloatArray
 
 
 def _operating_points(
-    examples: Sequence[Example], y: BoolArray, probability: FloatArray
+    examples: Sequence[Example], y: BoolArray, probability: FloatArray, weight: FloatArray
 ) -> tuple[dict[str, OperatingPoint], dict[str, str]]:
     random = np.array([e.random for e in examples])
     allows = np.array([e.allows for e in examples])
@@ -235,7 +256,7 @@ def _operating_points(
             )
         else:
             points[name] = measure(name, threshold_at(as_lead[negative], rate))
-    points["balanced"] = measure("balanced", _best_f1(as_lead[random], y[random]))
+    points["balanced"] = measure("balanced", _best_f1(as_lead[random], y[random], weight[random]))
     return points, refused
 
 
@@ -249,12 +270,12 @@ def threshold_at(negatives: FloatArray, rate: float) -> float:
     return float(np.clip(np.nextafter(descending[allowed], 2.0), 0.0, 1.0))
 
 
-def _best_f1(scores: FloatArray, y: BoolArray) -> float:
-    """Return the threshold with the greatest F1, the highest of equals."""
+def _best_f1(scores: FloatArray, y: BoolArray, weight: FloatArray) -> float:
+    """Return the threshold with the greatest F1 of weighted listings, the highest of equals."""
     best, threshold = -1.0, 1.0
     for t in np.unique(scores[scores >= 0.0])[::-1]:
         flagged = scores >= t
-        f1 = 2 * int((flagged & y).sum()) / (int(flagged.sum()) + int(y.sum()))
+        f1 = 2 * (weight * (flagged & y)).sum() / ((weight * flagged).sum() + (weight * y).sum())
         if f1 > best:
-            best, threshold = f1, float(t)
+            best, threshold = float(f1), float(t)
     return threshold
