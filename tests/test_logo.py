@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,14 +11,26 @@ import cv2
 import numpy as np
 import pytest
 
+from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
 from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
-from imgmatch.marks import MarkIndex, MarkReference, difference, ink_map, make_reference, repeats
+from imgmatch.marks import (
+    MarkIndex,
+    MarkReference,
+    Window,
+    WindowIndex,
+    difference,
+    ink_map,
+    make_reference,
+    repeats,
+    views,
+)
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.logo import LogoSignal
-from imgmatch.types import FindingStatus, Image
+from imgmatch.types import Box, FindingStatus, Image, PhotoRole
+from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -220,6 +234,60 @@ def test_monogram_is_a_pattern() -> None:
     [findings] = signal("monogram").examine([Query(Listing("1"), [photo(np.tile(tile, (4, 5, 1)))])])
     assert [(f.signal, f.brand) for f in findings] == [("logo", "ours")]
     assert findings[0].evidence["facts"]["repeats"] >= 12
+
+
+class CellEncoder(GridEncoder):
+    """Cells are the darkness of an 8 x 8 grid in 16 directions: enough to tell our two marks apart."""
+
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
+        out = []
+        for x in batch:
+            gray = cv2.resize(cv2.cvtColor(x.pixels, cv2.COLOR_RGB2GRAY), (64, 64)).astype(np.float32)
+            angle, size = np.arctan2(*np.gradient(gray)), np.hypot(*np.gradient(gray))
+            bins = ((angle + np.pi) / (2 * np.pi) * 16).astype(int) % 16
+            planes = np.stack([cv2.resize(size * (bins == k), (8, 8), interpolation=cv2.INTER_AREA) for k in range(16)], 2)
+            out.append(planes / max(float(np.sqrt((planes**2).sum(2).mean())), 1e-6))
+        return np.array(out, np.float32)
+
+
+def test_windows_point_to_the_mark(references: list[MarkReference]) -> None:
+    shown = photo(scene(mark(), turn=0.0))
+    windows = WindowIndex(references, CellEncoder()).rank(shown, 4)
+    assert len(windows) == 4
+    assert [w.score for w in windows] == sorted((w.score for w in windows), reverse=True)
+    ours = next(w for w in windows if references[w.reference].brand == "ours")
+    assert ours.box.x0 < 335
+    assert ours.box.x1 > 165
+    assert ours.box.y0 < 285
+    assert ours.box.y1 > 115
+    placed = MarkIndex(references).find(shown, 0, [Window(0, Box(165, 115, 335, 285), 1.0)])
+    assert placed[0].likeness > 0.7
+    assert MarkIndex(references).find(shown, 0) == []
+
+
+def test_views_are_many_and_the_same_each_time(references: list[MarkReference]) -> None:
+    first, again = views(references[0]), views(references[0])
+    assert len({v.pixels.tobytes() for v in first}) == 10
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, again, strict=True))
+
+
+def test_a_plain_mark_is_held_by_embedding_against_the_rest_of_the_catalog(tmp_path: Path) -> None:
+    disc = np.full((300, 300, 3), 255, np.uint8)
+    cv2.circle(disc, (150, 150), 100, (0, 0, 0), -1)
+    png = lambda pixels: cv2.imencode(".png", pixels)[1].tobytes()  # noqa: E731
+    layout = {"ours/logo/m.png": png(disc), "theirs/logo/m.png": png(other())}
+    write_tree(tmp_path / "src", {**layout, "ours/bag/a.png": picture(1), "theirs/bag/a.png": picture(2)})
+    catalog = Catalog.build(tmp_path / "src", tmp_path / "cat", encoder=CellEncoder())
+    assert sum(catalog.photos[sha].role is PhotoRole.LOGO for sha in catalog.photo_ids) == 20
+    found = catalog.search(CellEncoder().encode([image(disc)]), 40)
+    assert {catalog.photos[catalog.photo_ids[row]].role for row, _ in next(found.rows())} == {PhotoRole.REFERENCE}
+    canvas = np.full((400, 400, 3), 255, np.uint8)
+    canvas[100:300, 100:300] = cv2.resize(disc, (200, 200))
+    query = Query(Listing("1"), [photo(canvas)])
+    [findings] = LogoSignal(catalog, LogoConfig(windows=8)).examine([query])
+    assert all(f.value is None or f.value < 0.5 for f in findings if f.brand)
+    [without] = LogoSignal(catalog, LogoConfig()).examine([query])
+    assert [f.status for f in without] == [FindingStatus.ABSTAINED]
 
 
 def test_alone_and_in_a_batch_are_the_same() -> None:

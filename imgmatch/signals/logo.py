@@ -10,6 +10,7 @@ logo_tamper
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,9 +21,21 @@ import numpy as np
 from imgmatch.catalog import Catalog
 from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
-from imgmatch.marks import Difference, MarkIndex, MarkReference, Placement, difference, make_reference, repeats
+from imgmatch.marks import (
+    Difference,
+    MarkIndex,
+    MarkReference,
+    Placement,
+    Window,
+    WindowIndex,
+    cut,
+    difference,
+    make_reference,
+    repeats,
+)
+from imgmatch.marks.index import PLAIN
 from imgmatch.photo import PhotoContext, Query
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label, PhotoRole
 
 __all__ = ["LogoSignal", "shows"]
 
@@ -40,6 +53,11 @@ DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
 
 MIRRORED = 0.6
 """Value of a mirror image: a weak sign, for the whole photo may be mirrored."""
+
+APART, PLAIN_VALUE, NEAREST = 0.1, 0.45, 20
+"""A mark too plain to be verified on pixels is held by embedding: by how much a window's cosine to it must exceed that to
+all other marks and photos of the catalog; what that is worth, below any claim, for it was not measured to bear one; and
+how many rows of the catalog are looked at."""
 
 REPEATS = 6
 """Places from which a repeating mark is held to be a pattern; the value grows with their number."""
@@ -62,6 +80,7 @@ class LogoSignal:
         self._config = config
         self._lock = threading.Lock()
         self._prepared: tuple[MarkIndex, list[MarkReference]] | None = None
+        self._seen: WindowIndex | None = None
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """Propose nothing: a mark tells the brand, not the item."""
@@ -83,6 +102,9 @@ class LogoSignal:
                         except (ImageError, ValueError):
                             continue  # `catalog check` names pictures without a mark; one of them costs no scan
                         (monograms if logo.kind == "monogram" else single).append(reference)
+                if self._config.windows and single:
+                    with contextlib.suppress(NotImplementedError):  # an encoder without dense descriptors
+                        self._seen = WindowIndex(single, self._catalog.encoder)
                 self._prepared = MarkIndex(single), monograms
             return self._prepared
 
@@ -112,10 +134,13 @@ class LogoSignal:
             yield Finding.abstained("logo", "No mark of the catalog was found in the photos.")
 
     def _single(self, photo: PhotoContext, index: MarkIndex) -> Iterator[Finding]:
-        for placed in index.find(photo, self._config.proposals):
-            found = difference(placed)
-            if not shows(placed, found):
-                continue
+        found = _shown(index.find(photo, self._config.proposals))
+        if not found and self._seen is not None:
+            windows = self._seen.rank(photo, self._config.windows)
+            found = _shown(index.find(photo, 0, windows))
+            if not found:
+                yield from self._plain(photo, index, [w for w in windows if index.plainness[w.reference] >= PLAIN])
+        for placed, differs in found:
             value = 1.0 / (1.0 + math.exp(-(max(placed.likeness, LIKENESS_CENTRE) - LIKENESS_CENTRE) / LIKENESS_SLOPE))
             called = self._called(placed.reference.brand)
             yield Finding(
@@ -127,7 +152,41 @@ class LogoSignal:
                 brand=placed.reference.brand,
                 evidence=_evidence(placed, "mark"),
             )
-            yield from self._tampered(photo, placed, found, called)
+            yield from self._tampered(photo, placed, differs, called)
+
+    def _plain(self, photo: PhotoContext, index: MarkIndex, windows: Sequence[Window]) -> Iterator[Finding]:
+        """Hold windows against the logo index, with the catalog's other marks and photos as the background."""
+        if not windows:
+            return
+        encoder = self._catalog.encoder
+        vectors = encoder.encode([cut(photo.image, w.box, 2 * encoder.input_size) for w in windows])
+        roles = frozenset({PhotoRole.LOGO, PhotoRole.REFERENCE, PhotoRole.BACKGROUND})
+        rows = self._catalog.search(vectors, NEAREST, roles=roles).rows()
+        for window, near in zip(windows, rows, strict=True):
+            reference = index.references[window.reference]
+            similarity = {True: -1.0, False: -1.0}
+            for row, cosine in near:
+                entry = self._catalog.photos[self._catalog.photo_ids[row]]
+                if entry.brand == reference.brand and entry.role is not PhotoRole.LOGO:
+                    continue  # the brand's own products may carry the mark
+                own = entry.brand == reference.brand
+                similarity[own] = max(similarity[own], cosine)
+            if similarity[True] - similarity[False] < APART:
+                continue
+            polygon = [[round(x, 1), round(y, 1)] for x, y in window.box.polygon()]
+            yield Finding(
+                "logo",
+                FindingStatus.OK,
+                PLAIN_VALUE,
+                f"A part of the photo looks more like the plain mark of {self._called(reference.brand)} than like others.",
+                photo_id=photo.photo_id,
+                brand=reference.brand,
+                evidence={
+                    "reference_photo": reference.photo,
+                    "regions": [{"on": "query", "polygon": polygon, "label": "like the mark"}],
+                    "facts": {"cosine to the mark": round(similarity[True], 3)},
+                },
+            )
 
     def _tampered(self, photo: PhotoContext, placed: Placement, found: Difference, called: str) -> Iterator[Finding]:
         value = 1.0 / (1.0 + (DIFFERENCE_CENTRE / found.size) ** (1.0 / DIFFERENCE_SLOPE)) if found.size else 0.0
@@ -173,6 +232,11 @@ class LogoSignal:
 
     def _called(self, brand: str) -> str:
         return self._catalog.brands[brand].name or brand
+
+
+def _shown(placements: Sequence[Placement]) -> list[tuple[Placement, Difference]]:
+    found = [(placed, difference(placed)) for placed in placements]
+    return [(placed, differs) for placed, differs in found if shows(placed, differs)]
 
 
 def shows(placed: Placement, found: Difference) -> bool:
