@@ -46,7 +46,7 @@ def run(data: Path, split: str) -> None:
     from imgmatch.geometry import keypoints
     from imgmatch.images import load_image
     from imgmatch.photo import PhotoContext
-    from imgmatch.signals.discrepancy import compare
+    from imgmatch.scoring.differences import compare
     from imgmatch.types import Box
     from imgmatch.world.changes import recompressed
     from imgmatch.world.conditions import CONDITIONS, condition

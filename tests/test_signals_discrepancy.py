@@ -10,8 +10,10 @@ from imgmatch.config import DiscrepancyConfig
 from imgmatch.fusion.rules import Rules
 from imgmatch.photo import Query
 from imgmatch.records import Listing
+from imgmatch.scoring.differences import compare
+from imgmatch.scoring.measures import ciede2000
 from imgmatch.signals.base import Signal
-from imgmatch.signals.discrepancy import DiscrepancySignal, ciede2000, compare
+from imgmatch.signals.discrepancy import DiscrepancySignal
 from imgmatch.types import Candidate, FindingStatus, PhotoRole
 from tests.test_geometry import context, placed, scene
 from tests.test_signals_copy import FakeCatalog, photo
@@ -32,6 +34,7 @@ def photographed(pixels):
 @pytest.fixture
 def signal(tmp_path):
     catalog = FakeCatalog(tmp_path, {"bag": (GENUINE, PhotoRole.REFERENCE)})
+    catalog.brands = {}  # no marks: the facts about the logo are not told
     for item in catalog.items.values():
         object.__setattr__(item, "photos", (catalog.sha("bag"),))
     return DiscrepancySignal(catalog, DiscrepancyConfig())
