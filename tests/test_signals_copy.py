@@ -126,6 +126,18 @@ def test_agreement_by_hand():
     )
 
 
+def test_one_change_of_colour_is_an_edit_and_two_are_another_product():
+    a = SCENES["a"]
+    filtered = picture(
+        np.clip(a @ np.array([[0.5, 0.2, 0.0], [0.3, 0.6, 0.1], [0.0, 0.1, 0.6]]) + 20, 0, 255).astype(np.uint8)
+    )
+    assert agreement(filtered, picture(a), np.eye(3)).recoloured < 0.05
+    parts = a.copy()
+    parts[:, :160] = (a[:, :160] * [0.5, 0.7, 1.0]).astype(np.uint8)
+    parts[:, 160:] = (a[:, 160:] * [1.0, 0.6, 0.4] + [0, 60, 0]).astype(np.uint8)
+    assert agreement(picture(parts), picture(a), np.eye(3)).recoloured > 0.25
+
+
 def test_votes_by_hand():
     one, two = np.full((1, 32), 0, np.uint8), np.full((1, 32), 255, np.uint8)
     index = PatchIndex([np.concatenate([one, one]), np.concatenate([one, two]), np.zeros((0, 32), np.uint8)])

@@ -60,7 +60,7 @@ class CopySignal:
 
     Cost: finding proposals takes the time of a few perceptual hashes and one ORB extraction, and grows with the square root
     of the number of catalog photos; verification takes one SIFT extraction and, per proposal, one matrix product and two
-    small warps, whatever the size of the catalog. Figures are in the benchmark. The small details of the catalog's photos
+    small warps, whatever the size of the catalog; it stops at a copy that fills the photo. Figures are in the benchmark. The small details of the catalog's photos
     (10 KB each) are kept in the catalog's folder ``derived/``; they are computed for new photos only.
     """
 
@@ -141,8 +141,16 @@ class CopySignal:
         if known is not None and known.role in _ROLES:
             scale = np.diag([photo.image.width / known.width, photo.image.height / known.height, 1.0])
             return (Copy(photo.sha256, 1.0, scale, _corners(photo.image), _corners(known), False, None, None),)
-        found = [verified(photo, self._catalog.photo(sha), hints) for sha, hints in self._proposals(photo).items()]
-        ranked = sorted((c for c in found if c is not None), key=lambda c: (-c.value, c.sha256))
+        found: list[Copy] = []
+        full: set[PhotoRole] = set()  # of photos that were found to fill this one: it shows no other of their role
+        for sha, hints in self._proposals(photo).items():
+            role = self._catalog.photos[sha].role
+            copy = None if role in full else verified(photo, self._catalog.photo(sha), hints)
+            if copy is not None:
+                found.append(copy)
+                if copy.value >= 0.9 and geometry.area(copy.query_polygon) >= 0.9 * photo.image.width * photo.image.height:
+                    full.add(role)
+        ranked = sorted(found, key=lambda c: (-c.value, c.sha256))
         kept: list[Copy] = []
         for copy in ranked:
             role = self._catalog.photos[copy.sha256].role
