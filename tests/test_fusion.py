@@ -165,7 +165,7 @@ ALLOWED = [
     (["copy", "seller"], Decision.REVIEW),  # the stranger who sells new goods is the one who shows the official photo
     (["price", "seller"], Decision.LEAD),
     (["price", "contact"], Decision.LEAD),
-    (["copy", "contact"], Decision.LEAD),
+    (["copy", "contact"], Decision.REVIEW),  # so do honest shops
     (["seller", "contact"], Decision.CLEAR),  # honest shops do both
     (["contact"], Decision.CLEAR),
 ]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from imgmatch.apps.cli import app
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config, FusionConfig
+from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.errors import CalibrationError
 from imgmatch.fusion.calibration import Calibration
 from imgmatch.matcher import Matcher
@@ -100,6 +101,7 @@ def test_self_goes_without_labels(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_on_a_clip_checkpoint(tmp_path: Path) -> None:
+    ensure_torchvision()
     import open_clip
     from safetensors.torch import save_file
 
