@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
-from PIL import ImageEnhance
+from PIL import ImageEnhance, ImageOps
 from typer.testing import CliRunner
 
 from benchmarks.rings import SEEDS, Market, run
@@ -24,6 +25,7 @@ from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.report.rings_page import layout, read_rings, write_rings
 from imgmatch.rings import Ring, RingSettings, Sight, State, find_rings
 from imgmatch.rings.duplicates import SAME_DISTANCE, group_photos, near_pairs
+from imgmatch.rings.looks import LookLimits
 from imgmatch.rings.market import photo_opener, rarity
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 
@@ -247,6 +249,27 @@ def test_flat_pictures_are_never_grouped() -> None:
     assert doubtful == []
 
 
+def test_week_by_week_finds_what_one_run_over_all_finds(tmp_path: Path) -> None:
+    records = list(Market(600, 7).records())
+    random.Random(1).shuffle(records)
+    whole = find_rings(records, contact_key=b"k", state=State(contact_key=b"k"))
+    for week in range(3):
+        state = State(tmp_path / "rings.sqlite", b"k")
+        rings = find_rings(records[week::3], contact_key=b"k", state=state)
+        state.close()
+    assert rings == whole != []
+    assert find_rings(records[:5], contact_key=b"k", state=State(tmp_path / "rings.sqlite", b"k")) == whole
+
+
+def test_a_state_is_of_one_key_and_version(tmp_path: Path) -> None:
+    State(tmp_path / "rings.sqlite", b"k").close()
+    with pytest.raises(InputError, match="another contact key"):
+        State(tmp_path / "rings.sqlite", b"other")
+    (tmp_path / "broken.sqlite").write_text("no database, whatever its name says" * 99)
+    with pytest.raises(InputError, match="delete it"):
+        State(tmp_path / "broken.sqlite", b"k")
+
+
 # -- real pixels --------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +312,121 @@ def test_an_opener_returns_only_the_photo_that_was_scanned(tmp_path: Path) -> No
     assert opened(sha, "x.png") is not None
     assert opened("0" * 64, "x.png") is None
     assert opened(sha, "../x.png") is None
+
+
+def thing(seed: int, ground: int, size: int = 360) -> PillowImage.Image:
+    """A thing on a ground: the middle is the thing's, the rest is the ground's."""
+    picture = photo(10_000 + ground, size)
+    picture.paste(photo(20_000 + seed, size * 2 // 5), (size * 3 // 10, size * 3 // 10))
+    return picture
+
+
+def shown(folder: Path, pictures: dict[str, list[PillowImage.Image]]) -> list[ScanRecord]:
+    """Records of sellers who show these pictures, one a listing."""
+    rows = []
+    for seller, images in pictures.items():
+        for n, image in enumerate(images):
+            image.save(folder / f"{seller}{n}.png")
+            loaded = load_image(folder / f"{seller}{n}.png")
+            record = PhotoRecord("photo-1", "listing", f"{seller}{n}.png", loaded.sha256, perceptual_hash(loaded)[0], 9, 9)
+            rows.append(ScanRecord(Listing(f"{seller}{n}", seller_id=seller), photos=(record,)))
+    return rows
+
+
+def beside(a: PillowImage.Image, b: PillowImage.Image) -> PillowImage.Image:
+    out = PillowImage.new("RGB", (a.width + b.width + 10, a.height), "white")
+    out.paste(a, (0, 0))
+    out.paste(b, (a.width + 10, 0))
+    return out
+
+
+COPIES: dict[str, Any] = {
+    "crop": lambda image: image.crop((50, 40, 300, 310)),
+    "border": lambda image: ImageOps.expand(image, 60, "navy"),
+    "mirror": ImageOps.mirror,
+    "composite": lambda image: beside(photo(77), image),
+}
+
+
+@pytest.mark.parametrize("edit", COPIES)
+def test_verified_copies_tie(edit: str, tmp_path: Path) -> None:
+    rows = shown(tmp_path, {"a": [photo(n) for n in range(3)], "b": [COPIES[edit](photo(n)) for n in range(3)]})
+    assert find_rings(rows + crowd(1000)) == []
+    (ring,) = find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path])))
+    assert names([ring]) == [["a", "b"]]
+    assert {(s.kind, s.how.split()[0]) for s in ring.shared} == {("photo", "geometry")}
+
+
+def test_embeddings_propose_too(tmp_path: Path) -> None:
+    rows = shown(tmp_path, {"a": [photo(n) for n in range(3)], "b": [COPIES["crop"](photo(n)) for n in range(3)]})
+    at = {r.photos[0].sha256: int(r.listing_id[1:]) for r in rows}
+    sight = Sight(
+        photo_opener([tmp_path]),
+        lambda shas: [np.eye(3, dtype=np.float32)[at[sha]] if sha in at else None for sha in shas],
+        LookLimits(votes=10_000),
+    )
+    (ring,) = find_rings(rows + crowd(1000), sight=sight)
+    assert names([ring]) == [["a", "b"]]
+
+
+def test_one_place_ties_only_when_it_is_used_again_and_again(tmp_path: Path) -> None:
+    sight = Sight(photo_opener([tmp_path]))
+    once = shown(tmp_path, {s: [thing(ord(s) * 10 + n, 1) for n in range(2)] for s in "ab"})
+    assert find_rings(once + crowd(1000), sight=sight) == []
+    often = shown(tmp_path, {s: [thing(ord(s) * 10 + n, 1) for n in range(5)] for s in "ab"})
+    (ring,) = find_rings(often + crowd(1000), sight=sight)
+    assert names([ring]) == [["a", "b"]]
+    assert [s.kind for s in ring.shared] == ["background"]
+
+
+def test_one_watermark_ties_when_it_is_used_again_and_again(tmp_path: Path) -> None:
+    def marked(n: int) -> PillowImage.Image:
+        image = photo(30_000 + n, 480)
+        image.paste(photo(99, 400).resize((130, 130)), (330, 330))
+        return image
+
+    rows = shown(tmp_path, {"a": [marked(n) for n in range(5)], "b": [marked(n) for n in range(5, 10)]})
+    (ring,) = find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path])))
+    assert [s.kind for s in ring.shared] == ["watermark"]
+
+
+def test_plain_white_and_wood_tie_nobody(tmp_path: Path) -> None:
+    def on(ground: PillowImage.Image, n: int) -> PillowImage.Image:
+        picture = ground.resize((360, 360)).copy()
+        picture.paste(photo(40_000 + n, 150), (105, 105))
+        return picture
+
+    wood = PillowImage.fromarray(np.repeat(np.random.default_rng(5).integers(120, 160, (1, 90, 3)), 360, 0).astype(np.uint8))
+    for ground in (PillowImage.new("RGB", (360, 360), "white"), wood):
+        rows = shown(tmp_path, {"a": [on(ground, n) for n in range(6)], "b": [on(ground, n) for n in range(6, 12)]})
+        assert find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path]))) == []
+
+
+def test_a_part_of_an_official_photo_makes_the_photo_official(tmp_path: Path) -> None:
+    rows = shown(tmp_path, {"a": [beside(photo(n), photo(n + 50)) for n in range(4)], "b": [photo(n) for n in range(4)]})
+    finding = Finding("copy", FindingStatus.OK, 0.9, "a part", photo_id="photo-1")
+    verdict = Verdict(Decision.REVIEW, Basis.NO_CONTRADICTION, findings=(finding,))
+    rows[:4] = [replace(r, verdict=verdict) for r in rows[:4]]
+    assert find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path]))) == []
+
+
+def test_a_later_run_looks_only_at_what_is_new(tmp_path: Path) -> None:
+    rows = shown(tmp_path, {s: [f(photo(n)) for n in range(3)] for s, f in (("a", lambda x: x), ("b", COPIES["crop"]))})
+    rows += shown(tmp_path, {"c": [COPIES["border"](photo(n)) for n in range(3)]})
+    opened: list[str] = []
+
+    def count(sha256: str, path: str) -> Any:
+        found = photo_opener([tmp_path])(sha256, path)
+        opened.extend([path] if found else [])
+        return found
+
+    find_rings(rows + crowd(1000), sight=Sight(count), state=(state := State()))
+    opened.clear()
+    again = find_rings([], sight=Sight(count), state=state)
+    assert (names(again), opened) == ([["a", "b", "c"]], [])
+    state = State()
+    find_rings(rows[:6] + crowd(1000), sight=Sight(count), state=state)
+    assert find_rings(rows[6:], sight=Sight(count), state=state) == again
 
 
 @pytest.mark.data

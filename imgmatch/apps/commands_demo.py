@@ -30,7 +30,10 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo; what it made before is replaced.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed is another market.")] = 0,
 ) -> None:
-    """Render a fictional market, catalog its authentic goods, scan its listings, find its ring; compare with the truth."""
+    """Render a fictional market, catalog its authentic goods, scan its listings, find its ring and its campaign.
+
+    At the end, what was found is held against the truth.
+    """
     from imgmatch.apps.commands_rings import rings
     from imgmatch.apps.commands_scan import show_summary
     from imgmatch.catalog import Catalog
@@ -54,7 +57,7 @@ def demo(
         def progress(done: int, total: int, counts: Counter[str]) -> None:
             update(done, total, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
 
-        summary = run_scan(world.listings, catalog, out / "scan", config=config, progress=progress)
+        summary = run_scan(world.listings, catalog, out / "scan", posts=world.posts, config=config, progress=progress)
     records = out / "scan" / "records.jsonl"
     rings([records], out / "rings")
     # The report comes last here, so that it can show the ring beside the listings.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from imgmatch.report.pictures import Gallery, Picture
 from imgmatch.report.rings_page import show_rings
 from imgmatch.rings import Ring
 from imgmatch.rings.market import photo_opener
-from imgmatch.types import Decision, Finding, FindingStatus, Verdict
+from imgmatch.types import Decision, Finding, FindingStatus, Label, Verdict
 
 __all__ = ["Entry", "EntryMaker", "strength", "write_report"]
 
@@ -177,6 +177,8 @@ class Entry:
     calibration: str
     similarity: float | None
     main: figures.Pair | None
+    led: figures.Pair | None
+    """What the post shows beside what its link leads to, where there is a promo photo."""
     strip: tuple[figures.Place, ...]
     more_photos: int
     findings: tuple[Shown, ...]
@@ -229,6 +231,7 @@ class EntryMaker:
             if drawing.pair:
                 used += [picture, reference]
             shown.append(_shown(finding, drawing, photos))
+        led = self._led(record, query, used)
         strip_ids = [p.photo_id for p in record.photos if p.photo_id != main_id and p.status == "ok"]
         strip = []
         for photo_id in strip_ids[:_STRIP]:
@@ -253,12 +256,29 @@ class EntryMaker:
             calibration=words.plain(verdict.calibration, 120),
             similarity=verdict.similarity,
             main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
+            led=led,
             strip=tuple(strip),
             more_photos=len(strip_ids) - len(strip),
             findings=tuple(s for s in shown if s.value is not None),
             silent=tuple(s for s in shown if s.value is None),
             pictures=tuple(self._new(used)),
         )
+
+    def _led(
+        self, record: ScanRecord, query: Callable[[str | None], Picture | None], used: list[Picture | None]
+    ) -> figures.Pair | None:
+        """Put the promo photo that makes the claim beside the first photo of the listing that it leads to."""
+        findings = record.verdict.findings if record.verdict else ()
+        claims = {f.photo_id for f in findings if Label.BAIT_AND_SWITCH in f.labels}
+        promo = sorted((p for p in record.photos if p.role == "promo"), key=lambda p: p.photo_id not in claims)
+        offer = [p for p in record.photos if p.role == "listing"]
+        left, right = (next(filter(None, (query(p.photo_id) for p in side)), None) for side in (promo, offer))
+        drawn = figures.pair(left, right) if left is not None and right is not None else None
+        if drawn is None:
+            return None
+        used += [left, right]
+        captions = ("what the post shows", "what its link leads to")
+        return replace(drawn, places=tuple(replace(p, caption=c) for p, c in zip(drawn.places, captions, strict=True)))
 
     def _new(self, pictures: Iterable[Picture | None]) -> Iterator[tuple[str, str, int, int]]:
         for picture in pictures:

@@ -24,6 +24,7 @@ _SELLERS_SHOWN = 40
 _EDGES_SHOWN = 400
 _THUMBNAIL = 150
 _HUES = 6
+_SHARED_WORDS = {"photo": "", "background": "different things in one place", "watermark": "the same watermark"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class PhotoShown:
-    """A shared photo: the picture, if it can be opened, and who shows it."""
+    """A shared photo, place or watermark: a picture of it, if it can be opened, and who shows it."""
 
+    what: str
     uri: str | None
     sellers: str
     uses: int
@@ -154,7 +156,7 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
         )
         for e in edges
     )
-    photos = [s for s in ring.shared if s.kind == "photo"]
+    photos = sorted((s for s in ring.shared if s.kind in _SHARED_WORDS), key=lambda s: list(_SHARED_WORDS).index(s.kind))
     contacts = [s for s in ring.shared if s.kind == "contact"]
     per_platform = {p: sum(s.listings for s in ring.sellers if s.platform == p) for p in ring.platforms}
     value = " + ".join(f"{words.plain(code, 20)} {amount:,.0f}" for code, amount in ring.value.items())
@@ -191,6 +193,7 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
         facts=tuple((name, text) for name, text in facts if text),
         photos=tuple(
             PhotoShown(
+                _SHARED_WORDS[shared.kind],
                 _thumbnail(shared.uses, open_photo),
                 ", ".join(str(n + 1) for n in sorted({use[0] for use in shared.uses})),
                 len(shared.uses),
