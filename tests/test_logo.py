@@ -260,7 +260,7 @@ def test_windows_point_to_the_mark(references: list[MarkReference]) -> None:
     assert ours.box.x1 > 165
     assert ours.box.y0 < 285
     assert ours.box.y1 > 115
-    placed = MarkIndex(references).find(shown, 0, [Window(0, Box(165, 115, 335, 285), 1.0)])
+    placed = MarkIndex(references).find(shown, 0, [Window(0, Box(175, 125, 320, 270), 1.0)])
     assert placed[0].likeness > 0.7
     assert MarkIndex(references).find(shown, 0) == []
 
