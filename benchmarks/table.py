@@ -143,7 +143,7 @@ def mismatch() -> Iterator[Row]:
 
 
 def rings() -> Iterator[Row]:
-    rows = json.loads((RAW.parent / "rings.json").read_text("utf-8"))["rows"]
+    rows = json.loads((RAW / "rings.json").read_text("utf-8"))["rows"]
     largest = max(r["listings"] for r in rows)
     mine = [r for r in rows if r["listings"] > largest / 2]
     right, found, true = (sum(r[k] for r in mine) for k in ("right_pairs", "found_pairs", "true_pairs"))

@@ -21,8 +21,8 @@ KEYS: dict[str, tuple[int, Callable[[dict[str, str]], Key]]] = {
     "bags_three_brands": (2, lambda r: (r["brand"], split_of(r["product_id"]))),
     "distractors": (2, lambda r: (r["path"].split("/")[0],)),
 }
-LEAST = {"adidas_products": 12, "grocery_iconic_vs_photo": 12, "watches_fashion_catalog": 6}
-"""Most keys of a folder: the first ones in the order of the table."""
+MOST = {"adidas_products": 10, "grocery_iconic_vs_photo": 10, "watches_fashion_catalog": 6}
+"""Articles, classes or brands kept of a folder: the first ones in the order of the table."""
 
 
 def thin(source: Path, target: Path) -> None:
@@ -33,12 +33,12 @@ def thin(source: Path, target: Path) -> None:
     for folder, (each, key) in {**KEYS, "seller_reposts": reposts}.items():
         with open(source / folder / "labels.csv", encoding="utf-8") as f:
             rows = list(csv.DictReader(f))
-        allowed = set(list(dict.fromkeys(map(key, rows)))[: LEAST.get(folder, len(rows))])
+        allowed = list(dict.fromkeys(key(row)[0] for row in rows))[: MOST.get(folder)]
         taken: Counter[Key] = Counter()
         kept = []
         for row in rows:
             most = 4 if folder == "seller_reposts" and key(row)[1] == "True" else each  # collages take four others
-            if key(row) in allowed and taken[key(row)] < most:
+            if key(row)[0] in allowed and taken[key(row)] < most:
                 taken[key(row)] += 1
                 kept.append(row)
         for row in kept:
