@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-wheel lint bench clean
+.PHONY: demo test test-slow fuzz test-wheel lint bench clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -17,6 +17,10 @@ test-slow: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[ray]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m pytest -m slow
+
+# Ten thousand damaged photos, each decoded in a process of its own: nothing but a picture or a reason may come out.
+fuzz: $(INSTALLED)
+	$(PY) -m tests.fuzz_images --cases 10000 --seed 0
 
 # The built wheel in an empty environment of its own: what a user gets, not the editable install.
 test-wheel: $(INSTALLED)

@@ -24,10 +24,13 @@ import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, ScanError
+from imgmatch.fusion.calibration import Calibration
 from imgmatch.fusion.feedback import LabelRow, append_labels, read_labels
+from imgmatch.fusion.fitting import fit
 from imgmatch.report import write_report
 from imgmatch.scan import read_records, run_scan
 from tests.fakes import GridEncoder, picture, write_tree
+from tests.test_calibration import ABOUT, world
 
 CONFIG = Config.from_dict({"signals": ["design"], "scan": {"batch": 4, "shard": 5, "workers": 2}})
 SLOW = pytest.mark.slow
@@ -103,6 +106,10 @@ def label(path: Path, done: Path) -> None:
         append_labels(path, [LabelRow(f"{os.getpid()}-{number}", "confirm", "ann", "2026-01-01T00:00:00+00:00", "random")])
         with open(done, "a") as f:
             f.write(f"{os.getpid()}-{number}\n")
+
+
+def calibrate(out: Path, prevalence: float) -> None:
+    fit(world(400), **{**ABOUT, "prevalence": prevalence}).save(out)
 
 
 # kill -9
@@ -198,6 +205,21 @@ def test_killed_while_labelling_no_decision_is_lost_or_torn(tmp_path: Path, time
     assert set(acknowledged) | {"last"} <= set(labels)
     assert len(labels) <= len(acknowledged) + times + 1
     assert not problems
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(100, marks=SLOW)])
+def test_a_killed_calibration_leaves_the_old_one_or_the_new(tmp_path: Path, times: int) -> None:
+    rng = random.Random(times)
+    out = tmp_path / "calibration.json"
+    calibrate(out, 0.02)
+    old = Calibration.load(out)
+    duration = in_child(calibrate, out, 0.1)
+    new = Calibration.load(out)
+    assert new != old
+    for _ in range(times):
+        old.save(out)
+        in_child(calibrate, out, 0.1, kill_after=rng.uniform(0, duration))
+        assert Calibration.load(out) in (old, new)
 
 
 # Disks and folders
