@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow fuzz test-wheel lint bench clean
+.PHONY: demo test test-slow fuzz test-wheel lint bench bench-smoke clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -30,6 +30,18 @@ test-wheel: $(INSTALLED)
 	.venv-wheel/bin/python -m pip install -q -c constraints.txt dist/*.whl
 	cd dist && ../.venv-wheel/bin/imgmatch weights pull mobilenet-v2 && ../.venv-wheel/bin/imgmatch demo --out demo
 	rm -rf .venv-wheel
+
+# Every suite, then the README's table; what is up to date is not run again. `python -m benchmarks SUITE` runs one.
+bench: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
+	.venv/bin/imgmatch weights pull mobilenet-v2
+	$(PY) -m benchmarks
+
+# The same code on a handful of photos; what needs photos that are not there is skipped aloud.
+bench-smoke: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
+	.venv/bin/imgmatch weights pull mobilenet-v2
+	$(PY) -m benchmarks --smoke
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .

@@ -41,8 +41,8 @@ class Suite:
     smoke: tuple[str, ...] | str
     """Its command lines in a smoke run, or why it has none."""
     photos: bool = True
-    module: str = ""
-    """A package that it needs beside the project's own."""
+    modules: tuple[str, ...] = ()
+    """Packages that it needs beside the project's own."""
     folder: Path | None = None
     """A folder that it needs, fetched as `hint` says."""
     hint: str = ""
@@ -57,18 +57,18 @@ SUITES = {
         tuple(f"copy_detection run --split {s} --data DATA --cache OUT/copy" for s in ("dev", "test")),
     ),
     "marks": Suite(
-        ("marks read", "marks letters", "marks logos"),
+        ("marks read", "marks letters", "marks logos", "marks compare"),
         "marks score",
-        "reads a thousand pictures; its code is run by tests/test_reading*.py",
-        module="rapidocr",
+        ("marks read", "marks letters --genuine 2 --each 1", "marks logos", "marks compare"),
+        modules=("rapidocr", "rendercv_fonts"),
     ),
     "figures": Suite(
         (f"figures icons {ICONS}", "figures photos"),
         "figures score",
-        "needs 3,000 icons from the npm registry; its code is run by tests/test_marks*.py",
+        "needs the icons of an npm package; its code is run by tests/test_logo.py",
         folder=ICONS,
         hint="in out/simple-icons: npm pack simple-icons && tar xzf simple-icons-*.tgz",
-        module="resvg_py",
+        modules=("resvg_py",),
     ),
     "discrepancy": Suite(
         tuple(f"discrepancy run --split {s} --data DATA" for s in ("dev", "test")),
@@ -82,7 +82,7 @@ SUITES = {
         "verdicts score",
         ("verdicts run test-1 --limit 6",),
         photos=False,
-        module="rapidocr",
+        modules=("rapidocr",),
     ),
     "peers": Suite(
         ("peers accuracy run --data DATA",),
@@ -175,8 +175,9 @@ def _lacking(suite: Suite, data: Path) -> str:
         return f"the real photos are not at {data}"
     if suite.folder and not suite.folder.is_dir():
         return f"{suite.folder} is missing; {suite.hint}"
-    if suite.module and importlib.util.find_spec(suite.module) is None:
-        return f"the package {suite.module} is not installed"
+    for module in suite.modules:
+        if importlib.util.find_spec(module) is None:
+            return f"the package {module} is not installed; pip install -e .[bench]"
     return ""
 
 

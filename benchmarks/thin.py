@@ -19,9 +19,17 @@ KEYS: dict[str, tuple[int, Callable[[dict[str, str]], Key]]] = {
     "eval_bags_watches": (1, lambda r: (r["brand"], r["role"], split_of(r["product_id"]))),
     "watches_fashion_catalog": (1, lambda r: (r["brand"],)),
     "bags_three_brands": (2, lambda r: (r["brand"], split_of(r["product_id"]))),
+    "reference_logos": (1, lambda r: (r["brand"],)),
+    "lookalike_logos": (1, lambda r: (r["brand"], r["authentic"])),
     "distractors": (2, lambda r: (r["path"].split("/")[0],)),
 }
-MOST = {"adidas_products": 10, "grocery_iconic_vs_photo": 10, "watches_fashion_catalog": 6}
+MOST = {
+    "adidas_products": 10,
+    "grocery_iconic_vs_photo": 10,
+    "watches_fashion_catalog": 6,
+    "reference_logos": 4,
+    "lookalike_logos": 2,
+}
 """Articles, classes or brands kept of a folder: the first ones in the order of the table."""
 
 

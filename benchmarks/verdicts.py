@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from benchmarks.common import RAW, REPO, environment, write_raw
+from benchmarks.common import OUT, RAW, REPO, environment, write_raw
 from imgmatch.metrics import auroc, bootstrap_interval, wilson_interval
 
 BASE_RATE = 0.03
-WORK = REPO / "out" / "verdicts"
+WORK = OUT / "verdicts"
 SIGNALS = ("design", "copy", "text", "logo", "discrepancy", "listing", "mismatch")
 WEIGHTS = REPO / "weights" / "calibration-mobilenet-v2.json"
 
