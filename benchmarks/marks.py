@@ -5,6 +5,8 @@ Raw rows first, scores from them later::
     python -m benchmarks.marks read      # OCR of the labelled photos and of groceries
     python -m benchmarks.marks letters   # altered and genuine wordmarks, rendered
     python -m benchmarks.marks logos     # drawings of genuine marks, and of lookalikes
+    python -m benchmarks.marks compare   # embedding, SIFT and marks on the same photos, see marks_compare.py
+    python -m benchmarks.marks times     # milliseconds per photo and stage; on a quiet machine
     python -m benchmarks.marks score     # what has been run; figurative marks: figures.py
 
 Labels: ``labels/marks.csv`` (368 photos: which brands show, can a person read the word, recognise the figure; written by
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import marks_compare
 from benchmarks.common import read_raw, shared_data, wilson, write_raw
 from imgmatch.catalog.items import Brand
 from imgmatch.config import TextConfig
@@ -63,6 +66,7 @@ def labels() -> list[dict[str, Any]]:
                 "figure": r["figure_recognisable"] == "1",
             }
             for r in csv.DictReader(f)
+            if (DATA / r["path"]).is_file()  # a smoke run has a few of them
         ]
 
 
@@ -378,14 +382,27 @@ def _bare(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("read", "letters", "logos", "score"))
-    what = parser.parse_args().what
+    parser.add_argument("what", choices=("read", "letters", "logos", "compare", "times", "score"))
+    parser.add_argument("--genuine", type=int, default=400, help="letters: unaltered marks, half of them of dev")
+    parser.add_argument("--each", type=int, default=60, help="letters: marks per kind of edit, half of them of dev")
+    parser.add_argument("--every", type=int, default=1, help="compare, times: take every nth photo only")
+    arguments = parser.parse_args()
+    what = arguments.what
+    photos = marks_compare.sample([r["path"] for r in labels()] + groceries(), arguments.every)
+    if what == "compare":
+        write_raw("marks_compare", marks_compare.compare(photos))
+        return
+    if what == "times":
+        marks_compare.times(brands(), photos[:60])
+        return
     if what == "score":
+        marks_compare.score(brands(), labels(), claims, CLAIM)
         score_read()
         score_letters()
         score_logos()
         return
-    write_raw(f"marks_{what}", {"read": read, "letters": letters, "logos": logos}[what]())
+    makers = {"read": read, "letters": lambda: letters(arguments.genuine, arguments.each), "logos": logos}
+    write_raw(f"marks_{what}", makers[what]())
 
 
 if __name__ == "__main__":
