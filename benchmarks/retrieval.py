@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ from imgmatch.config import DesignConfig
 from imgmatch.metrics import split_of
 from imgmatch.scoring.local import local_similarity
 from imgmatch.scoring.metric import Metric
-
-LOCAL_WEIGHT = 1.0  # of DesignConfig.local_weight, where the catalog is too small for a metric
 
 SETS = {  # folder: (label column, column the split is made by, column of the role or "")
     "adidas_products": ("sku", "sku", ""),
@@ -47,13 +46,14 @@ def run(data: Path, encoder_name: str) -> Iterator[dict[str, Any]]:
             images = [i if i.width == 210 else load_image(_resized(i.pixels, 210)) for i in images]
         prepared = [encoder.prepare(image) for image in images]
         vectors = encoder.encode(prepared)
-        cells = encoder.features(prepared)
         for half in ("dev", "test"):
             queries = np.flatnonzero((split == half) & (~catalog if role_column else np.ones(len(table), bool)))
             fit_on = np.flatnonzero(catalog & ((split != half) if not role_column else True))
             metric = Metric.fit(vectors[fit_on], labels[fit_on], shrinkage=config.shrinkage)
             mapped = vectors if metric is None else metric(vectors)
-            centre = cells[fit_on].mean((0, 1, 2))
+            if metric is None:
+                cells = encoder.features(prepared)
+                centre = cells[fit_on].mean((0, 1, 2))
             for q in queries:
                 references = np.flatnonzero(catalog)
                 references = references[references != q]
@@ -61,12 +61,11 @@ def run(data: Path, encoder_name: str) -> Iterator[dict[str, Any]]:
                     continue  # an article of one photo
                 plain = vectors[references] @ vectors[q]
                 learnt = mapped[references] @ mapped[q]
-                top = np.argsort(-learnt)[:10]
-                ours = np.where(np.isin(np.arange(len(learnt)), top), learnt, -np.inf)
+                top = np.argsort(-learnt)[: config.candidates]
+                ours = np.full(len(learnt), -np.inf)
+                ours[top] = learnt[top]
                 if metric is None:
-                    top = np.argsort(-learnt)[: config.neighbors]
-                    ours = np.full(len(learnt), -np.inf)
-                    ours[top] = learnt[top] + LOCAL_WEIGHT * local_similarity(cells[q], cells[references[top]], centre)
+                    ours[top] += config.local_weight * local_similarity(cells[q], cells[references[top]], centre)
                 for variant, scores in (("plain", plain), ("metric or local", ours)):
                     ranks = labels[references[np.argsort(-scores, kind="stable")[:5]]] == labels[q]
                     yield {
@@ -111,6 +110,41 @@ def score(rows: list[dict[str, Any]], seed: int = 0, draws: int = 2000) -> Itera
             }
 
 
+def speed(photos: int = 32) -> Iterator[str]:
+    """Time the part-by-part look: mobilenet-v2, and a CLIP ViT-B/32 with random weights, whose ranks would say nothing."""
+    from imgmatch.encoders._torchvision import ensure_torchvision
+    from imgmatch.encoders.openclip import OpenClipEncoder
+    from imgmatch.encoders.preprocess import Preprocess
+
+    ensure_torchvision()
+    import open_clip
+
+    vit = OpenClipEncoder(
+        open_clip.create_model("ViT-B-32", pretrained=None, load_weights=False),
+        tokenizer_name="ViT-B-32",
+        name="vit-b-32 with random weights",
+        architecture="open_clip:ViT-B-32",
+        weights="random",
+        preprocess=Preprocess(224, "crop", 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        dim=512,
+        device="cpu",
+    )
+    rng = np.random.default_rng(0)
+    for encoder in (load_encoder("mobilenet-v2"), vit):
+        batch = [rng.integers(0, 256, (encoder.input_size, encoder.input_size, 3), dtype=np.uint8) for _ in range(photos)]
+        encoder.features(batch[:1])
+        start = time.process_time()
+        cells = np.concatenate([encoder.features([photo]) for photo in batch])
+        encoded = time.process_time() - start
+        start = time.process_time()
+        local_similarity(cells[0], cells, cells.mean((0, 1, 2)))
+        compared = time.process_time() - start
+        yield (
+            f"{encoder.space.encoder}: cells {cells.shape[1:]}, {1000 * encoded / photos:.0f} ms of CPU per photo, "
+            f"{1000 * compared / photos:.1f} ms per candidate"
+        )
+
+
 def _resized(pixels: np.ndarray, side: int) -> Any:
     import PIL.Image
 
@@ -124,10 +158,11 @@ def main() -> None:
     parser.add_argument("--encoder", default="mobilenet-v2")
     arguments = parser.parse_args()
     if arguments.what == "run":
-        environment_row = {"environment": environment(), "encoder": arguments.encoder}
+        environment_row = {"environment": environment(), "encoder": arguments.encoder, "speed": list(speed())}
         print(write_raw("retrieval", [environment_row, *run(shared_data(arguments.data), arguments.encoder)]))
         return
-    for line in score(read_raw("retrieval")[1:]):
+    first, *rows = read_raw("retrieval")
+    for line in (*score(rows), *first["speed"]):
         print(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from imgmatch.encoders.openclip import OpenClipEncoder
 from imgmatch.encoders.preprocess import Preprocess
 from imgmatch.encoders.registry import known_models
 from imgmatch.errors import WeightsError
+from imgmatch.scoring.local import local_similarity
 from imgmatch.testing import check_encoder
 from imgmatch.types import Image
 
@@ -211,6 +213,19 @@ def test_a_tag_decides_quickgelu_and_preprocessing(vit: Path) -> None:
 
 def test_patch_tokens_have_the_grid_of_the_patches(clip: OpenClipEncoder) -> None:
     assert clip.features([picture(300, 200), picture(50, 50)]).shape == (2, 7, 7, 768)
+
+
+def test_patch_tokens_find_a_photo_again_part_by_part(clip: OpenClipEncoder) -> None:
+    """Random weights tell nothing about designs, but the same part must still be the nearest part."""
+    photos = [picture(224, 224, seed) for seed in range(4)]
+    cells = clip.features(photos)
+    centre = cells.mean((0, 1, 2))
+    again = local_similarity(cells[1], cells, centre)
+    assert again.argmax() == 1
+    assert again[1] == pytest.approx(1, abs=1e-3)
+    assert np.allclose(local_similarity(cells[1, ::-1], cells[:, :, ::-1], centre), again, atol=1e-5)
+    darker = dataclasses.replace(photos[1], pixels=(photos[1].pixels * 0.8).astype(np.uint8))
+    assert local_similarity(clip.features([darker])[0], cells, centre).argmax() == 1
 
 
 # Properties

@@ -60,8 +60,9 @@ class CopySignal:
 
     Cost: finding proposals takes the time of a few perceptual hashes and one ORB extraction, and grows with the square root
     of the number of catalog photos; verification takes one SIFT extraction and, per proposal, one matrix product and two
-    small warps, whatever the size of the catalog; it stops at a copy that fills the photo. Figures are in the benchmark. The small details of the catalog's photos
-    (10 KB each) are kept in the catalog's folder ``derived/``; they are computed for new photos only.
+    small warps, whatever the size of the catalog; it stops at a copy that fills the photo. Figures are in the benchmark.
+    The small details of the catalog's photos (10 KB each) are kept in the catalog's folder ``derived/``; they are computed
+    for new photos only.
     """
 
     name = "copy"
