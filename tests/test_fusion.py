@@ -177,6 +177,12 @@ def test_what_the_rules_allow(names: list[str], allows: Decision) -> None:
     assert assessment.allows is allows
 
 
+def test_what_the_calibration_never_saw_is_left_to_a_person() -> None:
+    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), [*CLAIM, found("known_offender", 0.9)])
+    assert verdict.decision is Decision.REVIEW
+    assert "not seen enough listings with known_offender" in " ".join(verdict.reasons)
+
+
 def test_one_finding_is_not_both_claim_and_strong_contradiction() -> None:
     assert Rules.load().assess([found("logo_tamper", 1.0)]).allows is Decision.REVIEW
     assert Rules.load().assess([found("logo_tamper", 1.0), found("text", 0.6)]).allows is Decision.LEAD

@@ -3,7 +3,8 @@
 Without a calibration for the catalog's embedding space the *provisional rule* decides: claim × contradiction as in
 ``weights/rules.toml``, capped at review, without a probability. With one, a lead needs the rules' consent **and** a
 probability at or above the operating point; a review needs a contradiction and a probability at or above the point's
-review threshold. Findings that disagree on the brand always go to review, a photo-only listing never further.
+review threshold. Findings that disagree on the brand always go to review, and so does a contradiction that the calibration
+has no coefficient for; a photo-only listing never goes further.
 """
 
 from __future__ import annotations
@@ -181,6 +182,12 @@ class Fusion:
             decision = Decision.CLEAR
         if self._point is not None and decision.rank < assessment.allows.rank:
             notes.append(f"the probability is below what {self._point.name} asks for a {assessment.allows}")
+        counted = [f.signal for f, strength in assessment.contradictions if strength != "note"]
+        weighed = counted if self.calibration is None else self.calibration.coefficients
+        unknown = [name for name in counted if name not in weighed]
+        if unknown and decision is Decision.CLEAR:
+            decision = Decision.REVIEW
+            notes.append(f"the calibration has not seen enough listings with {', '.join(unknown)} to weigh that")
         if assessment.disagreement and decision is Decision.CLEAR:
             decision = Decision.REVIEW
             notes.append("findings that disagree on the brand are for a person to look at")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -36,6 +37,9 @@ sense of Gelman et al., "A weakly informative default prior distribution for log
 Of 2.5, 5, 10 and 20 the one at which each fit world of ``benchmarks/verdicts.py`` best predicts the other (calibration error
 among p > 0.1: 0.22, 0.17, 0.10, 0.11). A second, Platt step on held-out folds made that worse (0.28), so there is none: the
 logistic model is its own."""
+
+_LEAST_SEEN = 5
+"""Listings that show a finding before it gets a coefficient; a rarer one says nothing about its weight. Our choice."""
 
 _FOLDS = 5
 
@@ -106,16 +110,19 @@ def fit(
 
     Notes
     -----
-    Coefficients are fitted on all examples. Operating points are measured on probabilities that were cross-fitted over
-    5 folds of whole groups, so no listing is judged by a model that saw its seller. A threshold is the lowest that
-    keeps the measured rate at or below the target, counting ties against it. Deterministic.
+    Coefficients are fitted on all examples; a finding that fewer than 5 of them show gets none, and
+    :class:`imgmatch.fusion.Fusion` then leaves what it contradicts to a person. Operating points are measured on
+    probabilities that were cross-fitted over 5 folds of whole groups, so no listing is judged by a model that saw its
+    seller. A threshold is the lowest that keeps the measured rate at or below the target, counting ties against it.
+    Deterministic.
     """
     y = np.array([e.positive for e in examples], dtype=bool)
     if y.sum() < 10 or (~y).sum() < 30:
         raise CalibrationError(
             f"expected at least 10 confirmed and 30 rejected listings, got {int(y.sum())} and {int((~y).sum())}"
         )
-    names = sorted({n for e in examples for n in e.values})
+    seen = Counter(n for e in examples for n, value in e.values.items() if value)
+    names = sorted(n for n, count in seen.items() if count >= _LEAST_SEEN)
     x = np.array([[e.values.get(n) or 0.0 for n in names] for e in examples])  # an abstention adds nothing
     made = [sum(e.values.get(n) is not None for e in examples) for n in names]
     intercept, weights = _fit_logistic(x, y)
