@@ -2,6 +2,8 @@
 
     python -m benchmarks.discrepancy run --split dev     # raw values to benchmarks/results/raw/discrepancy-dev.jsonl
     python -m benchmarks.discrepancy run --split test
+    python -m benchmarks.discrepancy world; python -m benchmarks.discrepancy angles
+    python -m benchmarks.discrepancy score-others        # rendered phone photos; real photos from other angles
     python -m benchmarks.discrepancy score               # the strength for 1 % false positives from dev, the table of test
 
 Photos: adidas_products and bags_three_brands, split by article. A query is an authentic photo, altered in one box by
@@ -75,7 +77,10 @@ def run(data: Path, split: str) -> None:
                 middle = np.argsort(np.abs(points.xy - [image.width / 2, image.height / 2]).sum(axis=1))[: len(points) // 2]
                 x, y = points.xy[middle[rng.integers(len(middle))]]
                 half = max(image.width, image.height) / 16
-                forged = forge_region(name, pixels, Box(x - half, y - half, x + half, y + half), rng, strength)
+                try:
+                    forged = forge_region(name, pixels, Box(x - half, y - half, x + half, y + half), rng, strength)
+                except ValueError:
+                    continue  # nothing to alter there
                 pixels, mask = forged.image, forged.mask
                 after = str(rng.choice([c for c in CONDITIONS if c not in ("occlusion", "dirt")]))
                 changed = condition(after, pixels, rng, 0.4)
@@ -101,6 +106,7 @@ def run(data: Path, split: str) -> None:
                     "visible": int(mask.sum()),
                     "value": None if found is None else found.strength,
                     "hit": hit,
+                    "facts": {} if found is None else {m.name: m.deviation for m in found.measures},
                     "inliers": 0 if found is None else len(found.match),
                     "seconds": time.process_time() - start,
                     "bytes": len(cv2.imencode(".png", final)[1]),
@@ -109,6 +115,118 @@ def run(data: Path, split: str) -> None:
                 }
             )
     print(write_raw(f"discrepancy-{split}", rows))
+
+
+def run_world(split: str, products: int) -> None:
+    """Rendered products: phone photos of the item and of altered copies, held against the brand's studio photos."""
+    import cv2
+
+    from imgmatch.images import load_image
+    from imgmatch.photo import PhotoContext
+    from imgmatch.scoring.differences import compare
+    from imgmatch.world.brands import make_brand
+    from imgmatch.world.collection import make_collection
+    from imgmatch.world.conditions import snapshot
+    from imgmatch.world.forge import forge_item, forgeries_of
+    from imgmatch.world.render import PHONE_VIEWS, phone_photo, studio_photo
+
+    cv2.setNumThreads(1)
+    rows: list[dict[str, Any]] = [{"environment": environment(), "split": split}]
+    first = {"dev": 300, "test": 400}[split]
+    for number in range(products):
+        brand = make_brand(first + number)
+        spec = make_collection(brand, first + number, bags=1, watches=1, variants=1)[number % 2].spec
+        views = ("front", "three_quarter", "logo") if spec.category == "bag" else ("front", "tilted", "dial")
+        references = [PhotoContext(v, load_image(studio_photo(spec, v)), "reference") for v in views]
+        rng = np.random.default_rng([first, number])
+        names = [None, *(str(n) for n in rng.permutation(forgeries_of(spec))[:2])]
+        for view in PHONE_VIEWS[spec.category][::2]:
+            seed = [first, number, *view.encode()]
+            honest = phone_photo(spec, view, np.random.default_rng(seed)).pixels
+            for name in names:
+                strength = float(rng.choice([0.3, 0.9]))
+                shown, mask = honest, np.zeros(honest.shape[:2], bool)
+                if name is not None:
+                    altered = forge_item(name, spec, np.random.default_rng(seed), strength)
+                    shown = phone_photo(altered, view, np.random.default_rng(seed)).pixels
+                    mask = cv2.absdiff(shown, honest).max(axis=2) >= 10
+                photo = PhotoContext("photo-1", load_image(snapshot(shown, rng, 0.6)))
+                start = time.process_time()
+                seen = [f for f in (compare(photo, r) for r in references) if f is not None]
+                best = max((len(f.match) for f in seen), default=0)
+                found = min((f for f in seen if 2 * len(f.match) >= best), key=lambda f: f.strength, default=None)
+                hit = None
+                if found is not None and found.differences:
+                    (x0, y0), (x1, y1) = (f(found.differences[0].query_polygon, axis=0) for f in (np.min, np.max))
+                    hit = bool(mask[max(int(y0), 0) : int(y1) + 1, max(int(x0), 0) : int(x1) + 1].any())
+                pixels = photo.image.pixels
+                rows.append(
+                    {
+                        "kind": "benign" if name is None else "forged",
+                        "name": name or "phone",
+                        "strength": strength,
+                        "view": view,
+                        "item": spec.item_id,
+                        "visible": int(mask.sum()),
+                        "value": None if found is None else found.strength,
+                        "hit": hit,
+                        "facts": {} if found is None else {m.name: m.deviation for m in found.measures},
+                        "seconds": time.process_time() - start,
+                        "bytes": len(cv2.imencode(".png", pixels)[1]),
+                        "pixels": pixels.shape[0] * pixels.shape[1],
+                        "saturation": float(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1].mean()),
+                    }
+                )
+        write_raw(f"discrepancy-world-{split}", rows)
+
+
+def run_angles(data: Path, pairs: int) -> None:
+    """Pairs of authentic photos of one article from other angles: each finding on them is a false alarm."""
+    from imgmatch.images import load_image
+    from imgmatch.photo import PhotoContext
+    from imgmatch.scoring.differences import compare
+
+    by_sku: dict[str, list[str]] = {}
+    with open(data / "adidas_products" / "labels.csv", encoding="utf-8") as f:
+        for row in csv.DictReader(f):
+            if split_of(row["sku"]) == "test":
+                by_sku.setdefault(row["sku"], []).append(str(data / "adidas_products" / row["path"]))
+    rows: list[dict[str, Any]] = [{"environment": environment()}]
+    articles = sorted(k for k, v in by_sku.items() if len(v) > 1)
+    for k in np.random.default_rng(2).permutation(len(articles))[:pairs]:
+        a, b = by_sku[articles[k]][:2]
+        found = compare(PhotoContext("a", load_image(a)), PhotoContext("b", load_image(b), "reference"))
+        rows.append({"a": a, "b": b, "value": None if found is None else found.strength})
+        write_raw("discrepancy-angles", rows)
+
+
+def score_others() -> None:
+    """Print the tables of the rendered world and of other angles."""
+    rows = read_raw("discrepancy-world-test")
+    print("rendered phone photos against studio photos; environment:", rows[0]["environment"])
+    told = [r for r in rows[1:] if r["value"] is not None]
+    honest = [r for r in told if r["kind"] == "benign"]
+    forged = [r for r in told if r["kind"] == "forged" and r["visible"] >= 64]
+    print(f"abstained on {len(rows) - 1 - len(told)} of {len(rows) - 1}")
+    for name in [*sorted({r["name"] for r in forged}), "all"]:
+        some = [r for r in forged if name in ("all", r["name"])]
+        truth = [True] * len(some) + [False] * len(honest)
+        area = auroc([r["value"] for r in some + honest], truth)
+        low, high = wilson_interval(sum(bool(r["hit"]) for r in some), len(some))
+        print(f"{name:18s} AUROC {area:.3f}  strongest place hits [{low:.2f}, {high:.2f}] of {len(some)}")
+    for key in ("bytes", "pixels", "saturation"):
+        scores = [r[key] for r in forged + honest]
+        truth = [True] * len(forged) + [False] * len(honest)
+        print(f"AUROC of {key}: {max(auroc(scores, truth), auroc([-s for s in scores], truth)):.3f}")
+    for limit in (8.0, 32.0):
+        low, high = wilson_interval(sum(r["value"] > limit for r in honest), len(honest))
+        print(f"honest ones above {limit:g} deviations: 95 % interval [{low:.3f}, {high:.3f}] of {len(honest)}")
+    angles = read_raw("discrepancy-angles")[1:]
+    for limit in (8.0, 32.0):
+        count = sum(r["value"] is not None and r["value"] > limit for r in angles)
+        low, high = wilson_interval(count, len(angles))
+        print(f"other angles above {limit:g} deviations: {count / len(angles):.3f} [{low:.3f}, {high:.3f}] of {len(angles)}")
+    print(f"other angles abstained on: {sum(r['value'] is None for r in angles)} of {len(angles)}")
 
 
 def score() -> None:
@@ -160,11 +278,17 @@ def score() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "score"))
+    parser.add_argument("command", choices=("run", "world", "angles", "score", "score-others"))
     parser.add_argument("--data")
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(shared_data(arguments.data), arguments.split)
-    else:
+    elif arguments.command == "world":
+        run_world(arguments.split, 16)
+    elif arguments.command == "angles":
+        run_angles(shared_data(arguments.data), 40)
+    elif arguments.command == "score":
         score()
+    else:
+        score_others()

@@ -63,6 +63,12 @@ def test_items_have_ids_of_their_own_and_variants_differ_in_looks_alone() -> Non
     assert (a.variant, a.colour, a.trim) != (b.variant, b.colour, b.trim)
 
 
+def test_an_edit_that_cannot_be_seen_is_refused() -> None:
+    plain = np.full((64, 64, 3), 120, np.uint8)
+    with pytest.raises(ValueError, match="changes nothing visible"):
+        forge_region("mirror", plain, Box(10, 10, 40, 40), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("spec", [BAGS[0], WATCHES[0]], ids=["bag", "watch"])
 def test_every_view_shows_the_product_and_the_views_differ(spec: ItemSpec) -> None:
     views = OFFICIAL_VIEWS[spec.category] + PHONE_VIEWS[spec.category]

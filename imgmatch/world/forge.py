@@ -27,6 +27,8 @@ Mask = npt.NDArray[np.bool_]
 VISIBLE = 10
 """Least difference of a channel that counts as changed, in grey levels of 255: our choice, just above what is visible."""
 
+_DRAWS = 6  # an edit that changed nothing is drawn again so often
+
 
 # Items --------------------------------------------------------------------------------------------------------------
 
@@ -292,7 +294,8 @@ def forge_region(name: str, image: Photo, box: Box, rng: np.random.Generator, st
     Raises
     ------
     ValueError
-        For an unknown name, another kind of photo, or a box that is too small.
+        For an unknown name, another kind of photo, a box that is too small, or one whose edit cannot be seen: a plain
+        surface turned or mirrored is what it was.
     """
     if name not in REGION_FORGERIES:
         raise ValueError(f"expected one of {', '.join(REGION_FORGERIES)}, got {name!r}")
@@ -301,8 +304,12 @@ def forge_region(name: str, image: Photo, box: Box, rng: np.random.Generator, st
     x0, y0, x1, y1 = max(0, round(box.x0)), max(0, round(box.y0)), min(w, round(box.x1)), min(h, round(box.y1))
     if x1 - x0 < 8 or y1 - y0 < 8:
         raise ValueError(f"expected a box of at least 8 by 8 pixels inside the photo, got {box} in {w} x {h}")
-    out = REGION_FORGERIES[name](image, (x0, y0, x1, y1), rng, strength)
-    return Changed(name, strength, out, np.eye(3), _differs(image, out))
+    for _ in range(_DRAWS):
+        out = REGION_FORGERIES[name](image, (x0, y0, x1, y1), rng, strength)
+        mask = _differs(image, out)
+        if mask.any():
+            return Changed(name, strength, out, np.eye(3), mask)
+    raise ValueError(f"{name!r} changes nothing visible in {box}: there is nothing to alter there, choose another box")
 
 
 _Cut = tuple[int, int, int, int]
