@@ -59,7 +59,7 @@ SUITES = {
     "marks": Suite(
         ("marks read", "marks letters", "marks logos", "marks compare"),
         "marks score",
-        ("marks read", "marks letters --genuine 2 --each 1", "marks logos", "marks compare"),
+        ("marks read", "marks letters --genuine 4 --each 2", "marks logos", "marks compare"),
         modules=("rapidocr", "rendercv_fonts"),
     ),
     "figures": Suite(
