@@ -415,6 +415,24 @@ def test_two_hundred_thousand_rows_of_one_seller_take_no_more_memory_than_twenty
     assert grown[200_000] - grown[20_000] < 20_000  # KiB
 
 
+def _build_measured(src: Path, out: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Catalog.build(src, out / "cat", encoder=GridEncoder())
+    (out / "grown").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+@SLOW
+def test_a_build_holds_no_more_than_the_rows_of_its_photos(tmp_path: Path) -> None:
+    grown = {}
+    for photos in (400, 2400):
+        out = tmp_path / str(photos)
+        layout = {f"b{i % 3}/i{i // 2}/{i}.jpg": picture(i, (300, 300), "JPEG") for i in range(photos)}
+        in_child(_build_measured, write_tree(out / "src", layout), out)
+        grown[photos] = int((out / "grown").read_text())
+    # A photo of this size is 264 KiB decoded; its rows in the tables are about 2 KiB.
+    assert grown[2400] - grown[400] < 2000 * 6  # KiB
+
+
 # Threads
 
 
