@@ -244,6 +244,7 @@ def test_a_folder_from_elsewhere_needs_a_checksum(own: Path) -> None:
     ("change", "says"),
     [
         ({"space": None}, "not the manifest"),
+        ({"format": 0}, "another version"),
         ({"sha256": {}}, "not the manifest"),
         ({"parity": {"onnx": {"cosine_min": 0.99}}}, "no parity"),
         ({"parity": {"onnx": {"cosine_min": float("nan")}}}, "no parity"),

@@ -25,10 +25,12 @@ from imgmatch.encoders.store import cache_dir, sha256_of
 from imgmatch.errors import MissingExtraError, WeightsError
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
-__all__ = ["FILES", "MANIFEST", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
+__all__ = ["FILES", "FORMAT", "MANIFEST", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
 
 MANIFEST = "export.json"
 FILES = {"onnx": "model.onnx", "onnx-int8": "int8.onnx"}
+FORMAT = 1
+"""Raised when what a tower computes changes (its cells, say, which the space says nothing of): old exports are refused."""
 PARITY = 0.9999
 """Least cosine to the source's vectors with which an fp32 export may call itself the same space."""
 
@@ -121,10 +123,11 @@ def export_folder(name: str, cache: str | Path | None = None) -> Path:
 def preferred(name: str, cache: str | Path | None = None) -> bool:
     """Return whether a plain name means its export: it is there, measured faster, and the runtime is installed."""
     try:
-        faster = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))["faster"]
+        told = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))
+        faster = told["faster"] is True and told["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return faster is True and importlib.util.find_spec("onnxruntime") is not None
+    return faster and importlib.util.find_spec("onnxruntime") is not None
 
 
 def load(
@@ -192,6 +195,8 @@ def check_model(file: Path, sha256: str) -> None:
 def _read_manifest(manifest: Path, kind: str) -> tuple[EmbeddingSpace, Preprocess, str]:
     try:
         told = json.loads(manifest.read_text(encoding="utf-8"))
+        if told["format"] != FORMAT:
+            raise WeightsError(f"{manifest}: written by another version of imgmatch; repeat `imgmatch weights export`")
         space = EmbeddingSpace(**told["space"])
         preprocess = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()})
         sha256, cosine = told["sha256"][FILES[kind]], float(told["parity"]["onnx"]["cosine_min"])

@@ -119,6 +119,7 @@ def export(
                 f"{parity['onnx']['cosine_min']:.6f}, {onnx.PARITY} is asked); nothing was written"
             )
         manifest = {
+            "format": onnx.FORMAT,
             "faster": bool(parity["onnx"]["photos_per_s"] >= _WORTH * parity["torch"]["photos_per_s"]),
             "space": encoder.space.to_dict(),
             "preprocess": dataclasses.asdict(encoder.preprocess),
