@@ -125,7 +125,7 @@ def speed(photos: int = 32) -> Iterator[str]:
         name="vit-b-32 with random weights",
         architecture="open_clip:ViT-B-32",
         weights="random",
-        preprocess=Preprocess(224, "crop", 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        preprocess=Preprocess(224, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         dim=512,
         device="cpu",
     )

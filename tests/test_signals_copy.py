@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from imgmatch.scoring.copies import agreement
 from imgmatch.signals.base import Signal
 from imgmatch.signals.copy import CopySignal, stored_patches
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
+from imgmatch.world.brands import DEMO_BRANDS
+from imgmatch.world.collection import make_collection
+from imgmatch.world.render import studio_photo
 from tests.test_geometry import placed, scene
 
 
@@ -286,6 +290,24 @@ def test_two_bags_of_one_monogram_are_no_copy(tmp_path):
     signal = CopySignal(FakeCatalog(tmp_path, {"a": (bag(1, 0, 0), PhotoRole.REFERENCE)}), CopyConfig())
     assert find(signal, photo(bag(2, 17, 11))).value < 0.5
     assert find(signal, photo(np.ascontiguousarray(bag(1, 0, 0)[5:, 5:]))).value > 0.7
+
+
+def test_two_rendered_bags_of_one_monogram_are_no_copy(tmp_path):
+    specs = [p.spec for p in make_collection(DEMO_BRANDS[0], 0, bags=12, watches=0)]
+    first = specs[0]
+    second = next(s for s in specs if s.model != first.model and s.silhouette != first.silhouette)
+    covered = [
+        dataclasses.replace(
+            s, pattern="monogram", material="canvas", colour=first.colour, trim=first.trim, period=first.period
+        )
+            s, pattern="monogram", material="canvas", colour=first.colour, trim=first.trim, period=first.period
+        )
+        for s in (first, second)
+    ]
+    one, other = (np.asarray(studio_photo(s, "front")) for s in covered)
+    signal = CopySignal(FakeCatalog(tmp_path, {"a": (one, PhotoRole.REFERENCE)}), CopyConfig())
+    assert find(signal, photo(other)).value < 0.5
+    assert find(signal, photo(one[60:400, 70:420])).value > 0.7
 
 
 def test_a_flat_photo_abstains(signal):
