@@ -259,9 +259,11 @@ def _share(flags: Any, sellers: Any = None) -> str:
     return f"{flags.mean():.1%} ({low:.1%} to {high:.1%})"
 
 
-def _precision(recall: float, fpr: float, base: float) -> str:
-    found, false = base * recall, (1 - base) * fpr
-    return f"{found / (found + false):.0%}" if found + false else "-"
+def _precision(recall: float, honest: Any, base: float) -> str:
+    """Return the share of leads that are right, and what it is at the upper end of the false-positive rate's interval."""
+    rates = float(honest.mean()), wilson_interval(int(honest.sum()), len(honest))[1]
+    likely, least = (base * recall / (base * recall + (1 - base) * fpr) if recall else 0.0 for fpr in rates)
+    return f"{likely:.0%} (at least {least:.0%})" if recall else "-"
 
 
 def score(names: list[str]) -> None:
@@ -292,8 +294,11 @@ def score(names: list[str]) -> None:
             _share(rank[of] >= least if up else rank[of] == least, sellers[of])
             for of, least, up in ((bad, 2, 0), (bad, 1, 1), (~bad, 2, 0), (~bad, 1, 0), (reseller, 2, 0))
         ]
-        recall, fpr = float((rank[bad] == 2).mean()), float((rank[~bad] == 2).mean())
-        print(f"| {point} | " + " | ".join([*cells, *(_precision(recall, fpr, r) for r in rates)]) + " |")
+        print(
+            f"| {point} | "
+            + " | ".join([*cells, *(_precision(float((rank[bad] == 2).mean()), rank[~bad] == 2, r) for r in rates)])
+            + " |"
+        )
     for point, why in sorted(made.refused.items()):
         print(f"| {point} | refused: {why} |" + " |" * 7)
     baselines(rows, bad, sellers)

@@ -199,3 +199,27 @@ def test_what_ships_fits_the_rules_that_ship() -> None:
     assert made.synthetic
     assert "synthetic" in made.describe()
     assert {"balanced", "fpr_1e-1", "fpr_1e-2"} <= set(made.points)
+
+
+def test_isotonic_takes_data_enough_and_bends_towards_what_was_seen() -> None:
+    rng = np.random.default_rng(3)
+    value = rng.random(6000)
+    truth = np.where(value < 0.7, 0.1, 0.9)  # a step, which no straight line follows
+    examples = [
+        Example({"price": float(v)}, bool(rng.random() < t), 2, f"seller-{i % 500}")
+        for i, (v, t) in enumerate(zip(value, truth, strict=True))
+    ]
+    few, many = (
+        fit(some, space=SPACE, rules="0" * 16, name="n", source="s", created="2026-01-01")
+        for some in (examples[:600], examples)
+    )
+    assert not few.curve
+    assert many.curve == tuple(sorted(many.curve))
+    assert Calibration.from_json(many.to_json()) == many
+    grid = np.linspace(0, 1, 101)
+    straight, bent = ([c.probability({"price": float(v)})[0] for v in grid] for c in (replace(many, curve=()), many))
+    assert (np.diff(bent) >= 0).all()
+    wanted = np.where(grid < 0.7, 0.1, 0.9)
+    assert np.abs(bent - wanted).mean() < 0.5 * np.abs(straight - wanted).mean()
+    p, contributions = many.with_prevalence(0.03).probability({"price": 0.9})
+    assert p == pytest.approx(1 / (1 + np.exp(-sum(contributions.values()))))

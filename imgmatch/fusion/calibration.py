@@ -1,14 +1,15 @@
 """Calibration: from finding values to a probability, with the birth certificate of every threshold.
 
 The model is an additive logistic one with a sign constraint: a contradiction never lowers the probability. It is small
-enough to read: a coefficient per finding, and per listing a contribution per finding; they sum to the logit.
+enough to read: a coefficient per finding, and per listing a contribution per finding; they sum to the logit. Where there are
+listings enough, an isotonic regression bends the score to what was seen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +21,7 @@ from imgmatch.errors import CalibrationError, SpaceMismatchError
 from imgmatch.files import atomic_write
 from imgmatch.types import EmbeddingSpace
 
-__all__ = ["Calibration", "Coefficient", "OperatingPoint", "logit", "shipped_calibration", "sigmoid"]
+__all__ = ["Calibration", "Coefficient", "OperatingPoint", "bent", "logit", "shipped_calibration", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,9 @@ class Calibration:
         Per claimed brand: negatives, positives, and the leads among them at the strictest point.
     quality : mapping of str to float
         Cross-fitted Brier score, Brier skill over the base rate, and calibration error among p > 0.1.
+    curve : tuple of (float, float)
+        Knots of the isotonic regression, (score, logit), both ascending; empty where the data do not support one, and the
+        score is the logit.
     """
 
     name: str
@@ -126,6 +130,7 @@ class Calibration:
     refused: Mapping[str, str] = field(default_factory=dict)
     brands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     quality: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[tuple[float, float], ...] = ()
 
     def probability(self, values: Mapping[str, float | None]) -> tuple[float, dict[str, float]]:
         """Return the probability of one listing and what it is made of.
@@ -139,7 +144,7 @@ class Calibration:
         -------
         probability : float
         contributions : dict of str to float
-            ``intercept`` and one per finding; they sum to the logit.
+            ``intercept``, one per finding, and ``isotonic`` where there is a curve; they sum to the logit.
 
         Notes
         -----
@@ -151,6 +156,9 @@ class Calibration:
         for name, c in self.coefficients.items():
             value = values.get(name)
             contributions[name] = 0.0 if value is None else c.weight * value
+        if self.curve:
+            score = sum(contributions.values()) - shift
+            contributions["isotonic"] = float(bent(np.float64(score), self.curve)) - score
         return float(sigmoid(np.float64(sum(contributions.values())))), contributions
 
     def require(self, space: EmbeddingSpace, rules: str) -> None:
@@ -259,6 +267,7 @@ class Calibration:
             where = "/".join(map(str, error.absolute_path)) or "the file"
             raise CalibrationError(f"{source}: not a calibration: {where}: {error.message:.200}") from error
         del row["format"]
+        row["curve"] = tuple((score, height) for score, height in row.get("curve", ()))
         row["coefficients"] = {k: Coefficient(**v) for k, v in row["coefficients"].items()}
         row["points"] = {
             k: OperatingPoint(
@@ -277,6 +286,17 @@ def shipped_calibration(space: EmbeddingSpace) -> Calibration | None:
             if calibration.space["id"] == space.id:
                 return calibration
     return None
+
+
+def bent(score: Any, curve: Sequence[tuple[float, float]]) -> Any:
+    """Map scores to logits along the knots of an isotonic regression, a number or an array.
+
+    Straight between the knots, which keeps the order of scores within a block (Oron and Flournoy, "Centered isotonic
+    regression", 2017), and with slope 1 beyond the outermost.
+    """
+    x, y = np.array(curve).T
+    inside = np.interp(score, x, y)
+    return inside + np.minimum(score - x[0], 0.0) + np.maximum(score - x[-1], 0.0)
 
 
 def sigmoid(z: Any) -> Any:

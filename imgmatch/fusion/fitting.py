@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.errors import CalibrationError
-from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint, logit, sigmoid
+from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint, bent, logit, sigmoid
 from imgmatch.metrics import wilson_interval
 from imgmatch.types import EmbeddingSpace
 
@@ -40,6 +41,10 @@ logistic model is its own."""
 
 _LEAST_SEEN = 5
 """Listings that show a finding before it gets a coefficient; a rarer one says nothing about its weight. Our choice."""
+
+_ISOTONIC = 500
+"""Listings of either kind that an isotonic regression takes: with fewer than a thousand in all it overfits. Niculescu-Mizil
+and Caruana, "Predicting good probabilities with supervised learning" (2005), section 5."""
 
 _FOLDS = 5
 
@@ -114,7 +119,8 @@ def fit(
     :class:`imgmatch.fusion.Fusion` then leaves what it contradicts to a person. Operating points are measured on
     probabilities that were cross-fitted over 5 folds of whole groups, so no listing is judged by a model that saw its
     seller. A threshold is the lowest that keeps the measured rate at or below the target, counting ties against it.
-    Deterministic.
+    Where there are 500 listings of either kind, scores are bent by an isotonic regression, likewise cross-fitted; with
+    fewer the logistic model is its own (Platt) scaling. Deterministic.
     """
     y = np.array([e.positive for e in examples], dtype=bool)
     if y.sum() < 10 or (~y).sum() < 30:
@@ -126,7 +132,14 @@ def fit(
     x = np.array([[e.values.get(n) or 0.0 for n in names] for e in examples])  # an abstention adds nothing
     made = [sum(e.values.get(n) is not None for e in examples) for n in names]
     intercept, weights = _fit_logistic(x, y)
-    probability = _cross_fit(x, y, [e.group for e in examples])
+    fold = np.array([_fold(e.group) for e in examples])
+    score = _logits(_cross_fit(x, y, fold))
+    curve: tuple[tuple[float, float], ...] = ()
+    if min(y.sum(), (~y).sum()) >= _ISOTONIC:
+        curve = _isotonic(score, y)
+        unseen = [(fold == k, _isotonic(score[fold != k], y[fold != k])) for k in range(_FOLDS)]
+        score = np.select([held for held, _ in unseen], [bent(score, bend) for _, bend in unseen])
+    probability = sigmoid(score)
     base = float(y.mean())
     share = base if prevalence is None else prevalence
     if not 0.0 < share < 1.0:
@@ -136,7 +149,7 @@ def fit(
     if not points:
         raise CalibrationError("no operating point can be supported: " + next(iter(refused.values())))
     coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
-    quality = _quality(sigmoid(_logits(probability) + logit(share) - logit(base)), y, weight)
+    quality = _quality(sigmoid(score + logit(share) - logit(base)), y, weight)
     strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
     lead = np.array([e.allows == 2 for e in examples]) & (probability >= strictest.threshold)
     brands: dict[str, dict[str, int]] = {}
@@ -162,6 +175,7 @@ def fit(
         refused=refused,
         brands=brands,
         quality=quality,
+        curve=curve,
     ).with_prevalence(share)
 
 
@@ -204,9 +218,25 @@ def _fit_logistic(x: FloatArray, y: BoolArray) -> tuple[float, FloatArray]:
     return float(found.x[0]), np.asarray(found.x[1:])
 
 
-def _cross_fit(x: FloatArray, y: BoolArray, groups: Sequence[str]) -> FloatArray:
-    """Return each row's probability by a model that saw nothing of its group."""
-    fold = np.array([hashlib.sha256(g.encode("utf-8", "backslashreplace")).digest()[0] % _FOLDS for g in groups])
+def _fold(group: str) -> int:
+    return hashlib.sha256(group.encode("utf-8", "backslashreplace")).digest()[0] % _FOLDS
+
+
+def _isotonic(score: FloatArray, y: BoolArray) -> tuple[tuple[float, float], ...]:
+    """Return the knots of an isotonic regression of y on the score: the middle of each block, and the logit of its share."""
+    from scipy.optimize import isotonic_regression
+
+    order = np.argsort(score, kind="stable")
+    blocks = isotonic_regression(y[order].astype(float)).blocks
+    knots = []
+    for start, end in itertools.pairwise(blocks):
+        n, positive = int(end - start), int(y[order][start:end].sum())
+        knots.append((float(score[order][start:end].mean()), logit((positive + 0.5) / (n + 1.0))))
+    return tuple(sorted(k for i, k in enumerate(knots) if i == 0 or k[1] > max(h for _, h in knots[:i])))
+
+
+def _cross_fit(x: FloatArray, y: BoolArray, fold: npt.NDArray[np.int_]) -> FloatArray:
+    """Return each row's probability by a model that saw nothing of its fold."""
     probability = np.empty(len(y))
     for k in range(_FOLDS):
         held = fold == k
