@@ -300,8 +300,6 @@ def test_two_rendered_bags_of_one_monogram_are_no_copy(tmp_path):
         dataclasses.replace(
             s, pattern="monogram", material="canvas", colour=first.colour, trim=first.trim, period=first.period
         )
-            s, pattern="monogram", material="canvas", colour=first.colour, trim=first.trim, period=first.period
-        )
         for s in (first, second)
     ]
     one, other = (np.asarray(studio_photo(s, "front")) for s in covered)
