@@ -163,6 +163,8 @@ def at_rate(table: Any, rate: float) -> float:
     negative = np.sort(table[table[:, 1] == 0][:, 0])[::-1]
     limit = negative[int(rate * len(negative))]
     positive = table[table[:, 1] == 1]
+    if not len(positive):  # a resample of a smoke run
+        return float("nan")
     return float(((positive[:, 0] > limit) & (positive[:, 2] == 1)).mean())
 
 
@@ -206,7 +208,8 @@ def score() -> None:
     hits = view_hits()
     for name, found in hits.values():
         n, right = len(found), sum(found.values())
-        low, high = bootstrap_interval(np.array(list(found.values()), float))
+        products = np.array([q.split("/")[1] for q in found])  # official/<product>/<view>
+        low, high = bootstrap_interval(np.array(list(found.values()), float), groups=products)
         print(f"| {name} | {right / n:.3f} [{low:.3f}, {high:.3f}] | {n} |")
     for peer, reason in facts["failed"].items():
         print(f"\nnot measured: {peer}: {reason}", end="")
