@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import sqlite3
 import threading
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from imgmatch.encoders.store import cache_dir
+from imgmatch.files import atomic_write
 from imgmatch.types import FloatArray
 
-__all__ = ["CachedPhoto", "PhotoCache"]
+__all__ = ["CachedPhoto", "PhotoCache", "remembered"]
 
 # Part of the table's name: raised when a row comes to mean something else, so that old rows are never read.
 _LAYOUT = 1
@@ -20,6 +27,45 @@ _CREATE = (
     f"CREATE TABLE IF NOT EXISTS photos_{_LAYOUT} (sha256 TEXT, space TEXT, vector BLOB, phash TEXT, quality INTEGER, "
     "width INTEGER, height INTEGER, PRIMARY KEY (sha256, space)) WITHOUT ROWID"
 )
+
+
+_KEPT = 16  # files of `remembered`: some 8 MB each for a metric of 1,280 dimensions
+
+
+def remembered(
+    name: str, compute: Callable[[], Mapping[str, npt.NDArray[Any]]], *inputs: npt.NDArray[Any] | float | str
+) -> Mapping[str, npt.NDArray[Any]]:
+    """Return what a slow computation gives, from disk where the very same inputs met it before.
+
+    Parameters
+    ----------
+    name : str
+        Of the computation; changed when the computation is.
+    compute : callable
+        Called where nothing is remembered. Its arrays must follow from `inputs` alone.
+    *inputs : ndarray, float or str
+        The file is named by their hash, so that it can never be stale.
+
+    Notes
+    -----
+    The newest 16 files are kept. A file that cannot be read is computed again; a folder that cannot be written forgets.
+    """
+    digest = hashlib.sha256(name.encode())
+    for value in inputs:
+        array = np.ascontiguousarray(value)
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    path = cache_dir() / "derived" / f"{digest.hexdigest()[:32]}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
+        return {key: kept[key] for key in kept.files}
+    arrays = compute()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "wb") as f:
+            np.savez(f, **arrays)
+        for old in sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime_ns)[:-_KEPT]:
+            old.unlink(missing_ok=True)
+    return arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -158,12 +158,12 @@ class Matcher:
     # Steps
 
     def _load_photo(self, loaded: Loaded, photo_id: str, role: str, shown: str, source: Path | bytes) -> None:
-        encoder = self.catalog.encoder
         with self._timed("decode"):
             data = source if isinstance(source, bytes) else read_file(source, config=self.config.images, name=shown)
             sha256 = hashlib.sha256(data).hexdigest()
             known = None if self._cache is None else self._cache.get(sha256, self._space.id)
             if known is None:
+                encoder = self.catalog.encoder  # loaded only now: a scan of known photos needs none
                 image = load_image(data, config=self.config.images, target_side=2 * encoder.input_size, name=shown)
                 phash, quality = perceptual_hash(image)
                 known = CachedPhoto(None, phash, quality, image.width, image.height)

@@ -36,6 +36,8 @@ from imgmatch.sources import Posts, Row, listing_root, read_listings, read_posts
 
 __all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
 
+_PUBLISHED = frozenset({"records.jsonl", "records.csv", "records.parquet", "report.html"})
+
 Progress = Callable[[int, int, Counter[str]], None]
 
 
@@ -92,7 +94,7 @@ def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Pat
 
     batch: list[Loaded | ScanRecord] = []
     photos = 0
-    for loaded in ordered_map(load, rows, workers=workers, ahead=workers + settings.batch):
+    for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
         batch.append(loaded)
         photos += len(loaded.photos)
         if photos >= settings.batch or len(batch) >= 4 * settings.batch:
@@ -253,9 +255,11 @@ class _Run:
                 f"{len(self.posts.unused)} links of posts lead to no listing of the table, such as {some}"
             )
         examined = time.perf_counter()
-        self._publish(shards)
+        state = hashlib.sha256("\n".join(path.name for path in shards).encode()).hexdigest()
+        if self.summary.reused < self.summary.rows or not self._is_published(state):
+            self._publish(shards)
         self.summary.seconds = time.perf_counter() - start
-        self._write_run(examined - start)
+        self._write_run(examined - start, state)
         return self.summary
 
     def _unfinished(self, shards: list[Path], pending: dict[int, tuple[Path, int, list[ScanRecord]]]) -> Iterator[Shard]:
@@ -292,9 +296,23 @@ class _Run:
         if self.progress:
             self.progress(self.summary.rows, self.total, self.summary.counts)
 
+    def _outputs(self) -> dict[str, list[int]]:
+        """Size and time of change of what a run publishes."""
+        stats = {f.name: f.stat() for f in self.out.iterdir() if f.name in _PUBLISHED}
+        return {name: [s.st_size, s.st_mtime_ns] for name, s in sorted(stats.items())}
+
+    def _is_published(self, state: str) -> bool:
+        """Tell whether tables and report are as the last run left them, of these very shards: nothing needs writing then."""
+        try:
+            told = json.loads((self.out / "run.json").read_text(encoding="utf-8"))["published"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        wanted = {"records.jsonl", "records.csv", *(("report.html",) if self.report is not None else ())}
+        return bool(told == {"shards": state, "files": self._outputs()}) and wanted <= set(told["files"])
+
     def _publish(self, shards: list[Path]) -> None:
         """Write the tables and the report from the shards, one record in memory at a time."""
-        out = self.out
+        out, start = self.out, time.perf_counter()
         with atomic_write(out / "records.jsonl", "wb") as f:
             for path in shards:
                 f.write(path.read_bytes())
@@ -303,10 +321,12 @@ class _Run:
             write_parquet(read_records(out / "records.jsonl"), out / "records.parquet")
         except MissingExtraError as error:
             self.summary.notes.append(f"no records.parquet: {error}")
+        self.matcher.seconds["write"] = time.perf_counter() - start
         keep = set(shards)
         for path in (out / "shards").iterdir():
             if path not in keep:
                 path.unlink()
+        start = time.perf_counter()
         if self.report is not None:
             self.report(
                 read_records(out / "records.jsonl"),
@@ -315,6 +335,7 @@ class _Run:
                 run=self._run(),
                 out=out / "report.html",
             )
+        self.matcher.seconds["report"] = time.perf_counter() - start
 
     def _run(self) -> dict[str, Any]:
         catalog, summary = self.matcher.catalog, self.summary
@@ -339,7 +360,7 @@ class _Run:
             "counts": {"listings": summary.rows, "reused": summary.reused, **summary.counts},
         }
 
-    def _write_run(self, examine_seconds: float) -> None:
+    def _write_run(self, examine_seconds: float, state: str) -> None:
         fresh = self.summary.rows - self.summary.reused
         timings = {
             "seconds": round(self.summary.seconds, 3),
@@ -348,7 +369,8 @@ class _Run:
             "stages": {k: round(v, 3) for k, v in self.matcher.seconds.items()},
         }
         with atomic_write(self.out / "run.json") as f:
-            json.dump({**self._run(), "timings": timings}, f, indent=1)
+            published = {"shards": state, "files": self._outputs()}
+            json.dump({**self._run(), "timings": timings, "published": published}, f, indent=1)
             f.write("\n")
 
 

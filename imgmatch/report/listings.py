@@ -24,6 +24,7 @@ __all__ = ["Entry", "EntryMaker", "strength", "write_report"]
 
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
+_CLEAR_DRAWN = 50  # nothing was found about them: some to see what was cleared; opening more is most of a page's cost
 _STRIP = 6
 _OVERLAYS = 2
 _TITLE_KEPT = 2000
@@ -56,7 +57,7 @@ def write_report(
     out : Path
         The HTML file: self-contained, without scripts, opens no connection.
     limit : int
-        Listings shown with pictures, strongest first; the rest is counted.
+        Listings shown with pictures, strongest first, at most 50 of them clear; the rest is counted.
     rings : sequence of Ring
         Sellers tied by shared photos, drawn above the listings.
 
@@ -125,6 +126,8 @@ def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[Scan
         elif key > heap[0][0]:
             heapq.heapreplace(heap, (key, _light(record)))
     strongest = [record for _, record in sorted(heap, key=lambda pair: pair[0], reverse=True)]
+    clear = [r for r in strongest if r.verdict and r.verdict.decision is Decision.CLEAR]
+    strongest = strongest[: len(strongest) - len(clear)] + clear[:_CLEAR_DRAWN]
     summary.shown = len(strongest)
     summary.shown_decisions.update(str(r.verdict.decision) for r in strongest if r.verdict)
     return summary, strongest

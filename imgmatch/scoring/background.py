@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.cache import remembered
 from imgmatch.scoring.metric import Metric
 from imgmatch.types import FloatArray, PhotoRole
 
@@ -103,37 +105,51 @@ class Background:
         Notes
         -----
         Whole items are sampled, evenly over the catalog, until `config.background_photos` is reached, so the cost does not
-        grow with the catalog: one (m, m) product of similarities.
+        grow with the catalog: one (m, m) product of similarities, remembered on disk for the same photos.
         """
         rows, groups, items = sample(catalog, config.background_photos)
         plain = np.ascontiguousarray(catalog.vectors[rows], np.float32)
         vectors = plain if metric is None else metric(plain)
         empty = np.zeros(0, np.float32)
         self = cls(vectors, groups, config.background_weight, config.background_nearest, empty, empty)
-        genuine, foreign = [], []
-        nearest_own: dict[str, list[float]] = {}
-        for i, similarities in enumerate(vectors @ vectors.T if len(rows) else []):
-            other = np.arange(len(rows)) != i
+        found = remembered(
+            "background-1", lambda: self._left_out(plain, items), vectors, plain, groups, items, self.weight, self.nearest
+        )
+        own, own_groups = found["own"], groups[found["own_rows"].astype(np.int64)]
+        floors = {
+            str(g): _floor(own[own_groups == g]) for g, n in Counter(own_groups.tolist()).items() if n >= _GROUP_PHOTOS
+        }
+        return cls(vectors, groups, self.weight, self.nearest, found["genuine"], found["foreign"], floors, _floor(own))
+
+    def _left_out(self, plain: FloatArray, items: npt.NDArray[np.str_]) -> dict[str, npt.NDArray[Any]]:
+        """Hold every sampled photo against the others: scores, and plain similarity to the nearest of its own item."""
+        vectors, groups = self.vectors, self.groups
+        genuine, foreign, own, own_rows = [], [], [], []
+        for i, similarities in enumerate(vectors @ vectors.T if len(groups) else []):
+            other = np.arange(len(groups)) != i
             outside = groups != groups[i]
             if groups[i] != _BACKGROUND:
                 same = other & (items == items[i])
                 same = same if same.any() else other & ~outside
                 if same.any():
-                    nearest_own.setdefault(groups[i], []).append(float((plain[same] @ plain[i]).max()))
+                    own.append(float((plain[same] @ plain[i]).max()))
+                    own_rows.append(i)
                     genuine.append(similarities[same].max() - self.weight * self._mean_nearest(similarities, outside))
             strangers = np.where(outside & (groups != _BACKGROUND), similarities, -np.inf)
             nearest = int(strangers.argmax())
             if np.isfinite(strangers[nearest]):
                 rest = outside & (groups != groups[nearest])
                 foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities, rest))
-        ordered = [np.sort(np.array(scores, np.float32)) for scores in (genuine, foreign)]
-        floors = {str(g): _floor(near) for g, near in nearest_own.items() if len(near) >= _GROUP_PHOTOS}
-        floor = _floor([x for near in nearest_own.values() for x in near])
-        return cls(vectors, groups, self.weight, self.nearest, ordered[0], ordered[1], floors, floor)
+        return {
+            "genuine": np.sort(np.array(genuine, np.float32)),
+            "foreign": np.sort(np.array(foreign, np.float32)),
+            "own": np.array(own, np.float64),
+            "own_rows": np.array(own_rows, np.int64),
+        }
 
 
-def _floor(nearest: Sequence[float]) -> float:
-    return float(np.quantile(nearest, 0.15)) if nearest else -1.0
+def _floor(nearest: npt.NDArray[Any]) -> float:
+    return float(np.quantile(nearest, 0.15)) if len(nearest) else -1.0
 
 
 def sample(catalog: Catalog, photos: int) -> tuple[list[int], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
