@@ -100,6 +100,11 @@ def test_only_a_random_audit_supports_a_rate() -> None:
     assert made.points["fpr_1e-1"].negatives == sum(e.random and not e.positive for e in half)
 
 
+def test_an_audit_of_flagged_listings_alone_is_no_random_audit() -> None:
+    with pytest.raises(CalibrationError, match="had been flagged"):
+        fit([replace(e, allows=max(e.allows, 1)) for e in world(1000)], **ABOUT)
+
+
 @pytest.mark.parametrize("n", [0, 5, 20])
 def test_too_few_labels(n: int) -> None:
     with pytest.raises(CalibrationError, match="at least 10 confirmed and 30 rejected"):
@@ -206,7 +211,7 @@ def test_isotonic_takes_data_enough_and_bends_towards_what_was_seen() -> None:
     value = rng.random(6000)
     truth = np.where(value < 0.7, 0.1, 0.9)  # a step, which no straight line follows
     examples = [
-        Example({"price": float(v)}, bool(rng.random() < t), 2, f"seller-{i % 500}")
+        Example({"price": float(v)}, bool(rng.random() < t), 2 * (i % 2), f"seller-{i % 500}")
         for i, (v, t) in enumerate(zip(value, truth, strict=True))
     ]
     few, many = (

@@ -200,6 +200,6 @@ def test_calibrate(tmp_path: Path) -> None:
     assert not made.synthetic
     assert made.space["id"] == SPACE.id
     assert made.coefficients["logo_tamper"].weight > made.coefficients["price"].weight
-    for part in ("before: brier 0.250", "after: brier", "fpr_1e-2", "refused fpr_1e-3"):
+    for part in ("before: brier 0.250", "after, at 2.0% bad: brier", "fpr_1e-2", "refused fpr_1e-3"):
         assert part in said, part
     assert run("calibrate", "--records", path).exit_code == 2

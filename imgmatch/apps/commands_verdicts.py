@@ -10,6 +10,8 @@ import typer
 from imgmatch.apps.console import console, show_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imgmatch.fusion.calibration import Calibration
     from imgmatch.fusion.rules import Rules
     from imgmatch.records import ScanRecord
@@ -152,7 +154,8 @@ def calibrate(
         prevalence=prevalence,
     )
     made.save(out)
-    _show_before([(r.verdict.probability, decided[r.listing_id].label == "confirm") for r in rows if r.verdict])
+    before = [(r.verdict.probability, decided[r.listing_id].label == "confirm") for r in rows if r.verdict]
+    _show_before(before, made.prevalence)
     show_calibration(made)
     console.print(f"calibration: {out}", highlight=False)
 
@@ -206,22 +209,29 @@ def show_calibration(made: Calibration) -> None:
         ("finding", "weight", "made on"),
         [(n, f"{c.weight:.2f}", c.made) for n, c in made.coefficients.items()],
     )
-    shown = "  ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in made.quality.items())
-    console.print(f"after: {shown}", highlight=False)
+    if len(made.brands) > 1:
+        brands = [
+            (name or "none", str(b["negatives"]), str(b["false_leads"]), str(b["positives"]), str(b["true_leads"]))
+            for name, b in sorted(made.brands.items())
+        ]
+        columns_of_brands = ("claimed brand", "honest", "led to", "bad", "found")
+        show_table("by claimed brand, at the strictest point", columns_of_brands, brands)
+    console.print(f"after, at {made.prevalence:.1%} bad: {_quality(made.quality)}", highlight=False)
 
 
-def _show_before(rows: list[tuple[float | None, bool]]) -> None:
-    from imgmatch.metrics import brier_score, expected_calibration_error
+def _show_before(rows: list[tuple[float | None, bool]], prevalence: float) -> None:
+    from imgmatch.fusion.fitting import quality_of
 
     known = [(p, y) for p, y in rows if p is not None]
     if not known:
         console.print("before: the scan had no probabilities", highlight=False)
         return
     p, y = zip(*known, strict=True)
-    console.print(
-        f"before: brier {brier_score(p, y):.3f}  ece above 0.1 {expected_calibration_error(p, y, above=0.1):.3f}",
-        highlight=False,
-    )
+    console.print(f"before: {_quality(quality_of(p, y, prevalence))}", highlight=False)
+
+
+def _quality(figures: Mapping[str, float]) -> str:
+    return "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
 
 def _rules(config: Path | None) -> Rules:

@@ -17,7 +17,7 @@ from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint
 from imgmatch.metrics import wilson_interval
 from imgmatch.types import EmbeddingSpace
 
-__all__ = ["POINTS", "Example", "fit", "threshold_at"]
+__all__ = ["POINTS", "Example", "fit", "quality_of", "threshold_at"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -149,7 +149,7 @@ def fit(
     if not points:
         raise CalibrationError("no operating point can be supported: " + next(iter(refused.values())))
     coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
-    quality = _quality(sigmoid(score + logit(share) - logit(base)), y, weight)
+    quality = quality_of(sigmoid(score + logit(share) - logit(base)), y, share)
     strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
     lead = np.array([e.allows == 2 for e in examples]) & (probability >= strictest.threshold)
     brands: dict[str, dict[str, int]] = {}
@@ -179,8 +179,20 @@ def fit(
     ).with_prevalence(share)
 
 
-def _quality(p: FloatArray, y: BoolArray, weight: FloatArray) -> dict[str, float]:
-    """Return Brier score, Brier skill over the base rate and calibration error among p > 0.1, of weighted listings."""
+def quality_of(p: npt.ArrayLike, y: npt.ArrayLike, prevalence: float) -> dict[str, float]:
+    """Return Brier score, Brier skill over the base rate and calibration error among p > 0.1.
+
+    Parameters
+    ----------
+    p : array_like, shape (n,)
+        Probabilities.
+    y : array_like, shape (n,)
+        Whether it was so.
+    prevalence : float
+        Share of positives that the listings are weighted to.
+    """
+    p, y = np.asarray(p, float), np.asarray(y, bool)
+    weight = np.where(y, prevalence / max(y.mean(), 1e-9), (1.0 - prevalence) / max(1.0 - y.mean(), 1e-9))
     total, base = weight.sum(), float((weight * y).sum() / weight.sum())
     brier = float((weight * (p - y) ** 2).sum() / total)
     sure = p > 0.1
@@ -262,6 +274,12 @@ def _operating_points(
         reason = (
             f"a false-positive rate needs listings drawn at random, unflagged ones included; "
             f"there are {n} rejected and {int(positive.sum())} confirmed ones"
+        )
+        return {}, dict.fromkeys([*POINTS, "balanced"], reason)
+    if not (allows[negative] == 0).any():
+        reason = (
+            f"all {n} rejected listings said to be drawn at random had been flagged; a false-positive rate needs an audit "
+            "of all listings, unflagged ones included"
         )
         return {}, dict.fromkeys([*POINTS, "balanced"], reason)
     # A listing that the rules do not let through counts as if its probability were below every threshold.
