@@ -7,7 +7,7 @@
     python -m benchmarks.discrepancy score               # the strength for 1 % false positives from dev, the table of test
 
 Photos: adidas_products and bags_three_brands, split by article. A query is an authentic photo, altered in one box by
-`imgmatch.world.forge.forge_region` or left as it is, then taken through one benign condition of `imgmatch.world.conditions`
+`imgmatch.world.region_forge.forge_region` or left as it is, then taken through one benign condition of `imgmatch.world.conditions`
 and JPEG; the reference is the photo itself. The negatives went through the same conditions. So this measures whether an
 edit can be told from an honest picture of the same view, not whether counterfeits can be told from genuine goods.
 
@@ -52,7 +52,7 @@ def run(data: Path, split: str) -> None:
     from imgmatch.types import Box
     from imgmatch.world.changes import recompressed
     from imgmatch.world.conditions import CONDITIONS, condition
-    from imgmatch.world.forge import REGION_FORGERIES, forge_region
+    from imgmatch.world.region_forge import REGION_FORGERIES, forge_region
 
     cv2.setNumThreads(1)
     rows: list[dict[str, Any]] = [{"environment": environment(), "split": split}]

@@ -30,7 +30,7 @@ from imgmatch.world import wording
 from imgmatch.world.changes import Photo
 from imgmatch.world.conditions import condition
 from imgmatch.world.edits import EDITS, edit
-from imgmatch.world.forge import REGION_FORGERIES, forge_region
+from imgmatch.world.region_forge import REGION_FORGERIES, forge_region
 
 __all__ = ["calibrate_self", "self_examples"]
 

@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Change", "Changed", "Photo", "check_photo", "recompressed", "scaling", "then"]
+__all__ = ["VISIBLE", "Change", "Changed", "Photo", "check_photo", "differs", "recompressed", "scaling", "sign", "then"]
 
 Photo = npt.NDArray[np.uint8]
 Homography = npt.NDArray[np.float64]
+
+VISIBLE = 10
+"""Least difference of a channel that counts as changed, in grey levels of 255: our choice, just above what is visible."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +82,17 @@ def scaling(sx: float, sy: float, dx: float = 0.0, dy: float = 0.0) -> Homograph
 def unmarked(image: Photo) -> npt.NDArray[np.bool_]:
     """Return a mask that marks nothing."""
     return np.zeros(image.shape[:2], bool)
+
+
+def differs(a: Photo, b: Photo) -> npt.NDArray[np.bool_]:
+    """Return where two photos of one size differ by :data:`VISIBLE` or more, closed over gaps of a few pixels."""
+    apart = (cv2.absdiff(a, b).max(axis=2) >= VISIBLE).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(apart, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0)
+
+
+def sign(rng: np.random.Generator) -> float:
+    """Draw one way or the other."""
+    return float(rng.choice([-1.0, 1.0]))
 
 
 def recompressed(image: Photo, quality: int) -> Photo:

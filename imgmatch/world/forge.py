@@ -1,36 +1,26 @@
-"""Controlled edits of a design, each with the mask of what changed: on our own items, and on any photo given a box.
+"""Controlled edits of the design of an invented item, each with the mask of what changed.
 
 There is no honest public set of genuine and counterfeit photos, so what a discrepancy detector can find is measured on
-authentic designs and on copies of them with one thing wrong.
+authentic designs and on copies of them with one thing wrong. Edits of photos, real ones too: `imgmatch.world.region_forge`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.types import Box
-from imgmatch.world.changes import Changed, Photo, check_photo
+from imgmatch.world.changes import differs, sign
 from imgmatch.world.render import studio_photo
 from imgmatch.world.specs import BagSpec, ItemSpec, WatchSpec
 from imgmatch.world.textures import Colour
 
-__all__ = ["ITEM_FORGERIES", "REGION_FORGERIES", "changed_mask", "forge_item", "forge_region", "forgeries_of", "misspell"]
+__all__ = ["ITEM_FORGERIES", "changed_mask", "forge_item", "forgeries_of", "misspell"]
 
 Mask = npt.NDArray[np.bool_]
-
-VISIBLE = 10
-"""Least difference of a channel that counts as changed, in grey levels of 255: our choice, just above what is visible."""
-
-_DRAWS = 6  # an edit that changed nothing is drawn again so often
-
-
-# Items --------------------------------------------------------------------------------------------------------------
 
 
 def forge_item(name: str, spec: ItemSpec, rng: np.random.Generator, strength: float = 0.5) -> ItemSpec:
@@ -82,36 +72,25 @@ def changed_mask(spec: ItemSpec, forged: ItemSpec, view: str, size: int = 480) -
 
     Notes
     -----
-    Compares the studio photos of both, taken by the same camera: every pixel that differs by :data:`VISIBLE` or more,
+    Compares the studio photos of both, taken by the same camera: every pixel that differs by `imgmatch.world.changes.VISIBLE` or more,
     closed over gaps of a few pixels.
     """
     a, b = studio_photo(spec, view, size), studio_photo(forged, view, size, framed_as=spec)
-    return _differs(a, b)
-
-
-def _differs(a: Photo, b: Photo) -> Mask:
-    differs = (cv2.absdiff(a, b).max(axis=2) >= VISIBLE).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0)
-
-
-def _sign(rng: np.random.Generator) -> float:
-    return float(rng.choice([-1.0, 1.0]))
+    return differs(a, b)
 
 
 def _moved_logo(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpec:
     if isinstance(spec, WatchSpec):
-        return replace(
-            spec, logo_x=spec.logo_x + _sign(rng) * (0.03 + 0.12 * strength), logo_y=spec.logo_y + 0.06 * strength
-        )
+        return replace(spec, logo_x=spec.logo_x + sign(rng) * (0.03 + 0.12 * strength), logo_y=spec.logo_y + 0.06 * strength)
     return replace(
         spec,
-        logo_x=spec.logo_x + _sign(rng) * (0.025 + 0.13 * strength),
-        logo_y=spec.logo_y + _sign(rng) * (0.02 + 0.08 * strength),
+        logo_x=spec.logo_x + sign(rng) * (0.025 + 0.13 * strength),
+        logo_y=spec.logo_y + sign(rng) * (0.02 + 0.08 * strength),
     )
 
 
 def _resized_logo(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpec:
-    k = float(np.exp(_sign(rng) * (0.08 + 0.32 * strength)))
+    k = float(np.exp(sign(rng) * (0.08 + 0.32 * strength)))
     if isinstance(spec, WatchSpec):
         return replace(spec, logo_scale=spec.logo_scale * k)
     return replace(spec, logo_width=spec.logo_width * k)
@@ -147,7 +126,7 @@ def _altered_figure(spec: ItemSpec, rng: np.random.Generator, strength: float) -
         step *= 2 if f.count > 4 else 1
     return replace(
         spec,
-        figure=replace(f, count=f.count + step, ratio=float(np.clip(f.ratio * (1 + 0.3 * strength * _sign(rng)), 0.2, 0.9))),
+        figure=replace(f, count=f.count + step, ratio=float(np.clip(f.ratio * (1 + 0.3 * strength * sign(rng)), 0.2, 0.9))),
     )
 
 
@@ -243,12 +222,12 @@ def _clasp(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpe
 
 def _period(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpec:
     assert isinstance(spec, BagSpec)  # noqa: S101
-    return replace(spec, period=spec.period * float(np.exp(_sign(rng) * (0.06 + 0.34 * strength))))
+    return replace(spec, period=spec.period * float(np.exp(sign(rng) * (0.06 + 0.34 * strength))))
 
 
 def _stretched(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpec:
     assert isinstance(spec, BagSpec)  # noqa: S101
-    k = float(np.exp(_sign(rng) * (0.04 + 0.14 * strength)))
+    k = float(np.exp(sign(rng) * (0.04 + 0.14 * strength)))
     return replace(spec, width=spec.width * k, height=spec.height / k)
 
 
@@ -267,144 +246,3 @@ ITEM_FORGERIES: dict[str, Callable[..., ItemSpec]] = {
     "stretched_outline": _stretched,
 }
 """Design edits of items by name; `forge_item` calls them."""
-
-
-# Regions of any photo -----------------------------------------------------------------------------------------------
-
-
-def forge_region(name: str, image: Photo, box: Box, rng: np.random.Generator, strength: float = 0.5) -> Changed:
-    """Alter what lies in a box of any photo, real ones too, and say which pixels changed.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`REGION_FORGERIES`.
-    image : ndarray, shape (H, W, 3), uint8
-    box : Box
-        A logo, a clasp, a digit …, in pixels of `image`; at least 8 pixels a side inside the photo.
-    rng : numpy.random.Generator
-    strength : float
-        In [0, 1]; ``mirror`` and ``erase`` reach farther with it, the others change more.
-
-    Returns
-    -------
-    Changed
-        Its homography is the identity, its mask True where a pixel differs by :data:`VISIBLE` or more.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, another kind of photo, a box that is too small, or one whose edit cannot be seen: a plain
-        surface turned or mirrored is what it was.
-    """
-    if name not in REGION_FORGERIES:
-        raise ValueError(f"expected one of {', '.join(REGION_FORGERIES)}, got {name!r}")
-    check_photo(image, strength)
-    h, w = image.shape[:2]
-    x0, y0, x1, y1 = max(0, round(box.x0)), max(0, round(box.y0)), min(w, round(box.x1)), min(h, round(box.y1))
-    if x1 - x0 < 8 or y1 - y0 < 8:
-        raise ValueError(f"expected a box of at least 8 by 8 pixels inside the photo, got {box} in {w} x {h}")
-    for _ in range(_DRAWS):
-        out = REGION_FORGERIES[name](image, (x0, y0, x1, y1), rng, strength)
-        mask = _differs(image, out)
-        if mask.any():
-            return Changed(name, strength, out, np.eye(3), mask)
-    raise ValueError(f"{name!r} changes nothing visible in {box}: there is nothing to alter there, choose another box")
-
-
-_Cut = tuple[int, int, int, int]
-
-
-def _filled(image: Photo, box: _Cut, share: float = 1.0) -> Photo:
-    """Paint a box over with what surrounds it; `share` of its sides, from the middle."""
-    x0, y0, x1, y1 = box
-    dx, dy = round((x1 - x0) * (1 - share) / 2), round((y1 - y0) * (1 - share) / 2)
-    margin = 12
-    h, w = image.shape[:2]
-    a, b, c, d = max(0, x0 - margin), max(0, y0 - margin), min(w, x1 + margin), min(h, y1 + margin)
-    part = np.ascontiguousarray(image[b:d, a:c])
-    hole = np.zeros(part.shape[:2], np.uint8)
-    hole[y0 + dy - b : y1 - dy - b, x0 + dx - a : x1 - dx - a] = 255
-    out: Photo = image.copy()
-    out[b:d, a:c] = cv2.inpaint(part, hole, 4, cv2.INPAINT_TELEA)
-    return out
-
-
-def _feather(h: int, w: int) -> npt.NDArray[np.float32]:
-    mask = np.zeros((h, w), np.float32)
-    t = max(1, min(h, w) // 10)
-    mask[t : h - t, t : w - t] = 1
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), t / 2 + 0.3), np.float32)[..., None]
-
-
-def _blend(image: Photo, piece: Photo, x: int, y: int) -> Photo:
-    """Lay a piece over a photo with soft edges, its top left at (x, y); what falls outside is cut off."""
-    h, w = piece.shape[:2]
-    soft = _feather(h, w)
-    x0, y0, x1, y1 = max(0, x), max(0, y), min(image.shape[1], x + w), min(image.shape[0], y + h)
-    out: Photo = image.copy()
-    if x1 <= x0 or y1 <= y0:
-        return out
-    a = soft[y0 - y : y1 - y, x0 - x : x1 - x]
-    out[y0:y1, x0:x1] = np.asarray(out[y0:y1, x0:x1] * (1 - a) + piece[y0 - y : y1 - y, x0 - x : x1 - x] * a + 0.5, np.uint8)
-    return out
-
-
-def _move_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float) -> Photo:
-    x0, y0, x1, y1 = box
-    far = 0.12 + 0.6 * strength
-    dx, dy = round((x1 - x0) * far * _sign(rng)), round((y1 - y0) * 0.5 * far * _sign(rng))
-    return _blend(_filled(image, box), np.asarray(image[y0:y1, x0:x1]), x0 + (dx or 1), y0 + dy)
-
-
-def _resize_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float, sideways: bool = False) -> Photo:
-    x0, y0, x1, y1 = box
-    k = float(np.exp(_sign(rng) * (0.12 + 0.35 * strength)))
-    size = (max(4, round((x1 - x0) * k)), y1 - y0 if sideways else max(4, round((y1 - y0) * k)))
-    piece = np.asarray(
-        cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_CUBIC), np.uint8
-    )
-    below = _filled(image, box) if k < 1 else image
-    return _blend(below, piece, (x0 + x1 - size[0]) // 2, (y0 + y1 - size[1]) // 2)
-
-
-def _mirror_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float) -> Photo:
-    x0, y0, x1, y1 = box
-    cut = round((x1 - x0) * 0.2 * (1 - strength))
-    return _blend(image, image[y0:y1, x0 + cut : x1 - cut][:, ::-1], x0 + cut, y0)
-
-
-def _recolour_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float) -> Photo:
-    x0, y0, x1, y1 = box
-    lab = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_RGB2LAB).astype(np.float32)
-    angle, size = rng.uniform(0, 2 * np.pi), 12 + 36 * strength
-    lab[..., 0] += _sign(rng) * size * 0.5
-    lab[..., 1] += size * np.cos(angle)
-    lab[..., 2] += size * np.sin(angle)
-    return _blend(
-        image, np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8), x0, y0
-    )
-
-
-def _turn_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float) -> Photo:
-    x0, y0, x1, y1 = box
-    w, h = x1 - x0, y1 - y0
-    turn = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), _sign(rng) * (5 + 20 * strength), 1.0)
-    piece = cv2.warpAffine(image[y0:y1, x0:x1], turn, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return _blend(image, np.asarray(piece, np.uint8), x0, y0)
-
-
-def _erase_region(image: Photo, box: _Cut, rng: np.random.Generator, strength: float) -> Photo:
-    return _filled(image, box, 0.4 + 0.6 * strength)
-
-
-REGION_FORGERIES: dict[str, Callable[[Photo, _Cut, np.random.Generator, float], Photo]] = {
-    "move": _move_region,
-    "resize": _resize_region,
-    "stretch": partial(_resize_region, sideways=True),
-    "mirror": _mirror_region,
-    "turn": _turn_region,
-    "recolour": _recolour_region,
-    "erase": _erase_region,
-}
-"""Edits of a region of any photo by name; `forge_region` calls them."""
