@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,12 @@ from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
 from imgmatch.images import load_image
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.report import pdf
 from imgmatch.report.case import HASHES_SHOW, Case, find_subject, write_case
 from imgmatch.report.seal import load_private_key, load_public_key, verify_package, write_package
 from imgmatch.rings import find_rings
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Label, Verdict
+from tests.test_browser import CHROMIUM, PAYLOADS, Elements, opened
 from tests.test_report import draw_photo
 from tests.test_rings import row
 
@@ -118,6 +121,89 @@ def test_page_is_harmless_and_says_what_it_is(packed: Path) -> None:
     assert "not proof" in text
     assert "do not show origin" in text
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def hostile_scan(folder: Path) -> Path:
+    """Listings whose every field is an attack, with photos named as such."""
+    photo = draw_photo(folder / "p.png", 1)
+    image = load_image(photo)
+    records = []
+    for n, payload in enumerate((*PAYLOADS, "x" * 10_000_000, "a\0b", "\ud800\udfff\ud83d", "\u202e" + "txt.exe")):
+        photos = [PhotoRecord("photo-1", "listing", "p.png", image.sha256, "0" * 64, image.width, image.height)]
+        photos += [
+            PhotoRecord(f"photo-{i}", "listing", path, f"{i:064x}", "0" * 64, 9, 9)
+            for i, path in enumerate(("../../etc/passwd", "/etc/passwd", "p\0.png", f"{payload[:200]}.png"), 2)
+        ]
+        finding = Finding("price", FindingStatus.OK, 0.7, payload[:5000], photo_id="photo-1")
+        verdict = Verdict(Decision.LEAD, Basis.CONTRADICTION, brand=payload[:500], findings=(finding,), reasons=(payload,))
+        fields = dict.fromkeys(("title", "description", "price", "condition", "brand_claim", "listed_at"), payload)
+        listing = Listing(f"{n}{payload[:80]}", seller_id="s", platform="p", url=f"javascript:{payload[:99]}", **fields)
+        records.append(ScanRecord(listing, verdict=verdict, photos=tuple(photos)))
+    write_records(folder / "records.jsonl", records)
+    return folder
+
+
+def test_hostile_listings_make_a_harmless_reproducible_case(tmp_path: Path) -> None:
+    scan = hostile_scan(tmp_path)
+    records = [scan / "records.jsonl"]
+    for name in ("one.zip", "two.zip"):
+        write_case(find_subject("s", records), records, tmp_path / name, photo_roots=[scan])
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert verify_package(tmp_path / "one.zip").problems == ()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        names = archive.namelist()
+        archive.extract("case.html", tmp_path)
+    fixed = {"case.html", "case.pdf", "summary.json", "listings.jsonl", "manifest.json", "manifest.sha256"}
+    assert [n for n in names if n not in fixed and not re.fullmatch(r"photos/[0-9a-f]{64}\.png", n)] == []
+    html = (tmp_path / "case.html").read_text(encoding="utf-8")
+    assert "HARMED" in html  # what the seller wrote is shown
+    assert len(html) < 5_000_000
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; nothing was shown of a real browser")
+    (tmp_path / "bare.html").write_text(
+        re.sub(r"<meta http-equiv=.Content-Security-Policy.[^>]*>", "", html), encoding="utf-8"
+    )
+    for page in ("case.html", "bare.html"):  # escaping alone must do: a policy is the second lock
+        document = opened(tmp_path / page)
+        assert "<title>HARMED" not in document
+        assert 'id="harmed"' not in document
+        elements = Elements()
+        elements.feed(document)
+        assert sorted(elements.names & {"script", "iframe", "base", "link", "object", "embed"}) == []
+        assert not [name for name, _ in elements.attributes if name.startswith("on") or name == "autofocus"]
+
+
+SCRIPTS = (
+    "驴牌官方旗舰店",
+    "Сумки из Москвы",
+    "متجر الحقائب الفاخرة",
+    "חנות תיקים",
+    "럭셔리 가방",
+    "バッグの店",
+    "Κατάστημα",
+    "Čeština ğ ș ł",
+)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_seller_of_any_script_is_set_in_a_font_that_has_the_letters(name: str, tmp_path: Path) -> None:
+    listing = Listing("L1", seller_id=name, platform="p", title=f"{name} 1:1")
+    write_records(tmp_path / "records.jsonl", [ScanRecord(listing, status="failed", error="no photo")])
+    records = [tmp_path / "records.jsonl"]
+    write_case(find_subject(name, records), records, tmp_path / "case.zip", photo_roots=[tmp_path])
+    with zipfile.ZipFile(tmp_path / "case.zip") as archive:
+        assert archive.read("case.pdf").startswith(b"%PDF-")
+        assert name in archive.read("case.html").decode("utf-8")
+    assert "U+" not in pdf._marked(name)
+
+
+def test_right_to_left_words_are_joined_and_ordered_as_they_are_read() -> None:
+    pdf._register_fonts()
+    assert pdf._marked("חנות 12") == "תונח 12"
+    joined = pdf._marked("حقائب")
+    assert all("\ufe70" <= letter <= "\ufeff" for letter in joined)  # presentation forms, not letters one by one
+    assert joined[-1] == "\ufea3"  # the first letter, in its initial form, stands at the right
+    assert pdf._marked("𓀀<b>") == "(U+13000)&lt;b&gt;"
 
 
 def test_contacts_are_masked_unless_asked_for(pack: Callable[..., Case], packed: Path, tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ __all__ = ["write_pdf"]
 
 _DRAWN = 40
 _SIDE = 320
-_LATIN, _BOLD, _CJK, _KOREAN = "Vera", "VeraBd", "STSong-Light", "HYSMyeongJo-Medium"
+_PLAIN, _BOLD, _CJK, _KOREAN = "DejaVuSans", "DejaVuSans-Bold", "STSong-Light", "HYSMyeongJo-Medium"
+_LONGEST = 2000  # letters of one text on paper; case.html and listings.jsonl have all
 
 
 def write_pdf(
@@ -50,10 +54,13 @@ def write_pdf(
 
     Notes
     -----
-    Latin letters are set in the embedded Bitstream Vera; Chinese, Japanese, Greek, Cyrillic and Korean in standard fonts
-    that PDF readers bring; letters of other scripts are shown by their code points. case.html has every letter.
+    Latin, Greek, Cyrillic, Arabic, Hebrew and what else DejaVu Sans has is set in that font, embedded from matplotlib;
+    Chinese, Japanese and Korean in standard fonts that PDF readers bring; letters of other scripts are shown by their code
+    points. Right-to-left words are joined and ordered as they are read, but a long text that breaks into lines begins in its
+    last line. case.html has every letter in its place.
     """
     try:
+        import arabic_reshaper  # type: ignore[import-untyped]  # noqa: F401
         from reportlab.lib import colors
         from reportlab.lib.enums import TA_LEFT
         from reportlab.lib.pagesizes import A4
@@ -65,7 +72,7 @@ def write_pdf(
     _register_fonts()
     ink, quiet, line = colors.HexColor("#1d2127"), colors.HexColor("#646b75"), colors.HexColor("#dcdad4")
     body = ParagraphStyle(
-        "body", fontName=_LATIN, fontSize=8.5, leading=12, textColor=ink, alignment=TA_LEFT, wordWrap="CJK"
+        "body", fontName=_PLAIN, fontSize=8.5, leading=12, textColor=ink, alignment=TA_LEFT, wordWrap="CJK"
     )
     small = ParagraphStyle("small", body, fontSize=7.5, leading=10)
     note = ParagraphStyle("note", body, textColor=quiet)
@@ -144,7 +151,7 @@ def write_pdf(
         story.append(text(f"{len(entries) - _DRAWN} further listings are drawn in case.html.", note))
 
     def footer(canvas: Any, document: Any) -> None:
-        canvas.setFont(_LATIN, 7)
+        canvas.setFont(_PLAIN, 7)
         canvas.setFillColor(quiet)
         canvas.drawString(18 * mm, 10 * mm, words.DISCLAIMER)
         canvas.drawRightString(192 * mm, 10 * mm, str(document.page))
@@ -171,38 +178,53 @@ def _register_fonts() -> None:
     from reportlab.pdfbase.ttfonts import TTFont
 
     known = set(pdfmetrics.getRegisteredFontNames())
-    for name in {_LATIN, _BOLD} - known:
-        pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
+    for name in {_PLAIN, _BOLD} - known:
+        pdfmetrics.registerFont(TTFont(name, str(_font_folder() / f"{name}.ttf")))
     for name in {_CJK, _KOREAN} - known:
         pdfmetrics.registerFont(UnicodeCIDFont(name))
 
 
+def _font_folder() -> Path:
+    """Return the folder of the DejaVu fonts, without importing the library that carries them."""
+    found = importlib.util.find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise MissingExtraError("writing a PDF", "case")
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
 def _marked(text: str) -> str:
     """Return ReportLab markup in which every letter stands in a font that has it."""
+    from reportlab.pdfbase import pdfmetrics
+
+    has = pdfmetrics.getFont(_PLAIN).face.charToGlyph
     out: list[str] = []
-    run, font = "", _LATIN
-    for letter in text:
-        wanted, shown = _font_of(letter)
-        if wanted != font and run:
-            out.append(run if font == _LATIN else f'<font name="{font}">{run}</font>')
-            run = ""
-        font = wanted
-        run += escape(shown)
-    out.append(run if font == _LATIN else f'<font name="{font}">{run}</font>')
+    for font, letters in itertools.groupby(_as_read(text[:_LONGEST]), lambda letter: _font_of(letter, has)):
+        run = "".join(letters)
+        if font == "":
+            run = "".join(f"(U+{ord(letter):04X})" for letter in run)
+        out.append(f'<font name="{font}">{escape(run)}</font>' if font in (_CJK, _KOREAN) else escape(run))
     return "".join(out)
 
 
-def _font_of(letter: str) -> tuple[str, str]:
-    from reportlab.pdfbase import pdfmetrics
-
+def _font_of(letter: str, has: Mapping[int, int]) -> str:
     code = ord(letter)
-    if code in pdfmetrics.getFont(_LATIN).face.charToGlyph:
-        return _LATIN, letter
+    if code in has:
+        return _PLAIN
     if 0xAC00 <= code <= 0xD7A3:
-        return _KOREAN, letter
-    if 0x370 <= code <= 0x44F or 0x3000 <= code <= 0x9FFF or 0xFF00 <= code <= 0xFFEF:
-        return _CJK, letter
-    return _LATIN, f"(U+{code:04X})"
+        return _KOREAN
+    return _CJK if 0x3000 <= code <= 0x9FFF or 0xFF00 <= code <= 0xFFEF else ""
+
+
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]+(?: +[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]+)*")
+
+
+def _as_read(text: str) -> str:
+    """Return the text with right-to-left words in the order of their shapes from the left, Arabic letters joined."""
+    if not _RIGHT_TO_LEFT.search(text):
+        return text
+    import arabic_reshaper
+
+    return _RIGHT_TO_LEFT.sub(lambda found: found[0][::-1], arabic_reshaper.reshape(text))
 
 
 def _latin(text: str) -> str:
