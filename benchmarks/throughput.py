@@ -1,11 +1,17 @@
-"""How fast is a scan, held against the bare loop it cannot beat, and does its memory stay flat?
+"""How fast is a scan, held against the bare loop it cannot beat; what does a second scan cost; does memory stay flat?
 
-    python -m benchmarks.throughput --photos ../shared/data/adidas_products --photos ../shared/data/distractors
+    python -m benchmarks.throughput
 
-The bare loop reads, decodes, prepares and encodes the same photos in the same way, does nothing else, and is tuned over
-decoding threads, torch threads and batch size; the scan is `run_scan` with the design signal, a cold cache, and all it
-writes. Bare and scan alternate within one run, each in its own process; the ratio is taken pair by pair. Memory is the peak
-resident size of the whole process at 1,000 and at 20,000 listings (the same photos, hard-linked).
+The bare loop reads, decodes, hashes, prepares and encodes the same photos with the same encoder, does nothing else, and is
+tuned over runtime (PyTorch, ONNX), decoding threads, encoder threads and batch size. The scan is `run_scan` as the command
+line runs it, with the design signal, an empty cache, and all it writes. Bare and scan alternate within one run, each in a
+process of its own; clocks start when models are loaded and one batch has gone through, and ratios are taken pair by pair,
+of wall time and of processor time (which a busy machine disturbs less).
+
+The second scan is taken twice: with the photo cache alone (shards removed: every listing is examined anew), and with all
+that the first left (unchanged photos are recognised by path, size and time of change; a photo rewritten with both kept
+is taken for the same). Start-up is the wall time from starting Python to the first record with a warm cache. Memory is
+the peak resident size of a scan of few and of many listings (the same photos, hard-linked), both measured in full.
 """
 
 from __future__ import annotations
@@ -19,46 +25,64 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from benchmarks.common import environment, write_raw
+from benchmarks.common import environment, shared_data, write_raw
 
+MODEL = "mobilenet-v2"
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
+SETS = (
+    "adidas_products",
+    "bags_three_brands",
+    "distractors",
+    "eval_bags_watches",
+    "grocery_iconic_vs_photo",
+    "seller_reposts",
+    "watches_fashion_catalog",
+)
+STAGES = {"propose": "search", "examine": "examine", "fuse": "verdict"}
 
 
-def bare(folder: Path, workers: int, threads: int, batch: int) -> dict:
-    """Decode, prepare and encode every photo of a folder as fast as we know how."""
-    import torch
-
+def bare(folder: Path, runtime: str, workers: int, threads: int, batch: int, limit: int) -> dict[str, Any]:
+    """Decode, hash, prepare and encode the photos of a folder as fast as we know how."""
     from imgmatch import load_encoder, load_image
+    from imgmatch.encoders import onnx
     from imgmatch.images import perceptual_hash
     from imgmatch.parallel import ordered_map
 
-    torch.set_num_threads(threads)
-    encoder = load_encoder("mobilenet-v2")
-    paths = sorted(folder.iterdir())
+    if runtime == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        encoder = load_encoder(f"torch:{MODEL}", device="cpu")
+    else:
+        encoder = onnx.load(f"onnx:{MODEL}", threads=threads)
+    paths = sorted(folder.iterdir())[: limit or None]
 
     def read(path: Path):
         image = load_image(path, target_side=2 * encoder.input_size)
         perceptual_hash(image)
         return encoder.prepare(image)
 
-    encoder.encode([read(p) for p in paths[:batch]])
-    start, waiting = time.perf_counter(), []
-    for prepared in ordered_map(read, paths, workers=workers, ahead=2 * batch):
-        waiting.append(prepared)
-        if len(waiting) == batch:
-            encoder.encode(waiting)
-            waiting = []
-    if waiting:
+    def loop() -> None:
+        waiting = []
+        for prepared in ordered_map(read, paths, workers=workers, ahead=workers + 2 * batch):
+            waiting.append(prepared)
+            if len(waiting) == batch:
+                encoder.encode(waiting)
+                waiting = []
         encoder.encode(waiting)
-    return {"images_per_s": len(paths) / (time.perf_counter() - start)}
+
+    encoder.encode([read(p) for p in paths[:batch]])
+    return _clocked(loop) | {"photos": len(paths)}
 
 
-def scanned(folder: Path, catalog: Path, out: Path) -> dict:
-    """Scan the folder with the design signal; the clock runs as for the bare loop, after one warm-up batch."""
+def scanned(folder: Path, catalog: Path, out: Path, warm: int) -> dict[str, Any]:
+    """Scan the folder with the design signal; with `warm`, one batch goes through before the clock starts."""
     from imgmatch import Catalog, Config, Matcher
     from imgmatch.records import Listing
     from imgmatch.report import write_report
@@ -66,104 +90,187 @@ def scanned(folder: Path, catalog: Path, out: Path) -> dict:
 
     reference = Catalog.load(catalog)
     config = Config.from_dict({"signals": ["design"]})
-    paths = sorted(folder.iterdir())
-    warm = [Listing(p.name, (p.name,)) for p in paths[: config.scan.batch]]
-    Matcher(reference, config).examine_batch(warm, root=folder)
-    start = time.perf_counter()
-    summary = run_scan(folder, reference, out, config=config, report=write_report)
-    seconds = time.perf_counter() - start
+    if warm:
+        first = [Listing(p.name, (p.name,)) for p in sorted(folder.iterdir())[: config.scan.batch]]
+        Matcher(reference, config).examine_batch(first, root=folder)
+    clock = _clocked(lambda: run_scan(folder, reference, out, config=config, report=write_report))
     run = json.loads((out / "run.json").read_text())
-    return {"images_per_s": summary.rows / seconds, "stages": run["timings"]["stages"], "seconds": seconds}
+    return clock | {
+        "photos": run["counts"]["listings"],
+        "counts": run["counts"],
+        "stages": run["timings"]["stages"],
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
-def _measured(task: str, *arguments: object) -> dict:
-    """Run one task in a process of its own with a cold cache; the weights are shared."""
-    command = [sys.executable, "-m", "benchmarks.throughput", "--task", task, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def first_record(folder: Path, catalog: Path, cache: Path) -> dict[str, Any]:
+    """Take the first record of a scan; the caller's clock started with this process."""
+    from imgmatch import Catalog, Config, Matcher
+    from imgmatch.cache import PhotoCache
+    from imgmatch.scan import scan
+    from imgmatch.sources import read_listings
+
+    matcher = Matcher(Catalog.load(catalog), Config.from_dict({"signals": ["design"]}), cache=PhotoCache(cache))
+    record = next(scan(read_listings(folder), matcher, root=folder))
+    return {"status": record.status, "at": time.time(), "torch": "torch" in sys.modules}
+
+
+def own_catalog(folder: Path, out: Path) -> dict[str, Any]:
+    """Build a catalog of every fifth photo, each an item of one of ten brands."""
+    from imgmatch import Catalog
+
+    with tempfile.TemporaryDirectory() as temporary:
+        for number, path in enumerate(sorted(folder.iterdir())[::5]):
+            item = Path(temporary) / f"brand{number % 10}" / f"item{number}"
+            item.mkdir(parents=True)
+            shutil.copy(path, item)
+        return {"items": len(Catalog.build(temporary, out, encoder=MODEL).items)}
+
+
+def exported() -> dict[str, Any]:
+    """Export the model into the suite's own cache, so that both runtimes are there."""
+    from imgmatch import load_encoder
+    from imgmatch.encoders import onnx
+    from imgmatch.encoders.onnx_export import export
+
+    told = export(load_encoder(f"torch:{MODEL}", device="cpu"), onnx.export_folder(MODEL))
+    return {"faster": told["faster"], "parity": told["parity"], "default": type(load_encoder(MODEL, device="cpu")).__name__}
+
+
+def _clocked(work: Callable[[], Any]) -> dict[str, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
+
+
+def _speed(result: dict[str, Any]) -> float:
+    return result["photos"] / result["seconds"]
+
+
+class _Suite:
+    def __init__(self, root: Path, photos: list[Path]) -> None:
+        from imgmatch.encoders.store import require
+
+        self.root, self.folder, self.catalog = root, root / "photos", root / "catalog"
+        self.folder.mkdir()
+        for number, path in enumerate(photos):
+            shutil.copy(path, self.folder / f"{number:05d}{path.suffix}")
+        weights = root / "cache" / "weights"
+        weights.mkdir(parents=True)
+        (weights / f"{MODEL}.safetensors").symlink_to(require(MODEL))
+
+    def run(self, task: str, *arguments: object, cache: str = "cache") -> dict[str, Any]:
+        """Run one task in a process of its own, with a cache of its own that shares the weights."""
+        if cache != "cache" and not (own := self.root / cache).exists():
+            own.mkdir()
+            (own / "weights").symlink_to(self.root / "cache" / "weights")
+        command = [sys.executable, "-m", "benchmarks.throughput", "--task", task, *map(str, arguments)]
+        environ = {**os.environ, "IMGMATCH_CACHE": str(self.root / cache)}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
+        if done.returncode:
+            raise SystemExit(f"{task} {arguments}: {done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def pair(self, n: int, best: tuple[str, int, int, int]) -> dict[str, Any]:
+        one = self.run("bare", self.folder, *best, 0)
+        cache, out = f"cache{n}", self.root / f"out{n}"
+        result = {"bare": one, "scan": self.run("scan", self.folder, self.catalog, out, 1, cache=cache)}
+        started = time.time()
+        result["first"] = self.run("first", self.folder, self.catalog, self.root / cache / "photos.sqlite", cache=cache)
+        result["first"]["seconds"] = result["first"]["at"] - started
+        result["unchanged"] = self.run("scan", self.folder, self.catalog, out, 1, cache=cache)
+        shutil.rmtree(out)
+        result["cached"] = self.run("scan", self.folder, self.catalog, out, 1, cache=cache)
+        return result
+
+    def memory(self, listings: int) -> dict[str, Any]:
+        many = self.root / f"many{listings}"
+        many.mkdir()
+        files = sorted(self.folder.iterdir())
+        for n in range(listings):
+            os.link(files[n % len(files)], many / f"{n:06d}{files[n % len(files)].suffix}")
+        return self.run("scan", many, self.catalog, self.root / f"mem{listings}", 0, cache=f"memcache{listings}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", action="append", type=Path, default=[])
+    parser.add_argument("--data", help="folder of the real photos")
+    parser.add_argument("--photos", action="append", type=Path, default=[], help="scan these folders instead")
+    parser.add_argument("--limit", type=int, default=0, help="take only so many photos, evenly")
+    parser.add_argument("--tune", type=int, default=400, help="photos that the bare loop is tuned on")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 100_000], help="listings to measure memory at")
     parser.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.task:
-        _task(options.task)
+        _task(*options.task)
         return
+    folders = options.photos or [shared_data(options.data) / name for name in SETS]
+    paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in PHOTOS]
+    paths = paths[:: max(1, len(paths) // options.limit)] if options.limit else paths
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        folder = root / "photos"
-        folder.mkdir()
-        paths = [p for source in options.photos for p in sorted(source.rglob("*")) if p.suffix.lower() in PHOTOS]
-        for number, path in enumerate(paths):
-            shutil.copy(path, folder / f"{number:05d}{path.suffix}")
-        _measured("catalog", folder, root / "catalog")
-        tuning = {
-            f"{w} decoding, {t} torch threads, batch {b}": _measured("bare", folder, w, t, b)["images_per_s"]
-            for w, t, b in product((1, 2, 3), (1, 2), (16, 32))
-        }
-        best = max(tuning, key=lambda name: tuning[name])
-        w, t, b = (int("".join(c for c in part if c.isdigit())) for part in best.split(","))
-        pairs = []
+        suite = _Suite(Path(temporary), paths)
+        raw: dict[str, Any] = {"photos": len(paths), **environment()}
+        raw["export"] = suite.run("export")
+        raw["catalog"] = suite.run("catalog", suite.folder, suite.catalog)
+        settings = list(product(("torch", "onnx"), (1, 2, 3), (1, 2), (8, 32)))
+        tuning = {s: _speed(suite.run("bare", suite.folder, *s, options.tune)) for s in settings}
+        best = max(tuning, key=lambda s: tuning[s])
+        raw |= {"tuning": [[*s, speed] for s, speed in tuning.items()], "best": best, "pairs": []}
         for n in range(options.pairs):
-            one = _measured("bare", folder, w, t, b)
-            contender = ("scan", folder, root / "catalog", root / f"out{n}", root / f"cache{n}")
-            two, again = _measured(*contender), _measured(*contender)
-            pairs.append({"bare": one, "scan": two, "rescan": again, "ratio": two["images_per_s"] / one["images_per_s"]})
-            print(f"pair {n + 1}: bare {one['images_per_s']:.1f}/s, scan {two['images_per_s']:.1f}/s", flush=True)
-        memory = {}
-        for listings in (1_000, 20_000):
-            many = root / f"many{listings}"
-            many.mkdir()
-            files = sorted(folder.iterdir())
-            for n in range(listings):
-                os.link(files[n % len(files)], many / f"{n:06d}{files[n % len(files)].suffix}")
-            memory[listings] = _measured(
-                "scan", many, root / "catalog", root / f"mem{listings}", root / f"memcache{listings}"
-            )["peak_mib"]
-    raw = {"photos": len(paths), "tuning": tuning, "best": best, "pairs": pairs, "memory_mib": memory, **environment()}
-    write_raw("throughput", [raw])
-    ratio = median(p["ratio"] for p in pairs)
-    print(f"bare loop at its best ({best}): {median(p['bare']['images_per_s'] for p in pairs):.1f} images/s")
-    print(f"scan, design only: {median(p['scan']['images_per_s'] for p in pairs):.1f} images/s, ratio {ratio:.2f}")
-    faster = median(p["rescan"]["images_per_s"] / p["scan"]["images_per_s"] for p in pairs)
-    print(f"the same scan again, cached photos, shards removed: {faster:.1f} times as fast")
-    print("peak memory: " + ", ".join(f"{n:,} listings {m:.0f} MiB" for n, m in memory.items()))
+            raw["pairs"].append(suite.pair(n, best))
+            write_raw("throughput", [raw])
+        raw["memory"] = {str(n): suite.memory(n) for n in options.memory}
+        print(f"raw: {write_raw('throughput', [raw])}")
+    show(raw)
+
+
+def show(raw: dict[str, Any]) -> None:
+    """Print what the raw results come to."""
+    pairs, parity = raw["pairs"], raw["export"]["parity"]
+
+    def middle(value: Callable[[dict[str, Any]], float]) -> str:
+        values = sorted(value(p) for p in pairs)
+        return f"{median(values):.2f} (of {len(values)}: {values[0]:.2f} to {values[-1]:.2f})"
+
+    def best_of(runtime: str) -> str:
+        *how, speed = max((row for row in raw["tuning"] if row[0] == runtime), key=lambda row: row[-1])
+        return f"{speed:.1f} images/s with {how[1]} decoding, {how[2]} encoder threads, batches of {how[3]}"
+
+    print(f"{raw['photos']} photos, {raw['cores']} cores, {raw['cpu']}; {MODEL} loads as {raw['export']['default']}")
+    for kind in ("torch", "onnx", "onnx-int8"):
+        row = parity[kind]
+        near = f", cosine to it at least {row['cosine_min']:.5f}" if "cosine_min" in row else ""
+        print(f"encode alone, {kind}: {row['photos_per_s']:.1f} images/s{near}")
+    for runtime in ("torch", "onnx"):
+        print(f"bare loop tuned on fewer photos, {runtime}: {best_of(runtime)}")
+    print(f"bare loop at its best: {middle(lambda p: _speed(p['bare']))} images/s")
+    print(f"scan, design only: {middle(lambda p: _speed(p['scan']))} images/s")
+    print(f"scan / bare, wall time: {middle(lambda p: _speed(p['scan']) / _speed(p['bare']))}")
+    print(f"scan / bare, processor time: {middle(lambda p: p['bare']['cpu_seconds'] / p['scan']['cpu_seconds'])}")
+    for key, words in (("unchanged", "nothing changed"), ("cached", "cached photos, examined anew")):
+        times = middle(lambda p, key=key: p["scan"]["seconds"] / p[key]["seconds"])
+        print(f"scanned again, {words}: {times} times as fast, {middle(lambda p, key=key: _speed(p[key]))} images/s")
+    torch = "with" if pairs[-1]["first"]["torch"] else "without"
+    print(f"start-up to the first record, warm cache: {middle(lambda p: p['first']['seconds'])} s, {torch} PyTorch loaded")
+    for listings, row in raw.get("memory", {}).items():
+        print(f"peak memory, {int(listings):,} listings: {row['peak_mib']:.0f} MiB ({_speed(row):.1f} listings/s)")
     stages = pairs[-1]["scan"]["stages"]
     total = sum(stages.values())
-    print("share of time by stage (threads added up): " + ", ".join(f"{k} {v / total:.0%}" for k, v in stages.items()))
+    shares = ", ".join(f"{STAGES.get(k, k)} {v / total:.1%}" for k, v in stages.items())
+    print(f"share of time by stage, threads added up: {shares}")
 
 
-def _task(task: list[str]) -> None:
-    name, *arguments = task
-    if name == "catalog":
-        print(json.dumps(_own_catalog(*map(Path, arguments))))
-    elif name == "bare":
-        print(json.dumps(bare(Path(arguments[0]), *map(int, arguments[1:]))))
+def _task(name: str, *arguments: str) -> None:
+    if name == "bare":
+        folder, runtime, *numbers = arguments
+        result = bare(Path(folder), runtime, *map(int, numbers))
+    elif name == "scan":
+        folder, catalog, out, warm = arguments
+        result = scanned(Path(folder), Path(catalog), Path(out), int(warm))
     else:
-        folder, catalog, out, cache = map(Path, arguments)
-        # The photo cache is the contender's; the weights stay where they are.
-        import imgmatch.scan
-
-        imgmatch.scan.cache_dir = lambda: cache  # type: ignore[assignment]
-        shutil.rmtree(out, ignore_errors=True)
-        result = scanned(folder, catalog, out)
-        result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(result))
-
-
-def _own_catalog(folder: Path, out: Path) -> dict:
-    """Build a catalog of every tenth photo, each an item of one of ten brands."""
-    from imgmatch import Catalog
-
-    with tempfile.TemporaryDirectory() as temporary:
-        for number, path in enumerate(sorted(folder.iterdir())[::10]):
-            item = Path(temporary) / f"brand{number % 10}" / f"item{number}"
-            item.mkdir(parents=True)
-            shutil.copy(path, item)
-        return {"items": len(Catalog.build(temporary, out, encoder="mobilenet-v2").items)}
+        result = {"catalog": own_catalog, "first": first_record, "export": exported}[name](*map(Path, arguments))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from imgmatch.types import Candidate, Finding, FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 
 DESIGN = Config(signals=("design",))
+# Without the second look at near photos, which decodes and encodes them once more.
+ONE_LOOK = Config.from_dict({"signals": ["design"], "design": {"local_weight": 0.0}})
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:
     catalog, root = world
     encoder = catalog.encoder
     before = encoder.photos_encoded  # type: ignore[attr-defined]
-    Matcher(catalog, DESIGN).examine_batch([Listing(str(i), ("new.png",)) for i in range(5)], root=root)
+    Matcher(catalog, ONE_LOOK).examine_batch([Listing(str(i), ("new.png",)) for i in range(5)], root=root)
     assert encoder.photos_encoded - before == 1  # type: ignore[attr-defined]
 
 
@@ -103,9 +105,20 @@ def test_a_cached_photo_is_not_decoded_again(world: tuple[Catalog, Path], tmp_pa
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png", "new.png"))
-    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    first = Matcher(catalog, ONE_LOOK, cache=cache).examine(listing, root=root)
     monkeypatch.setattr("imgmatch.matcher.load_image", lambda *a, **k: pytest.fail("decoded again"))
-    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+    assert Matcher(catalog, ONE_LOOK, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+
+
+def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listings = [Listing(str(i), (f"own{i}.png",)) for i in range(3)]
+    first = Matcher(catalog, ONE_LOOK, cache=cache).examine_batch(listings, root=root)
+    bare = Catalog.load(catalog.path)
+    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda *a, **k: pytest.fail("loaded an encoder"))
+    again = Matcher(bare, ONE_LOOK, cache=cache).examine_batch(listings, root=root)
+    assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
 
 
 def test_sixteen_threads_give_what_one_gives(world: tuple[Catalog, Path]) -> None:
