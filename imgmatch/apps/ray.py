@@ -26,6 +26,10 @@ from imgmatch.scan import run_shards as run_shards_here
 
 __all__ = ["run_shards"]
 
+# A shard whose worker died is tried again so many times: a machine that goes away takes its shards along once or twice, a
+# listing that kills whoever examines it would do so for ever.
+_RETRIES = 3
+
 
 def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterator[tuple[int, ScanRecord]]:
     """Examine shards with Ray Data, one worker per core of the cluster; an :data:`imgmatch.scan.Runner`.
@@ -81,6 +85,7 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=1,
+        max_task_retries=_RETRIES,
         compute=ray.data.ActorPoolStrategy(size=workers),
     )
     try:
