@@ -44,7 +44,8 @@ def default_factory(rows: int) -> str:
     str
         ``Flat`` (exact) up to 100,000 rows; above, an inverted file (Sivic & Zisserman, ICCV 2003) of half-precision vectors
         with about ``4 sqrt(rows)`` lists, as FAISS advises (https://github.com/facebookresearch/faiss/wiki/
-        Guidelines-to-choose-an-index): less than half of the time that HNSW takes to build, twice as fast to search at the same recall, and it grows.
+        Guidelines-to-choose-an-index). Builds in less than half of the time that HNSW takes, answers twice as fast at the
+        same recall, and grows.
     """
     return "Flat" if rows <= _FLAT_ROWS else f"IVF{2 ** round(math.log2(4 * math.sqrt(rows)))},SQfp16"
 
