@@ -162,18 +162,29 @@ def verdicts() -> Iterator[Row]:
     bad = np.array([r["truth"]["bad"] == "true" for r in rows])
     points = Calibration.load(suite.WEIGHTS).points
     point = "fpr_1e-2" if "fpr_1e-2" in points else "balanced"
-    rank = np.array([-1 if v is None else v.decision.rank for v in suite.decide(rows, point, space)])
+    sellers = suite._sellers(rows)
+    decided = suite.decide(rows, point, space)
+    rank = np.array([-1 if v is None else v.decision.rank for v in decided])
+    kind = np.array([r["truth"]["kind"] for r in rows])
+    resellers, strangers = np.isin(kind, suite.RESELLERS), np.isin(kind, ("unknown_brand", "unrelated"))
+    claimed = np.array([v is not None and v.brand is not None for v in decided])
     who = f"synthetic markets, {len(rows)} listings, operating point {point}"
-    yield f"bad listings that become a lead ({who})", wilson(int((rank[bad] == 2).sum()), int(bad.sum())), "0.8, the target"
-    honest = ~bad
-    leads, reviews = (wilson(int((rank[honest] == k).sum()), int(honest.sum())) for k in (2, 1))
-    yield f"honest listings that become a lead ({who})", leads, "0.01, the target"
-    yield f"honest listings sent to review ({who})", reviews, "0.1, the target"
+    against = "; ".join(["0.8, the target", *(f"{n} {_rate(f[bad], sellers[bad])}" for n, f, _ in suite.trivial(rows))])
+    yield f"bad listings that become a lead ({who})", _rate(rank[bad] == 2, sellers[bad]), against
+    for what, flags, of, target in (
+        ("honest listings that become a lead", rank == 2, ~bad, "0.01"),
+        ("honest listings sent to review", rank == 1, ~bad, "0.1"),
+        ("honest resellers that become a lead", rank == 2, resellers, "0.01"),
+        ("unknown brands and unrelated goods given a brand", claimed, strangers, "0.01"),
+    ):
+        yield f"{what} ({who})", _rate(flags[of], sellers[of]), f"{target}, the target"
+    for name, flagged, _ in suite.trivial(rows):
+        found, false = (wilson(int(flagged[of].sum()), int(of.sum())) for of in (bad, honest))
+        yield f"bad listings found by {name} alone (synthetic)", f"{found}, honest {false}", "the verdicts above"
     given = suite.decide(rows, "balanced", space)
     p = np.array([0.0 if v is None or v.probability is None else v.probability for v in given])
     weight = np.where(bad, suite.BASE_RATE / bad.mean(), (1 - suite.BASE_RATE) / (1 - bad.mean()))
     table = np.stack([p, bad.astype(float), weight], axis=1)
-    sellers = [f"{r['world']}/{r['record']['listing'].get('seller_id')}" for r in rows]
     skill = _interval(table, suite._skill, sellers, 500)
     yield f"Brier skill over a base rate of {suite.BASE_RATE:.0%} (synthetic)", skill, "0.5, the target"
     error = _interval(table, suite._ece, sellers, 500)
@@ -222,6 +233,12 @@ def _at_one(table: Any) -> str:
     from benchmarks.peers.accuracy import at_rate
 
     return _interval(table, lambda t: at_rate(t, 0.01), table[:, 3], 500)
+
+
+def _rate(flags: Any, groups: Any) -> str:
+    """Return a share with its interval: whole groups drawn, or by Wilson where none or all are flagged."""
+    count, n = int(np.sum(flags)), len(flags)
+    return wilson(count, n) if count in (0, n) else f"{_interval(np.asarray(flags, float), None, groups)} of {n}"
 
 
 def _limit(negatives: Sequence[float]) -> float:

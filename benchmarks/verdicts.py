@@ -157,6 +157,11 @@ def looks(world: Path, record: dict[str, Any]) -> dict[str, float]:
     return {"pixels": float(photo["width"] * photo["height"]), "saturation": float(saturation.mean())}
 
 
+def scanned() -> list[str]:
+    """Return the worlds that there are raw records of."""
+    return [n for n in PLANS if (RAW / f"verdicts-{n}.jsonl").is_file()]
+
+
 def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the raw rows of some worlds, each with its world's name, and the embedding space."""
     rows, space = [], {}
@@ -319,25 +324,37 @@ def quality(verdicts: list[Any], bad: Any, sellers: Any) -> None:
     for title, statistic in (("Brier skill over the base rate", _skill), ("calibration error among p > 0.1", _ece)):
         low, high = bootstrap_interval(table, statistic, groups=sellers, rounds=500)
         print(f"| {title} | {statistic(table):.3f} ({low:.3f} to {high:.3f}) |")
-    print(f"| AUROC | {auroc(p, bad):.3f} |")
+    print(f"| AUROC | {_auroc(p, bad)} |")
     sure = p > 0.1
     print(f"| listings with p > 0.1 | {int((sure & bad).sum())} bad, {int((sure & ~bad).sum())} honest |")
 
 
-def baselines(rows: list[dict[str, Any]], bad: Any, sellers: Any) -> None:
-    """Print what needs no understanding: each ranks alone, its direction and its 1 % threshold taken from the fit worlds."""
-    fit_rows, _ = stored([n for n in PLANS if n.startswith("fit")])
+def trivial(rows: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
+    """Return what needs no understanding: its name, what it flags and how it ranks.
+
+    Each ranks alone; which way, and where it flags 1 % of the honest listings, is taken from the fit worlds.
+    """
+    fit_rows = stored([n for n in scanned() if n.startswith("fit")])[0]
     fit_bad = np.array([r["truth"]["bad"] == "true" for r in fit_rows])
-    print("\n| trivial baseline | bad: flagged | honest: flagged | AUROC |\n| --- | ---: | ---: | ---: |")
+    out = []
     for name, value in (("picture size", "pixels"), ("saturation", "saturation"), ("price alone", "price")):
+        if len(set(fit_bad.tolist())) < 2:
+            continue
         known, asked = (np.array([_simple(r, value) for r in some]) for some in (fit_rows, rows))
         sign = 1.0 if auroc(known, fit_bad) >= 0.5 else -1.0
-        least = np.quantile(sign * known[~fit_bad], 0.99)
-        flagged = sign * asked > least
-        print(
-            f"| {name} | {_share(flagged[bad], sellers[bad])} | {_share(flagged[~bad], sellers[~bad])} | "
-            f"{auroc(sign * asked, bad):.3f} |"
-        )
+        out.append((name, sign * asked > np.quantile(sign * known[~fit_bad], 0.99), sign * asked))
+    return out
+
+
+def baselines(rows: list[dict[str, Any]], bad: Any, sellers: Any) -> None:
+    print("\n| trivial baseline | bad: flagged | honest: flagged | AUROC |\n| --- | ---: | ---: | ---: |")
+    for name, flagged, rank in trivial(rows):
+        cells = [_share(flagged[of], sellers[of]) for of in (bad, ~bad)]
+        print(f"| {name} | " + " | ".join(cells) + f" | {_auroc(rank, bad)} |")
+
+
+def _auroc(rank: Any, bad: Any) -> str:
+    return f"{auroc(rank, bad):.3f}" if 0 < bad.sum() < len(bad) else "-"
 
 
 def _simple(row: dict[str, Any], name: str) -> float:
@@ -410,6 +427,6 @@ if __name__ == "__main__":
     if arguments.what == "run":
         run(arguments.worlds or list(PLANS), arguments.limit)
     elif arguments.what == "fit":
-        fit_default(arguments.worlds or [n for n in PLANS if n.startswith("fit")])
+        fit_default(arguments.worlds or [n for n in scanned() if n.startswith("fit")])
     else:
-        score(arguments.worlds or [n for n in PLANS if n.startswith("test")])
+        score(arguments.worlds or [n for n in scanned() if n.startswith("test")])
