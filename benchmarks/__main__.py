@@ -71,16 +71,24 @@ SUITES = {
         modules=("resvg_py",),
     ),
     "discrepancy": Suite(
-        tuple(f"discrepancy run --split {s} --data DATA" for s in ("dev", "test")),
+        (
+            *(f"discrepancy run --split {s} --data DATA" for s in ("dev", "test")),
+            "discrepancy world",
+            "discrepancy angles --data DATA",
+        ),
         "discrepancy score",
-        tuple(f"discrepancy run --split {s} --data DATA" for s in ("dev", "test")),
+        (
+            *(f"discrepancy run --split {s} --data DATA" for s in ("dev", "test")),
+            "discrepancy world",
+            "discrepancy angles --data DATA",
+        ),
     ),
     "mismatch": Suite(("mismatch run --data DATA",), "mismatch score", ("mismatch run --data DATA",)),
     "rings": Suite(("rings --out RAW/rings.json",), "", ("rings --sizes 400 --out RAW/rings.json",), photos=False),
     "verdicts": Suite(
-        ("verdicts run test-1 test-2",),
+        ("verdicts run",),
         "verdicts score",
-        ("verdicts run test-1 --limit 6",),
+        ("verdicts run test-1 test-2 --limit 8",),
         photos=False,
         modules=("rapidocr",),
     ),

@@ -223,10 +223,22 @@ def speed() -> Iterator[Row]:
 
 def throughput() -> Iterator[Row]:
     [raw] = read_raw("throughput")
-    scan, bare = (np.median([p[k]["images_per_s"] for p in raw["pairs"]]) for k in ("scan", "bare"))
-    ratios = [p["ratio"] for p in raw["pairs"]]
-    said = f"{scan:.1f} images/s, ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    yield "scan, design only, mobilenet-v2, cold cache", said, f"bare decode + prepare + encode {bare:.1f} images/s"
+    pairs = raw["pairs"]
+
+    def middle(values: list[float]) -> str:
+        return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+    def speed_of(kind: str) -> list[float]:
+        return [p[kind]["photos"] / p[kind]["seconds"] for p in pairs]
+
+    scan, bare = speed_of("scan"), speed_of("bare")
+    ratio = middle([s / b for s, b in zip(scan, bare, strict=True)])
+    against = f"bare decode + prepare + encode at its best: {middle(bare)} images/s; 0.95, the target"
+    yield "scan, design only, mobilenet-v2, cold cache", f"{middle(scan)} images/s, ratio {ratio}", against
+    again = middle([p["scan"]["seconds"] / p["unchanged"]["seconds"] for p in pairs])
+    yield "the same scan again, nothing changed", f"{again} times as fast", "50, the target"
+    first = middle([p["first"]["seconds"] for p in pairs])
+    yield "start-up to the first record, warm cache", f"{first} s", "2 s, the target"
 
 
 def _at_one(table: Any) -> str:
