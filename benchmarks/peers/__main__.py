@@ -21,7 +21,7 @@ def main() -> None:
     speed = commands.add_parser("speed", help="images/s of indexing one folder")
     speed.add_argument("what", nargs="?", choices=("run", "score"), help="both by default")
     speed.add_argument("--data")
-    speed.add_argument("--photos", type=int, default=512, help="photos in the larger folder")
+    speed.add_argument("--photos", type=int, default=256, help="photos in the larger folder")
     speed.add_argument("--rounds", type=int, default=3)
     speed.add_argument("--only", action="append", help="contenders by name, all by default")
     options = parser.parse_args()
