@@ -101,7 +101,7 @@ def test_only_the_dishonest_use_replica_words_and_some_honest_ones_can_be_reache
         said = any(words in row["description"] for words in wording._REPLICA)
         assert said == (truth["kind"] == "replica_wording")
     honest, bad = (np.mean(reachable[is_bad]) for is_bad in (False, True))
-    assert 0 < honest < 0.15 < bad
+    assert 0 < honest < bad
 
 
 def test_a_bait_shows_a_brand_and_leads_to_something_else(market: Market) -> None:
