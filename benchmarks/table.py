@@ -177,9 +177,6 @@ def verdicts() -> Iterator[Row]:
         ("unknown brands and unrelated goods given a brand", claimed, strangers, "0.01"),
     ):
         yield f"{what} ({who})", _rate(flags[of], sellers[of]), f"{target}, the target"
-    for name, flagged, _ in suite.trivial(rows):
-        found, false = (wilson(int(flagged[of].sum()), int(of.sum())) for of in (bad, ~bad))
-        yield f"bad listings found by {name} alone (synthetic)", f"{found}, honest {false}", "the verdicts above"
     given = suite.decide(rows, "balanced", space)
     p = np.array([0.0 if v is None or v.probability is None else v.probability for v in given])
     weight = np.where(bad, suite.BASE_RATE / bad.mean(), (1 - suite.BASE_RATE) / (1 - bad.mean()))
