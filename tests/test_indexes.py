@@ -49,6 +49,31 @@ def test_lancedb_conforms(tmp_path: Path) -> None:
     check_index(lambda dim: LanceIndex(dim, str(tmp_path / "db")), recall=1.0)
 
 
+def test_lancedb_builds_its_own_index_once_there_are_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lancedb", reason="needs the extra lancedb")
+    monkeypatch.setattr("imgmatch.indexes.lance._FLAT_ROWS", 1000)
+    monkeypatch.setenv("IMGMATCH_LANCEDB", str(tmp_path / "db"))
+    rng = np.random.default_rng(0)
+    vectors, more = unit(rng.normal(size=(2000, 16))), unit(rng.normal(size=(50, 16)))
+    index, exact = LanceIndex(16), ExactIndex(16)
+    index.add(vectors)
+    index.save(tmp_path / "first")
+    assert [i.columns for i in index._table.list_indices()] == [["vector"]]
+    grown = LanceIndex.load(tmp_path / "first")
+    grown.add(more)
+    grown.save(tmp_path / "second")
+    exact.add(np.concatenate([vectors, more]))
+    keep = rng.random(2050) < 0.9
+    loaded = LanceIndex.load(tmp_path / "second")
+    queries = unit(np.concatenate([more, vectors[::100]]) + 0.1 * rng.normal(size=(70, 16)))
+    for mask in (None, keep):
+        found, truth = loaded.search(queries, 10, keep=mask), exact.search(queries, 10, keep=mask)
+        hits = sum(len(set(a) & set(b)) for a, b in zip(found.ids.tolist(), truth.ids.tolist(), strict=True))
+        assert hits >= 0.9 * truth.ids.size
+    assert len(LanceIndex.load(tmp_path / "first")) == 2000
+    assert LanceIndex.load(tmp_path / "first").search(queries, 10).ids.max() < 2000
+
+
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 60), k=st.integers(1, 12), share=st.floats(0, 1))
 def test_flat_agrees_with_the_oracle(seed: int, n: int, k: int, share: float) -> None:

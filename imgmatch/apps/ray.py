@@ -85,7 +85,7 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=1,
-        max_task_retries=_RETRIES,
+        ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
         compute=ray.data.ActorPoolStrategy(size=workers),
     )
     try:

@@ -23,8 +23,8 @@ __all__ = ["LanceIndex"]
 _FLAT_ROWS = 100_000
 _BLOCK = 256  # queries per call; bounds the answer that the engine holds
 _FOREVER = timedelta(days=36_500)
-# How much of that index a search looks at; recall@10 at 200,000 x 512 with these: docs/decisions/lancedb.md.
-_PROBES, _EF, _REFINE = 32, 128, 4
+# Partitions of that index that a search reads: docs/decisions/lancedb.md has the recall.
+_PROBES = 16
 
 
 class LanceIndex:
@@ -50,7 +50,7 @@ class LanceIndex:
     Tables are versioned: `save` writes one small file that names a table and its version, and tags that version so that the
     engine's clean-up keeps it. A catalog whose manifest names the file thus reads exactly the rows it was committed with,
     whatever a writer that was killed has added since. Up to 100,000 rows the engine compares all of them; above, `save`
-    builds ``IVF_HNSW_SQ``. Rows that are left out are named in the query, so many of them make it slower.
+    builds ``IVF_FLAT``. Rows that are left out are named in the query, so many of them make it slower.
     """
 
     spec = "lancedb"
@@ -105,7 +105,7 @@ class LanceIndex:
         if where is not None:
             asked = asked.where(where, prefilter=True)
         if self._rows > _FLAT_ROWS:
-            asked = asked.nprobes(_PROBES).ef(max(_EF, k)).refine_factor(_REFINE)
+            asked = asked.nprobes(_PROBES)
         found = asked.to_arrow()
         rows, near = found["row"].to_numpy(), (1 - found["_distance"].to_numpy()).astype(np.float32)
         query = found["query_index"].to_numpy() if len(queries) > 1 else np.zeros(len(rows), np.int64)
@@ -121,7 +121,8 @@ class LanceIndex:
                 if self._table.list_indices():
                     self._table.optimize(cleanup_older_than=_FOREVER)
                 else:
-                    self._table.create_index(metric="dot", index_type="IVF_HNSW_SQ")
+                    index = import_module("lancedb.index").IvfFlat(distance_type="dot")
+                    self._table.create_index("vector", config=index)
             version = self._table.version
             if str(version) not in self._table.tags.list():
                 self._table.tags.create(str(version), version)
