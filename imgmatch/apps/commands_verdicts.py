@@ -292,7 +292,8 @@ def _show(record: ScanRecord, rules: Rules) -> None:
     show_table("findings", ("finding", "value", "counts as", "adds to logit", "photo", "why"), rows)
     if "intercept" in facts:
         total = sum(facts.values())
-        console.print(f"intercept {facts['intercept']:+.2f}, sum {total:+.2f}", style="dim", highlight=False)
+        others = "".join(f"{name} {facts[name]:+.2f}, " for name in ("intercept", "isotonic") if name in facts)
+        console.print(f"{others}sum {total:+.2f}", style="dim", highlight=False)
     console.print("[dim]a lead is for human review, not proof; clear means no contradiction was found, never authentic[/]")
 
 
