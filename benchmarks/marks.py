@@ -383,8 +383,8 @@ def _bare(text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("read", "letters", "logos", "compare", "times", "score"))
-    parser.add_argument("--genuine", type=int, default=400, help="letters: unaltered marks, half of them of dev")
-    parser.add_argument("--each", type=int, default=60, help="letters: marks per kind of edit, half of them of dev")
+    parser.add_argument("--genuine", type=int, default=400, help="letters: unaltered marks of test, half as many of dev")
+    parser.add_argument("--each", type=int, default=60, help="letters: marks per kind of edit of test, half as many of dev")
     parser.add_argument("--every", type=int, default=1, help="compare, times: take every nth photo only")
     arguments = parser.parse_args()
     what = arguments.what
