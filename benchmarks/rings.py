@@ -222,15 +222,15 @@ def edits(folder: Path, photos: int = 48) -> dict[str, dict[str, float | int]]:
         phash = perceptual_hash(image)[0]
         if all(bin(int(phash, 16) ^ int(other, 16)).count("1") > 60 for other in chosen):
             chosen[phash] = image
-        if len(chosen) == photos:
+        if len(chosen) == photos + 3:
             break
-    originals = list(chosen.values())
-    others = [image.pixels for image in originals[::-1]]
+    *originals, first, second, third = chosen.values()
+    others = [first.pixels, second.pixels, third.pixels]  # for composites: nobody else shows them
     state = State()  # keeps the details of the originals from edit to edit
     table: dict[str, dict[str, float | int]] = {}
     for name in EDITS:
         rng = np.random.default_rng(0)
-        copies = [load_image(edit(name, image.pixels, rng, 0.3, others[:3]).image) for image in originals]
+        copies = [load_image(edit(name, image.pixels, rng, 0.3, others).image) for image in originals]
         both = {f"{'b' if i >= photos else 'a'}{i % photos:03d}-{x.sha256}": x for i, x in enumerate([*originals, *copies])}
         names = sorted(both)
         groups, doubtful = group_photos(names, [perceptual_hash(both[n])[0] for n in names], State(), doubtful=True)

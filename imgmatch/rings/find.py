@@ -31,7 +31,9 @@ class RingSettings:
     common : int
         A photo or contact that this many sellers use says nothing.
     common_share : float
-        The same as a share of all sellers, where that is fewer (never below 16): what is common in a small market.
+        The same as a share of all sellers, where that is fewer: what is common in a small market.
+    common_least : int
+        That share is never fewer sellers than this.
     contact_weight : float
         Weight of a contact that only two sellers use; a photo that only two use weighs 1.
     place_weight : float
@@ -50,11 +52,12 @@ class RingSettings:
 
     common: int = 40
     common_share: float = 0.04
+    common_least: int = 12
     contact_weight: float = 2.0
     place_weight: float = 0.5
     place_repeats: int = 6
     least_weight: float = 2.0
-    least_share: float = 0.1
+    least_share: float = 0.2
     split: float = 0.3
 
 
@@ -250,7 +253,7 @@ def find_rings(
     market = Market(contact_key)
     for row in state.listings():
         market.add_row(row)
-    common = min(float(settings.common), max(16.0, settings.common_share * len(market.keys)))
+    common = min(float(settings.common), max(float(settings.common_least), settings.common_share * len(market.keys)))
     weights = {
         "photo": 1.0,
         "contact": settings.contact_weight,
