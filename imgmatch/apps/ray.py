@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -78,16 +79,19 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
     if not blocks:
         return
     workers = min(len(blocks), max(1, int(ray.cluster_resources().get("CPU", 1))))
-    done = ray.data.from_arrow_refs(blocks).map_batches(
-        _Worker,
-        fn_constructor_args=(str(matcher.catalog.path.resolve()), matcher.catalog.space.id, matcher.config),
-        fn_constructor_kwargs={"root": str(root.resolve()), "expected": _identity(matcher)},
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=1,
-        ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
-        compute=ray.data.ActorPoolStrategy(size=workers),
-    )
+    with warnings.catch_warnings():
+        # Ray 2.64 will take the retries in another way, which it does not have yet; hence the bound in setup.cfg.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        done = ray.data.from_arrow_refs(blocks).map_batches(
+            _Worker,
+            fn_constructor_args=(str(matcher.catalog.path.resolve()), matcher.catalog.space.id, matcher.config),
+            fn_constructor_kwargs={"root": str(root.resolve()), "expected": _identity(matcher)},
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=1,
+            max_task_retries=_RETRIES,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
     try:
         for row in done.iter_rows():
             for text in row["records"]:
