@@ -70,6 +70,30 @@ def test_area_and_overlap_by_hand():
     assert geometry.overlap(placed(0, 1.0, (500, 0)), (100, 50), (100, 50)).shape == (0, 2)
 
 
+SQUARE = [[0, 0], [4, 0], [4, 4], [0, 4]]
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        (SQUARE, 16.0),
+        (SQUARE[::-1], 16.0),
+        ([[1, 1], [2, 1], [2, 3], [1, 3]], 2.0),  # inside
+        ([[2, -2], [6, 2], [2, 6], [-2, 2]], 16.0),  # a diamond through the corners
+        ([[2, 0], [4, 2], [2, 4], [0, 2]], 8.0),
+        ([[3, 1], [9, 1], [9, 2], [3, 2]], 1.0),
+        ([[4, 0], [8, 0], [8, 4], [4, 4]], 0.0),  # a common side is no area
+        ([[4, 4], [8, 4], [8, 8], [4, 8]], 0.0),
+        ([[5, 0], [8, 0], [8, 4], [5, 4]], 0.0),
+    ],
+)
+def test_intersections_by_hand(other, shared):
+    for first, second in ((SQUARE, other), (other, SQUARE)):
+        found = geometry.intersect(first, second)
+        assert geometry.area(found) == pytest.approx(shared, abs=1e-12)
+        assert (len(found) >= 3) == (shared > 0)
+
+
 def test_flip_maps_the_left_edge_to_the_right_one():
     assert geometry.map_points(geometry.flip(100.0), [[0.0, 7.0], [99.5, 7.0]]).tolist() == [[100.0, 7.0], [0.5, 7.0]]
 
@@ -208,3 +232,26 @@ def test_wrong_arguments_are_named():
         geometry.verify(query, reference, np.zeros((8, 2), np.int64), model="projective")
     with pytest.raises(ValueError, match="max_keypoints >= 1"):
         geometry.extract(scene(1), max_keypoints=0)
+
+
+# regressions
+
+
+def test_rectangles_whose_edges_nearly_coincide_meet():
+    # What OpenCV's intersectConvexConvex calls disjoint: a photo cropped by 8 and 12 px, laid on itself.
+    mapped = [
+        [2.073812055414237e-08, -0.011453120882483958],
+        [472.00084740575, 2.0562374280705398e-08],
+        [471.9999999792618, 468.0114531208825],
+        [-0.0008474057500315751, 467.99999997943763],
+    ]
+    assert geometry.area(geometry.intersect(mapped, geometry.rectangle(472, 468))) == pytest.approx(472 * 468, rel=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(-6, -1))
+def test_nearly_the_same_rectangle_shares_nearly_all(seed, exponent):
+    moved = np.random.default_rng(seed).uniform(-1, 1, (4, 2)) * 10.0**exponent
+    a = geometry.rectangle(472, 468)
+    for first, second in ((a, a + moved), (a + moved, a)):
+        assert abs(geometry.area(geometry.intersect(first, second)) - 472 * 468) <= 2 * (472 + 468) * 10.0**exponent

@@ -305,7 +305,8 @@ def test_two_rendered_bags_of_one_monogram_are_no_copy(tmp_path):
     one, other = (np.asarray(studio_photo(s, "front")) for s in covered)
     signal = CopySignal(FakeCatalog(tmp_path, {"a": (one, PhotoRole.REFERENCE)}), CopyConfig())
     assert find(signal, photo(other)).value < 0.5
-    assert find(signal, photo(one[60:400, 70:420])).value > 0.7
+    for part in (one[60:400, 70:420], one[12:, 8:]):  # once the edges of the smaller crop hid it
+        assert find(signal, photo(part)).value > 0.7
 
 
 def test_a_flat_photo_abstains(signal):
