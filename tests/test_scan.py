@@ -161,6 +161,23 @@ def test_resume_can_be_declined(catalog: Catalog, folder: Path, tmp_path: Path) 
     assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG, resume=False).reused == 0
 
 
+def test_what_did_not_change_is_not_written_again(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_scan(folder, catalog, out, config=CONFIG)
+    names = ("records.jsonl", "records.csv")
+    before = {name: (out / name).read_bytes() for name in names}
+    inodes = {name: (out / name).stat().st_ino for name in names}
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert {name: (out / name).stat().st_ino for name in names} == inodes
+    (out / "records.csv").write_text("edited")
+    (out / "records.jsonl").unlink()
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert {name: (out / name).read_bytes() for name in names} == before
+    calls = []
+    run_scan(folder, catalog, out, config=CONFIG, report=lambda *a, **k: calls.append(k))
+    assert calls, "a report that was not asked for before is written now"
+
+
 def test_failed_rows_are_retried_when_asked(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
     run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
     assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG, retry_failed=True).reused == 9

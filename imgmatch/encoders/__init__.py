@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from imgmatch.encoders.base import Encoder
@@ -70,6 +71,8 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
 
 
 def _cuda() -> bool:
+    if sys.platform == "linux" and not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")):
+        return False  # no driver of NVIDIA's, AMD's or WSL's: known without loading PyTorch, which takes a second or two
     import torch
 
     return torch.cuda.is_available()
