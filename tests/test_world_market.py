@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from imgmatch.records import Listing
+from imgmatch.sources import read_listings, read_posts
 from imgmatch.types import Label
 from imgmatch.world import wording
 from imgmatch.world.brands import make_brand
+from imgmatch.world.campaign import make_campaign
 from imgmatch.world.catalog_source import write_catalog_source
 from imgmatch.world.demo import DEMO_RATES
 from imgmatch.world.goods import GOODS, goods_photo
@@ -203,3 +205,16 @@ def test_unrelated_goods_are_photos(kind: str) -> None:
 def test_misuse_says_what_was_expected(tmp_path: Path, options: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         build(tmp_path, **options)
+
+
+def test_a_campaign_leads_from_one_account_to_other_sellers_harmless_goods(tmp_path: Path) -> None:
+    market = make_market(tmp_path, seed=3, listings=4, base_rate=0.0, brands=[make_brand(41)], bags=2, watches=1, rings=0)
+    make_campaign(tmp_path, market, seed=3, posts=4)
+    rows = [listing for listing, problem in read_listings(tmp_path / "listings.csv") if problem is None]
+    assert len(rows) == 8
+    posts = read_posts(tmp_path / "posts.csv", tmp_path)
+    led = [row for row, _ in map(posts.attach, ((r, None) for r in rows)) if row.promo_photos]
+    assert (posts.problems, posts.unused) == ([], set())
+    assert {row.extra["posts"][0]["account"] for row in led} == {led[0].extra["posts"][0]["account"]}
+    assert len({(row.platform, row.seller_id) for row in led}) == 3
+    assert all((tmp_path / p).is_file() for row in led for p in (*row.photos, *row.promo_photos))
