@@ -60,6 +60,16 @@ def test_what_stands_out_from_a_plain_ground_is_boxed_in_original_pixels():
     assert best(find_regions(image(pixels, enlarged=3)), Box(180, 300, 660, 600)) > 0.85
 
 
+@pytest.mark.parametrize("at", [(30, 50), (97, 171), (0, 120)])
+def test_a_picture_laid_on_another_is_an_inset(at):
+    pixels = scene(6).copy()
+    pixels[at[0] : at[0] + 100, at[1] : at[1] + 120] = 255 - scene(9, 100, 120)
+    found = find_regions(image(pixels, enlarged=2))
+    box = Box(2 * at[1], 2 * at[0], 2 * at[1] + 240, 2 * at[0] + 200)
+    assert best(found, box, "inset") > 0.9
+    assert sum(r.kind == "inset" for r in found) <= 2
+
+
 def test_a_photo_of_one_scene_has_no_panels():
     assert all(r.kind != "panel" for r in find_regions(image(scene(6))))
     assert [r.kind for r in find_regions(image(np.full((80, 80, 3), 9, np.uint8)))] == ["whole"]
@@ -89,7 +99,7 @@ def test_boxes_lie_in_the_photo_and_apart(seed, height, width):
     pixels = np.random.default_rng(seed).integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
     pixels = np.repeat(np.repeat(pixels, 8, axis=0), 8, axis=1)
     found = find_regions(image(pixels))
-    assert 1 <= len(found) <= 12
+    assert 1 <= len(found) <= 13
     for i, region in enumerate(found):
         assert region.box.x0 >= 0
         assert region.box.y0 >= 0

@@ -228,7 +228,8 @@ class MismatchSignal:
 
     def _embed(self, photo: PhotoContext) -> Iterator[_View]:
         found = regions(photo)
-        boxes = [r for r in found if r.kind != "whole"]
+        # Insets are mostly windows and signs, and each costs a forward pass: they are for the copy signal's cheap hashes.
+        boxes = [r for r in found if r.kind not in ("whole", "inset")]
         if boxes:
             vectors = self._catalog.encoder.encode([crop(photo.image, r.box) for r in boxes])
             for region, vector in zip(boxes, vectors, strict=True):
