@@ -198,7 +198,8 @@ def _read_manifest(manifest: Path, kind: str) -> tuple[EmbeddingSpace, Preproces
         if told["format"] != FORMAT:
             raise WeightsError(f"{manifest}: written by another version of imgmatch; repeat `imgmatch weights export`")
         space = EmbeddingSpace(**told["space"])
-        preprocess = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()}
+        preprocess = Preprocess(**fields)
         sha256, cosine = told["sha256"][FILES[kind]], float(told["parity"]["onnx"]["cosine_min"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{manifest}: not the manifest of an export with {FILES[kind]} ({error!r})") from error

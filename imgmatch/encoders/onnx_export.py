@@ -39,11 +39,10 @@ class _Tower(torch.nn.Module):
     def __init__(self, encoder: TorchEncoder) -> None:
         super().__init__()
         self.both = encoder.tower()
-        self.register_buffer("mean", encoder._mean)
-        self.register_buffer("std", encoder._std)
+        self._mean, self._std = encoder._mean, encoder._std
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         embedding, cells = self.both(x)
         return embedding, cells
 
