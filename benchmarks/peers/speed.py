@@ -40,7 +40,7 @@ def run(data: Path, photos: int, rounds: int, only: list[str] | None) -> None:
         work = Path(temporary)
         folders = {n: _folder(data, n, work) for n in (FEW, photos)}
         rows: list[dict[str, Any]] = []
-        contenders = _contenders(work, folders[FEW])
+        contenders = _contenders(work, folders[FEW], failed)
         for round_ in range(rounds):
             for name, index in contenders.items():
                 if name in failed or (only and not any(part in name for part in only)):
@@ -117,7 +117,7 @@ def _folder(data: Path, count: int, work: Path) -> Path:
     return folder
 
 
-def _contenders(work: Path, few: Path) -> dict[str, Callable[[Path, Path], int]]:
+def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Callable[[Path, Path], int]]:
     """Return what to time: a function of folder and scratch folder that says how many photos it indexed."""
     out: dict[str, Callable[[Path, Path], int]] = {}
     for architecture, peers in PAIRS.items():
@@ -125,10 +125,13 @@ def _contenders(work: Path, few: Path) -> dict[str, Callable[[Path, Path], int]]
         encoder = f"open_clip:{architecture}@{weights}"
         out[f"imgmatch catalog build, PyTorch, {architecture}"] = _built(encoder)
         export = work / f"export-{architecture}"
-        _imgmatch("weights", "export", encoder, "--out", str(export), cache=work / "cache")
-        vouched = f"{export}#sha256={sha256((export / 'export.json').read_bytes()).hexdigest()}"
-        out[f"imgmatch catalog build, ONNX fp32, {architecture}"] = _built(f"onnx:{vouched}")
-        out[f"imgmatch catalog build, ONNX int8 (another space), {architecture}"] = _built(f"onnx-int8:{vouched}")
+        try:
+            _imgmatch("weights", "export", encoder, "--out", str(export), cache=work / "cache")
+            vouched = f"{export}#sha256={sha256((export / 'export.json').read_bytes()).hexdigest()}"
+            out[f"imgmatch catalog build, ONNX fp32, {architecture}"] = _built(f"onnx:{vouched}")
+            out[f"imgmatch catalog build, ONNX int8 (another space), {architecture}"] = _built(f"onnx-int8:{vouched}")
+        except PeerError as error:
+            failed[f"imgmatch catalog build, ONNX, {architecture}"] = str(error)
         for peer in peers:
             out[f"{peer}, {architecture}"] = _peer(peer, architecture, weights)
     catalog = work / "catalog"
