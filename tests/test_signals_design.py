@@ -18,7 +18,7 @@ from imgmatch.scoring.local import local_similarity
 from imgmatch.scoring.metric import Metric
 from imgmatch.signals import Signal
 from imgmatch.signals.design import DesignSignal
-from imgmatch.types import FindingStatus, Image, Neighbors, PhotoRole
+from imgmatch.types import Candidate, FindingStatus, Image, Neighbors, PhotoRole
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 
@@ -146,6 +146,7 @@ def test_the_item_is_named_with_its_model_and_variant() -> None:
     assert finding.value >= 0.5
     assert finding.evidence["facts"]["model"] == "M"
     assert finding.evidence["facts"]["next variant"] == "aurel-0"
+    assert finding.reason.endswith("; model M; variant aurel-1, next variant aurel-0.")
 
 
 def test_the_best_of_several_photos_counts() -> None:
@@ -160,13 +161,18 @@ def test_two_brands_equally_near_is_no_claim() -> None:
     assert finding.brand is None
 
 
-def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
+def seen_in_parts() -> tuple[FakeCatalog, Query]:
+    """A catalog and a photo that is nearest to aurel-1 as a whole, to aurel-0 part by part."""
     c = catalog()
     parts = {"sha0": [1, 0, 0], "sha1": [1, 0, 0], "sha2": [0, 1, 0], "sha3": [0, 1, 0], "q1": [1, 0, 0]}
     cell = {sha: np.tile(unit(v), (2, 2, 1)) for sha, v in parts.items()}
     other = np.tile(unit([0, 0, 1]), (2, 2, 1))
     c.encoder = SimpleNamespace(features=lambda photos: np.stack([cell.get(p.sha256, other) for p in photos]))
-    q = query(c.vectors[2] + 0.95 * c.vectors[0])
+    return c, query(c.vectors[2] + 0.95 * c.vectors[0])
+
+
+def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
+    c, q = seen_in_parts()
     signal = DesignSignal(c, DesignConfig(local_weight=1.0))  # type: ignore[arg-type]
     plain = {x.item_id: x for x in DesignSignal(c, DesignConfig(local_weight=0.0)).propose([q])[0]}  # type: ignore[arg-type]
     closer = signal.propose([q])[0]
@@ -175,6 +181,19 @@ def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
     assert all(x.score <= plain[x.item_id].score for x in closer)
     q.candidates = tuple(closer)
     assert signal.examine([q])[0][0].evidence["facts"]["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
+
+
+def test_what_other_signals_proposed_is_ranked_with_the_rest() -> None:
+    c, q = seen_in_parts()
+    signal = DesignSignal(c, DesignConfig(local_weight=1.0, neighbors=1))  # type: ignore[arg-type]
+    own = signal.propose([q])[0]
+    assert [x.item_id for x in own] == ["aurel-1"]
+    for proposer in ("text", "copy", "logo"):
+        other = Candidate("aurel-0", "aurel", 0.0, "", "photo-1", 0.0, (proposer,))
+        q.candidates = (*own, other)
+        facts = signal.examine([q])[0][0].evidence["facts"]
+        assert (facts["variant"], facts["next variant"]) == ("aurel-0", "aurel-1")
+        assert facts["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
 
 
 def test_without_a_photo_it_abstains() -> None:

@@ -199,7 +199,9 @@ class DesignSignal:
                 photo_id=best.photo_id,
                 evidence=evidence,
             )
-        reason = f"The photo looks like {self._called(best)} (similarity {best.similarity:.2f})."
+        reason = (
+            f"The photo looks like {self._called(best)} (similarity {best.similarity:.2f}){_variant(evidence['facts'])}."
+        )
         return Finding(
             self.name,
             FindingStatus.OK,
@@ -239,3 +241,9 @@ class DesignSignal:
             facts["next variant"] = self.catalog.items[sibling.item_id].variant or sibling.item_id
             facts["lead over next variant"] = round(best.score - sibling.score, 4)
         return {"reference_photo": best.photo, "facts": facts}
+
+
+def _variant(facts: dict[str, float | str]) -> str:
+    """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
+    told = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
+    return f"; model {facts['model']}; {', '.join(told)}" if "model" in facts and told else ""
