@@ -191,6 +191,18 @@ def test_a_misspelt_mark_is_shown_letter_by_letter() -> None:
 
 
 @needs_ocr
+@pytest.mark.parametrize(("shown", "covered", "told"), [("MONTROU", False, True), ("MONTROUX", True, False)])
+def test_a_letter_dropped_from_the_end_is_told_from_one_that_is_covered(shown: str, covered: bool, told: bool) -> None:
+    photo = drawn(shown)
+    if covered:
+        [line] = ocr.read(photo)
+        pixels = photo.image.pixels.copy()
+        pixels[:, int(line.polygon[1][0] - 1.2 * (line.polygon[1][0] - line.polygon[0][0]) / 8) :] = (40, 60, 90)
+        photo = PhotoContext("photo-1", Image(pixels, "0" * 64, "<array>", 640, 400, "RAW"))
+    assert ("logo_tamper" in examine([photo])) is told
+
+
+@needs_ocr
 def test_alone_and_in_a_batch_are_the_same() -> None:
     queries = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]
     again = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]

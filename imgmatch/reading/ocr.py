@@ -13,7 +13,7 @@ import importlib.util
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.photo import PhotoContext
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["Reading", "available", "ctc_log_likelihood", "log_likelihoods", "read"]
+__all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "read", "with_room"]
 
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
@@ -107,18 +107,30 @@ def log_likelihoods(
         Natural log of the CTC probability of the string given the view. -inf for a string with a letter the model
         does not know, or that is too long for the line.
     """
-    crop = _crop(photo.image.pixels, np.asarray(reading.polygon, np.float32) / photo.image.scale)
-    if reading.mirrored:
-        crop = crop[:, ::-1]
+    line = crop(photo, reading)
     index = _alphabet_index()
     out = np.full((len(views), len(strings)), -np.inf)
     for v, (scale, margin) in enumerate(views):
-        [probabilities] = _recognise([_view(crop, scale, margin)])
+        [probabilities] = _recognise([_view(line, scale, margin)])
         logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
         for s, string in enumerate(strings):
             if all(c in index for c in string):
                 out[v, s] = ctc_log_likelihood(logs, [index[c] for c in string])
     return out
+
+
+def crop(photo: PhotoContext, reading: Reading) -> UInt8Array:
+    """Return the upright pixels of a line, shape (height, width, 3), at the decoded resolution."""
+    line = _crop(photo.image.pixels, np.asarray(reading.polygon, np.float32) / photo.image.scale)
+    return line[:, ::-1] if reading.mirrored else line
+
+
+def with_room(reading: Reading) -> Reading:
+    """Return a line with one letter's room more at both of its ends."""
+    q = np.asarray(reading.polygon, np.float64)
+    top, bottom = (q[1] - q[0]) / max(len(reading.text), 1), (q[2] - q[3]) / max(len(reading.text), 1)
+    wide = np.stack([q[0] - top, q[1] + top, q[2] + bottom, q[3] - bottom])
+    return replace(reading, polygon=tuple((float(x), float(y)) for x, y in wide))
 
 
 def ctc_log_likelihood(logs: npt.NDArray[np.float64], labels: Sequence[int], blank: int = 0) -> float:

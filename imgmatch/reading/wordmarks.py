@@ -306,7 +306,8 @@ def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
     if found == mark:
         return "exact", 0, mark
     if mark.startswith(found) or mark.endswith(found):
-        return ("partial", 0, found) if len(found) >= max(PARTIAL, len(mark) / 2) else (None, 0, "")
+        enough = len(found) >= max(PARTIAL, len(mark) / 2) or len(found) == len(mark) - 1 >= PARTIAL - 1
+        return ("partial", 0, found) if enough else (None, 0, "")
     if abs(len(found) - len(mark)) <= edits_allowed(mark):
         distance = OSA.distance(found, mark, score_cutoff=edits_allowed(mark))
         if distance <= edits_allowed(mark):
@@ -315,7 +316,8 @@ def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
 
 
 PARTIAL = 5
-"""Letters, and at least half of them all, that must be left of a mark whose end is cut off: IOR alone is not DIOR."""
+"""Letters, and at least half of them all, that must be left of a mark whose end is cut off: IOR alone is not DIOR. One
+letter fewer where that is all but one: GUCC, OLEX."""
 
 
 def edits_allowed(mark: str) -> int:
