@@ -167,18 +167,25 @@ class Matcher:
                 image = load_image(data, config=self.config.images, target_side=2 * encoder.input_size, name=shown)
                 phash, quality = perceptual_hash(image)
                 known = CachedPhoto(None, phash, quality, image.width, image.height)
+        context = PhotoContext(photo_id, lambda: self._pixels(source, shown, sha256, _PIXEL_SIDE), role, sha256=sha256)
+        context.put("phash", (known.phash, known.quality))
         if known.embedding is None:
             with self._timed("prepare"):
                 loaded.prepared[photo_id] = encoder.prepare(image)
-        context = PhotoContext(photo_id, lambda: self._pixels(source, shown, sha256), role, sha256=sha256)
-        context.put("phash", (known.phash, known.quality))
-        if known.embedding is not None:
+            context.put("prepared", loaded.prepared[photo_id])
+        else:
+            context.defer("prepared", lambda: self._prepared(source, shown, sha256))
             context.put("embedding", known.embedding)
         loaded.photos.append(context)
         loaded.records.append(PhotoRecord(photo_id, role, shown, sha256, known.phash, known.width, known.height))
 
-    def _pixels(self, source: Path | bytes, shown: str, sha256: str) -> Image:
-        image = load_image(source, config=self.config.images, target_side=_PIXEL_SIDE, name=shown)
+    def _prepared(self, source: Path | bytes, shown: str, sha256: str) -> Prepared:
+        """Prepare a photo whose embedding is remembered, as it was then: no verdict may depend on what is remembered."""
+        encoder = self.catalog.encoder
+        return encoder.prepare(self._pixels(source, shown, sha256, 2 * encoder.input_size))
+
+    def _pixels(self, source: Path | bytes, shown: str, sha256: str, side: int) -> Image:
+        image = load_image(source, config=self.config.images, target_side=side, name=shown)
         if image.sha256 != sha256:
             raise ImageError("missing", "was changed while it was being examined", source=shown)
         return image

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.images import perceptual_hash
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
@@ -46,6 +47,7 @@ class PhotoContext:
         self.sha256 = image.sha256 if isinstance(image, Image) else sha256
         self._decode = image
         self._memory: dict[Any, Any] = {}
+        self._ways: dict[Any, Callable[[], Any]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -69,7 +71,7 @@ class PhotoContext:
         """
         with self._lock:
             if key not in self._memory:
-                self._memory[key] = compute()
+                self._memory[key] = self._ways.get(key, compute)()
             value: T = self._memory[key]
             return value
 
@@ -78,9 +80,17 @@ class PhotoContext:
         with self._lock:
             self._memory[key] = value
 
+    def defer(self, key: Any, compute: Callable[[], Any]) -> None:
+        """Say how a value is to be computed, should anybody ask for it; goes before what `once` is given."""
+        self._ways[key] = compute
+
     def has(self, key: Any) -> bool:
         with self._lock:
             return key in self._memory
+
+    def prepared(self, encoder: Encoder) -> Prepared:
+        """The photo as the catalog's encoder takes it, computed once."""
+        return self.once("prepared", lambda: encoder.prepare(self.image))
 
     @property
     def embedding(self) -> FloatArray:

@@ -44,7 +44,9 @@ class FakeCatalog:
             sha: CatalogPhoto(sha, PhotoRole.REFERENCE, i, b, sha, 8, 8, "", 0)
             for sha, (b, i, _) in zip(self.photo_ids, rows, strict=True)
         }
-        self.encoder = SimpleNamespace(features=lambda photos: unit(np.ones((len(photos), 2, 2, 3))))
+        self.encoder = SimpleNamespace(
+            prepare=lambda photo: photo, features=lambda photos: unit(np.ones((len(photos), 2, 2, 3)))
+        )
 
     def embedding(self, sha: str) -> np.ndarray:
         return self.vectors[self.photo_ids.index(sha)]
@@ -130,6 +132,20 @@ def test_local_similarity_by_hand() -> None:
     assert local_similarity(q, references, np.zeros(2, np.float32)).tolist() == pytest.approx([1.0, 0.75])
 
 
+def test_the_ground_weighs_little() -> None:
+    """A thing on a ground: another ground costs less than another thing does."""
+    cells = np.tile(unit([1, 0, 0, 0]), (4, 4, 1))
+    cells[1:3, 1:3] = unit([0, 1, 0, 0])
+    other_ground, other_thing = cells.copy(), cells.copy()
+    other_ground[cells[..., 0] > 0.5] = unit([0, 0, 1, 0])
+    other_thing[cells[..., 1] > 0.5] = unit([0, 0, 0, 1])
+    same, ground, thing = local_similarity(cells, np.stack([cells, other_ground, other_thing]), np.zeros(4, np.float32))
+    assert same == pytest.approx(1)
+    # 12 cells of ground at 0.001 each, 4 of the thing at 1.001 each
+    assert ground == pytest.approx(4.004 / 4.016, abs=1e-4)
+    assert thing == pytest.approx(0.012 / 4.016, abs=1e-4)
+
+
 # Conformance and behaviour
 
 
@@ -167,7 +183,9 @@ def seen_in_parts() -> tuple[FakeCatalog, Query]:
     parts = {"sha0": [1, 0, 0], "sha1": [1, 0, 0], "sha2": [0, 1, 0], "sha3": [0, 1, 0], "q1": [1, 0, 0]}
     cell = {sha: np.tile(unit(v), (2, 2, 1)) for sha, v in parts.items()}
     other = np.tile(unit([0, 0, 1]), (2, 2, 1))
-    c.encoder = SimpleNamespace(features=lambda photos: np.stack([cell.get(p.sha256, other) for p in photos]))
+    c.encoder = SimpleNamespace(
+        prepare=lambda photo: photo, features=lambda photos: np.stack([cell.get(p.sha256, other) for p in photos])
+    )
     return c, query(c.vectors[2] + 0.95 * c.vectors[0])
 
 

@@ -127,7 +127,7 @@ class DesignSignal:
         """Dense descriptors of a photo, (h, w, c), computed once per photo."""
 
         def encode() -> FloatArray:
-            cells: FloatArray = self.catalog.encoder.features([photo.image])[0]
+            cells: FloatArray = self.catalog.encoder.features([photo.prepared(self.catalog.encoder)])[0]
             return cells
 
         return photo.once(("cells", self.catalog.space.id), encode)
