@@ -166,7 +166,7 @@ class DesignConfig:
     background_nearest: int = 10
     background_weight: float = 1.0
     shrinkage: float = 0.3
-    local_weight: float = 4.0
+    local_weight: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +191,9 @@ class CopyConfig:
     proposals : int
         Catalog photos per listing photo that are verified by geometry and pixels: what the time goes into.
     votes : float
-        Least number of shared details that proposes a catalog photo; on the dev half of ``benchmarks/copy_detection.py``
-        5 halves the proposals for photos that are no copies and loses two of 192 copies, small pictures in pictures.
+        Least weight of shared details that proposes a catalog photo: each counts the less, the more photos have it. On the
+        dev half of ``benchmarks/copy_detection.py`` 5 halves the proposals for photos that are no copies and loses two of
+        192 copies, small pictures in pictures.
     hash_distance : int
         Largest Hamming distance of two PDQ hashes that proposes one; PDQ's authors call 31 of 256 a match.
     """

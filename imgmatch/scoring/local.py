@@ -24,19 +24,32 @@ def local_similarity(query: FloatArray, references: FloatArray, centre: FloatArr
     Returns
     -------
     ndarray, shape (n,), float32
-        In [-1, 1]: the mean over the cells of either photo of the cosine to its nearest cell in the other. Does not
-        depend on where in the photo the parts lie.
+        In [-1, 1]: the mean over the cells of either photo of the cosine to its nearest cell in the other, where a cell
+        weighs as much as it stands out from the photo's rim. Does not depend on where inside the photo the parts lie.
 
     Notes
     -----
-    O(n (h w)² c).
+    O(n (h w)² c). The weights are a foreground found in the feature map itself: on the groceries of the dev half they take
+    recall@1 from 0.81 to 0.85, as much as a mask of high activations does; ``docs/decisions/localisation.md``.
     """
     c = query.shape[-1]
+    wa, wb = _foreground(query[None])[0], _foreground(references)
     a = _unit(query.reshape(-1, c) - centre)
     b = _unit(references.reshape(len(references), -1, c) - centre)
     similarities = (b.reshape(-1, c) @ a.T).reshape(len(b), b.shape[1], len(a))
-    found: FloatArray = (similarities.max(1).mean(1) + similarities.max(2).mean(1)) / 2
+    found: FloatArray = (similarities.max(1) @ wa + (similarities.max(2) * wb).sum(1)) / 2
     return found
+
+
+def _foreground(cells: FloatArray) -> FloatArray:
+    """Return how far each cell of (n, h, w, c) is from the mean cell of its photo's rim, as weights (n, h w) of sum 1."""
+    n, h, w, c = cells.shape
+    rim = np.ones((h, w), bool)
+    rim[1:-1, 1:-1] = False
+    ground = _unit(cells[:, rim].mean(axis=1))
+    away = 1.001 - np.einsum("nkc,nc->nk", _unit(cells.reshape(n, h * w, c)), ground)  # a photo of one texture: all alike
+    weights: FloatArray = away / away.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _unit(rows: FloatArray) -> FloatArray:
