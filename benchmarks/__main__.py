@@ -101,6 +101,12 @@ SUITES = {
         "",
         "a handful of photos says nothing of speed",
     ),
+    "runtimes": Suite(("runtimes --data DATA",), "", "a handful of photos says nothing of speed"),
+    "index_scale": Suite(("index_scale --data DATA",), "", "a small index says nothing of a large one"),
+    "service": Suite(("service_load --data DATA",), "", "a handful of photos says nothing of speed"),
+    "adversarial": Suite(
+        ("adversarial run --data DATA",), "adversarial score", ("adversarial run --data DATA --queries 1",)
+    ),
 }
 
 

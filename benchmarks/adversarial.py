@@ -34,7 +34,8 @@ from benchmarks.common import environment, read_raw, shared_data, wilson, write_
 from benchmarks.open_set import catalog_and_queries
 
 ATTACKS = ("none", "label", "caption", "overlay", "frame", "border")
-QUERIES = 48  # spread evenly over the brands' sorted test queries
+QUERIES = 48
+"""Spread evenly over the brands' sorted test queries."""
 WORDING = "1:1 mirror quality, order by message"
 _MODEL_SIDE, _FRAME, _ENLARGED = 256, 26, 4  # the frame as the encoder sees it, and how much larger the photo is
 
@@ -112,14 +113,14 @@ def border(photo: PIL.Image.Image, encoder: Any, target: np.ndarray[Any, Any]) -
     return _framed(photo, x[0].permute(1, 2, 0).round().to(torch.uint8).numpy())
 
 
-def run(data: Path) -> None:
+def run(data: Path, queries: int) -> None:
     """Attack, examine, write raw rows."""
     from imgmatch import Catalog, Listing, Matcher
 
-    catalog, queries = catalog_and_queries(data)
+    catalog, every = catalog_and_queries(data)
     catalog = {name: file for name, file in catalog.items() if not name.startswith("adidas/")}
-    known = sorted((q for q in queries if q["known"] and q["brand"] != "adidas"), key=lambda q: (q["brand"], q["file"]))
-    known = [known[i] for i in np.linspace(0, len(known) - 1, QUERIES).round().astype(int)]
+    known = sorted((q for q in every if q["known"] and q["brand"] != "adidas"), key=lambda q: (q["brand"], q["file"]))
+    known = [known[i] for i in np.linspace(0, len(known) - 1, queries).round().astype(int)]
     brands = sorted({name.split("/")[0] for name in catalog})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -187,7 +188,7 @@ def score() -> None:
         def of(signal: str, key: str, part: list[dict[str, Any]] = bare) -> str:
             return wilson(sum(r[key] in r["claims"].get(signal, ()) for r in part), len(part))
 
-        apart = [r for r in bare + worded if _disagree(r["claims"])]
+        apart = [r for r in bare + worded if disagree(r["claims"])]
         clear = sum(r["decision"] == "clear" for r in apart)
         beside = sum(r["decision"] == "clear" and len(r["claims"].get("text", ())) > 1 for r in bare + worded)
         counts = [
@@ -207,7 +208,7 @@ def score() -> None:
         print("| " + " | ".join(cells) + " |")
 
 
-def _disagree(claims: dict[str, list[str]]) -> bool:
+def disagree(claims: dict[str, list[str]]) -> bool:
     """Whether two signals claim brands that have none in common; one that sees two brands does not disagree with itself."""
     seen = [set(brands) for brands in claims.values()]
     return any(not a & b for a in seen for b in seen)
@@ -217,8 +218,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("run", "score"))
     parser.add_argument("--data")
+    parser.add_argument("--queries", type=int, default=QUERIES)
     arguments = parser.parse_args()
     if arguments.step == "run":
-        run(shared_data(arguments.data))
+        run(shared_data(arguments.data), arguments.queries)
     else:
         score()

@@ -237,6 +237,58 @@ def throughput() -> Iterator[Row]:
     yield "start-up to the first record, warm cache", f"{first} s", "2 s, the target"
 
 
+def runtimes() -> Iterator[Row]:
+    [raw] = read_raw("runtimes")
+    slow = raw["runtimes"]["torch"]
+    for name, row in raw["runtimes"].items():
+        said = f"{row['photos_per_cpu_s']:.1f} images/s of one core, recall@1 {wilson(row['recall_at_1'], row['queries'])}"
+        against = (
+            f"{row['photos_per_cpu_s'] / slow['photos_per_cpu_s']:.2f} times PyTorch; cosine {row['cosine_min']:.5f} or more"
+        )
+        yield f"{raw['model']} by {name}, adidas dev half", said, against
+
+
+def index_scale() -> Iterator[Row]:
+    from benchmarks.index_scale import recall
+
+    [raw] = read_raw("index_scale")
+    found = recall(raw["found"], [[i for i in t if i < raw["rows"]] for t in raw["truth"]])
+    what = f"{raw['rows']:,} x 512 vectors, {raw['index']}"
+    yield f"{what}: recall@10", f"{found:.4f} ({raw['queries']:,} queries)", "exact search; 0.99, the target"
+    yield f"{what}: one query, p95", f"{np.quantile(raw['latency_ms'], 0.95):.2f} ms", "5 ms, the target"
+    yield f"{what}: batched", f"{raw['queries'] / raw['batched_s']:,.0f} queries/s", "2,000, the target"
+    yield f"{what}: peak memory", f"{raw['peak_mib']:,.0f} MiB", "4,096, the target"
+
+
+def service() -> Iterator[Row]:
+    [raw] = read_raw("service_load")
+    rows, bare = raw["rows"], float(np.mean(raw["bare"]))
+    rate, wrong = len(rows) / raw["seconds"], sum(not r["right"] for r in rows)
+    slow = np.quantile([r["seconds"] for r in rows], 0.95)
+    said = f"{rate:.1f} requests/s, {rate / bare:.2f} of the bare loop; p95 {slow:.2f} s; {wrong} of {len(rows)} wrong or refused"
+    yield f"service, design only, {raw['clients']} clients, one photo each", said, f"bare loop {bare:.1f} images/s"
+
+
+def adversarial() -> Iterator[Row]:
+    from benchmarks.adversarial import disagree
+
+    rows = read_raw("adversarial")[1:]
+    apart = [r for r in rows if r["attack"] != "none" and disagree(r["claims"])]
+    clear = sum(r["decision"] == "clear" for r in apart)
+    yield (
+        "attacked photos whose findings disagree on the brand, and a verdict clear",
+        wilson(clear, len(apart)),
+        "0, the target",
+    )
+    worded = [r for r in rows if r["listing"] == "worded"]
+    before = [r for r in worded if r["attack"] == "none"]
+    flagged = {r["query"] for r in before if r["decision"] != "clear"}
+    for attack in dict.fromkeys(r["attack"] for r in worded if r["attack"] != "none"):
+        mine = [r for r in worded if r["attack"] == attack and r["query"] in flagged]
+        lost = wilson(sum(r["decision"] == "clear" for r in mine), len(mine))
+        yield f"flagged listings cleared by the attack: {attack}", lost, f"{len(flagged)} of {len(before)} flagged without"
+
+
 def _at_one(table: Any) -> str:
     from benchmarks.peers.accuracy import at_rate
 
@@ -273,4 +325,8 @@ ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "peers": peers,
     "speed": speed,
     "throughput": throughput,
+    "runtimes": runtimes,
+    "index_scale": index_scale,
+    "service": service,
+    "adversarial": adversarial,
 }
