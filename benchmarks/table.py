@@ -265,7 +265,8 @@ def service() -> Iterator[Row]:
     rows, bare = raw["rows"], float(np.mean(raw["bare"]))
     rate, wrong = len(rows) / raw["seconds"], sum(not r["right"] for r in rows)
     slow = np.quantile([r["seconds"] for r in rows], 0.95)
-    said = f"{rate:.1f} requests/s, {rate / bare:.2f} of the bare loop; p95 {slow:.2f} s; {wrong} of {len(rows)} wrong or refused"
+    share = f"{rate:.1f} requests/s, {rate / bare:.2f} of the bare loop"
+    said = f"{share}; p95 {slow:.2f} s; {wrong} of {len(rows)} wrong or refused"
     yield f"service, design only, {raw['clients']} clients, one photo each", said, f"bare loop {bare:.1f} images/s"
 
 
