@@ -53,7 +53,10 @@ SUITES = {
     "retrieval": Suite(("retrieval run --data DATA",), "retrieval score", ("retrieval run --data DATA",)),
     "open_set": Suite(("open_set run --data DATA",), "open_set score", ("open_set run --data DATA",)),
     "copy": Suite(
-        tuple(f"copy_detection run --split {s} --data DATA --cache OUT/copy" for s in ("dev", "test")),
+        (
+            *(f"copy_detection run --split {s} --data DATA --cache OUT/copy" for s in ("dev", "test")),
+            "copy_detection cost --data DATA --cache OUT/copy",
+        ),
         "copy_detection score",
         tuple(f"copy_detection run --split {s} --data DATA --cache OUT/copy" for s in ("dev", "test")),
     ),
