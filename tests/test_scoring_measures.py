@@ -39,7 +39,10 @@ def test_a_stretched_plate_has_another_proportion():
     assert shape.reference == pytest.approx(90 / 40)
     assert shape.query == pytest.approx(1.2 * 90 / 40, rel=0.06)
     assert shape.unusual
-    assert "in the reference" in shape.words()
+    words = shape.words()
+    assert words["reference"] == "2.25"
+    assert words["apart"] == f"{shape.deviation:.1%}"
+    assert words["unusual"] is True
 
 
 def test_the_plate_is_not_told_where_it_is_small_or_not_there():

@@ -10,7 +10,7 @@ from imgmatch.config import DiscrepancyConfig
 from imgmatch.fusion.rules import Rules
 from imgmatch.photo import Query
 from imgmatch.records import Listing
-from imgmatch.scoring.differences import compare
+from imgmatch.scoring.differences import agreed, compare
 from imgmatch.scoring.measures import ciede2000
 from imgmatch.signals.base import Signal
 from imgmatch.signals.discrepancy import DiscrepancySignal
@@ -103,3 +103,19 @@ def test_it_abstains_without_candidates_and_on_the_reference_itself(signal):
 def test_the_value_stays_below_what_the_rules_count(signal):
     rule = Rules.load().contradictions["discrepancy"]
     assert rule.strength(examine(signal, photographed(ALTERED)[0]).value) is None
+
+
+def test_what_one_view_explains_is_no_difference():
+    """Two views of one design: the alteration shows against both, a smudge on one view against that view alone."""
+    smudged = GENUINE.copy()
+    smudged[100:140, 100:140] = 250 - smudged[100:140, 100:140]
+    query = context(photographed(GENUINE)[0])
+    against_smudged, clean = compare(query, context(smudged)), compare(query, context(GENUINE))
+    assert against_smudged.strength > 2 * clean.strength
+    assert agreed([against_smudged, clean]).strength <= clean.strength
+    query = context(photographed(ALTERED)[0])
+    both = [compare(query, context(smudged)), compare(query, context(GENUINE))]
+    found = agreed(both)
+    assert found.strength == min(found.strength, both[0].strength, both[1].strength)
+    assert found.strength > 2 * clean.strength
+    assert agreed(both[:1]).strength == both[0].strength

@@ -28,6 +28,8 @@ _GAP = 28.0
 _MAX_LINES = 40
 _MAX_MARKS = 12
 _MAX_CROPS = 4
+_MAX_MEASURES = 20
+_SURROUNDINGS = 0.12  # least side of a crop as a share of the photo's longer side: a part is known by what it stands beside
 _LARGE = 0.3
 _TAG = 18.0
 _MAX_POINTS = 64
@@ -110,6 +112,18 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A fact measured on both photos, in words: how far they are apart, and how far honest photos are."""
+
+    name: str
+    query: str
+    reference: str
+    apart: str
+    usual: str
+    unusual: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """All that one finding shows."""
 
@@ -118,11 +132,12 @@ class Drawing:
     readings: tuple[Reading, ...] = ()
     overlay: str | None = None
     heat: str | None = None
+    measures: tuple[Measured, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not (self.pair or self.crops or self.readings or self.overlay or self.heat or self.facts)
+        return not (self.pair or self.crops or self.readings or self.overlay or self.heat or self.measures or self.facts)
 
 
 def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, overlays: bool = True) -> Drawing:
@@ -151,7 +166,8 @@ def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, 
         crops=_crops(regions, query, reference),
         readings=tuple(reading for reading, _ in readings),
         overlay=overlay(query, reference, transform) if overlays and query and reference and transform is not None else None,
-        heat=heat(query, *grid) if query and grid is not None else None,
+        heat=heat(query, *grid, [r.points for r in regions if r.on == "query"]) if query and grid is not None else None,
+        measures=_measures(evidence.get("measures")),
         facts=tuple(fact_words(evidence.get("facts"))),
     )
 
@@ -217,7 +233,7 @@ def _regions(value: Any, query: Picture | None, reference: Picture | None) -> li
 def _crops(regions: list[Region], query: Picture | None, reference: Picture | None) -> tuple[Crop, ...]:
     """Pair the regions of one label, first with first: what a person compares. Large regions need no closer look."""
     pictures = {"query": query, "reference": reference}
-    rows: dict[tuple[str, int], dict[str, str | None]] = {}
+    rows: dict[tuple[str, int], dict[str, Region]] = {}
     counts: Counter[tuple[str, str]] = Counter()
     numbers: dict[str, int] = {}
     for region in regions:
@@ -228,12 +244,30 @@ def _crops(regions: list[Region], query: Picture | None, reference: Picture | No
         nth = counts[region.on, region.label]
         counts[region.on, region.label] += 1
         if len(rows) < _MAX_CROPS or (region.label, nth) in rows:
-            rows.setdefault((region.label, nth), {})[region.on] = picture.crop(region.points)
-    return tuple(
-        Crop(numbers[label], label, row["query"], row.get("reference"))
-        for (label, _), row in rows.items()
-        if row.get("query")
-    )
+            rows.setdefault((region.label, nth), {})[region.on] = region
+    out = []
+    for (label, _), row in rows.items():
+        if "query" not in row:
+            continue
+        # Both of a pair are enlarged alike, so that both show the same.
+        k = max(_enlargement(r.points, p) for on, r in row.items() if (p := pictures[on]) is not None)
+        cut = {on: p.crop(_enlarged(r.points, k)) for on, r in row.items() if (p := pictures[on]) is not None}
+        if cut["query"]:
+            out.append(Crop(numbers[label], label, cut["query"], cut.get("reference")))
+    return tuple(out)
+
+
+def _enlargement(points: Points, picture: Picture) -> float:
+    """Return how much a region must grow to be a crop that shows what it stands beside."""
+    side = float(np.ptp(np.asarray(points), axis=0).max())
+    return max(1.0, _SURROUNDINGS * max(picture.width, picture.height) / max(side, 1.0))
+
+
+def _enlarged(points: Points, k: float) -> Points:
+    corners = np.asarray(points)
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    grown: Points = (middle + k * (corners - middle)).tolist()
+    return grown
 
 
 def _readings(value: Any, query: Picture | None, expected_crop: str | None) -> list[tuple[Reading, Region | None]]:
@@ -258,6 +292,17 @@ def _readings(value: Any, query: Picture | None, expected_crop: str | None) -> l
             )
         )
     return found
+
+
+def _measures(value: Any) -> tuple[Measured, ...]:
+    rows = _rows(value)[:_MAX_MEASURES]
+    found = []
+    for row in rows:
+        name, query, reference, apart, usual = (
+            plain(row.get(k), 80) for k in ("name", "query", "reference", "apart", "usual")
+        )
+        found.append(Measured(name, query, reference, apart, usual, row.get("unusual") is True))
+    return tuple(found)
 
 
 def _columns(alignment: Any, reading: str, expected: str) -> list[tuple[str, str, bool]]:

@@ -99,24 +99,42 @@ def overlay(query: Picture, reference: Picture, transform: npt.NDArray[np.float6
     return data_uri(thumbnail_jpeg(mixed.round().astype(np.uint8), SIDE))
 
 
-def heat(query: Picture, corners: list[list[float]], values: npt.NDArray[np.float64]) -> str:
-    """Colour a photo where it differs from the reference.
+def heat(
+    query: Picture,
+    corners: list[list[float]],
+    values: npt.NDArray[np.float64],
+    boxes: Sequence[list[list[float]]] = (),
+) -> str:
+    """Colour a photo where it differs from the reference; what was not compared is pale.
 
     Parameters
     ----------
     corners : list of 4 points
         Where the corners of `values` lie on the query, clockwise from the top left, original pixels.
     values : ndarray, shape (rows, columns), in [0, 1]
+    boxes : sequence of polygons
+        The places that stand out, outlined; original pixels.
     """
     canvas, scale = query.small()
     rows, columns = values.shape
     grid = np.repeat((values * 255).round().astype(np.uint8)[..., None], 3, axis=2)
     to_canvas = _quad(columns, rows, np.asarray(corners) / scale)
     drawn, covered = geometry.warp(grid, to_canvas, (canvas.shape[1], canvas.shape[0]))
-    strength = np.where(covered, drawn[..., 0] / 255.0, 0.0)[..., None] * 0.8
-    grey = canvas.mean(axis=2, keepdims=True) * 0.5 + canvas * 0.5
-    mixed = grey * (1 - strength) + _WARM * strength
-    return data_uri(thumbnail_jpeg(mixed.round().astype(np.uint8), SIDE))
+    strength = np.where(covered, drawn[..., 0] / 255.0, 0.0)[..., None] * 0.9
+    grey = np.where(covered[..., None], canvas.mean(axis=2, keepdims=True), 0.35 * canvas + 0.65 * 255)
+    mixed = (grey * (1 - strength) + _WARM * strength).round().astype(np.uint8)
+    return data_uri(thumbnail_jpeg(_outlined(mixed, [np.asarray(b) / scale for b in boxes]), SIDE))
+
+
+def _outlined(pixels: UInt8Array, polygons: list[npt.NDArray[np.float64]]) -> UInt8Array:
+    from PIL import Image as Pillow
+    from PIL import ImageDraw
+
+    picture = Pillow.fromarray(pixels)
+    pen = ImageDraw.Draw(picture)
+    for polygon in polygons:
+        pen.line([tuple(p) for p in (*polygon, polygon[0])], fill=(120, 20, 10), width=2)
+    return np.asarray(picture)
 
 
 def _quad(width: float, height: float, corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

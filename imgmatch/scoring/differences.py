@@ -2,12 +2,13 @@
 
 The two are laid on each other by a homography over matched keypoints and a smooth residual flow; where too little matches,
 they show different sides and nothing is said. What is left is compared for structure and for colour, at two scales, and
-held against how much the rest of the same overlap differs.
+held against how much the rest of the same overlap differs. A real difference shows against every view of the design.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from imgmatch.photo import PhotoContext
 from imgmatch.scoring.measures import Measure, ciede2000, colours, outline, pattern_period, subject
 from imgmatch.types import FloatArray, Image
 
-__all__ = ["Comparison", "Difference", "compare"]
+__all__ = ["Comparison", "Difference", "agreed", "compare"]
 
 _SIDE = 320  # longer side of the working picture in pixels
 _REGIONS = 3  # differences that are shown
@@ -59,11 +60,15 @@ class Comparison:
     differences : tuple of Difference
         Strongest first, at most three.
     heatmap : ndarray, shape (rows, columns), float32
-        In [0, 1], at most 32 x 32; 1 at 32 robust standard deviations.
+        In [0, 1], at most 32 x 32: the greatest score of each cell; 1 at 32 robust standard deviations.
     query_polygon : ndarray, shape (4, 2), float64
         What the heat map covers, in original pixels of the query.
     measures : tuple of Measure
         Colours, pattern period and outline, as far as each can be told; see `imgmatch.scoring.measures`.
+    scores : ndarray, shape (H, W), float32
+        Per working pixel, at most 320 a side, how far the two differ in robust standard deviations; NaN where not compared.
+    frame : ndarray, shape (3, 3)
+        Maps original pixels of the query to working pixels.
     """
 
     match: VerifiedMatch
@@ -72,6 +77,8 @@ class Comparison:
     heatmap: FloatArray
     query_polygon: Points
     measures: tuple[Measure, ...]
+    scores: FloatArray
+    frame: Transform
 
 
 def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
@@ -107,9 +114,9 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
     if min(width, height) < 64:
         return None
     work = np.array([[gain, 0.0, -low[0] * gain], [0.0, gain, -low[1] * gain], [0.0, 0.0, 1.0]])
-    back: Transform = work @ np.linalg.inv(match.transform)
+    frame: Transform = work @ np.linalg.inv(match.transform)
     r, r_covered = geometry.draw(reference.image, work, (width, height), smooth=0.8)
-    q, q_covered = geometry.draw(photo.image, back, (width, height), smooth=0.8)
+    q, q_covered = geometry.draw(photo.image, frame, (width, height), smooth=0.8)
     known = r_covered & q_covered & _vouched(geometry.map_points(work, match.reference_xy), (height, width))
     known &= geometry.draw(_thing(reference.image), work, (width, height))[0][..., 0] > 250
     if known.mean() < 0.1:
@@ -143,7 +150,44 @@ def compare(photo: PhotoContext, reference: PhotoContext) -> Comparison | None:
         _heat(score),
         geometry.map_points(match.transform, corners),
         tuple(m for m in measures if m is not None),
+        np.where(known, score, np.nan).astype(np.float32),
+        frame,
     )
+
+
+def agreed(seen: Sequence[Comparison]) -> Comparison:
+    """Keep, of one photo's comparisons with several views of an item, what differs from every view that shows the place.
+
+    Parameters
+    ----------
+    seen : sequence of Comparison
+        At least one, all of the same photo and item.
+
+    Returns
+    -------
+    Comparison
+        The quietest of those with at least half of the most matched places; the strength of each of its differences is the
+        least over all of those that cover the place: what one view explains is viewpoint or light.
+    """
+    most = max(len(c.match) for c in seen)
+    views = [c for c in seen if 2 * len(c.match) >= most]
+    quietest = min(views, key=lambda c: c.strength)
+    others = [c for c in views if c is not quietest]
+    differences = [
+        replace(d, strength=min([d.strength, *(s for c in others if (s := _at(c, d.query_polygon)) is not None)]))
+        for d in quietest.differences
+    ]
+    differences.sort(key=lambda d: -d.strength)
+    return replace(quietest, strength=differences[0].strength if differences else 0.0, differences=tuple(differences))
+
+
+def _at(comparison: Comparison, polygon: Points) -> float | None:
+    """Return how far a comparison differs at most within a polygon of the query, or None where it covers less than half."""
+    corners = geometry.map_points(comparison.frame, polygon)
+    (x0, y0), (x1, y1) = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int) + 1
+    place = comparison.scores[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    told = np.isfinite(place)
+    return float(place[told].max()) if 2 * told.sum() >= max((x1 - x0) * (y1 - y0), 1) else None
 
 
 def _vouched(points: Points, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -275,5 +319,7 @@ def _heat(score: FloatArray) -> FloatArray:
 
     height, width = score.shape
     factor = 32 / max(height, width)
-    small = cv2.resize(score, (max(int(width * factor), 1), max(int(height * factor), 1)), interpolation=cv2.INTER_AREA)
+    cell = int(np.ceil(1 / factor)) | 1
+    spread = cv2.dilate(score, np.ones((cell, cell), np.uint8))  # the strongest of a cell: a mean would pale small parts
+    small = cv2.resize(spread, (max(int(width * factor), 1), max(int(height * factor), 1)), interpolation=cv2.INTER_NEAREST)
     return np.asarray(np.clip(small / 32.0, 0, 1), dtype=np.float32)

@@ -116,14 +116,13 @@ class DiscrepancySignal:
                 regions.append({"on": on, "polygon": _rounded(polygon), "label": f"difference {number}"})
         step = -(-len(found.match) // 60)
         facts: dict[str, Any] = {
-            "matched keypoints": len(found.match),
+            "points matched in both photos": len(found.match),
             "strongest difference in standard deviations of the rest": round(found.strength, 1),
         }
         if shown:
             facts["colour difference there in CIEDE2000"] = round(shown[0].color, 1)
         logo = self._logo(sha, candidate.brand) if candidate.brand in self._catalog.brands else None
         beside = plate(photo.image, self._catalog.photo(sha).image, found.match.transform, logo) if logo is not None else ()
-        facts |= {m.name: m.words() for m in (*found.measures, *beside)}
         places = "one place" if len(shown) == 1 else f"{len(shown)} places"
         reason = (
             f"laid on the reference photo, it differs in {places} more than light and viewpoint explain"
@@ -147,6 +146,7 @@ class DiscrepancySignal:
                     "polygon": _rounded(found.query_polygon),
                     "values": [[round(float(v), 3) for v in row] for row in found.heatmap],
                 },
+                "measures": [m.words() for m in (*found.measures, *beside)],
                 "facts": facts,
             },
         )
