@@ -72,8 +72,7 @@ def changed_mask(spec: ItemSpec, forged: ItemSpec, view: str, size: int = 480) -
 
     Notes
     -----
-    Compares the studio photos of both, taken by the same camera: every pixel that differs by `imgmatch.world.changes.VISIBLE` or more,
-    closed over gaps of a few pixels.
+    Compares the studio photos of both, taken by the same camera, by `imgmatch.world.changes.differs`.
     """
     a, b = studio_photo(spec, view, size), studio_photo(forged, view, size, framed_as=spec)
     return differs(a, b)
