@@ -235,7 +235,7 @@ def run_icons(folder: Path, genuine: int, each: int, splits: tuple[str, ...], co
                 }
 
 
-def run_photos() -> Iterator[dict[str, Any]]:
+def run_photos(every: int) -> Iterator[dict[str, Any]]:
     with (DATA / "reference_logos" / "labels.csv").open(encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     references = []
@@ -248,7 +248,7 @@ def run_photos() -> Iterator[dict[str, Any]]:
     with (HERE / "labels" / "marks.csv").open(encoding="utf-8") as f:
         labelled = list(csv.DictReader(f))
     index = MarkIndex(references)
-    for r in labelled:
+    for r in labelled[::every]:
         photo = PhotoContext(r["path"], load_image(DATA / r["path"]))
         start = time.perf_counter()
         placed = index.find(photo)
@@ -325,6 +325,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--genuine", type=int, default=100)
     parser.add_argument("--each", type=int, default=40)
+    parser.add_argument("--every", type=int, default=1, help="photos: take every nth only")
     parser.add_argument("--split", choices=("dev", "test"), action="append")
     args = parser.parse_args()
     if args.what == "score":
@@ -334,7 +335,7 @@ def main() -> None:
     rows = (
         run_icons(args.folder, args.genuine, args.each, tuple(args.split or ("dev", "test")))
         if args.what == "icons"
-        else run_photos()
+        else run_photos(args.every)
     )
     write_raw(f"marks_{args.what}", rows)
 

@@ -117,6 +117,28 @@ def test_an_empty_picture_is_no_mark() -> None:
         ink_map(np.full((20, 20, 3), 128, np.uint8))
 
 
+def test_a_thin_stroke_that_is_missing_is_a_difference() -> None:
+    """Strokes thinner than the displacement that is forgiven count too."""
+    drawn = mark()
+    cv2.line(drawn, (20, 20), (280, 20), (0, 0, 0), 7)
+    reference = make_reference("ours", "a" * 64, "figure", image(drawn), None)
+    without = drawn.copy()
+    cv2.line(without, (120, 20), (290, 20), (255, 255, 255), 11)
+    sizes = [difference(MarkIndex([reference]).find(photo(scene(p, 220, turn=0.0)))[0]).size for p in (drawn, without)]
+    assert sizes[0] < 0.005
+    assert sizes[1] > 0.01
+
+
+def test_a_mark_that_is_nearly_its_mirror_image_is_told_from_it() -> None:
+    drawn = np.full((300, 300, 3), 255, np.uint8)
+    cv2.circle(drawn, (150, 150), 100, (0, 0, 0), 30)
+    cv2.line(drawn, (150, 60), (150, 240), (0, 0, 0), 26)
+    cv2.line(drawn, (150, 150), (90, 210), (0, 0, 0), 26)
+    index = MarkIndex([make_reference("ours", "a" * 64, "figure", image(drawn), None)])
+    found = [index.find(photo(scene(p)))[0].mirrored for p in (drawn, np.ascontiguousarray(drawn[:, ::-1]))]
+    assert found == [False, True]
+
+
 def test_reference_knows_where_it_is_in_its_picture(references: list[MarkReference]) -> None:
     xs, ys = zip(*references[0].polygon(), strict=True)
     assert (min(xs), min(ys), max(xs), max(ys)) == pytest.approx((39, 39, 251, 251), abs=4)

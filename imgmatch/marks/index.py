@@ -14,7 +14,7 @@ import numpy as np
 
 from imgmatch import geometry
 from imgmatch.geometry import Transform
-from imgmatch.marks.placement import Placement, judge
+from imgmatch.marks.placement import Placement, judge, settle_side
 from imgmatch.marks.reference import GRID, MarkReference, unit
 from imgmatch.marks.windows import Window
 from imgmatch.photo import PhotoContext
@@ -27,6 +27,9 @@ PLAIN = 0.9
 
 VOTE, SILHOUETTE = 0.7, 0.0
 """Least similarity of a feature that votes, and least likeness of a silhouette. Low: verification decides."""
+
+UNSETTLED = 0.3
+"""Likeness from which it is worth asking whether a mark or its mirror image lies there; what is less like is not named."""
 
 
 Proposal = tuple[int, Transform, bool, int]
@@ -87,7 +90,8 @@ class MarkIndex:
             placed = judge(photo.image, self.references[index], transform, mirrored, support, float(self.plainness[index]))
             if placed is not None and (index not in best or placed.likeness > best[index].likeness):
                 best[index] = placed
-        return sorted(best.values(), key=lambda p: -p.likeness)
+        settled = [settle_side(photo.image, p) if p.likeness >= UNSETTLED else p for p in best.values()]
+        return sorted(settled, key=lambda p: -p.likeness)
 
     def _laid(self, window: Window) -> Transform:
         """Return the transform that lays a mark, its proportions kept, in the middle of a window."""

@@ -234,8 +234,8 @@ def _outlines(ink: FloatArray) -> tuple[Outline, ...]:
 
 
 def symmetric(ink: FloatArray) -> bool:
-    """Say whether a mark is about the same as its mirror image."""
-    return float(np.corrcoef(ink.ravel(), ink[:, ::-1].ravel())[0, 1]) > 0.8
+    """Say whether a mark is the same as its mirror image, for all that a photo can show."""
+    return float(np.corrcoef(ink.ravel(), ink[:, ::-1].ravel())[0, 1]) > 0.95
 
 
 def _outline(ink: FloatArray, degrees: float) -> Outline:

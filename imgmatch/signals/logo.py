@@ -49,7 +49,9 @@ ALTERED_LIKENESS, ALTERED_REST = 0.4, 0.7
 set with the former."""
 
 DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
-"""Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm."""
+"""Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm. Of 47 genuine marks in scenes
+of dev icons of ``benchmarks/figures.py`` the two most different, both half
+covered, reach 0.018 and 0.020, all others 0.001."""
 
 MIRRORED = 0.6
 """Value of a mirror image: a weak sign, for the whole photo may be mirrored."""
@@ -235,7 +237,7 @@ class LogoSignal:
 
 
 def _shown(placements: Sequence[Placement]) -> list[tuple[Placement, Difference]]:
-    found = [(placed, difference(placed)) for placed in placements]
+    found = [(placed, difference(placed)) for placed in placements if placed.likeness >= ALTERED_LIKENESS]
     return [(placed, differs) for placed, differs in found if shows(placed, differs)]
 
 

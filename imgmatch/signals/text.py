@@ -28,7 +28,7 @@ from imgmatch.photo import PhotoContext, Query
 from imgmatch.reading import ocr
 from imgmatch.reading.lexicon import Lexicon, Phrase
 from imgmatch.reading.mentions import Mention, NameFinder
-from imgmatch.reading.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, spelled_as, spellings
+from imgmatch.reading.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, skeleton, spelled_as, spellings
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
 
 __all__ = ["TextSignal", "tamper_ratio"]
@@ -277,8 +277,8 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
     float or None
         The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
         where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
-        off, part of a longer text, small, or read without confidence. A word without its first or last letter is one only
-        where nothing can have cut or covered that letter, and is re-read with room for it.
+        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking
+        is one only where nothing can have covered that letter; where it lacks, the line is re-read with room for it.
     """
     line = match.line
     part = line.parts[0]
@@ -294,11 +294,16 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
     ):
         return None
     owed = 0.0
-    if match.kind == "partial":
+    said, mark = skeleton(match.reading), skeleton(match.mark)
+    if match.kind == "partial" or said[0] != mark[0] or said[-1] != mark[-1]:
+        # An end that differs may be a letter half covered.
         wide = ocr.with_room(part)
-        if len(letters(match.mark)) - len(letters(match.reading)) != 1 or not _stands_free(photo, part, wide, readings):
+        if not _stands_free(photo, part, wide, readings):
             return None
-        part, owed = wide, DROPPED_OWES
+        if match.kind == "partial":
+            if len(letters(match.mark)) - len(letters(match.reading)) != 1:
+                return None
+            part, owed = wide, DROPPED_OWES
     forms = [form for m in spellings(match.mark) for form in (m, m.replace(" ", ""))]
     scores = ocr.log_likelihoods(photo, part, [line.text, *dict.fromkeys(forms)])
     ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
