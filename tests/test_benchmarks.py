@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import open_set, retrieval
 from benchmarks.__main__ import SUITES, _filled, _inputs, _lacking
 from benchmarks.peers.accuracy import at_rate, fixed
 from benchmarks.peers.environments import ADAPTERS, pins
@@ -16,6 +17,7 @@ from benchmarks.peers.speed import ratios
 from benchmarks.table import ROWS, _limit
 from benchmarks.thin import KEYS, thin
 
+VARIANTS = ("plain", "metric or local")
 PEERS = sorted(p.stem for p in ADAPTERS.glob("*.py") if p.stem != "__init__")
 
 # score, positive, right, group: four edited photos of two originals, four others
@@ -113,3 +115,26 @@ def test_a_handful_of_photos_keeps_their_rows(shared_data: Path, tmp_path: Path)
             rows = list(csv.DictReader(f))
         assert 0 < len(rows) < 40
         assert all((tmp_path / folder / row["path"]).is_file() for row in rows)
+
+
+def test_open_set_quotes_the_half_that_chose_nothing(monkeypatch, capsys) -> None:
+    known = {"known": True, "group": "bag", "brand": "a", "half": "test", "similarity": 0.9, "score": 0.5, "margin": 0.1}
+    unknown = {**known, "known": False, "brand": None, "similarity": 0.2, "claimed": None}
+    tuned = {**unknown, "half": "dev", "similarity": 0.99, "claimed": "a"}
+    rows = [{"photos": 7}, {**known, "claimed": "a"}, {**known, "claimed": None}, unknown, tuned]
+    monkeypatch.setattr(open_set, "read_raw", lambda name: rows)
+    open_set.score()
+    printed = capsys.readouterr().out
+    assert "7 catalog photos, 2 known queries, unknown: {'test': 1, 'dev': 1}" in printed
+    assert "by similarity 1.000" in printed  # the photo of the dev half, nearest of all, takes no part
+    assert "all              1/2 claimed" in printed
+    assert "1/1 claimed [0.207, 1.000], which chose the floor" in printed
+
+
+def test_retrieval_rows_without_times_are_scored(monkeypatch, capsys) -> None:
+    row = {"half": "test", "query": "q", "label": "a", "rank": 1, "uses_metric": False}
+    rows = [{**row, "set": s, "half": h, "variant": v} for s in retrieval.SETS for h in ("dev", "test") for v in VARIANTS]
+    monkeypatch.setattr(retrieval, "read_raw", lambda name: [{"environment": {}}, *rows])
+    monkeypatch.setattr("sys.argv", ["retrieval", "score"])
+    retrieval.main()
+    assert capsys.readouterr().out.count("'gain': 0.0") == 6
