@@ -17,7 +17,7 @@ from imgmatch.errors import ImageError
 from imgmatch.geometry import Points
 from imgmatch.marks import MarkIndex, make_reference
 from imgmatch.photo import PhotoContext, Query
-from imgmatch.scoring.differences import Comparison, compare
+from imgmatch.scoring.differences import Comparison, agreed, compare
 from imgmatch.scoring.measures import plate
 from imgmatch.types import Candidate, Finding, FindingStatus
 
@@ -76,10 +76,10 @@ class DiscrepancySignal:
         if not seen:
             reason = "no photo shows a likely item from the same side as one of its reference photos"
             return Finding.abstained(self.name, reason if query.candidates else "no item of the catalog is likely")
-        best, photo, candidate, _ = max(seen, key=lambda row: len(row[0].match))
-        # A real difference shows against every view that corresponds; one that a second view explains is viewpoint.
-        alike = [row for row in seen if row[1:3] == (photo, candidate) and 2 * len(row[0].match) >= len(best.match)]
-        found, _, _, sha = min(alike, key=lambda row: row[0].strength)
+        _, photo, candidate, _ = max(seen, key=lambda row: len(row[0].match))
+        views = [(row[0], row[3]) for row in seen if row[1:3] == (photo, candidate)]
+        found = agreed([c for c, _ in views])
+        sha = next(sha for c, sha in views if c.match is found.match)
         return self._finding(photo, candidate, sha, found)
 
     def _views(self, candidate: Candidate, photo: PhotoContext) -> list[str]:
