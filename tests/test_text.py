@@ -72,6 +72,12 @@ def test_ctc_probabilities_of_all_strings_sum_to_one() -> None:
     assert sum(math.exp(ctc_log_likelihood(logs, s)) for s in strings) == pytest.approx(1.0)
 
 
+def test_room_of_one_letter_by_hand() -> None:
+    line = Reading("GUCC", 0.99, (0.99,) * 4, ((100, 50), (140, 50), (140, 70), (100, 70)))
+    assert ocr.with_room(line).polygon == ((90, 50), (150, 50), (150, 70), (90, 70))
+    assert ocr.with_room(line).text == "GUCC"
+
+
 # The listing's own words
 
 

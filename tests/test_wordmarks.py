@@ -120,6 +120,7 @@ def test_spelled_as(text: str, mark: str, right: bool) -> None:
         (["GUC", "GUCCI"], "gucci", "exact"),
         (["UIS VUITTON"], "louisvuitton", "partial"),
         (["LOUIS VUITTO"], "louisvuitton", "partial"),
+        (["GUCC"], "gucci", "partial"),
         (["R0LEX"], "rolex", "exact"),
         (["made by GUCCI in Italy"], "gucci", "exact"),
         (["PUMBA"], "puma", "near"),
