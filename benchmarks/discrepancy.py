@@ -87,7 +87,7 @@ def run(data: Path, split: str) -> None:
                 try:
                     forged = forge_region(name, pixels, box, rng, strength)
                 except ValueError:
-                    rows.append({"kind": "nothing to alter", "name": name})
+                    rows.append({"kind": "finds nothing to alter", "name": name, "value": None})
                     continue
                 pixels, mask = forged.image, forged.mask
                 after = (str(rng.choice(list(CONDITIONS))), float(rng.choice(STRENGTHS)))
@@ -157,7 +157,7 @@ def run_world(split: str) -> None:
                     shown = phone_photo(altered, view, np.random.default_rng(key)).pixels
                     mask = differs(honest, shown)
                     if mask.sum() < _LEAST_SEEN:
-                        rows.append({"kind": "does not show", "name": name, "view": view})
+                        rows.append({"kind": "does not show", "name": name, "view": view, "value": None})
                         continue
                 photo = PhotoContext("photo-1", load_image(snapshot(shown, rng, 0.6)))
                 start = time.process_time()

@@ -14,6 +14,7 @@ from imgmatch.metrics import auroc
 
 __all__ = ["print_angles", "print_photos", "print_tolerances", "print_world"]
 
+KINDS = ("benign", "forged")
 TRIVIAL = ("bytes", "pixels", "saturation")
 ASKED = {
     "move": "moved logo",
@@ -118,10 +119,10 @@ def _print_table(title: str, dev: Rows, test: Rows) -> None:
     print(f"strength of benign ones on dev, 50, 90, 95, 99 %: {_quantiles(quiet, (50, 90, 95, 99))} of {len(quiet)}")
     _print_edits(fit, forged, honest, limit)
     _print_benign(fit, honest, limit)
-    left = Counter(r["kind"] for r in test[1:] if "value" not in r)
+    left = Counter(r["kind"] for r in test[1:] if r["kind"] not in KINDS)
     print("left out: " + (", ".join(f"{n} where the edit {kind}" for kind, n in left.items()) or "none"))
-    asked = [r for r in test[1:] if "value" in r]
-    for kind in ("benign", "forged"):
+    asked = [r for r in test[1:] if r["kind"] in KINDS]
+    for kind in KINDS:
         some = [r for r in asked if r["kind"] == kind]
         print(f"abstained, {kind}: {wilson(sum(r['value'] is None for r in some), len(some))}")
     print(f"seconds per candidate, one core, median and 90 %: {_quantiles([r['seconds'] for r in asked], (50, 90))}")

@@ -42,11 +42,14 @@ class DiscrepancySignal:
 
     Notes
     -----
-    ``value = 0.45 * clip((strength - quiet) / (loud - quiet), 0, 1)``: below what the rules count, on purpose. On controlled
-    edits of flat photos it tells edited from benign (``benchmarks/discrepancy.py``), but on rendered phone photos of
-    three-dimensional bags and watches held against studio photos it did not: honest ones differed by up to 35 deviations,
-    forged ones by up to 24. So it points a person to where to look, and does not speak against a listing. Something that
-    lies over the product looks the same to it as a part that differs.
+    ``value = 0.45 * clip((strength - quiet) / (loud - quiet), 0, 1)``: below what the rules count, on purpose. It points a
+    person to where to look, and does not speak against a listing: dirt, a tag or hands at another hour differ too.
+
+    ``benchmarks/results/discrepancy.txt``, test: parts altered on real photos, against benign changes of the same photos,
+    AUROC 0.889 [0.85, 0.93]; the strongest place hits the altered part in 0.85, a box of its size by chance in 0.11.
+    Rendered phone photos of bags and watches against studio photos (23 honest, 54 altered): 0.806 [0.73, 0.88], one honest
+    photo above ``quiet``; against the quietest view alone, 0.771 and three. Another angle of the same article: abstained on
+    85 of 87 pairs, no alarm. About 0.4 s of one core per item of three reference photos.
     """
 
     name = "discrepancy"
