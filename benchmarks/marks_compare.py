@@ -103,6 +103,7 @@ def score(
     known = {same(b) for b in brands}
     table: dict[str, list[dict[str, float]]] = {k: [] for k in ("logo and text", "embedding", "SIFT alone", "OCR alone")}
     shown: list[tuple[set[str], bool, bool, str]] = []
+    strangers = [r["path"].startswith(("distractors", "grocery")) for r in rows]
     for r in rows:
         label = truth.get(r["path"], {"brands": set(), "word": False, "figure": False})
         mine = {same(b) for b in label["brands"]}
@@ -119,11 +120,15 @@ def score(
         at = -1.0 if name == "logo and text" else _threshold(dev, dev_truth)
         said = [{b for b, v in s.items() if v > at} for s in scores]
         test = [(s, mine, word, figure) for s, (mine, word, figure, half) in zip(said, shown, strict=True) if half == "test"]
+        foreign = [
+            bool(s - mine) for s, (mine, *_, half), far in zip(said, shown, strangers, strict=True) if half == "test" and far
+        ]
         word = [bool(s & mine) for s, mine, readable, _ in test if readable]
         either = [bool(s & mine) for s, mine, readable, figure in test if readable or figure]
         wrong = [bool(s - mine) for s, mine, _, _ in test]
         print(f"  {name:14} readable word {wilson(sum(word), len(word))}")
         print(f"  {'':14} word or figure {wilson(sum(either), len(either))}; false claims {wilson(sum(wrong), len(wrong))}")
+        print(f"  {'':14} false claims on distractors and groceries {wilson(sum(foreign), len(foreign))}")
 
 
 def _threshold(scores: list[dict[str, float]], truth: list[set[str]]) -> float:
