@@ -304,7 +304,9 @@ class MismatchSignal:
         known = self._catalog.brands.get(brand)
         name = known.name if known is not None and known.name else brand
         item = None if sight is None else self._catalog.items[sight.item_id]
-        what = f"shows {name} {item.name or item.item_id}" if item is not None else f"names {name}"
+        thing = "" if item is None else item.name or item.item_id
+        thing = thing if name.casefold() in thing.casefold() else f"{name} {thing}"
+        what = f"names {name}" if item is None else f"shows {thing}"
         if named:
             reason = f"The promo {what}, and the listing names {name} too."
         elif value >= 0.5:
