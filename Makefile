@@ -37,11 +37,11 @@ bench: $(INSTALLED)
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m benchmarks
 
-# The same code on a handful of photos; what needs photos that are not there is skipped aloud.
+# Suites that take a minute on a handful of photos; what needs photos that are not there is skipped aloud.
 bench-smoke: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
-	$(PY) -m benchmarks --smoke
+	$(PY) -m benchmarks --smoke retrieval open_set copy marks mismatch rings
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .
