@@ -167,8 +167,9 @@ def run(data: Path, queries: int) -> None:
 def score() -> None:
     """Print what the attacks did."""
     facts, *rows = read_raw("adversarial")
+    queries = len({r["query"] for r in rows})
     print(
-        f"{facts['photos']} catalog photos of {len(facts['brands'])} brands, {QUERIES} queries; shares with 95 % intervals\n"
+        f"{facts['photos']} catalog photos of {len(facts['brands'])} brands, {queries} queries; shares with 95 % intervals\n"
     )
     head = (
         "attack",
