@@ -11,13 +11,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OUT", "RAW", "REPO", "environment", "read_raw", "shared_data", "wilson", "write_raw"]
+__all__ = ["OUT", "RAW", "REPO", "SETS", "environment", "read_raw", "shared_data", "wilson", "write_raw"]
 
 REPO = Path(__file__).resolve().parents[1]
 _SMOKE = os.environ.get("IMGMATCH_BENCH")  # set by `python -m benchmarks --smoke`: a folder with a few photos
 OUT = Path(_SMOKE, "out") if _SMOKE else REPO / "out"
 RAW = Path(_SMOKE, "raw") if _SMOKE else REPO / "benchmarks" / "results" / "raw"
 """Raw rankings, scores and times, one JSONL file per suite; scored later, never by the code that made them."""
+
+
+SETS = (
+    "adidas_products",
+    "bags_three_brands",
+    "distractors",
+    "eval_bags_watches",
+    "grocery_iconic_vs_photo",
+    "seller_reposts",
+    "watches_fashion_catalog",
+)
+"""The folders of product and everyday photos: all but the marks and the hostile files."""
 
 
 def shared_data(path: str | Path | None = None) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import environment, read_raw, shared_data, write_raw
+from benchmarks.common import SETS, environment, read_raw, shared_data, write_raw
 from imgmatch.encoders import load_encoder
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image
@@ -26,21 +26,12 @@ from imgmatch.indexes.faiss import FaissIndex, default_factory
 from imgmatch.parallel import ordered_map, worker_count
 
 DIM, BLOCK, K = 512, 50_000, 10
-FOLDERS = (
-    "adidas_products",
-    "bags_three_brands",
-    "distractors",
-    "eval_bags_watches",
-    "grocery_iconic_vs_photo",
-    "seller_reposts",
-    "watches_fashion_catalog",
-)
 
 
 def real_vectors(data: Path, encoder_name: str) -> np.ndarray:
     """Embed every photo of the real sets, (n, d) float32."""
     encoder = load_encoder(encoder_name)
-    paths = sorted(p for f in FOLDERS for p in (data / f).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    paths = sorted(p for f in SETS for p in (data / f).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
 
     def prepare(path: Path) -> np.ndarray | None:
         try:

@@ -31,19 +31,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.common import environment, shared_data, write_raw
+from benchmarks.common import SETS, environment, shared_data, write_raw
 
 MODEL = "mobilenet-v2"
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
-SETS = (
-    "adidas_products",
-    "bags_three_brands",
-    "distractors",
-    "eval_bags_watches",
-    "grocery_iconic_vs_photo",
-    "seller_reposts",
-    "watches_fashion_catalog",
-)
 STAGES = {"propose": "search", "examine": "examine", "fuse": "verdict"}
 
 

@@ -156,8 +156,8 @@ class DesignConfig:
         ``python -m benchmarks.retrieval``.
     local_weight : float
         How much the part-by-part comparison counts beside the score, in catalogs with too few photos per item or brand
-        for a metric; chosen on the dev half by ``python -m benchmarks.retrieval``. 0 leaves it out and saves a decode and
-        a forward pass per near photo.
+        for a metric; chosen on the dev half by ``python -m benchmarks.retrieval``. 0 leaves it out and saves a forward
+        pass per near photo.
     """
 
     neighbors: int = 50

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from imgmatch.errors import InputError, MissingExtraError
+from imgmatch.files import append_lines
 
-__all__ = ["TABLE_SUFFIXES", "read_rows", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "append_rows", "read_rows", "read_table"]
 
 TABLE_SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson", ".parquet"})
 
@@ -143,3 +145,30 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
 def _clean(text: str) -> str:
     # Undecodable bytes would make the record unwritable as UTF-8; they are shown as question marks.
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def append_rows(path: Path, rows: Iterable[Sequence[Any]], columns: Sequence[str], what: str) -> None:
+    """Append rows to a CSV table that only ever grows; it is made, with its header, where it does not exist.
+
+    Parameters
+    ----------
+    path : Path
+    rows : iterable of sequence
+        In the order of `columns`.
+    columns : sequence of str
+    what : str
+        What the table is, for the message: ``a labels table``.
+
+    Raises
+    ------
+    InputError
+        Where the file is some other table, or cannot be written; nothing is written then.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    try:
+        append_lines(path, text.getvalue(), header=",".join(columns))
+    except ValueError as error:
+        raise InputError(f"not {what}: {error}", source=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from error

@@ -100,11 +100,7 @@ class OnnxEncoder:
     def _run(self, batch: Sequence[Image | Prepared], output: str, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
         if not len(batch):
             return np.zeros((0, *empty), np.float32)
-        prepared = [self.prepare(photo) if isinstance(photo, Image) else photo for photo in batch]
-        expected = (self.input_size, self.input_size, 3)
-        for photo in prepared:
-            if photo.shape != expected or photo.dtype != np.uint8:
-                raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
+        prepared = self.preprocess.batch(batch)
         parts = []
         for i in range(0, len(prepared), self._chunk):
             y = self._session.run([output], {"pixels": np.stack(prepared[i : i + self._chunk])})[0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
 
-from imgmatch.types import UInt8Array
+from imgmatch.types import Image, UInt8Array
 
 __all__ = ["Preprocess"]
 
@@ -105,3 +106,18 @@ class Preprocess:
         scale = self.size / max(width, height)
         new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
         return new_w, new_h, -((self.size - new_w) // 2), -((self.size - new_h) // 2)
+
+    def batch(self, photos: Sequence[Image | UInt8Array]) -> list[UInt8Array]:
+        """Fit the photos of a batch that are not fitted yet.
+
+        Raises
+        ------
+        ValueError
+            Where an array is not what fitting gives.
+        """
+        fitted = [self(photo.pixels) if isinstance(photo, Image) else photo for photo in photos]
+        expected = (self.size, self.size, 3)
+        for photo in fitted:
+            if photo.shape != expected or photo.dtype != np.uint8:
+                raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
+        return fitted

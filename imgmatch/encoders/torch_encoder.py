@@ -102,11 +102,7 @@ class TorchEncoder:
     def _run(self, batch: Sequence[Image | Prepared], forward: Any, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
         if not len(batch):
             return np.zeros((0, *empty), np.float32)
-        prepared = [self.prepare(photo) if isinstance(photo, Image) else photo for photo in batch]
-        expected = (self.input_size, self.input_size, 3)
-        for photo in prepared:
-            if photo.shape != expected or photo.dtype != np.uint8:
-                raise ValueError(f"expected {expected} uint8 as prepare() makes it, got {photo.shape} {photo.dtype}")
+        prepared = self.preprocess.batch(batch)
         chunk = self.CHUNK.get(self.device.type, 32)
         parts = [self._forward(prepared[i : i + chunk], forward) for i in range(0, len(prepared), chunk)]
         return np.concatenate(parts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -11,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from imgmatch.errors import InputError
-from imgmatch.files import append_lines
 from imgmatch.fusion import feature_values
 from imgmatch.fusion.fitting import Example
 from imgmatch.fusion.negatives import NegativeBank
 from imgmatch.fusion.rules import Rules
 from imgmatch.records import ScanRecord
-from imgmatch.tables import read_table
+from imgmatch.tables import append_rows, read_table
 from imgmatch.types import Basis, Decision, EmbeddingSpace
 
 __all__ = ["LabelRow", "append_labels", "examples_from", "read_labels", "run_of", "space_of_run"]
@@ -68,14 +65,7 @@ def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
     InputError
         Where the file is some other table, or cannot be written.
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(astuple(row) for row in rows)
-    try:
-        append_lines(path, text.getvalue(), header=",".join(_COLUMNS))
-    except ValueError as error:
-        raise InputError(f"not a labels table: {error}", source=str(path)) from error
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from error
+    append_rows(Path(path), (astuple(row) for row in rows), _COLUMNS, "a labels table")
 
 
 def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:

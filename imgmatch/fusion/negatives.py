@@ -6,9 +6,7 @@ silenced: the photo may still match otherwise, and the listing is judged by what
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
@@ -17,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from imgmatch.errors import ImageError, InputError
-from imgmatch.files import append_lines
 from imgmatch.images import load_image, perceptual_hash, resolve_within
 from imgmatch.photo import PhotoContext
 from imgmatch.records import ScanRecord
 from imgmatch.regions import crop
-from imgmatch.tables import read_table
+from imgmatch.tables import append_rows, read_table
 from imgmatch.types import Box, Finding, FindingStatus, Image
 
 __all__ = ["NegativeBank", "NegativeRow", "rejected_matches"]
@@ -130,14 +127,8 @@ class NegativeBank:
         InputError
             Where the file is some other table, or cannot be written.
         """
-        path, text = Path(folder) / FILE, io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(astuple(row) for row in rows)
-        try:
-            append_lines(path, text.getvalue(), header=",".join(_COLUMNS))
-        except ValueError as error:
-            raise InputError(f"not a negative bank: {error}", source=str(path)) from error
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from error
+        path = Path(folder) / FILE
+        append_rows(path, (astuple(row) for row in rows), _COLUMNS, "a negative bank")
         return path
 
     def silenced(self, findings: Sequence[Finding], photos: Sequence[PhotoContext]) -> list[Finding]:

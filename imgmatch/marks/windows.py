@@ -53,7 +53,6 @@ class WindowIndex:
     ----------
     references : sequence of MarkReference
     encoder : Encoder
-        With dense descriptors, else `NotImplementedError` is raised here.
     """
 
     def __init__(self, references: Sequence[MarkReference], encoder: Encoder) -> None:

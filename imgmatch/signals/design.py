@@ -40,7 +40,7 @@ class DesignSignal:
     from leaving photos of the catalog itself out, see :meth:`Background.certainty`, never from the photos examined.
     Cost per photo: one index search and one product with the background sample. In catalogs with too few photos per item
     or brand for a metric, the nearest candidates are ranked again by :func:`imgmatch.scoring.local.local_similarity`:
-    one more decode and forward pass per near photo, and one per reference photo the first time it is met;
+    one more forward pass per near photo, and a decode and one per reference photo the first time it is met;
     ``python -m benchmarks.retrieval`` prints what that takes.
     """
 

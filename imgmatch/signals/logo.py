@@ -10,7 +10,6 @@ logo_tamper
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -101,11 +100,10 @@ class LogoSignal:
                             image = self._catalog.photo(logo.photo).image
                             reference = make_reference(brand.brand, logo.photo, logo.kind, image, logo.box)
                         except (ImageError, ValueError):
-                            continue  # `catalog check` names pictures without a mark; one of them costs no scan
+                            continue  # a picture without a mark costs no scan
                         (monograms if logo.kind == "monogram" else single).append(reference)
                 if self._config.windows and single:
-                    with contextlib.suppress(NotImplementedError):  # an encoder without dense descriptors
-                        self._seen = WindowIndex(single, self._catalog.encoder)
+                    self._seen = WindowIndex(single, self._catalog.encoder)
                 self._prepared = MarkIndex(single), monograms
             return self._prepared
 
