@@ -9,7 +9,7 @@ from others, and a help-desk address that a tenth of all sellers name. Everythin
     python -m benchmarks.rings --seeds dev    # the seeds that settings are chosen on
     python -m benchmarks.rings edits          # which edited copies of real photos (seller_reposts) are tied at all
 
-Raw results go to ``benchmarks/results/rings.json``: pairs by size and seed, counted from the truth by code of its own; those
+Raw results go to ``benchmarks/results/raw/rings.json``: pairs by size and seed, counted from the truth by code of its own; those
 of `edits` to ``rings_edits.json``. "week" is the time of a run that adds a twentieth of the listings to a state that has the
 rest, "near" that of proposing pairs among as many embeddings as there are photos (random ones: the cost, not the use).
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import shared_data
+from benchmarks.common import RAW, shared_data
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.rings import RingSettings, State, find_rings
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
@@ -264,7 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", choices=sorted(SEEDS), default="test")
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 20_000, 100_000])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "rings.json")
+    parser.add_argument("--out", type=Path, default=RAW / "rings.json")
     parser.add_argument("what", choices=["market", "edits"], nargs="?", default="market")
     parser.add_argument("--data", help="folder of the real photos")
     parser.add_argument("--photos", type=int, default=48, help="of edits: how many photos")
