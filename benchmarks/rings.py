@@ -9,8 +9,8 @@ from others, and a help-desk address that a tenth of all sellers name. Everythin
     python -m benchmarks.rings --seeds dev    # the seeds that settings are chosen on
     python -m benchmarks.rings edits          # which edited copies of real photos (seller_reposts) are tied at all
 
-Raw results go to ``benchmarks/results/raw/rings.json``: pairs by size and seed, counted from the truth by code of its own; those
-of `edits` to ``rings_edits.json``. "week" is the time of a run that adds a twentieth of the listings to a state that has the
+Raw results go to ``results/raw/rings.json``: pairs by size and seed, counted from the truth by code of its own; those of
+`edits` to ``rings_edits.json``. "week" is the time of a run that adds a twentieth of the listings to a state that has the
 rest, "near" that of proposing pairs among as many embeddings as there are photos (random ones: the cost, not the use).
 """
 
