@@ -92,11 +92,12 @@ def _real(data: Path, work: Path) -> tuple[Path, list[dict[str, Any]]]:
         pair("honest brand", sku, promo, held[skus[(i + 7) % len(skus)]][1])
         pair("switched other", sku, promo, strangers[(3 * i) % len(strangers)])
         pair("switched other", sku, promo, strangers[(3 * i + 1) % len(strangers)])
-        pair("switched brand", sku, promo, watches[brands[i % 7]][i % 30]["path"])
+        theirs = watches[brands[i % len(brands)]]
+        pair("switched brand", sku, promo, theirs[i % len(theirs)]["path"])
     for b, brand in enumerate(brands):
         for i, row in enumerate(watches[brand]):
             key, mine = row["product_id"] or row["path"], row["path"]
-            pair("honest brand", key, mine, watches[brand][(i + 11) % 30]["path"])
+            pair("honest brand", key, mine, watches[brand][(i + 11) % len(watches[brand])]["path"])
             pair("switched other", key, mine, strangers[(7 * (30 * b + i)) % len(strangers)])
             pair("switched brand", key, mine, held[skus[(30 * b + i) % len(skus)]][0])
             pair("switched kind", key, mine, other_watches[(30 * b + i) % len(other_watches)])

@@ -14,7 +14,7 @@ Key = tuple[str, ...]
 
 KEYS: dict[str, tuple[int, Callable[[dict[str, str]], Key]]] = {
     # folder: photos kept per key, key of a row
-    "adidas_products": (3, lambda r: (r["sku"],)),
+    "adidas_products": (4, lambda r: (r["sku"],)),
     "grocery_iconic_vs_photo": (2, lambda r: (r["class_id"], r["role"])),
     "eval_bags_watches": (1, lambda r: (r["brand"], r["role"], split_of(r["product_id"]))),
     "watches_fashion_catalog": (1, lambda r: (r["brand"],)),
