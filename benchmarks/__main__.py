@@ -100,7 +100,7 @@ SUITES = {
     ),
     "speed": Suite(("peers speed run --data DATA",), "peers speed score", "its environments take 6 GB"),
     "throughput": Suite(
-        ("throughput --photos DATA/distractors --photos DATA/adidas_products",),
+        ("throughput --data DATA",),
         "",
         "a handful of photos says nothing of speed",
     ),

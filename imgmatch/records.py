@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from imgmatch.errors import InputError
@@ -74,7 +75,7 @@ class Listing:
         InputError
             Where a field has another type than the schema says.
         """
-        known = {f.name for f in fields(cls)} - {"extra"}
+        known = set(_names(cls)) - {"extra"}
         values: dict[str, Any] = {}
         for name in known & set(row):
             value = row[name]
@@ -201,7 +202,7 @@ class ScanRecord:
             Where the row is not a record.
         """
         try:
-            known = {f.name for f in fields(cls)} | {"listing_id"}
+            known = {*_names(cls), "listing_id"}
             return cls(
                 listing=Listing.from_dict(row["listing"]),
                 status=row["status"],
@@ -241,7 +242,7 @@ def verdict_from_dict(row: Mapping[str, Any]) -> Verdict:
 
 
 def finding_from_dict(row: Mapping[str, Any]) -> Finding:
-    known = {f.name: row[f.name] for f in fields(Finding) if f.name in row}
+    known = {name: row[name] for name in _names(Finding) if name in row}
     known["status"] = FindingStatus(known["status"])
     known["labels"] = tuple(map(Label, known.get("labels", ())))
     return Finding(**known)
@@ -250,9 +251,9 @@ def finding_from_dict(row: Mapping[str, Any]) -> Finding:
 def _to_dict(row: Any) -> dict[str, Any]:
     """Plain JSON of one flat row; tuples become lists, enums their values, ``extra`` is folded back in."""
     out: dict[str, Any] = {}
-    for f in fields(row):
-        value = getattr(row, f.name)
-        if f.name == "extra":
+    for name in _names(type(row)):
+        value = getattr(row, name)
+        if name == "extra":
             continue
         if isinstance(value, tuple):
             value = [str(v) if isinstance(v, str) else v for v in value]
@@ -260,13 +261,18 @@ def _to_dict(row: Any) -> dict[str, Any]:
             value = str(value)
         elif isinstance(value, Mapping):
             value = dict(value)
-        out[f.name] = value
+        out[name] = value
     return {**out, **getattr(row, "extra", {})}
 
 
 def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
-    names = {f.name for f in fields(cls)}
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names - {"extra"}}
+    names = _names(cls)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names and k != "extra"}
     if "extra" in names:
         values["extra"] = {k: row[k] for k in row if k not in names}
     return cls(**values)
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import time
 from collections import Counter, deque
@@ -20,18 +21,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 import imgmatch
 from imgmatch.cache import PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.encoders.store import cache_dir
-from imgmatch.errors import ImageError, InputError, MissingExtraError, ScanError
+from imgmatch.errors import InputError, ScanError
 from imgmatch.files import atomic_write, lock
-from imgmatch.images import resolve_within
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.records import Listing, ScanRecord
-from imgmatch.sinks import write_csv, write_parquet
+from imgmatch.sinks import write_tables
 from imgmatch.sources import Posts, Row, listing_root, read_listings, read_posts
 
 __all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
@@ -74,7 +76,8 @@ def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Pat
     Notes
     -----
     Photos are read in threads ahead of the encoder; memory is bounded by ``config.scan.batch`` photos a few times over,
-    however many listings there are.
+    however many listings there are. While it runs, the matrix products of this process get one thread each: they are
+    small, and threads that wait for the next one would take the cores from decoders and encoder.
     """
     settings, root = matcher.config.scan, Path(root)
     workers = worker_count(settings.workers)
@@ -94,13 +97,14 @@ def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Pat
 
     batch: list[Loaded | ScanRecord] = []
     photos = 0
-    for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
-        batch.append(loaded)
-        photos += len(loaded.photos)
-        if photos >= settings.batch or len(batch) >= 4 * settings.batch:
-            yield from _examined(batch, matcher)
-            batch, photos = [], 0
-    yield from _examined(batch, matcher)
+    with threadpool_limits(1, user_api="blas"):
+        for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
+            batch.append(loaded)
+            photos += len(loaded.photos)
+            if photos >= settings.batch or len(batch) >= 4 * settings.batch:
+                yield from _examined(batch, matcher)
+                batch, photos = [], 0
+        yield from _examined(batch, matcher)
 
 
 def _examined(batch: list[Loaded | ScanRecord], matcher: Matcher) -> Iterator[ScanRecord]:
@@ -284,9 +288,9 @@ class _Run:
             digest.update(json.dumps([listing.to_dict(), problem], sort_keys=True).encode())
             for photo in (*listing.photos, *listing.promo_photos):
                 try:
-                    stat = resolve_within(self.root, photo).stat()
+                    stat = os.stat(self.root / photo)  # a photo outside is refused when it is read
                     digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-                except (OSError, ImageError):
+                except (OSError, ValueError):
                     digest.update(b"-")
         return digest.hexdigest()[:16]
 
@@ -316,11 +320,7 @@ class _Run:
         with atomic_write(out / "records.jsonl", "wb") as f:
             for path in shards:
                 f.write(path.read_bytes())
-        write_csv(read_records(out / "records.jsonl"), out / "records.csv")
-        try:
-            write_parquet(read_records(out / "records.jsonl"), out / "records.parquet")
-        except MissingExtraError as error:
-            self.summary.notes.append(f"no records.parquet: {error}")
+        self.summary.notes += write_tables(read_records(out / "records.jsonl"), out)
         self.matcher.seconds["write"] = time.perf_counter() - start
         keep = set(shards)
         for path in (out / "shards").iterdir():

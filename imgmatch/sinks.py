@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.files import atomic_write
 from imgmatch.records import ScanRecord
 
-__all__ = ["COLUMNS", "flat_row", "write_csv", "write_parquet"]
+__all__ = ["COLUMNS", "flat_row", "write_tables"]
 
 COLUMNS = (
     "listing_id",
@@ -70,24 +71,38 @@ def flat_row(record: ScanRecord) -> dict[str, Any]:
     }
 
 
-def write_csv(records: Iterable[ScanRecord], path: Path) -> None:
-    """Write ``records.csv``, UTF-8 with a byte-order mark so that spreadsheets read it as such; cells are defused."""
-    with atomic_write(path) as f:
-        f.write("\ufeff")
-        writer = csv.DictWriter(f, COLUMNS)
-        writer.writeheader()
-        for record in records:
-            writer.writerow({k: _cell(x) for k, x in flat_row(record).items()})
+def write_tables(records: Iterable[ScanRecord], folder: Path) -> list[str]:
+    """Write both tables in one pass over the records; return notes on what could not be written.
 
-
-def write_parquet(records: Iterable[ScanRecord], path: Path) -> None:
-    """Write ``records.parquet``: the columns of the CSV, and the whole record as JSON in the column ``record``.
-
-    Raises
-    ------
-    MissingExtraError
-        Without pyarrow.
+    Parameters
+    ----------
+    records : iterable of ScanRecord
+    folder : Path
+        Gets ``records.csv``, UTF-8 with a byte-order mark so that spreadsheets read it as such, its cells defused; and,
+        with pyarrow, ``records.parquet``: the same columns, and the whole record as JSON in the column ``record``.
     """
+    notes = []
+    with ExitStack() as stack:
+        text = stack.enter_context(atomic_write(folder / "records.csv"))
+        text.write("\ufeff")
+        csv_rows = csv.DictWriter(text, COLUMNS)
+        csv_rows.writeheader()
+        try:
+            write_parquet = stack.enter_context(_parquet(folder / "records.parquet"))
+        except MissingExtraError as error:
+            write_parquet = None
+            notes.append(f"no records.parquet: {error}")
+        for part in _chunks(records):
+            rows = [flat_row(record) for record in part]
+            csv_rows.writerows({k: _cell(x) for k, x in row.items()} for row in rows)
+            if write_parquet is not None:
+                write_parquet([row | {"record": json.dumps(r.to_dict())} for row, r in zip(rows, part, strict=True)])
+    return notes
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Open a Parquet file for rows."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -96,9 +111,7 @@ def write_parquet(records: Iterable[ScanRecord], path: Path) -> None:
     kinds = {"probability": pa.float64(), "similarity": pa.float64(), "photos": pa.int32(), "photos_failed": pa.int32()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*COLUMNS, "record")])
     with atomic_write(path, "wb") as f, pq.ParquetWriter(f, schema) as writer:
-        for rows in _chunks(records):
-            table = [{**flat_row(r), "record": json.dumps(r.to_dict())} for r in rows]
-            writer.write_table(pa.Table.from_pylist(table, schema))
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
 def _chunks(records: Iterable[ScanRecord]) -> Iterator[list[ScanRecord]]:

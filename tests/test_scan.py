@@ -19,7 +19,7 @@ from imgmatch.errors import InputError, LockedError, ScanError
 from imgmatch.files import lock
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.scan import read_records, run_scan, scan
-from imgmatch.sinks import write_csv
+from imgmatch.sinks import write_tables
 from imgmatch.sources import read_listings
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -289,8 +289,8 @@ def test_scan_is_lazy_and_bounded(catalog: Catalog, folder: Path) -> None:
 
 def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
     titles = ["=1+1", "+1", "-1", "@x", "\tx", 'a,b\n"c"', "nul\0", "fine", "x" * 100_000]
-    write_csv((ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)), tmp_path / "t.csv")
-    with open(tmp_path / "t.csv", encoding="utf-8-sig", newline="") as f:
+    write_tables((ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)), tmp_path)
+    with open(tmp_path / "records.csv", encoding="utf-8-sig", newline="") as f:
         cells = [row["title"] for row in csv.DictReader(f)]
     assert cells[:4] == ["'=1+1", "'+1", "'-1", "'@x"]
     assert cells[4:8] == ["'\tx", 'a,b\n"c"', "nul", "fine"]

@@ -12,6 +12,7 @@ import numpy as np
 
 from imgmatch.errors import CatalogCorruptError
 from imgmatch.indexes.base import BoolArray, check_search, check_vectors
+from imgmatch.parallel import worker_count
 from imgmatch.types import FloatArray, Neighbors
 
 __all__ = ["FaissIndex", "default_factory"]
@@ -29,6 +30,11 @@ _FLAT_ROWS = 100_000
 # (benchmarks/index_scale.py, docs/decisions/million-vectors.md).
 _PROBES = 24
 _EF = 128
+
+# Comparisons under which a search takes one thread: it is over in some 20 ms, and threads that are woken for less cost
+# decoders and encoder more than they save (benchmarks/throughput.py). An approximate index compares with a few thousand.
+_ALONE = 200_000
+_LOOKED_AT = 5_000
 
 
 def default_factory(rows: int) -> str:
@@ -108,6 +114,8 @@ class FaissIndex:
         if not len(queries) or not len(self):
             return Neighbors(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         parameters = None if keep is None or keep.all() else self._parameters(keep, k)
+        small = len(queries) * (len(self) if self.spec == "Flat" else _LOOKED_AT) < _ALONE
+        _faiss().omp_set_num_threads(1 if small else worker_count(0))  # for the calling thread alone
         similarities, ids = self._index.search(queries, k, params=parameters)
         # FAISS pads with -1 and the lowest float.
         similarities = np.where(ids < 0, np.float32(-np.inf), similarities).astype(np.float32)

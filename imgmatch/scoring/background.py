@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _GROUP_PHOTOS = 20  # three of them lie below the floor
 _BACKGROUND = ""  # the group of photos with role background: never a candidate, always part of what is normalised with
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Background:
     """A sample of the catalog that similarities are normalised with, and what nearness meant within the catalog.
 
@@ -70,9 +71,37 @@ class Background:
     floors: Mapping[str, float] = field(default_factory=dict)
     floor: float = -1.0
 
-    def similarity(self, query: FloatArray, without: Sequence[str]) -> float:
-        """Return the mean cosine of a query (d,) to its nearest background photos outside some groups; 0 without any."""
-        return self._mean_nearest(self.vectors @ query, ~np.isin(self.groups, without))
+    @cached_property
+    def _members(self) -> dict[str, npt.NDArray[np.bool_]]:
+        return {str(group): self.groups == group for group in np.unique(self.groups)}
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._members
+
+    @cached_property
+    def _double(self) -> npt.NDArray[np.float64]:
+        return self.vectors.T.astype(np.float64)
+
+    def similarities(self, queries: FloatArray) -> FloatArray:
+        """Return the cosines of queries (n, d) or (d,) to the background photos: (n, m) or (m,).
+
+        Notes
+        -----
+        Taken in double precision and rounded: the same for a query alone and in a batch.
+        """
+        return (queries @ self._double).astype(np.float32)
+
+    def outside(self, similarities: FloatArray) -> Callable[[str], float]:
+        """Return what gives, for a group, the mean of the highest of a query's similarities (m,) outside it; 0 without any."""
+        k = min(self.nearest, len(similarities))
+        top = np.argpartition(similarities, len(similarities) - k)[len(similarities) - k :]
+        whole, near = self._mean_nearest(similarities), set(self.groups[top].tolist())
+
+        def mean(group: str) -> float:
+            # Leaving out a group that has none of the highest changes nothing.
+            return self._mean_nearest(similarities[~self._members[group]]) if group in near else whole
+
+        return mean
 
     def least(self, group: str) -> float:
         """Return the plain similarity below which a photo is not claimed to show this group."""
@@ -91,8 +120,7 @@ class Background:
         b = (genuine + 1) / (len(self.genuine) + 2)
         return float(b / (a + b))
 
-    def _mean_nearest(self, similarities: FloatArray, keep: npt.NDArray[np.bool_]) -> float:
-        kept = similarities[keep]
+    def _mean_nearest(self, kept: FloatArray) -> float:
         if not len(kept):
             return 0.0
         k = min(self.nearest, len(kept))
@@ -134,12 +162,12 @@ class Background:
                 if same.any():
                     own.append(float((plain[same] @ plain[i]).max()))
                     own_rows.append(i)
-                    genuine.append(similarities[same].max() - self.weight * self._mean_nearest(similarities, outside))
+                    genuine.append(similarities[same].max() - self.weight * self._mean_nearest(similarities[outside]))
             strangers = np.where(outside & (groups != _BACKGROUND), similarities, -np.inf)
             nearest = int(strangers.argmax())
             if np.isfinite(strangers[nearest]):
                 rest = outside & (groups != groups[nearest])
-                foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities, rest))
+                foreign.append(strangers[nearest] - self.weight * self._mean_nearest(similarities[rest]))
         return {
             "genuine": np.sort(np.array(genuine, np.float32)),
             "foreign": np.sort(np.array(foreign, np.float32)),

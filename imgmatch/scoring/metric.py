@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ __all__ = ["Metric"]
 _LEAST_DEVIATIONS = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Metric:
     """A linear map of embeddings after which the cosine compares designs rather than views.
 
@@ -39,9 +40,18 @@ class Metric:
     mean: FloatArray
     matrix: FloatArray
 
+    @cached_property
+    def _double(self) -> npt.NDArray[np.float64]:
+        return self.matrix.astype(np.float64)
+
     def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Map embeddings (n, d) or (d,) to unit vectors of the same shape."""
-        mapped = (vectors - self.mean) @ self.matrix
+        """Map embeddings (n, d) or (d,) to unit vectors of the same shape.
+
+        Notes
+        -----
+        Taken in double precision and rounded: the same for a photo alone and in a batch.
+        """
+        mapped = (vectors - self.mean) @ self._double
         length = np.linalg.norm(mapped, axis=-1, keepdims=True)
         unit: FloatArray = (mapped / np.maximum(length, 1e-12)).astype(np.float32)
         return unit

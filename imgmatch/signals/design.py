@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -76,13 +76,26 @@ class DesignSignal:
         photos = [photo for query in queries for photo in query.of_role("listing")]
         if not photos:
             return [[] for _ in queries]
+        self._hold(photos)
         found = self.catalog.search(np.stack([photo.embedding for photo in photos]), self.config.neighbors)
         items = {id(photo): self._items_of(row for row, _ in rows) for photo, rows in zip(photos, found.rows(), strict=True)}
         return [self._candidates(query, {i for p in query.of_role("listing") for i in items[id(p)]})[0] for query in queries]
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Say, of the best candidate of each query, how certain it is that the listing shows its design."""
+        self._hold([photo for query in queries for photo in query.of_role("listing")])
         return [[self._finding(query)] for query in queries]
+
+    def _hold(self, photos: Sequence[PhotoContext]) -> None:
+        """Map the photos of a batch with the metric and hold them against the background, in one product each."""
+        key = "design", self.catalog.version
+        waiting = [photo for photo in photos if not photo.has(key)]
+        if not waiting:
+            return
+        vectors, background = np.stack([photo.embedding for photo in waiting]), self.background
+        mapped = vectors if self._metric is None else self._metric(vectors)
+        for photo, vector, similarities in zip(waiting, mapped, background.similarities(mapped), strict=True):
+            photo.put(key, (vector, background.outside(similarities), {}))
 
     def _items_of(self, rows: Iterable[int]) -> set[str]:
         photos = (self.catalog.photos.get(self.catalog.photo_ids[row]) for row in rows)
@@ -91,12 +104,11 @@ class DesignSignal:
     def _candidates(self, query: Query, item_ids: Iterable[str]) -> tuple[list[Candidate], bool]:
         """Score items against a query, per item the best pair of photos; also tell whether they were ranked part by part."""
         best: dict[str, Candidate] = {}
+        items = sorted(item_ids)
         for photo in query.of_role("listing"):
-            taken_off: dict[str, float] = {}
-            for item_id in sorted(item_ids):
-                candidate = self._score(photo, item_id, taken_off)
-                if candidate is not None and (item_id not in best or candidate.score > best[item_id].score):
-                    best[item_id] = candidate
+            for candidate in self._nearest(photo, items):
+                if candidate.item_id not in best or candidate.score > best[candidate.item_id].score:
+                    best[candidate.item_id] = candidate
         ranked = sorted(best.values(), key=lambda c: (-c.score, c.item_id))[: self.config.candidates]
         return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
 
@@ -153,21 +165,28 @@ class DesignSignal:
             self._kept[item_id] = known
         return known
 
-    def _score(self, photo: PhotoContext, item_id: str, taken_off: dict[str, float]) -> Candidate | None:
-        item = self.catalog.items[item_id]
-        shas, references, mapped_references = self._references(item_id)
-        if not shas:
-            return None
-        background, metric, query = self.background, self._metric, photo.embedding
-        mapped = query if metric is None else photo.once(("metric", self.catalog.version), lambda: metric(query))
-        similarities = mapped_references @ mapped
-        nearest = int(similarities.argmax())
-        group = self._group(item_id)
-        if group not in taken_off:
-            taken_off[group] = background.weight * background.similarity(mapped, [group])
-        similarity = float(references[nearest] @ query)
-        score = float(similarities[nearest]) - taken_off[group]
-        return Candidate(item_id, item.brand, similarity, shas[nearest], photo.photo_id, score, (self.name,))
+    def _nearest(self, photo: PhotoContext, item_ids: Sequence[str]) -> list[Candidate]:
+        """Score items against one photo, each by its nearest reference, and return the best `config.candidates`."""
+        mapped, outside, scored = photo.once(("design", self.catalog.version), _not_held)
+        if all(item_id in scored for item_id in item_ids):  # examined after it was proposed
+            return [scored[item_id] for item_id in item_ids]
+        known = [(item_id, *self._references(item_id)) for item_id in item_ids]
+        known = [row for row in known if row[1]]
+        if not known:
+            return []
+        similarities = np.concatenate([references for *_, references in known]) @ mapped
+        starts = np.cumsum([0, *(len(shas) for _, shas, *_ in known)])
+        background = self.background
+        groups = [self._group(item_id, background) for item_id, *_ in known]
+        taken_off = {group: background.weight * outside(group) for group in dict.fromkeys(groups)}
+        scores = [float(s) for s in np.maximum.reduceat(similarities, starts[:-1])]
+        ranked = sorted((taken_off[g] - s, n) for n, (g, s) in enumerate(zip(groups, scores, strict=True)))
+        for loss, n in ranked[: self.config.candidates]:
+            item_id, shas, references, _ = known[n]
+            nearest = int(similarities[starts[n] : starts[n + 1]].argmax())
+            brand, similarity = self.catalog.items[item_id].brand, float(references[nearest] @ photo.embedding)
+            scored[item_id] = Candidate(item_id, brand, similarity, shas[nearest], photo.photo_id, -loss, (self.name,))
+        return [scored[known[n][0]] for _, n in ranked[: self.config.candidates]]
 
     def _finding(self, query: Query) -> Finding:
         if not query.of_role("listing"):
@@ -183,7 +202,7 @@ class DesignSignal:
             evidence["facts"]["part-by-part similarity"] = round(self._local(photo, best), 4)
         certainty = self.background.certainty(best.score)
         rival = next((c for c in candidates if c.brand != best.brand), None)
-        if certainty < 0.5 or best.similarity < self.background.least(self._group(best.item_id)):
+        if certainty < 0.5 or best.similarity < self.background.least(self._group(best.item_id, self.background)):
             return Finding.abstained(
                 self.name,
                 f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
@@ -213,10 +232,10 @@ class DesignSignal:
             evidence=evidence,
         )
 
-    def _group(self, item_id: str) -> str:
+    def _group(self, item_id: str, background: Background) -> str:
         """Return the group of the background that an item belongs to: its brand, or itself where there is one brand."""
         brand = self.catalog.items[item_id].brand
-        return brand if brand in self.background.groups else item_id
+        return brand if brand in background else item_id
 
     def _called(self, candidate: Candidate) -> str:
         item = self.catalog.items[candidate.item_id]
@@ -228,7 +247,7 @@ class DesignSignal:
         item = self.catalog.items[best.item_id]
         facts: dict[str, float | str] = {
             "similarity": round(best.similarity, 4),
-            "least similarity of a claim": round(self.background.least(self._group(best.item_id)), 4),
+            "least similarity of a claim": round(self.background.least(self._group(best.item_id, self.background)), 4),
             "normalised score": round(best.score, 4),
         }
         if item.model:
@@ -247,3 +266,7 @@ def _variant(facts: dict[str, float | str]) -> str:
     """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
     told = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
     return f"; model {facts['model']}; {', '.join(told)}" if "model" in facts and told else ""
+
+
+def _not_held() -> tuple[FloatArray, Callable[[str], float], dict[str, Candidate]]:
+    raise LookupError("the photo was not held against the background; propose and examine do so for a whole batch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -172,7 +172,7 @@ class MismatchSignal:
         if sight is not None:
             for view in there:
                 mapped = self._mapped(view.vector)
-                score = float(mapped @ self._mapped(sight.view.vector)) - self._taken_off(mapped, brand, sight.item_id)
+                score = float(mapped @ self._mapped(sight.view.vector)) - self._taken_off(mapped)(brand, sight.item_id)
                 best = max(best, self._background.certainty(score))
         return best
 
@@ -206,21 +206,21 @@ class MismatchSignal:
                 photo = self._catalog.photos.get(sha)
                 if photo is not None and photo.item_id is not None:
                     best[photo.item_id] = max(best.get(photo.item_id, (-2.0, "")), (similarity, sha))
-            taken_off: dict[str, float] = {}
+            taken_off = self._taken_off(mapped)
             for item_id, (similarity, sha) in best.items():
                 owner = self._catalog.items[item_id].brand
-                if owner not in taken_off:
-                    taken_off[owner] = self._taken_off(mapped, owner, item_id)
-                certainty = self._background.certainty(similarity - taken_off[owner])
+                certainty = self._background.certainty(similarity - taken_off(owner, item_id))
                 yield _Sight(certainty, similarity, item_id, owner, sha, view)
 
     def _mapped(self, vectors: FloatArray) -> FloatArray:
         """Return embeddings (n, d) or (d,) in the metric learnt from the catalog, where it has enough photos for one."""
         return vectors if self._metric is None else self._metric(vectors)
 
-    def _taken_off(self, vector: FloatArray, brand: str, item_id: str) -> float:
-        group = brand if brand in self._background.groups else item_id
-        return self._background.weight * self._background.similarity(vector, [group])
+    def _taken_off(self, mapped: FloatArray) -> Callable[[str, str], float]:
+        """Return what gives, for a brand and its item, how near a vector in the metric's space is to all others."""
+        background = self._background
+        outside = background.outside(background.similarities(mapped))
+        return lambda brand, item_id: background.weight * outside(brand if brand in background else item_id)
 
     def _views(self, photo: PhotoContext) -> list[_View]:
         """Return the photo and its regions, embedded, computed once."""
