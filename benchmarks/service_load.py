@@ -26,10 +26,10 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
-import torch
 
 from benchmarks.common import environment, shared_data, write_raw
-from benchmarks.throughput import PHOTOS, _measured
+from benchmarks.throughput import MODEL, PHOTOS, measured
+from imgmatch.encoders import onnx
 
 _CLIENTS = 64
 
@@ -94,11 +94,16 @@ def main() -> None:
         paths = [p for name in ("distractors", "adidas_products") for p in sorted((data / name).rglob("*"))]
         for number, path in enumerate([p for p in paths if p.suffix.lower() in PHOTOS][: options.most]):
             shutil.copy(path, folder / f"{number:05d}{path.suffix}")
-        _measured("catalog", folder, root / "catalog")
-        bare_settings = (len(os.sched_getaffinity(0)), torch.get_num_threads(), 32)
-        before = _measured("bare", folder, *bare_settings)["images_per_s"]
+        measured("catalog", folder, root / "catalog")
+        runtime, cores = "onnx" if onnx.preferred(MODEL) else "torch", len(os.sched_getaffinity(0))
+
+        def bare_loop() -> float:
+            told = measured("bare", folder, runtime, cores, cores, 32, 0)
+            return told["photos"] / told["seconds"]
+
+        before = bare_loop()
         result = served(folder, root / "catalog", root)
-        after = _measured("bare", folder, *bare_settings)["images_per_s"]
+        after = bare_loop()
     rows, bare = result["rows"], (before + after) / 2
     rate = len(rows) / result["seconds"]
     write_raw("service_load", [{"clients": _CLIENTS, "bare": [before, after], **result, **environment()}])

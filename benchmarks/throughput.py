@@ -53,7 +53,8 @@ def bare(folder: Path, runtime: str, workers: int, threads: int, batch: int, lim
         encoder = load_encoder(f"torch:{MODEL}", device="cpu")
     else:
         encoder = onnx.load(f"onnx:{MODEL}", threads=threads)
-    paths = sorted(folder.iterdir())[: limit or None]
+    paths = sorted(folder.iterdir())
+    paths = paths[:: max(1, len(paths) // limit)] if limit else paths  # evenly: folders differ in the size of their photos
 
     def read(path: Path):
         image = load_image(path, target_side=2 * encoder.input_size)
@@ -129,6 +130,15 @@ def exported() -> dict[str, Any]:
     return {"faster": told["faster"], "parity": told["parity"], "default": type(load_encoder(MODEL, device="cpu")).__name__}
 
 
+def measured(task: str, *arguments: object, **environ: str) -> dict[str, Any]:
+    """Run one task in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.throughput", "--task", task, *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **environ})
+    if done.returncode:
+        raise SystemExit(f"{task} {arguments}: {done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def _clocked(work: Callable[[], Any]) -> dict[str, float]:
     wall, processor = time.perf_counter(), time.process_time()
     work()
@@ -156,12 +166,7 @@ class _Suite:
         if cache != "cache" and not (own := self.root / cache).exists():
             own.mkdir()
             (own / "weights").symlink_to(self.root / "cache" / "weights")
-        command = [sys.executable, "-m", "benchmarks.throughput", "--task", task, *map(str, arguments)]
-        environ = {**os.environ, "IMGMATCH_CACHE": str(self.root / cache)}
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
-        if done.returncode:
-            raise SystemExit(f"{task} {arguments}: {done.stderr}")
-        return json.loads(done.stdout.splitlines()[-1])
+        return measured(task, *arguments, IMGMATCH_CACHE=str(self.root / cache))
 
     def pair(self, n: int, best: tuple[str, int, int, int]) -> dict[str, Any]:
         one = self.run("bare", self.folder, *best, 0)

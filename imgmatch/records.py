@@ -6,7 +6,7 @@ The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -265,7 +265,7 @@ def _to_dict(row: Any) -> dict[str, Any]:
     return {**out, **getattr(row, "extra", {})}
 
 
-def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
+def _from_dict(cls: type[Any], row: Mapping[str, Any]) -> Any:
     names = _names(cls)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names and k != "extra"}
     if "extra" in names:
@@ -274,5 +274,5 @@ def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
 
 
 @cache
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))
+def _names(cls: Hashable) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))  # type: ignore[arg-type]

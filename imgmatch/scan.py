@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections import Counter, deque
@@ -288,7 +287,7 @@ class _Run:
             digest.update(json.dumps([listing.to_dict(), problem], sort_keys=True).encode())
             for photo in (*listing.photos, *listing.promo_photos):
                 try:
-                    stat = os.stat(self.root / photo)  # a photo outside is refused when it is read
+                    stat = (self.root / photo).stat()  # a photo outside is refused when it is read
                     digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
                 except (OSError, ValueError):
                     digest.update(b"-")

@@ -42,7 +42,7 @@ COLUMNS = (
 # (OWASP, https://owasp.org/www-community/attacks/CSV_Injection); a leading apostrophe makes it text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CELL = 32_000  # spreadsheets cut cells at 32,767 characters
-_ROWS = 4096
+_ROWS = 1024  # in memory at once, and in a row group of the Parquet file
 
 
 def flat_row(record: ScanRecord) -> dict[str, Any]:

@@ -58,15 +58,21 @@ def read_listings(path: Path) -> Iterator[Row]:
 
 
 def _read_folder(folder: Path) -> Iterator[Row]:
-    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            photos = sorted(p for p in Path(entry.path).rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    # Names alone are kept: a folder may hold a million photos.
+    folders, names = set(), []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                names.append(entry.name)
+                if entry.is_dir():
+                    folders.add(entry.name)
+    for name in sorted(names):
+        if name in folders:
+            photos = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
             if photos:
-                yield Listing(_safe(entry.name), tuple(p.relative_to(folder).as_posix() for p in photos)), None
-        elif Path(entry.name).suffix.lower() in PHOTO_SUFFIXES:
-            yield Listing(_safe(entry.name), (entry.name,)), None
+                yield Listing(_safe(name), tuple(p.relative_to(folder).as_posix() for p in photos)), None
+        elif Path(name).suffix.lower() in PHOTO_SUFFIXES:
+            yield Listing(_safe(name), (name,)), None
 
 
 def _read_listing_table(path: Path) -> Iterator[Row]:

@@ -80,7 +80,8 @@ class Background:
 
     @cached_property
     def _double(self) -> npt.NDArray[np.float64]:
-        return self.vectors.T.astype(np.float64)
+        vectors: npt.NDArray[np.float64] = self.vectors.T.astype(np.float64)
+        return vectors
 
     def similarities(self, queries: FloatArray) -> FloatArray:
         """Return the cosines of queries (n, d) or (d,) to the background photos: (n, m) or (m,).
@@ -92,7 +93,7 @@ class Background:
         return (queries @ self._double).astype(np.float32)
 
     def outside(self, similarities: FloatArray) -> Callable[[str], float]:
-        """Return what gives, for a group, the mean of the highest of a query's similarities (m,) outside it; 0 without any."""
+        """Return what gives, for a group, the mean of a query's highest similarities (m,) outside it; 0 without any."""
         k = min(self.nearest, len(similarities))
         top = np.argpartition(similarities, len(similarities) - k)[len(similarities) - k :]
         whole, near = self._mean_nearest(similarities), set(self.groups[top].tolist())
