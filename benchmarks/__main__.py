@@ -100,7 +100,7 @@ SUITES = {
     ),
     "speed": Suite(("peers speed run --data DATA",), "peers speed score", "its environments take 6 GB"),
     "throughput": Suite(
-        ("throughput --data DATA",),
+        ("throughput --data DATA", "throughput --data DATA --architecture ViT-B-32 --limit 600 --tune 100 --memory"),
         "",
         "a handful of photos says nothing of speed",
     ),

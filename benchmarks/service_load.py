@@ -94,11 +94,11 @@ def main() -> None:
         paths = [p for name in ("distractors", "adidas_products") for p in sorted((data / name).rglob("*"))]
         for number, path in enumerate([p for p in paths if p.suffix.lower() in PHOTOS][: options.most]):
             shutil.copy(path, folder / f"{number:05d}{path.suffix}")
-        measured("catalog", folder, root / "catalog")
+        measured("catalog", folder, root / "catalog", MODEL)
         runtime, cores = "onnx" if onnx.preferred(MODEL) else "torch", len(os.sched_getaffinity(0))
 
         def bare_loop() -> float:
-            told = measured("bare", folder, runtime, cores, cores, 32, 0)
+            told = measured("bare", folder, runtime, cores, cores, 32, 0, MODEL)
             return told["photos"] / told["seconds"]
 
         before = bare_loop()

@@ -1,6 +1,7 @@
 """How fast is a scan, held against the bare loop it cannot beat; what does a second scan cost; does memory stay flat?
 
-    python -m benchmarks.throughput
+    python -m benchmarks.throughput                            # mobilenet-v2
+    python -m benchmarks.throughput --architecture ViT-B-32    # random weights, PyTorch alone: the default encoder's cost
 
 The bare loop reads, decodes, hashes, prepares and encodes the same photos with the same encoder, does nothing else, and is
 tuned over runtime (PyTorch, ONNX), decoding threads, encoder threads and batch size. The scan is `run_scan` as the command
@@ -33,13 +34,16 @@ from statistics import median
 from typing import Any
 
 from benchmarks.common import SETS, environment, shared_data, write_raw
+from benchmarks.peers.speed import random_weights
 
 MODEL = "mobilenet-v2"
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
 STAGES = {"propose": "search", "examine": "examine", "fuse": "verdict"}
 
 
-def bare(folder: Path, runtime: str, workers: int, threads: int, batch: int, limit: int) -> dict[str, Any]:
+def bare(
+    folder: Path, runtime: str, workers: int, threads: int, batch: int, limit: int, model: str = MODEL
+) -> dict[str, Any]:
     """Decode, hash, prepare and encode the photos of a folder as fast as we know how."""
     from imgmatch import load_encoder, load_image
     from imgmatch.encoders import onnx
@@ -50,9 +54,9 @@ def bare(folder: Path, runtime: str, workers: int, threads: int, batch: int, lim
         import torch
 
         torch.set_num_threads(threads)
-        encoder = load_encoder(f"torch:{MODEL}", device="cpu")
+        encoder = load_encoder(f"torch:{model}", device="cpu")
     else:
-        encoder = onnx.load(f"onnx:{MODEL}", threads=threads)
+        encoder = onnx.load(f"onnx:{model}", threads=threads)
     paths = sorted(folder.iterdir())
     paths = paths[:: max(1, len(paths) // limit)] if limit else paths  # evenly: folders differ in the size of their photos
 
@@ -108,7 +112,7 @@ def first_record(folder: Path, catalog: Path, cache: Path) -> dict[str, Any]:
     return {"status": record.status, "at": time.time(), "torch": "torch" in sys.modules}
 
 
-def own_catalog(folder: Path, out: Path) -> dict[str, Any]:
+def own_catalog(folder: Path, out: Path, model: str = MODEL) -> dict[str, Any]:
     """Build a catalog of every fifth photo, each an item of one of ten brands."""
     from imgmatch import Catalog
 
@@ -117,7 +121,7 @@ def own_catalog(folder: Path, out: Path) -> dict[str, Any]:
             item = Path(temporary) / f"brand{number % 10}" / f"item{number}"
             item.mkdir(parents=True)
             shutil.copy(path, item)
-        return {"items": len(Catalog.build(temporary, out, encoder=MODEL).items)}
+        return {"items": len(Catalog.build(temporary, out, encoder=model).items)}
 
 
 def exported() -> dict[str, Any]:
@@ -150,16 +154,18 @@ def _speed(result: dict[str, Any]) -> float:
 
 
 class _Suite:
-    def __init__(self, root: Path, photos: list[Path]) -> None:
+    def __init__(self, root: Path, photos: list[Path], model: str) -> None:
         from imgmatch.encoders.store import require
 
+        self.model = model
         self.root, self.folder, self.catalog = root, root / "photos", root / "catalog"
         self.folder.mkdir()
         for number, path in enumerate(photos):
             shutil.copy(path, self.folder / f"{number:05d}{path.suffix}")
         weights = root / "cache" / "weights"
         weights.mkdir(parents=True)
-        (weights / f"{MODEL}.safetensors").symlink_to(require(MODEL))
+        if model == MODEL:
+            (weights / f"{MODEL}.safetensors").symlink_to(require(MODEL))
 
     def run(self, task: str, *arguments: object, cache: str = "cache") -> dict[str, Any]:
         """Run one task in a process of its own, with a cache of its own that shares the weights."""
@@ -169,7 +175,7 @@ class _Suite:
         return measured(task, *arguments, IMGMATCH_CACHE=str(self.root / cache))
 
     def pair(self, n: int, best: tuple[str, int, int, int]) -> dict[str, Any]:
-        one = self.run("bare", self.folder, *best, 0)
+        one = self.run("bare", self.folder, *best, 0, self.model)
         cache, out = f"cache{n}", self.root / f"out{n}"
         result = {"bare": one, "scan": self.run("scan", self.folder, self.catalog, out, 1, cache=cache)}
         started = time.time()
@@ -193,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of the real photos")
     parser.add_argument("--photos", action="append", type=Path, default=[], help="scan these folders instead")
+    parser.add_argument("--architecture", help="of open_clip, with random weights, in place of mobilenet-v2")
     parser.add_argument("--limit", type=int, default=0, help="take only so many photos, evenly")
     parser.add_argument("--tune", type=int, default=400, help="photos that the bare loop is tuned on")
     parser.add_argument("--pairs", type=int, default=3)
@@ -207,26 +214,31 @@ def main() -> None:
     # The same bytes twice would be encoded once by a scan, and twice by the bare loop.
     paths = list({hashlib.sha256(p.read_bytes()).digest(): p for p in found}.values())
     paths = paths[:: max(1, len(paths) // options.limit)] if options.limit else paths
+    model, file = MODEL, "throughput"
+    if options.architecture:
+        model, file = f"open_clip:{options.architecture}@{random_weights(options.architecture)}", "throughput_clip"
     with tempfile.TemporaryDirectory() as temporary:
-        suite = _Suite(Path(temporary), paths)
-        raw: dict[str, Any] = {"photos": len(paths), **environment()}
-        raw["export"] = suite.run("export")
-        raw["catalog"] = suite.run("catalog", suite.folder, suite.catalog)
-        settings = list(product(("torch", "onnx"), (1, 2, 3), (1, 2), (32,)))  # encoders cut batches to chunks anyway
-        tuning = {s: _speed(suite.run("bare", suite.folder, *s, options.tune)) for s in settings}
+        suite = _Suite(Path(temporary), paths, model)
+        raw: dict[str, Any] = {"model": options.architecture or MODEL, "photos": len(paths), **environment()}
+        runtimes = ("torch",) if options.architecture else ("torch", "onnx")
+        if model == MODEL:
+            raw["export"] = suite.run("export")
+        raw["catalog"] = suite.run("catalog", suite.folder, suite.catalog, model)
+        settings = list(product(runtimes, (1, 2, 3), (1, 2), (32,)))  # encoders cut batches to chunks anyway
+        tuning = {s: _speed(suite.run("bare", suite.folder, *s, options.tune, model)) for s in settings}
         best = max(tuning, key=lambda s: tuning[s])
         raw |= {"tuning": [[*s, speed] for s, speed in tuning.items()], "best": best, "pairs": []}
         for n in range(options.pairs):
             raw["pairs"].append(suite.pair(n, best))
-            write_raw("throughput", [raw])
+            write_raw(file, [raw])
         raw["memory"] = {str(n): suite.memory(n) for n in options.memory}
-        print(f"raw: {write_raw('throughput', [raw])}")
+        print(f"raw: {write_raw(file, [raw])}")
     show(raw)
 
 
 def show(raw: dict[str, Any]) -> None:
     """Print what the raw results come to."""
-    pairs, parity = raw["pairs"], raw["export"]["parity"]
+    pairs, parity = raw["pairs"], raw.get("export", {}).get("parity", {})
 
     def middle(value: Callable[[dict[str, Any]], float]) -> str:
         values = sorted(value(p) for p in pairs)
@@ -236,12 +248,11 @@ def show(raw: dict[str, Any]) -> None:
         *how, speed = max((row for row in raw["tuning"] if row[0] == runtime), key=lambda row: row[-1])
         return f"{speed:.1f} images/s with {how[1]} decoding, {how[2]} encoder threads, batches of {how[3]}"
 
-    print(f"{raw['photos']} photos, {raw['cores']} cores, {raw['cpu']}; {MODEL} loads as {raw['export']['default']}")
-    for kind in ("torch", "onnx", "onnx-int8"):
-        row = parity[kind]
+    print(f"{raw['photos']} photos, {raw['cores']} cores, {raw['cpu']}; {raw['model']}")
+    for kind, row in ((k, parity[k]) for k in ("torch", "onnx", "onnx-int8") if k in parity):
         near = f", cosine to it at least {row['cosine_min']:.5f}" if "cosine_min" in row else ""
         print(f"encode alone, {kind}: {row['photos_per_s']:.1f} images/s{near}")
-    for runtime in ("torch", "onnx"):
+    for runtime in dict.fromkeys(row[0] for row in raw["tuning"]):
         print(f"bare loop tuned on fewer photos, {runtime}: {best_of(runtime)}")
     print(f"bare loop at its best: {middle(lambda p: _speed(p['bare']))} images/s")
     print(f"scan, design only: {middle(lambda p: _speed(p['scan']))} images/s")
@@ -262,13 +273,16 @@ def show(raw: dict[str, Any]) -> None:
 
 def _task(name: str, *arguments: str) -> None:
     if name == "bare":
-        folder, runtime, *numbers = arguments
-        result = bare(Path(folder), runtime, *map(int, numbers))
+        folder, runtime, *numbers, model = arguments
+        result = bare(Path(folder), runtime, *map(int, numbers), model=model)
     elif name == "scan":
         folder, catalog, out, warm = arguments
         result = scanned(Path(folder), Path(catalog), Path(out), int(warm))
+    elif name == "catalog":
+        folder, out, model = arguments
+        result = own_catalog(Path(folder), Path(out), model)
     else:
-        result = {"catalog": own_catalog, "first": first_record, "export": exported}[name](*map(Path, arguments))
+        result = {"first": first_record, "export": exported}[name](*map(Path, arguments))
     print(json.dumps(result))
 
 

@@ -6,9 +6,8 @@ The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any
 
 from imgmatch.errors import InputError
@@ -265,7 +264,7 @@ def _to_dict(row: Any) -> dict[str, Any]:
     return {**out, **getattr(row, "extra", {})}
 
 
-def _from_dict(cls: type[Any], row: Mapping[str, Any]) -> Any:
+def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
     names = _names(cls)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names and k != "extra"}
     if "extra" in names:
@@ -273,6 +272,11 @@ def _from_dict(cls: type[Any], row: Mapping[str, Any]) -> Any:
     return cls(**values)
 
 
-@cache
-def _names(cls: Hashable) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _names(cls: type) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields; asked a hundred times per record."""
+    if cls not in _FIELDS:
+        _FIELDS[cls] = tuple(f.name for f in fields(cls))
+    return _FIELDS[cls]

@@ -121,7 +121,7 @@ def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Call
     """Return what to time: a function of folder and scratch folder that says how many photos it indexed."""
     out: dict[str, Callable[[Path, Path], int]] = {}
     for architecture, peers in PAIRS.items():
-        weights = _weights(architecture)
+        weights = random_weights(architecture)
         encoder = f"open_clip:{architecture}@{weights}"
         out[f"imgmatch catalog build, PyTorch, {architecture}"] = _built(encoder)
         export = work / f"export-{architecture}"
@@ -135,7 +135,7 @@ def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Call
         for peer in peers:
             out[f"{peer}, {architecture}"] = _peer(peer, architecture, weights)
     catalog = work / "catalog"
-    encoder = f"open_clip:ViT-B-32@{_weights('ViT-B-32')}"
+    encoder = f"open_clip:ViT-B-32@{random_weights('ViT-B-32')}"
     _imgmatch("catalog", "build", str(few), "--out", str(catalog), "--encoder", encoder, cache=work / "cache")
     out["imgmatch scan, PyTorch, ViT-B-32"] = _scanned(catalog)
     return out
@@ -189,7 +189,7 @@ def _imgmatch(*arguments: str, cache: Path) -> None:
         raise PeerError(f"imgmatch {arguments[0]}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
 
 
-def _weights(architecture: str) -> Path:
+def random_weights(architecture: str) -> Path:
     """Return random weights of an open_clip architecture, the same for all; for rclip also its image tower as ONNX."""
     file = WEIGHTS / f"{architecture}.safetensors"
     if file.is_file():
