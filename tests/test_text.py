@@ -209,6 +209,18 @@ def test_a_letter_dropped_from_the_end_is_told_from_one_that_is_covered(shown: s
 
 
 @needs_ocr
+@pytest.mark.parametrize(("shown", "told"), [("OMNTROUX", True), ("KONTROUX", False)])
+def test_an_end_that_differs_needs_room_only_where_nothing_else_differs(shown: str, told: bool) -> None:
+    [line] = ocr.read(drawn(shown))
+    left, right = line.polygon[0][0], line.polygon[1][0]
+    # The word fills its picture: what lies beyond its ends is not seen.
+    pixels = drawn(shown).image.pixels[:, max(round(left) - 4, 0) : round(right) + 4].copy()
+    height, width = pixels.shape[:2]
+    photo = PhotoContext("photo-1", Image(pixels, "0" * 64, "<array>", width, height, "RAW"))
+    assert ("logo_tamper" in examine([photo])) is told
+
+
+@needs_ocr
 def test_alone_and_in_a_batch_are_the_same() -> None:
     queries = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]
     again = [Query(Listing(str(i)), [drawn(t)]) for i, t in enumerate(("ARVELLE", "bread", "MONTRUOX"))]

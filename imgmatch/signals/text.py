@@ -277,8 +277,9 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
     float or None
         The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
         where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
-        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking
-        is one only where nothing can have covered that letter; where it lacks, the line is re-read with room for it.
+        off, part of a longer text, small, or read without confidence. One of which nothing but the first or last letter is
+        wrong or lacking is one only where nothing can have covered that letter; where it lacks, the line is re-read
+        with room for it.
     """
     line = match.line
     part = line.parts[0]
@@ -295,8 +296,8 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
         return None
     owed = 0.0
     said, mark = skeleton(match.reading), skeleton(match.mark)
-    if match.kind == "partial" or said[0] != mark[0] or said[-1] != mark[-1]:
-        # An end that differs may be a letter half covered.
+    if match.kind == "partial" or (said != mark and (said[1:] == mark[1:] or said[:-1] == mark[:-1])):
+        # An end that differs, and nothing else, may be a letter half covered; UPMA is no PUMA that something covers.
         wide = ocr.with_room(part)
         if not _stands_free(photo, part, wide, readings):
             return None
