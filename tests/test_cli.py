@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from imgmatch.apps.cli import app, main
+from imgmatch.apps.commands_scan import show_summary
+from imgmatch.scan import ScanSummary
 from tests.fakes import GridEncoder, picture, write_tree
 
 REPO = Path(__file__).parents[1]
@@ -89,6 +91,11 @@ def test_fail_on_is_reached(built: Path, tmp_path: Path, monkeypatch: pytest.Mon
     common = ("scan", tmp_path, "--catalog", built, "--out", tmp_path / "out")
     run(*common, "--fail-on", "review", code=10)
     run(*common, "--fail-on", "lead", code=0)
+
+
+def test_notes_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(ScanSummary(tmp_path, notes=["no records.parquet: pip install 'imgmatch[parquet]'"]))
+    assert "imgmatch[parquet]" in capsys.readouterr().out
 
 
 def test_usage_errors_are_code_2(built: Path, tmp_path: Path) -> None:

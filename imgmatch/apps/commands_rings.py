@@ -87,7 +87,7 @@ def rings(
             for r in found[:20]
         ],
     )
-    console.print(f"report: {out / 'rings.html'}", highlight=False)
+    console.print(f"report: {out / 'rings.html'}", highlight=False, markup=False)
     console.print("[dim]a tie is a lead for human review, not proof; sellers whose photos were taken are tied too[/]")
 
 

@@ -119,6 +119,6 @@ def show_summary(summary: ScanSummary) -> None:
         f"{counts['failed']} failed"
     )
     for note in summary.notes:
-        console.print(f"[dim]{note}[/]", highlight=False)
-    console.print(f"report: {summary.out / 'report.html'}", highlight=False)
+        console.print(note, style="dim", highlight=False, markup=False)
+    console.print(f"report: {summary.out / 'report.html'}", highlight=False, markup=False)
     console.print("[dim]a lead is for human review, not proof; clear means no contradiction was found, never authentic[/]")
