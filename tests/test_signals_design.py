@@ -112,6 +112,17 @@ def test_certainty_is_half_where_both_errors_are_equal() -> None:
     assert b.certainty(0.0) < 0.5 < b.certainty(1.0)
 
 
+def test_what_lies_outside_a_group_by_hand() -> None:
+    none = np.zeros(0, np.float32)
+    vectors = np.float32([[0.9, 0], [0.8, 0], [0.6, 0], [0.1, 0]])
+    background = Background(vectors, np.array(["a", "b", "a", "c"]), 1.0, 2, none, none)
+    outside = background.outside(background.similarities(np.float32([1, 0])))
+    told = [outside(group) for group in ("a", "b", "c", "another")]
+    assert told == pytest.approx([(0.8 + 0.1) / 2, (0.9 + 0.6) / 2, (0.9 + 0.8) / 2, (0.9 + 0.8) / 2])
+    empty = Background(np.zeros((0, 2), np.float32), np.array([], str), 1.0, 2, none, none)
+    assert empty.outside(empty.similarities(np.float32([1, 0])))("a") == 0.0
+
+
 def test_a_brand_has_a_floor_of_its_own() -> None:
     """Photos of the tight brand are 0.99 and more alike, those of the loose one some 0.9: 0.95 is near for one of them."""
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 
 from imgmatch.errors import CatalogCorruptError
 from imgmatch.indexes.base import BoolArray, check_search, check_vectors
-from imgmatch.parallel import worker_count
 from imgmatch.types import FloatArray, Neighbors
 
 __all__ = ["FaissIndex", "default_factory"]
@@ -115,7 +115,8 @@ class FaissIndex:
             return Neighbors(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         parameters = None if keep is None or keep.all() else self._parameters(keep, k)
         small = len(queries) * (len(self) if self.spec == "Flat" else _LOOKED_AT) < _ALONE
-        _faiss().omp_set_num_threads(1 if small else worker_count(0))  # for the calling thread alone
+        threads = _threads()  # asked before it is set: what follows holds for the calling thread alone
+        _faiss().omp_set_num_threads(1 if small else threads)
         similarities, ids = self._index.search(queries, k, params=parameters)
         # FAISS pads with -1 and the lowest float.
         similarities = np.where(ids < 0, np.float32(-np.inf), similarities).astype(np.float32)
@@ -154,6 +155,12 @@ class FaissIndex:
         index = cls.__new__(cls)
         index.dim, index.spec, index._index, index._lock = int(native.d), spec, native, threading.Lock()
         return index
+
+
+@cache
+def _threads() -> int:
+    """Threads that OpenMP takes here: one per core, or what OMP_NUM_THREADS says (Ray gives its workers one)."""
+    return int(_faiss().omp_get_max_threads())
 
 
 def _faiss() -> Any:

@@ -94,6 +94,8 @@ class Background:
 
     def outside(self, similarities: FloatArray) -> Callable[[str], float]:
         """Return what gives, for a group, the mean of a query's highest similarities (m,) outside it; 0 without any."""
+        if not len(similarities):
+            return lambda group: 0.0
         k = min(self.nearest, len(similarities))
         top = np.argpartition(similarities, len(similarities) - k)[len(similarities) - k :]
         whole, near = self._mean_nearest(similarities), set(self.groups[top].tolist())
