@@ -277,9 +277,9 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
     float or None
         The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
         where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
-        off, part of a longer text, small, or read without confidence. One of which nothing but the first or last letter is
-        wrong or lacking is one only where nothing can have covered that letter; where it lacks, the line is re-read
-        with room for it.
+        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking,
+        and which is not the mark's letters in another order, is one only where nothing can have covered that letter; where
+        it lacks, the line is re-read with room for it.
     """
     line = match.line
     part = line.parts[0]
@@ -296,8 +296,9 @@ def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Readi
         return None
     owed = 0.0
     said, mark = skeleton(match.reading), skeleton(match.mark)
-    if match.kind == "partial" or (said != mark and (said[1:] == mark[1:] or said[:-1] == mark[:-1])):
-        # An end that differs, and nothing else, may be a letter half covered; UPMA is no PUMA that something covers.
+    ends_differ = said[0] != mark[0] or said[-1] != mark[-1]
+    if match.kind == "partial" or (ends_differ and sorted(said) != sorted(mark)):
+        # An end that differs may be a letter half covered, or another brand's name; UPMA has all the letters of PUMA.
         wide = ocr.with_room(part)
         if not _stands_free(photo, part, wide, readings):
             return None
