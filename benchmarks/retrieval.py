@@ -52,7 +52,7 @@ def run(data: Path, encoder_name: str) -> Iterator[dict[str, Any]]:
             metric = Metric.fit(vectors[fit_on], labels[fit_on], shrinkage=config.shrinkage)
             mapped = vectors if metric is None else metric(vectors)
             if metric is None:
-                cells = encoder.features(prepared)
+                _, cells = encoder.encode_dense(prepared)
                 centre = cells[fit_on].mean((0, 1, 2))
             for q in queries:
                 references = np.flatnonzero(catalog)
@@ -132,9 +132,9 @@ def speed(photos: int = 32) -> Iterator[str]:
     rng = np.random.default_rng(0)
     for encoder in (load_encoder("mobilenet-v2"), vit):
         batch = [rng.integers(0, 256, (encoder.input_size, encoder.input_size, 3), dtype=np.uint8) for _ in range(photos)]
-        encoder.features(batch[:1])
+        encoder.encode_dense(batch[:1])
         start = time.process_time()
-        cells = np.concatenate([encoder.features([photo]) for photo in batch])
+        cells = np.concatenate([encoder.encode_dense([photo])[1] for photo in batch])
         encoded = time.process_time() - start
         start = time.process_time()
         local_similarity(cells[0], cells, cells.mean((0, 1, 2)))

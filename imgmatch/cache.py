@@ -1,4 +1,4 @@
-"""What was computed from a photo's bytes once and need not be computed again: embeddings and hashes, on disk."""
+"""What was computed from a photo's bytes once and need not be computed again: embeddings, hashes and cells, on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import sqlite3
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,19 @@ from imgmatch.encoders.store import cache_dir
 from imgmatch.files import atomic_write
 from imgmatch.types import FloatArray
 
-__all__ = ["CachedPhoto", "PhotoCache", "remembered"]
+__all__ = ["CachedPhoto", "CellCache", "PhotoCache", "remembered"]
 
-# Part of the table's name: raised when a row comes to mean something else, so that old rows are never read.
+# Part of a table's name: raised when a row comes to mean something else, so that old rows are never read.
 _LAYOUT = 1
-_CREATE = (
+_PHOTOS = (
     f"CREATE TABLE IF NOT EXISTS photos_{_LAYOUT} (sha256 TEXT, space TEXT, vector BLOB, phash TEXT, quality INTEGER, "
     "width INTEGER, height INTEGER, PRIMARY KEY (sha256, space)) WITHOUT ROWID"
 )
+_CELLS = (
+    f"CREATE TABLE IF NOT EXISTS cells_{_LAYOUT} (number INTEGER PRIMARY KEY, sha256 TEXT, space TEXT, height INTEGER, "
+    "width INTEGER, cells BLOB, UNIQUE (sha256, space))"
+)
+_MEMORY_PAGES = (256 << 20) // 4096  # of a database that has no disk
 
 
 _KEPT = 16  # files of `remembered`: some 8 MB each for a metric of 1,280 dimensions
@@ -86,23 +91,17 @@ class PhotoCache:
     ----------
     path : path
         Created with its folders where missing. A file that SQLite cannot read is set aside and a new one begun: a cache
-        holds nothing that cannot be computed again.
+        holds nothing that cannot be computed again. Where the folder cannot be written, the cache lives in memory.
 
     Notes
     -----
-    Thread-safe, and safe for several processes (write-ahead log). A cache that cannot be written (a full or read-only disk)
-    forgets; it never fails a scan.
+    Thread-safe, and safe for several processes (write-ahead log). A cache that cannot grow (a full disk) forgets; it never
+    fails a scan.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
         self._lock = threading.Lock()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = self._open()
-        except sqlite3.DatabaseError:
-            self.path.replace(self.path.with_suffix(".unreadable"))
-            self._db = self._open()
+        self._db = _open(Path(path), _PHOTOS)
 
     def get(self, sha256: str, space_id: str) -> CachedPhoto | None:
         """Return what is known of a photo, or None."""
@@ -133,15 +132,73 @@ class PhotoCache:
         with self._lock:
             self._db.close()
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+
+class CellCache:
+    """Dense local descriptors of catalog photos in an SQLite file: what looking closer at a reference costs, paid once.
+
+    Parameters
+    ----------
+    path : path
+        As for :class:`PhotoCache`.
+    limit : int
+        Bytes of descriptors that are kept, the newest.
+
+    Notes
+    -----
+    Half precision (cells are of norm 1 in the mean, so that rounding costs a cosine some 1e-4). Thread-safe, and safe for
+    several processes. A full disk forgets.
+    """
+
+    def __init__(self, path: str | Path, limit: int = 2 << 30) -> None:
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._db = _open(Path(path), _CELLS)
+
+    def get(self, sha256s: Sequence[str], space_id: str) -> dict[str, npt.NDArray[np.float16]]:
+        """Return the cells (h, w, c) of those photos that are known, by sha256."""
+        query = f"SELECT height, width, cells FROM cells_{_LAYOUT} WHERE sha256 = ? AND space = ?"  # noqa: S608
+        found = {}
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError):
+            for sha256 in sha256s:
+                row = self._db.execute(query, (sha256, space_id)).fetchone()
+                if row is not None:
+                    found[sha256] = np.frombuffer(row[2], "<f2").reshape(row[0], row[1], -1)
+        return found
+
+    def put(self, cells: Mapping[str, npt.NDArray[np.float16]], space_id: str) -> None:
+        """Remember the cells (h, w, c) of photos by sha256, and forget the oldest beyond the limit."""
+        rows = [(sha, space_id, *c.shape[:2], c.astype("<f2").tobytes()) for sha, c in cells.items()]
+        add = f"INSERT OR IGNORE INTO cells_{_LAYOUT} (sha256, space, height, width, cells) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
+        drop = f"DELETE FROM cells_{_LAYOUT} WHERE number <= (SELECT max(number) FROM cells_{_LAYOUT}) - ?"  # noqa: S608
+        with contextlib.suppress(sqlite3.DatabaseError), self._lock, self._db:
+            self._db.executemany(add, rows)
+            self._db.execute(drop, (max(self.limit // len(rows[0][-1]), 1),))
+
+
+def _open(path: Path, create: str) -> sqlite3.Connection:
+    """Open a cache on disk; in memory, and then it keeps little, where the folder cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may cost the last rows, never the file: fine for a cache, and many times faster.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute(_CREATE)
-            db.commit()
+            return _connect(path, create)
         except sqlite3.DatabaseError:
-            db.close()
-            raise
+            path.replace(path.with_suffix(".unreadable"))
+            return _connect(path, create)
+    except (OSError, sqlite3.DatabaseError):
+        db = _connect(":memory:", create)
+        db.execute(f"PRAGMA max_page_count = {_MEMORY_PAGES}")
         return db
+
+
+def _connect(path: str | Path, create: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # A power cut may cost the last rows, never the file: fine for a cache, and many times faster.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(create)
+        db.commit()
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import imgmatch
 from imgmatch.cache import CachedPhoto, PhotoCache
 from imgmatch.catalog import Catalog
@@ -198,17 +201,27 @@ class Matcher:
                 if photo.photo_id in loaded.prepared:
                     waiting[photo.sha256] = loaded.prepared[photo.photo_id]
         vectors: dict[str, FloatArray] = {}
+        cells: dict[str, npt.NDArray[np.float16]] = {}
         names = list(waiting)
         size = self.config.scan.batch
+        dense = bool(names) and any(getattr(signal, "dense", False) for signal in self.signals)
         for start in range(0, len(names), size):
             part = names[start : start + size]
-            vectors.update(zip(part, self.catalog.encoder.encode([waiting[s] for s in part]), strict=True))
+            photos = [waiting[sha] for sha in part]
+            if dense:
+                embedded, parts = self.catalog.encoder.encode_dense(photos)
+                cells.update(zip(part, parts.astype(np.float16), strict=True))
+            else:
+                embedded = self.catalog.encoder.encode(photos)
+            vectors.update(zip(part, embedded, strict=True))
         entries: dict[str, CachedPhoto] = {}
         for loaded in batch:
             for photo, record in zip(loaded.photos, (r for r in loaded.records if r.status == "ok"), strict=True):
                 if photo.photo_id in loaded.prepared:
                     vector = vectors[photo.sha256]
                     photo.put("embedding", vector)
+                    if dense:
+                        photo.put("cells", cells[photo.sha256])
                     entries[photo.sha256] = CachedPhoto(vector, *photo.phash, record.width or 0, record.height or 0)
             loaded.prepared.clear()
         if self._cache is not None and entries:

@@ -97,12 +97,15 @@ def check_encoder(encoder: Encoder, *, tolerance: float = 1e-4, seed: int = 0) -
     assert len({(p.shape, p.dtype) for p in prepared}) == 1, "prepare gives arrays of more than one shape or dtype"
     assert np.abs(encoder.encode(prepared) - vectors).max() <= tolerance, "prepare and then encode gives other vectors"
     assert np.abs(encoder.encode([photos[0], prepared[1]]) - vectors[:2]).max() <= tolerance, "a mixed batch is not taken"
-    cells = encoder.features(photos[:2])
-    assert cells.ndim == 4, f"features have shape (n, h, w, c), got {cells.shape}"
-    assert len(cells) == 2, f"features of 2 photos, got {len(cells)}"
-    assert cells.dtype == np.float32, f"expected float32 features, got {cells.dtype}"
+    dense, cells = encoder.encode_dense(photos[:2])
+    assert dense.shape == (2, dim), f"encode_dense: expected vectors {(2, dim)}, got {dense.shape}"
+    assert np.abs(dense - vectors[:2]).max() <= tolerance, "encode_dense gives other vectors than encode"
+    assert cells.ndim == 4, f"cells have shape (n, h, w, c), got {cells.shape}"
+    assert len(cells) == 2, f"cells of 2 photos, got {len(cells)}"
+    assert cells.dtype == np.float32, f"expected float32 cells, got {cells.dtype}"
     power = np.square(cells).sum(-1).mean((1, 2))
-    assert np.allclose(power, 1, atol=1e-2), "features are not of mean squared norm 1 per photo"
+    assert np.allclose(power, 1, atol=1e-2), "cells are not of mean squared norm 1 per photo"
+    assert [len(x) for x in encoder.encode_dense([])] == [0, 0], "an empty batch gives no vectors and no cells"
     try:
         text = encoder.encode_text(["a bag", "a watch"])
     except NotImplementedError:

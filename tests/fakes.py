@@ -33,8 +33,9 @@ class GridEncoder:
         flat = np.concatenate([flat, np.ones((len(rows), 1), np.float32)], axis=1)  # no zero vectors
         return (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
 
-    def features(self, batch: Sequence[Any]) -> np.ndarray:
-        return self.encode(batch)[:, None, None, :]
+    def encode_dense(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        vectors = self.encode(batch)
+        return vectors, vectors[:, None, None, :]
 
     def encode_text(self, prompts: Sequence[str]) -> np.ndarray:
         raise NotImplementedError

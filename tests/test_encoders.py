@@ -164,7 +164,7 @@ def test_folding_batch_norms_stays_in_the_space(mobilenet_file: Path) -> None:
         coarse = torch.nn.functional.normalize(plain.features[:18](x), dim=1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = torch.nn.functional.normalize(maps.mean((2, 3)), dim=1).numpy()
     assert (encoder.encode(photos) * expected).sum(1).min() >= 0.9999
-    cells = encoder.features(photos)
+    _, cells = encoder.encode_dense(photos)
     assert cells.shape == (6, 14, 14, 96 + 320)
     cells = cells.reshape(len(photos), -1)
     theirs = torch.cat([fine, coarse], 1).permute(0, 2, 3, 1).reshape(len(photos), -1).numpy()
@@ -212,20 +212,20 @@ def test_a_tag_decides_quickgelu_and_preprocessing(vit: Path) -> None:
 
 
 def test_patch_tokens_have_the_grid_of_the_patches(clip: OpenClipEncoder) -> None:
-    assert clip.features([picture(300, 200), picture(50, 50)]).shape == (2, 7, 7, 768)
+    assert clip.encode_dense([picture(300, 200), picture(50, 50)])[1].shape == (2, 7, 7, 768)
 
 
 def test_patch_tokens_find_a_photo_again_part_by_part(clip: OpenClipEncoder) -> None:
     """Random weights tell nothing about designs, but the same part must still be the nearest part."""
     photos = [picture(224, 224, seed) for seed in range(4)]
-    cells = clip.features(photos)
+    _, cells = clip.encode_dense(photos)
     centre = cells.mean((0, 1, 2))
     again = local_similarity(cells[1], cells, centre)
     assert again.argmax() == 1
     assert again[1] == pytest.approx(1, abs=1e-3)
     assert np.allclose(local_similarity(cells[1, ::-1], cells[:, :, ::-1], centre), again, atol=1e-5)
     darker = dataclasses.replace(photos[1], pixels=(photos[1].pixels * 0.8).astype(np.uint8))
-    assert local_similarity(clip.features([darker])[0], cells, centre).argmax() == 1
+    assert local_similarity(clip.encode_dense([darker])[1][0], cells, centre).argmax() == 1
 
 
 # Properties

@@ -261,7 +261,7 @@ def test_monogram_is_a_pattern() -> None:
 class CellEncoder(GridEncoder):
     """Cells are the darkness of an 8 x 8 grid in 16 directions: enough to tell our two marks apart."""
 
-    def features(self, batch: Sequence[Any]) -> np.ndarray:
+    def encode_dense(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         out = []
         for x in batch:
             gray = cv2.resize(cv2.cvtColor(x.pixels, cv2.COLOR_RGB2GRAY), (64, 64)).astype(np.float32)
@@ -269,7 +269,7 @@ class CellEncoder(GridEncoder):
             bins = ((angle + np.pi) / (2 * np.pi) * 16).astype(int) % 16
             planes = np.stack([cv2.resize(size * (bins == k), (8, 8), interpolation=cv2.INTER_AREA) for k in range(16)], 2)
             out.append(planes / max(float(np.sqrt((planes**2).sum(2).mean())), 1e-6))
-        return np.array(out, np.float32)
+        return self.encode(batch), np.array(out, np.float32)
 
 
 def test_windows_point_to_the_mark(references: list[MarkReference]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
-from imgmatch.cache import CachedPhoto, PhotoCache
+from imgmatch.cache import CachedPhoto, CellCache, PhotoCache
 from imgmatch.photo import Query
 from imgmatch.records import ScanRecord
 from imgmatch.types import Candidate, Finding, FindingStatus
@@ -195,6 +195,44 @@ def test_a_cache_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
     assert again.embedding.tolist() == [1, 1, 1]  # type: ignore[union-attr]
     assert (again.phash, again.quality, again.width, again.height) == ("ab", 90, 5, 6)
     assert cache.get("s", "another space") is None
+
+
+def test_a_closer_look_costs_a_photo_no_second_pass(
+    world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two photos per item are too few for a metric: near photos are looked at part by part."""
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
+    catalog, root = world
+    encoder, listings = catalog.encoder, [Listing(str(i), (f"own{i}.png",)) for i in range(6)]
+    first = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    looked = [f for r in first if r.verdict for f in r.verdict.findings if "part-by-part similarity" in f.evidence["facts"]]
+    assert len(looked) == 6
+    before = encoder.photos_encoded  # type: ignore[attr-defined]
+    again = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    assert encoder.photos_encoded - before == 6, "references and the catalog's centre are remembered"  # type: ignore[attr-defined]
+    assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
+
+
+def test_remembered_cells_come_back_and_the_oldest_go(tmp_path: Path) -> None:
+    cells = {name: np.full((2, 3, 5), value, np.float16) for value, name in enumerate("abcd")}
+    cache = CellCache(tmp_path / "cells.sqlite", limit=2 * cells["a"].nbytes)
+    for name in "abc":
+        cache.put({name: cells[name]}, "space")
+    found = CellCache(tmp_path / "cells.sqlite").get(["c", "b", "a", "d"], "space")
+    assert set(found) == {"b", "c"}
+    assert all(np.array_equal(found[name], cells[name]) for name in found)
+    assert cache.get(["c"], "another space") == {}
+
+
+@pytest.mark.parametrize("where", ["/proc/nowhere/cache.sqlite", "/dev/null/cache.sqlite"])
+def test_a_cache_without_a_folder_lives_in_memory(where: str) -> None:
+    photos, cells = PhotoCache(where), CellCache(where)
+    photos.put({"s": CachedPhoto(np.ones(3, np.float32), "ab", 90, 5, 6)}, "space")
+    cells.put({"s": np.ones((2, 2, 3), np.float16)}, "space")
+    known = photos.get("s", "space")
+    assert known is not None
+    assert known.phash == "ab"
+    assert cells.get(["s"], "space")["s"].shape == (2, 2, 3)
 
 
 def test_contacts_are_kept_on_request_only(world: tuple[Catalog, Path]) -> None:

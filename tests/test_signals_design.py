@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +23,11 @@ from imgmatch.signals.design import DesignSignal
 from imgmatch.types import Candidate, FindingStatus, Image, Neighbors, PhotoRole
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))  # cells are remembered by space and photo
 
 
 def unit(x: object) -> np.ndarray:
@@ -44,9 +51,16 @@ class FakeCatalog:
             sha: CatalogPhoto(sha, PhotoRole.REFERENCE, i, b, sha, 8, 8, "", 0)
             for sha, (b, i, _) in zip(self.photo_ids, rows, strict=True)
         }
+        self.see(lambda sha: np.ones((2, 2, 3)))
+
+    def see(self, cells: Callable[[str], np.ndarray]) -> None:
+        """Let the encoder see these cells in a photo."""
         self.encoder = SimpleNamespace(
-            prepare=lambda photo: photo, features=lambda photos: unit(np.ones((len(photos), 2, 2, 3)))
+            prepare=lambda photo: photo.sha256, encode_dense=lambda shas: (None, np.stack([unit(cells(s)) for s in shas]))
         )
+
+    def prepared(self, sha: str) -> str:
+        return sha
 
     def embedding(self, sha: str) -> np.ndarray:
         return self.vectors[self.photo_ids.index(sha)]
@@ -192,11 +206,7 @@ def seen_in_parts() -> tuple[FakeCatalog, Query]:
     """A catalog and a photo that is nearest to aurel-1 as a whole, to aurel-0 part by part."""
     c = catalog()
     parts = {"sha0": [1, 0, 0], "sha1": [1, 0, 0], "sha2": [0, 1, 0], "sha3": [0, 1, 0], "q1": [1, 0, 0]}
-    cell = {sha: np.tile(unit(v), (2, 2, 1)) for sha, v in parts.items()}
-    other = np.tile(unit([0, 0, 1]), (2, 2, 1))
-    c.encoder = SimpleNamespace(
-        prepare=lambda photo: photo, features=lambda photos: np.stack([cell.get(p.sha256, other) for p in photos])
-    )
+    c.see(lambda sha: np.tile(parts.get(sha, [0.0, 0.0, 1.0]), (2, 2, 1)))
     return c, query(c.vectors[2] + 0.95 * c.vectors[0])
 
 

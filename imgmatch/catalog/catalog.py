@@ -17,7 +17,7 @@ from imgmatch.catalog.manifest import Manifest, photo_path
 from imgmatch.catalog.parts import open_vectors, read_lines
 from imgmatch.catalog.source import Issue
 from imgmatch.encoders import load_encoder
-from imgmatch.encoders.base import Encoder
+from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogCorruptError, CatalogError
 from imgmatch.files import sha256_file
 from imgmatch.images import ImageSource, load_image
@@ -244,6 +244,11 @@ class Catalog:
     def embedding(self, sha256: str) -> FloatArray:
         """Return the vector of a photo, shape (d,)."""
         return np.asarray(self.vectors[self._row_of[sha256]])
+
+    def prepared(self, sha256: str) -> Prepared:
+        """Return a stored photo as the encoder takes it, read as it was when it was embedded."""
+        name, side = self.photos[sha256].name, 2 * self.encoder.input_size
+        return self.encoder.prepare(load_image(photo_path(self.path, sha256), target_side=side, name=name))
 
     def photo(self, sha256: str) -> PhotoContext:
         """Return a stored photo with its embedding; what is computed on it is kept while it is in use.

@@ -52,12 +52,14 @@ class Encoder(Protocol):
         """
         ...
 
-    def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
-        """Return the dense local descriptors of a batch.
+    def encode_dense(self, batch: Sequence[Image | Prepared]) -> tuple[FloatArray, npt.NDArray[np.float32]]:
+        """Embed a batch and return its dense local descriptors as well: one forward pass gives both.
 
         Returns
         -------
-        ndarray, shape (n, h, w, c), float32
+        vectors : ndarray, shape (n, d), float32
+            What :meth:`encode` returns, up to float rounding.
+        cells : ndarray, shape (n, h, w, c), float32
             Scaled per photo to a mean squared cell norm of 1: a cell that says little stays short. Cell (i, j) describes
             the part of the prepared square around ``((j + 0.5) / w, (i + 0.5) / h)`` of its side.
         """

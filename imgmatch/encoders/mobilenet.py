@@ -38,9 +38,6 @@ class MobileNetEncoder(TorchEncoder):
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x).mean((2, 3))  # type: ignore[no-any-return]
 
-    def _dense(self, x: torch.Tensor) -> torch.Tensor:
-        return _maps(self.model, x)[1]
-
 
 def _maps(layers: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the last map, (n, 1280, 7, 7), and cells of two earlier ones side by side, (n, 14, 14, 96 + 320).

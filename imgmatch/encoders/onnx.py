@@ -83,11 +83,12 @@ class OnnxEncoder:
 
     def encode(self, batch: Sequence[Image | Prepared]) -> FloatArray:
         """Embed photos or what `prepare` made of them: (n, d) float32, unit norm, in input order."""
-        return self._run(batch, "embedding", (self.space.dim,))
+        return self._run(batch, {"embedding": (self.space.dim,)})[0]
 
-    def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
-        """Return dense local descriptors: (n, h, w, c) float32, of mean squared norm 1 per photo."""
-        return self._run(batch, "cells", (0, 0, 0))
+    def encode_dense(self, batch: Sequence[Image | Prepared]) -> tuple[FloatArray, npt.NDArray[np.float32]]:
+        """Embed photos and describe their parts: (n, d) as `encode` does, and (n, h, w, c), of mean squared norm 1."""
+        vectors, cells = self._run(batch, {"embedding": (self.space.dim,), "cells": (0, 0, 0)})
+        return vectors, cells
 
     def encode_text(self, prompts: Sequence[str]) -> FloatArray:
         """Embed texts into the same space."""
@@ -97,18 +98,24 @@ class OnnxEncoder:
             self._whole = self._whole or self._source()
         return self._whole.encode_text(prompts)
 
-    def _run(self, batch: Sequence[Image | Prepared], output: str, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def _run(self, batch: Sequence[Image | Prepared], outputs: dict[str, tuple[int, ...]]) -> list[npt.NDArray[np.float32]]:
         if not len(batch):
-            return np.zeros((0, *empty), np.float32)
+            return [np.zeros((0, *shape), np.float32) for shape in outputs.values()]
         prepared = self.preprocess.batch(batch)
         parts = []
         for i in range(0, len(prepared), self._chunk):
-            y = self._session.run([output], {"pixels": np.stack(prepared[i : i + self._chunk])})[0]
-            power = np.square(y).sum(-1, keepdims=True)
-            if y.ndim == 4:  # cells: one scale for the whole photo
-                power = power.mean((1, 2), keepdims=True)
-            parts.append((y / np.maximum(np.sqrt(power), 1e-12)).astype(np.float32, copy=False))
-        return np.concatenate(parts)
+            found = self._session.run(list(outputs), {"pixels": np.stack(prepared[i : i + self._chunk])})
+            parts.append([_scaled(y) for y in found])
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _scaled(y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Scale vectors (n, d) to norm 1, cells (n, h, w, c) to a mean squared norm of 1: one scale for the whole photo."""
+    power = np.square(y).sum(-1, keepdims=True)
+    if y.ndim == 4:
+        power = power.mean((1, 2), keepdims=True)
+    scaled: npt.NDArray[np.float32] = (y / np.maximum(np.sqrt(power), 1e-12)).astype(np.float32, copy=False)
+    return scaled
 
 
 def export_folder(name: str, cache: str | Path | None = None) -> Path:

@@ -165,7 +165,7 @@ def _write(encoder: TorchEncoder, file: Path) -> None:
 
 def _compared(source: TorchEncoder, contenders: dict[str, onnx.OnnxEncoder], photos: Sequence[Image]) -> dict[str, Any]:
     squares = [source.prepare(photo) for photo in photos]
-    truth, cells = source.encode(squares), source.features(squares)
+    truth, cells = source.encode_dense(squares)
     report: dict[str, Any] = {"photos": len(squares), "cores": os.cpu_count()}
     encoders: dict[str, Encoder] = {"torch": source, **contenders}
     # In turns, so that what else the machine does meets all of them; the best round counts.
@@ -173,8 +173,9 @@ def _compared(source: TorchEncoder, contenders: dict[str, onnx.OnnxEncoder], pho
     for kind, encoder in encoders.items():
         row: dict[str, float] = {}
         if encoder is not source:
-            cosine = (encoder.encode(squares) * truth).sum(1)
-            flat, true = (x.reshape(len(squares), -1) for x in (encoder.features(squares), cells))
+            vectors, theirs = encoder.encode_dense(squares)
+            cosine = (vectors * truth).sum(1)
+            flat, true = (x.reshape(len(squares), -1) for x in (theirs, cells))
             near = (flat * true).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(true, axis=1)
             row |= {"cosine_min": float(cosine.min()), "cosine_mean": float(cosine.mean())}
             row["cells_cosine_min"] = float(near.min())

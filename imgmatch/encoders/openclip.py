@@ -78,14 +78,10 @@ class OpenClipEncoder(TorchEncoder):
         y: torch.Tensor = self.model.encode_image(x)
         return y
 
-    def _dense(self, x: torch.Tensor) -> torch.Tensor:
-        """Patch tokens after the last block (CNN towers: the last map), without class and register tokens."""
-        out = self.model.visual.forward_intermediates(x, **_LAST_MAP, intermediates_only=True)
-        y: torch.Tensor = out["image_intermediates"][-1]
-        return y.permute(0, 2, 3, 1)
-
 
 class _Tower(torch.nn.Module):
+    """Cells are the patch tokens after the last block (CNN towers: the last map), without class and register tokens."""
+
     def __init__(self, visual: Any) -> None:
         super().__init__()
         self.visual = visual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,49 +78,54 @@ class TorchEncoder:
 
     def encode(self, batch: Sequence[Image | Prepared]) -> FloatArray:
         """Embed photos or what `prepare` made of them: (n, d) float32, unit norm, in input order."""
-        return self._run(batch, self._embed, (self.space.dim,))
+        return self._run(batch, lambda x: (self._embed(x),), [(self.space.dim,)])[0]
 
-    def features(self, batch: Sequence[Image | Prepared]) -> npt.NDArray[np.float32]:
-        """Return dense local descriptors: (n, h, w, c) float32, of mean squared norm 1 per photo."""
-        return self._run(batch, self._dense, (0, 0, 0))
+    def encode_dense(self, batch: Sequence[Image | Prepared]) -> tuple[FloatArray, npt.NDArray[np.float32]]:
+        """Embed photos and describe their parts: (n, d) as `encode` does, and (n, h, w, c), of mean squared norm 1."""
+        vectors, cells = self._run(batch, self._tower, [(self.space.dim,), (0, 0, 0)])
+        return vectors, cells
 
     def encode_text(self, prompts: Sequence[str]) -> FloatArray:
         """Embed texts into the same space."""
         raise NotImplementedError(f"{self.space.encoder} has no text tower")
 
     def tower(self) -> torch.nn.Module:
-        """Return a module that maps (n, 3, S, S) normalised pixels to (n, d) and (n, h, w, c) in one pass, for export."""
+        """Return a module that maps (n, 3, S, S) normalised pixels to (n, d) and (n, h, w, c) in one pass."""
         raise NotImplementedError
+
+    @cached_property
+    def _tower(self) -> torch.nn.Module:
+        return self.tower()
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, S, S) normalised pixels to (n, d)."""
         raise NotImplementedError
 
-    def _dense(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, 3, S, S) normalised pixels to (n, h, w, c)."""
-        raise NotImplementedError
-
-    def _run(self, batch: Sequence[Image | Prepared], forward: Any, empty: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def _run(
+        self, batch: Sequence[Image | Prepared], forward: Any, empty: Sequence[tuple[int, ...]]
+    ) -> list[npt.NDArray[np.float32]]:
         if not len(batch):
-            return np.zeros((0, *empty), np.float32)
+            return [np.zeros((0, *shape), np.float32) for shape in empty]
         prepared = self.preprocess.batch(batch)
         chunk = self.CHUNK.get(self.device.type, 32)
         parts = [self._forward(prepared[i : i + chunk], forward) for i in range(0, len(prepared), chunk)]
-        return np.concatenate(parts)
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     @torch.inference_mode()
-    def _forward(self, prepared: Sequence[Prepared], forward: Any) -> npt.NDArray[np.float32]:
+    def _forward(self, prepared: Sequence[Prepared], forward: Any) -> list[npt.NDArray[np.float32]]:
         pixels = torch.from_numpy(np.stack(prepared)).to(self.device, non_blocking=True)
         x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            y = forward(x)
-        y = y.float()
-        power = y.square().sum(-1, keepdim=True)
-        if y.ndim == 4:  # cells: one scale for the whole photo
-            power = power.mean((1, 2), keepdim=True)
-        y = y / power.sqrt().clamp_min(1e-12)
-        vectors: npt.NDArray[np.float32] = y.cpu().numpy()
-        return vectors
+            outputs = forward(x)
+        return [_scaled(y.float()).cpu().numpy() for y in outputs]
+
+
+def _scaled(y: torch.Tensor) -> torch.Tensor:
+    """Scale vectors (n, d) to norm 1, cells (n, h, w, c) to a mean squared norm of 1: one scale for the whole photo."""
+    power = y.square().sum(-1, keepdim=True)
+    if y.ndim == 4:
+        power = power.mean((1, 2), keepdim=True)
+    return y / power.sqrt().clamp_min(1e-12)
 
 
 def _fuse(model: torch.nn.Module) -> None:

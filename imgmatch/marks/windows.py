@@ -60,7 +60,7 @@ class WindowIndex:
         self._brands = np.array([r.brand for r in references], np.str_)
         # Print, reversed print and gilt: a mark of either polarity has a row of its own.
         pictures = [view for reference in references for view in views(reference)[:3]]
-        cells = encoder.features(pictures)
+        _, cells = encoder.encode_dense(pictures)
         pooled = cells.reshape(len(pictures), -1, cells.shape[-1]).mean(axis=1)
         self._centre = pooled.mean(axis=0)
         self._rows = _unit(pooled - self._centre).reshape(len(references), 3, -1)
@@ -76,7 +76,7 @@ class WindowIndex:
         image = photo.image
         width, height = image.width, image.height
         places = [Box(x * width, y * height, (x + _SIDE) * width, (y + _SIDE) * height) for x, y in _SQUARES]
-        maps = self._encoder.features([cut(image, place, side=self._encoder.input_size) for place in places])
+        _, maps = self._encoder.encode_dense([cut(image, place, side=self._encoder.input_size) for place in places])
         pooled, boxes = _pooled(maps, places)
         # What the photo shows everywhere says nothing about a window of it.
         likeness = np.einsum("nc,rpc->nrp", _unit(pooled - pooled.mean(axis=0)), self._rows).max(axis=2)

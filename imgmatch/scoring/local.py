@@ -2,21 +2,89 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.cache import CellCache, remembered
+from imgmatch.encoders.store import cache_dir
+from imgmatch.photo import PhotoContext
+from imgmatch.scoring.background import sample
 from imgmatch.types import FloatArray
 
-__all__ = ["local_similarity"]
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["CloserLook", "local_similarity"]
+
+_CENTRE_PHOTOS = 64  # a mean over 64 photos' cells is steady
 
 
-def local_similarity(query: FloatArray, references: FloatArray, centre: FloatArray) -> FloatArray:
+class CloserLook:
+    """Listing photos held part by part against photos of a catalog.
+
+    Parameters
+    ----------
+    catalog : Catalog
+
+    Notes
+    -----
+    Thread-safe. The cells of a reference are computed when it is first met, those of one call in one batch, and remembered
+    on disk, as the catalog's mean cell is; those of a listing photo come with its embedding where the matcher knows that
+    they are wanted, see :class:`imgmatch.signals.base.Signal`. All in half precision, so that a similarity is the same with
+    cells from disk.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def similarities(self, photo: PhotoContext, references: Sequence[str]) -> FloatArray:
+        """Return :func:`local_similarity` of a photo to reference photos, by their sha256: shape (n,), in order."""
+        known = self._cells(references)
+        return local_similarity(photo.cells(self._catalog.encoder), np.stack([known[r] for r in references]), self._centre)
+
+    @cached_property
+    def _cache(self) -> CellCache:
+        return CellCache(cache_dir() / "cells.sqlite")
+
+    @cached_property
+    def _centre(self) -> FloatArray:
+        """Mean cell of a few catalog photos, evenly over the catalog."""
+        rows, _, _ = sample(self._catalog, _CENTRE_PHOTOS)
+        shas = [self._catalog.photo_ids[row] for row in rows[:_CENTRE_PHOTOS]]
+
+        def mean() -> dict[str, FloatArray]:
+            cells = self._cells(shas)
+            return {"centre": np.mean([cells[sha].astype(np.float32).mean((0, 1)) for sha in shas], axis=0)}
+
+        return remembered("centre-1", mean, self._catalog.space.id, *shas)["centre"]
+
+    def _cells(self, references: Sequence[str]) -> dict[str, npt.NDArray[np.float16]]:
+        """Return cells (h, w, c) of catalog photos by sha256."""
+        catalog = self._catalog
+        known = self._cache.get(references, catalog.space.id)
+        missing = [sha for sha in dict.fromkeys(references) if sha not in known]
+        if missing:
+            _, cells = catalog.encoder.encode_dense([catalog.prepared(sha) for sha in missing])
+            new = dict(zip(missing, cells.astype(np.float16), strict=True))
+            self._cache.put(new, catalog.space.id)
+            known |= new
+        return known
+
+
+def local_similarity(
+    query: npt.NDArray[np.floating[Any]], references: npt.NDArray[np.floating[Any]], centre: FloatArray
+) -> FloatArray:
     """Return how well the parts of a photo are found in each of some others, and theirs in it.
 
     Parameters
     ----------
-    query : ndarray, shape (h, w, c), float32
-        Cells of :meth:`imgmatch.encoders.base.Encoder.features`.
-    references : ndarray, shape (n, h, w, c), float32
+    query : ndarray, shape (h, w, c), float32 or float16
+        Cells of :meth:`imgmatch.encoders.base.Encoder.encode_dense`.
+    references : ndarray, shape (n, h, w, c), float32 or float16
     centre : ndarray, shape (c,), float32
         Mean cell of the catalog. Taken off first: what all cells share (a trained network's cells lie in a narrow cone)
         would otherwise hide what they differ in.
@@ -33,9 +101,10 @@ def local_similarity(query: FloatArray, references: FloatArray, centre: FloatArr
     recall@1 from 0.81 to 0.85, as much as a mask of high activations does; ``docs/decisions/localisation.md``.
     """
     c = query.shape[-1]
-    wa, wb = _foreground(query[None])[0], _foreground(references)
-    a = _unit(query.reshape(-1, c) - centre)
-    b = _unit(references.reshape(len(references), -1, c) - centre)
+    one, many = query.astype(np.float32), references.astype(np.float32)
+    wa, wb = _foreground(one[None])[0], _foreground(many)
+    a = _unit(one.reshape(-1, c) - centre)
+    b = _unit(many.reshape(len(many), -1, c) - centre)
     similarities = (b.reshape(-1, c) @ a.T).reshape(len(b), b.shape[1], len(a))
     found: FloatArray = (similarities.max(1) @ wa + (similarities.max(2) * wb).sum(1)) / 2
     return found

@@ -23,6 +23,11 @@ class Signal(Protocol):
     ----------
     name : str
         Registry name, for example ``copy``.
+
+    Notes
+    -----
+    A signal that asks most listing photos for their cells says so by an attribute or property `dense`, true: then the
+    forward pass that embeds them gives them too, see :meth:`imgmatch.photo.PhotoContext.cells`.
     """
 
     name: str

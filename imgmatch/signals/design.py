@@ -12,7 +12,7 @@ import numpy as np
 
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.scoring.background import Background, sample
-from imgmatch.scoring.local import local_similarity
+from imgmatch.scoring.local import CloserLook
 from imgmatch.scoring.metric import Metric
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, PhotoRole
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["DesignSignal"]
 
 _ITEMS_KEPT = 5_000  # items whose vectors in the metric's space are kept: some 100 MB at 4 photos of 1,280 floats
-_CENTRE_PHOTOS = 64  # each is encoded once per process; a mean over 64 photos' cells is steady
 
 
 class DesignSignal:
@@ -40,8 +39,8 @@ class DesignSignal:
     from leaving photos of the catalog itself out, see :meth:`Background.certainty`, never from the photos examined.
     Cost per photo: one index search and one product with the background sample. In catalogs with too few photos per item
     or brand for a metric, the nearest candidates are ranked again by :func:`imgmatch.scoring.local.local_similarity`:
-    one more forward pass per near photo, and a decode and one per reference photo the first time it is met;
-    ``python -m benchmarks.retrieval`` prints what that takes.
+    a decode and a forward pass per reference photo the first time it is met, on this machine; ``python -m
+    benchmarks.retrieval`` prints what that takes.
     """
 
     name = "design"
@@ -51,6 +50,13 @@ class DesignSignal:
         self.config = config
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[list[str], FloatArray, FloatArray]] = {}
+        self._closer_look = CloserLook(catalog)
+
+    @property
+    def dense(self) -> bool:
+        """Whether photos are looked at part by part: a learnt metric ranks better without."""
+        with self._lock:
+            return self.config.local_weight > 0 and self._metric is None
 
     @property
     def background(self) -> Background:
@@ -113,44 +119,26 @@ class DesignSignal:
         return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
 
     def _looks_closer(self, ranked: Sequence[Candidate]) -> bool:
-        """Tell whether the part-by-part look is worth it: a learnt metric ranks better without, a stranger needs none."""
-        if self._metric is not None or self.config.local_weight <= 0 or len(ranked) < 2:
-            return False
-        return self.background.certainty(ranked[0].score) >= 0.5
+        """Tell whether the part-by-part look is worth it: a stranger needs none."""
+        return self.dense and len(ranked) > 1 and self.background.certainty(ranked[0].score) >= 0.5
 
     def _closer(self, query: Query, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Rank again by a part-by-part look; scores only fall by it, so that it never makes a stranger near."""
-        photos = {photo.photo_id: photo for photo in query.of_role("listing")}
-        local = [self._local(photos[c.photo_id], c) for c in candidates]
+        local = self._local(query, candidates)
         weight, best = self.config.local_weight, max(local)
         scored = [replace(c, score=c.score - weight * (best - x)) for c, x in zip(candidates, local, strict=True)]
         return sorted(scored, key=lambda c: (-c.score, c.item_id))
 
-    def _local(self, photo: PhotoContext, candidate: Candidate) -> float:
-        """Part-by-part similarity of a listing photo to the nearest reference photo of a candidate."""
-
-        def look() -> float:
-            reference = self._cells_of(self.catalog.photo(candidate.photo))
-            return float(local_similarity(self._cells_of(photo), reference[None], self._centre)[0])
-
-        return photo.once(("local", self.catalog.version, candidate.photo), look)
-
-    def _cells_of(self, photo: PhotoContext) -> FloatArray:
-        """Dense descriptors of a photo, (h, w, c), computed once per photo."""
-
-        def encode() -> FloatArray:
-            cells: FloatArray = self.catalog.encoder.features([photo.prepared(self.catalog.encoder)])[0]
-            return cells
-
-        return photo.once(("cells", self.catalog.space.id), encode)
-
-    @cached_property
-    def _centre(self) -> FloatArray:
-        """Mean cell of a few catalog photos, evenly over the catalog."""
-        rows, _, _ = sample(self.catalog, _CENTRE_PHOTOS)
-        cells = [self._cells_of(self.catalog.photo(self.catalog.photo_ids[row])) for row in rows[:_CENTRE_PHOTOS]]
-        centre: FloatArray = np.mean([c.reshape(-1, c.shape[-1]).mean(0) for c in cells], axis=0)
-        return centre
+    def _local(self, query: Query, candidates: Sequence[Candidate]) -> list[float]:
+        """Part-by-part similarity of each candidate's listing photo to its nearest reference photo."""
+        found: dict[tuple[str, str], float] = {}
+        for photo in query.of_role("listing"):
+            known: dict[str, float] = photo.once(("local", self.catalog.version), dict)
+            asked = [c.photo for c in candidates if c.photo_id == photo.photo_id]
+            if new := [reference for reference in asked if reference not in known]:
+                known.update(zip(new, map(float, self._closer_look.similarities(photo, new)), strict=True))
+            found |= {(photo.photo_id, reference): known[reference] for reference in asked}
+        return [found[c.photo_id, c.photo] for c in candidates]
 
     def _references(self, item_id: str) -> tuple[list[str], FloatArray, FloatArray]:
         """Return an item's reference photos, their vectors, and these in the space of the metric; kept while in use."""
@@ -198,8 +186,7 @@ class DesignSignal:
         best = candidates[0]
         evidence = self._evidence(best, candidates)
         if closer:
-            photo = next(p for p in query.of_role("listing") if p.photo_id == best.photo_id)
-            evidence["facts"]["part-by-part similarity"] = round(self._local(photo, best), 4)
+            evidence["facts"]["part-by-part similarity"] = round(self._local(query, [best])[0], 4)
         certainty = self.background.certainty(best.score)
         rival = next((c for c in candidates if c.brand != best.brand), None)
         if certainty < 0.5 or best.similarity < self.background.least(self._group(best.item_id, self.background)):
