@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 import imgmatch
 from imgmatch.cache import PhotoCache
@@ -96,7 +96,8 @@ def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Pat
 
     batch: list[Loaded | ScanRecord] = []
     photos = 0
-    with threadpool_limits(1, user_api="blas"):
+    # NumPy's products here are small. A BLAS on OpenMP is left alone: the encoder may share its threads.
+    with ThreadpoolController().select(threading_layer="pthreads").limit(limits=1):
         for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
             batch.append(loaded)
             photos += len(loaded.photos)

@@ -114,6 +114,20 @@ def test_misuse(make: type, call: object, message: str) -> None:
         call(make(2))  # type: ignore[operator]
 
 
+def test_a_small_search_leaves_the_callers_threads_alone() -> None:
+    """PyTorch asks the same setting: an encoder ran on one core after the first search."""
+    faiss = pytest.importorskip("faiss")
+    before = faiss.omp_get_max_threads()
+    index = FaissIndex(2, "Flat")
+    index.add(np.eye(2, dtype=np.float32))
+    try:
+        faiss.omp_set_num_threads(3)
+        index.search(np.eye(2, dtype=np.float32), 1)
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 def test_a_wrong_factory_string_is_named() -> None:
     with pytest.raises(ValueError, match="'Flatt' is not a FAISS factory string"):
         FaissIndex(4, "Flatt")

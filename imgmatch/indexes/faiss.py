@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,8 @@ class FaissIndex:
             return Neighbors(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         parameters = None if keep is None or keep.all() else self._parameters(keep, k)
         small = len(queries) * (len(self) if self.spec == "Flat" else _LOOKED_AT) < _ALONE
-        threads = _threads()  # asked before it is set: what follows holds for the calling thread alone
-        _faiss().omp_set_num_threads(1 if small else threads)
-        similarities, ids = self._index.search(queries, k, params=parameters)
+        with _one_thread() if small else nullcontext():
+            similarities, ids = self._index.search(queries, k, params=parameters)
         # FAISS pads with -1 and the lowest float.
         similarities = np.where(ids < 0, np.float32(-np.inf), similarities).astype(np.float32)
         return Neighbors(ids.astype(np.int64), similarities)
@@ -157,10 +157,16 @@ class FaissIndex:
         return index
 
 
-@cache
-def _threads() -> int:
-    """Threads that OpenMP takes here: one per core, or what OMP_NUM_THREADS says (Ray gives its workers one)."""
-    return int(_faiss().omp_get_max_threads())
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let OpenMP take one thread; PyTorch on the calling thread asks the same setting, so it is put back."""
+    faiss = _faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _faiss() -> Any:
