@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class CachedPhoto:
 
 
 class PhotoCache:
-    """An SQLite file keyed by the photo's sha256 and the embedding space.
+    """An SQLite file keyed by the photo's sha256 and the embedding space, and one beside it for cells.
 
     Parameters
     ----------
@@ -100,8 +101,14 @@ class PhotoCache:
     """
 
     def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
         self._lock = threading.Lock()
-        self._db = _open(Path(path), _PHOTOS)
+        self._db = _open(self._path, _PHOTOS)
+
+    @cached_property
+    def cells(self) -> CellCache:
+        """Of the photos that were looked at part by part."""
+        return CellCache(self._path.with_name(f"{self._path.stem}-cells{self._path.suffix}"))
 
     def get(self, sha256: str, space_id: str) -> CachedPhoto | None:
         """Return what is known of a photo, or None."""
@@ -128,13 +135,9 @@ class PhotoCache:
         except sqlite3.DatabaseError:
             return
 
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
-
 
 class CellCache:
-    """Dense local descriptors of catalog photos in an SQLite file: what looking closer at a reference costs, paid once.
+    """Dense local descriptors of photos in an SQLite file: what a closer look costs, paid once.
 
     Parameters
     ----------

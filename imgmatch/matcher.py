@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from imgmatch.signals import make_signal
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image
 
 __all__ = ["Loaded", "Matcher"]
+
+Cells = npt.NDArray[np.float16]
 
 # Signals that look at pixels get the photo with its shorter side at least this long, where the photo has that much:
 # lettering of 1 % of the picture's height is still 10 px high, the least that PP-OCR reads.
@@ -178,6 +181,7 @@ class Matcher:
             context.put("prepared", loaded.prepared[photo_id])
         else:
             context.defer("prepared", lambda: self._prepared(source, shown, sha256))
+            context.defer("cells", lambda: self._cells(context))
             context.put("embedding", known.embedding)
         loaded.photos.append(context)
         loaded.records.append(PhotoRecord(photo_id, role, shown, sha256, known.phash, known.width, known.height))
@@ -186,6 +190,21 @@ class Matcher:
         """Prepare a photo whose embedding is remembered, as it was then: no verdict may depend on what is remembered."""
         encoder = self.catalog.encoder
         return encoder.prepare(self._pixels(source, shown, sha256, 2 * encoder.input_size))
+
+    def _cells(self, photo: PhotoContext) -> Cells:
+        """Return the cells of a photo whose embedding is remembered."""
+        cache, encoder = self._cache, self.catalog.encoder
+        known = {} if cache is None else cache.cells.get([photo.sha256], self._space.id)
+        if photo.sha256 in known:
+            return known[photo.sha256]
+        _, [cells] = encoder.encode_dense([photo.prepared(encoder)])
+        return self._keep_cells(photo, cells.astype(np.float16))
+
+    def _keep_cells(self, photo: PhotoContext, cells: Cells) -> Cells:
+        """Remember the cells of a photo that somebody asked for: of most photos nobody does."""
+        if self._cache is not None:
+            self._cache.cells.put({photo.sha256: cells}, self._space.id)
+        return cells
 
     def _pixels(self, source: Path | bytes, shown: str, sha256: str, side: int) -> Image:
         image = load_image(source, config=self.config.images, target_side=side, name=shown)
@@ -201,7 +220,7 @@ class Matcher:
                 if photo.photo_id in loaded.prepared:
                     waiting[photo.sha256] = loaded.prepared[photo.photo_id]
         vectors: dict[str, FloatArray] = {}
-        cells: dict[str, npt.NDArray[np.float16]] = {}
+        cells: dict[str, Cells] = {}
         names = list(waiting)
         size = self.config.scan.batch
         dense = bool(names) and any(getattr(signal, "dense", False) for signal in self.signals)
@@ -221,7 +240,7 @@ class Matcher:
                     vector = vectors[photo.sha256]
                     photo.put("embedding", vector)
                     if dense:
-                        photo.put("cells", cells[photo.sha256])
+                        photo.defer("cells", partial(self._keep_cells, photo, cells[photo.sha256]))
                     entries[photo.sha256] = CachedPhoto(vector, *photo.phash, record.width or 0, record.height or 0)
             loaded.prepared.clear()
         if self._cache is not None and entries:

@@ -96,7 +96,10 @@ class PhotoContext:
         return self.once("prepared", lambda: encoder.prepare(self.image))
 
     def cells(self, encoder: Encoder) -> npt.NDArray[np.float16]:
-        """The dense local descriptors of the catalog's encoder, shape (h, w, c), computed once."""
+        """The dense local descriptors of the catalog's encoder, shape (h, w, c), computed once.
+
+        In half precision, so that it makes no difference whether they come from disk.
+        """
         return self.once("cells", lambda: encoder.encode_dense([self.prepared(encoder)])[1][0].astype(np.float16))
 
     @property

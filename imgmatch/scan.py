@@ -320,22 +320,17 @@ class _Run:
         with atomic_write(out / "records.jsonl", "wb") as f:
             for path in shards:
                 f.write(path.read_bytes())
-        self.summary.notes += write_tables(read_records(out / "records.jsonl"), out)
-        self.matcher.seconds["write"] = time.perf_counter() - start
         keep = set(shards)
         for path in (out / "shards").iterdir():
             if path not in keep:
                 path.unlink()
-        start = time.perf_counter()
+        records = write_tables(read_records(out / "records.jsonl"), out, self.summary.notes)
         if self.report is not None:
             self.report(
-                read_records(out / "records.jsonl"),
-                photo_root=self.root,
-                catalog=self.matcher.catalog,
-                run=self._run(),
-                out=out / "report.html",
+                records, photo_root=self.root, catalog=self.matcher.catalog, run=self._run(), out=out / "report.html"
             )
-        self.matcher.seconds["report"] = time.perf_counter() - start
+        deque(records, maxlen=0)  # the rest, where no report or one of little interest read them
+        self.matcher.seconds["write"] = time.perf_counter() - start
 
     def _run(self) -> dict[str, Any]:
         catalog, summary = self.matcher.catalog, self.summary

@@ -71,8 +71,8 @@ def flat_row(record: ScanRecord) -> dict[str, Any]:
     }
 
 
-def write_tables(records: Iterable[ScanRecord], folder: Path) -> list[str]:
-    """Write both tables in one pass over the records; return notes on what could not be written.
+def write_tables(records: Iterable[ScanRecord], folder: Path, notes: list[str]) -> Iterator[ScanRecord]:
+    """Write both tables while the records go by; they are there when the last has gone.
 
     Parameters
     ----------
@@ -80,8 +80,14 @@ def write_tables(records: Iterable[ScanRecord], folder: Path) -> list[str]:
     folder : Path
         Gets ``records.csv``, UTF-8 with a byte-order mark so that spreadsheets read it as such, its cells defused; and,
         with pyarrow, ``records.parquet``: the same columns, and the whole record as JSON in the column ``record``.
+    notes : list of str
+        Is told what could not be written.
+
+    Yields
+    ------
+    ScanRecord
+        Each of `records`, in order.
     """
-    notes = []
     with ExitStack() as stack:
         text = stack.enter_context(atomic_write(folder / "records.csv"))
         text.write("\ufeff")
@@ -97,7 +103,7 @@ def write_tables(records: Iterable[ScanRecord], folder: Path) -> list[str]:
             csv_rows.writerows({k: _cell(x) for k, x in row.items()} for row in rows)
             if write_parquet is not None:
                 write_parquet([row | {"record": json.dumps(r.to_dict())} for row, r in zip(rows, part, strict=True)])
-    return notes
+            yield from part
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from imgmatch.types import Candidate, Finding, FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 
 DESIGN = Config(signals=("design",))
-# Without the second look at near photos, which decodes and encodes them once more.
+# Without the closer look at near photos, for which references are encoded as well.
 ONE_LOOK = Config.from_dict({"signals": ["design"], "design": {"local_weight": 0.0}})
 
 
@@ -101,13 +101,32 @@ def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:
     assert encoder.photos_encoded - before == 1  # type: ignore[attr-defined]
 
 
-def test_a_cached_photo_is_not_decoded_again(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch) -> None:
+def test_a_cached_photo_is_neither_decoded_nor_encoded_again(
+    world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png", "new.png"))
-    first = Matcher(catalog, ONE_LOOK, cache=cache).examine(listing, root=root)
+    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    assert any("part-by-part similarity" in f.evidence.get("facts", {}) for f in first.verdict.findings)  # type: ignore[union-attr]
+    before = catalog.encoder.photos_encoded  # type: ignore[attr-defined]
     monkeypatch.setattr("imgmatch.matcher.load_image", lambda *a, **k: pytest.fail("decoded again"))
-    assert Matcher(catalog, ONE_LOOK, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+    assert catalog.encoder.photos_encoded == before  # type: ignore[attr-defined]
+
+
+def test_cells_that_were_forgotten_are_computed_again(
+    world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listing = Listing("a", ("own0.png",))
+    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    cache.cells.limit = 1
+    cache.cells.put({"another": np.ones((1, 1, 1), np.float16)}, catalog.space.id)
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
 
 
 def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,7 +289,8 @@ def test_scan_is_lazy_and_bounded(catalog: Catalog, folder: Path) -> None:
 
 def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
     titles = ["=1+1", "+1", "-1", "@x", "\tx", 'a,b\n"c"', "nul\0", "fine", "x" * 100_000]
-    write_tables((ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)), tmp_path)
+    records = [ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)]
+    assert list(write_tables(records, tmp_path, [])) == records
     with open(tmp_path / "records.csv", encoding="utf-8-sig", newline="") as f:
         cells = [row["title"] for row in csv.DictReader(f)]
     assert cells[:4] == ["'=1+1", "'+1", "'-1", "'@x"]

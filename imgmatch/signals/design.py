@@ -136,7 +136,7 @@ class DesignSignal:
             known: dict[str, float] = photo.once(("local", self.catalog.version), dict)
             asked = [c.photo for c in candidates if c.photo_id == photo.photo_id]
             if new := [reference for reference in asked if reference not in known]:
-                known.update(zip(new, map(float, self._closer_look.similarities(photo, new)), strict=True))
+                known.update(zip(new, self._closer_look.similarities(photo, new), strict=True))
             found |= {(photo.photo_id, reference): known[reference] for reference in asked}
         return [found[c.photo_id, c.photo] for c in candidates]
 
