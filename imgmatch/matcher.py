@@ -193,10 +193,10 @@ class Matcher:
 
     def _cells(self, photo: PhotoContext) -> Cells:
         """Return the cells of a photo whose embedding is remembered."""
-        cache, encoder = self._cache, self.catalog.encoder
-        known = {} if cache is None else cache.cells.get([photo.sha256], self._space.id)
+        known = {} if self._cache is None else self._cache.cells.get([photo.sha256], self._space.id)
         if photo.sha256 in known:
             return known[photo.sha256]
+        encoder = self.catalog.encoder  # loaded only now
         _, [cells] = encoder.encode_dense([photo.prepared(encoder)])
         return self._keep_cells(photo, cells.astype(np.float16))
 

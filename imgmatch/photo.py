@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.images import perceptual_hash
 from imgmatch.records import Listing
@@ -94,13 +91,6 @@ class PhotoContext:
     def prepared(self, encoder: Encoder) -> Prepared:
         """The photo as the catalog's encoder takes it, computed once."""
         return self.once("prepared", lambda: encoder.prepare(self.image))
-
-    def cells(self, encoder: Encoder) -> npt.NDArray[np.float16]:
-        """The dense local descriptors of the catalog's encoder, shape (h, w, c), computed once.
-
-        In half precision, so that it makes no difference whether they come from disk.
-        """
-        return self.once("cells", lambda: encoder.encode_dense([self.prepared(encoder)])[1][0].astype(np.float16))
 
     @property
     def embedding(self) -> FloatArray:

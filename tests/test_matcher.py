@@ -130,13 +130,14 @@ def test_cells_that_were_forgotten_are_computed_again(
 
 
 def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listings = [Listing(str(i), (f"own{i}.png",)) for i in range(3)]
-    first = Matcher(catalog, ONE_LOOK, cache=cache).examine_batch(listings, root=root)
+    first = Matcher(catalog, DESIGN, cache=cache).examine_batch(listings, root=root)
     bare = Catalog.load(catalog.path)
     monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda *a, **k: pytest.fail("loaded an encoder"))
-    again = Matcher(bare, ONE_LOOK, cache=cache).examine_batch(listings, root=root)
+    again = Matcher(bare, DESIGN, cache=cache).examine_batch(listings, root=root)
     assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
 
 

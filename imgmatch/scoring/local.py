@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.cache import CellCache, remembered
+from imgmatch.encoders.base import Prepared
 from imgmatch.encoders.store import cache_dir
 from imgmatch.photo import PhotoContext
 from imgmatch.scoring.background import sample
@@ -47,7 +48,8 @@ class CloserLook:
 
     def similarities(self, photo: PhotoContext, references: Sequence[str]) -> list[float]:
         """Return :func:`local_similarity` of a photo to reference photos, by their sha256, in order."""
-        query = _Parts.of(photo.cells(self._catalog.encoder), self._centre)
+        cells = photo.once("cells", lambda: self._encoded([photo.prepared(self._catalog.encoder)])[0])
+        query = _Parts.of(cells, self._centre)
         return [query.similarity(reference) for reference in self._references(references)]
 
     def _references(self, shas: Sequence[str]) -> list[_Parts]:
@@ -78,14 +80,17 @@ class CloserLook:
 
         return remembered("centre-1", mean, self._catalog.space.id, *shas)["centre"]
 
+    def _encoded(self, prepared: Sequence[Prepared]) -> npt.NDArray[np.float16]:
+        """Return cells (n, h, w, c), in half precision: what comes from disk and what does not are the same."""
+        return self._catalog.encoder.encode_dense(prepared)[1].astype(np.float16)
+
     def _cells(self, references: Sequence[str]) -> dict[str, npt.NDArray[np.float16]]:
         """Return cells (h, w, c) of catalog photos by sha256."""
         catalog = self._catalog
         known = self._cache.get(references, catalog.space.id)
         missing = [sha for sha in dict.fromkeys(references) if sha not in known]
         if missing:
-            _, cells = catalog.encoder.encode_dense([catalog.prepared(sha) for sha in missing])
-            new = dict(zip(missing, cells.astype(np.float16), strict=True))
+            new = dict(zip(missing, self._encoded([catalog.prepared(sha) for sha in missing]), strict=True))
             self._cache.put(new, catalog.space.id)
             known |= new
         return known

@@ -27,7 +27,8 @@ class Signal(Protocol):
     Notes
     -----
     A signal that asks most listing photos for their cells says so by an attribute or property `dense`, true: then the
-    forward pass that embeds them gives them too, see :meth:`imgmatch.photo.PhotoContext.cells`.
+    forward pass that embeds them gives them too, as ``photo.once("cells", …)``, see
+    :class:`imgmatch.scoring.local.CloserLook`.
     """
 
     name: str
