@@ -29,6 +29,7 @@ def run(data: Path, model: str) -> dict[str, Any]:
     torch.set_num_threads(1)
     encoders = {
         "torch": load_encoder(f"torch:{model}", device="cpu"),
+        "torch-bf16": load_encoder(f"torch-bf16:{model}"),
         "onnx": onnx.load(f"onnx:{model}", threads=1),
         "onnx-int8": onnx.load(f"onnx-int8:{model}", threads=1),
     }

@@ -191,6 +191,20 @@ def test_open_clip_agrees_with_open_clip_called_directly(clip: OpenClipEncoder, 
     assert clip.encode_text([]).shape == (0, 512)
 
 
+def test_bfloat16_is_a_space_of_its_own_close_to_its_source(clip: OpenClipEncoder, vit: Path) -> None:
+    half = load_encoder(f"torch-bf16:local-dir:{vit}")
+    assert (half.space.encoder, half.space.numeric) == (f"torch-bf16:local-dir:{vit}", "bf16 throughout")
+    assert half.space.weights == clip.space.weights
+    assert half.space.id != clip.space.id
+    check_encoder(half, tolerance=2e-3)  # coordinates are 1/23 in the mean: steps of bfloat16 there are 2e-4
+    photos = [picture(300, 200, seed) for seed in range(4)]
+    vectors, cells = half.encode_dense(photos)
+    theirs, their_cells = clip.encode_dense(photos)
+    assert 0.999 < (vectors * theirs).sum(1).min() < 1 - 1e-6
+    assert np.abs(cells - their_cells).max() < 0.05
+    assert (half.encode_text(["a bag"]) * clip.encode_text(["a bag"])).sum() > 0.999
+
+
 def test_one_model_is_one_space_however_it_is_loaded(clip: OpenClipEncoder, vit: Path, tmp_path: Path) -> None:
     file = vit / "open_clip_model.safetensors"
     pickled = tmp_path / "same.pt"

@@ -284,6 +284,12 @@ def test_scan_is_lazy_and_bounded(catalog: Catalog, folder: Path) -> None:
     assert len(taken) < 40
 
 
+@pytest.mark.parametrize("schema", sorted((REPO / "imgmatch/schemas").glob("*.json")), ids=lambda path: path.stem)
+def test_schemas_are_schemas(schema: Path) -> None:
+    """Held against the standard here, so that no start has to."""
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema.read_text("utf-8")))
+
+
 # Tables
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from imgmatch.encoders.base import Encoder
 from imgmatch.encoders.registry import known_models
 from imgmatch.errors import WeightsError
 
+if TYPE_CHECKING:
+    from imgmatch.encoders.torch_encoder import TorchEncoder
+
 __all__ = ["Encoder", "load_encoder"]
+
+E = TypeVar("E", bound=Encoder)
 
 
 def load_encoder(name: str, *, device: str | None = None, cache: str | Path | None = None) -> Encoder:
@@ -27,7 +33,9 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
           the tag, where open_clip knows it, decides preprocessing and activation (QuickGELU);
         - ``onnx:NAME`` or ``onnx-int8:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
           :mod:`imgmatch.encoders.onnx`; always on the CPU;
-        - ``torch:`` and one of these: PyTorch, also where an export would be taken.
+        - ``torch:`` and one of these: PyTorch, also where an export would be taken;
+        - ``torch-bf16:`` and one of these: PyTorch on the CPU in bfloat16, a space of its own, see
+          :meth:`imgmatch.encoders.torch_encoder.TorchEncoder.in_bfloat16`.
 
         ``open_clip:`` and ``local-dir:`` take ``#sha256=HEX`` at the end, obligatory for pickled files (.pt, .pth, .bin).
     device : str, optional
@@ -58,6 +66,9 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
 
     if name.startswith(("onnx:", "onnx-int8:")):
         return _as_published(onnx.load(name, cache=cache), name.partition(":")[2])
+    if name.startswith("torch-bf16:"):
+        whole = name.removeprefix("torch-bf16:")
+        return _as_published(_torch(whole, "cpu", cache), whole).in_bfloat16(name)
     if name.startswith("torch:"):
         name = name.removeprefix("torch:")
     elif (
@@ -78,14 +89,14 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _torch(name: str, device: str | None, cache: str | Path | None) -> Encoder:
+def _torch(name: str, device: str | None, cache: str | Path | None) -> TorchEncoder:
     from imgmatch.encoders import store
 
     model = known_models().get(name)
     if model is not None and model.runtime == "mobilenet":
         from imgmatch.encoders import mobilenet
 
-        encoder: Encoder = mobilenet.load(name, store.require(name, cache), device=device)
+        encoder: TorchEncoder = mobilenet.load(name, store.require(name, cache), device=device)
     elif model is not None or name.startswith(("hf-hub:", "local-dir:", "open_clip:")):
         from imgmatch.encoders import openclip
 
@@ -98,7 +109,7 @@ def _torch(name: str, device: str | None, cache: str | Path | None) -> Encoder:
     return encoder
 
 
-def _as_published(encoder: Encoder, name: str) -> Encoder:
+def _as_published(encoder: E, name: str) -> E:
     """Return the encoder, provided its tensors are those that the registry has under this name."""
     model = known_models().get(name)
     if model is not None and model.tensors and encoder.space.weights != model.tensors:

@@ -66,7 +66,7 @@ class OpenClipEncoder(TorchEncoder):
     def encode_text(self, prompts: Sequence[str]) -> FloatArray:
         """Embed texts into the same space: (n, d) float32, unit norm."""
         tokens = self._tokenizer(list(prompts) or [""]).to(self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self.precision():
             y = self.model.encode_text(tokens)
         vectors: FloatArray = torch.nn.functional.normalize(y.float(), dim=-1)[: len(prompts)].cpu().numpy()
         return vectors

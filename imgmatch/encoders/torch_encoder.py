@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -69,8 +70,27 @@ class TorchEncoder:
         self.input_size = preprocess.size
         _fuse(model.eval())
         self.model: Any = model.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = torch.float32
         self._mean = torch.tensor(preprocess.mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(preprocess.std, device=self.device).view(1, 3, 1, 1) * 255
+
+    def in_bfloat16(self, name: str) -> TorchEncoder:
+        """Return this encoder with everything in bfloat16, weights and what flows between layers: a space of its own.
+
+        Parameters
+        ----------
+        name : str
+            What :func:`imgmatch.load_encoder` knows the result by.
+
+        Notes
+        -----
+        For processors with instructions for it (AVX512-BF16, AMX, Arm's BF16), where a ViT takes a little over half the
+        time; others compute it by detours, slower than fp32. ``python -m benchmarks.runtimes`` prints both on a machine.
+        """
+        self.model.to(torch.bfloat16)
+        self.dtype = self._weights = torch.bfloat16
+        self.space = replace(self.space, encoder=name, numeric="bf16 throughout")
+        return self
 
     def prepare(self, image: Image) -> Prepared:
         """Fit one photo: (size, size, 3) uint8. Values are scaled on the device, so that batches stay small."""
@@ -97,6 +117,10 @@ class TorchEncoder:
     def _tower(self) -> torch.nn.Module:
         return self.tower()
 
+    def precision(self) -> torch.autocast:
+        """Return the context that forward passes run in."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != self._weights)
+
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, S, S) normalised pixels to (n, d)."""
         raise NotImplementedError
@@ -115,8 +139,8 @@ class TorchEncoder:
     def _forward(self, prepared: Sequence[Prepared], forward: Any) -> list[npt.NDArray[np.float32]]:
         pixels = torch.from_numpy(np.stack(prepared)).to(self.device, non_blocking=True)
         x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            outputs = forward(x)
+        with self.precision():
+            outputs = forward(x.to(self._weights))
         return [_scaled(y.float()).cpu().numpy() for y in outputs]
 
 
