@@ -31,8 +31,8 @@ CATALOG: Any = SimpleNamespace(brands=BRANDS, space=SPACE, items={})
 TITLE = Listing("L1", photos=("a.jpg",), title="a bag")
 
 
-def found(signal: str, value: float, brand: str | None = "aurel") -> Finding:
-    return Finding(signal, FindingStatus.OK, value, f"{signal} says so", brand=brand)
+def found(signal: str, value: float, brand: str | None = "aurel", photo_id: str | None = None) -> Finding:
+    return Finding(signal, FindingStatus.OK, value, f"{signal} says so", brand=brand, photo_id=photo_id)
 
 
 def query(listing: Listing = TITLE) -> Query:
@@ -106,7 +106,25 @@ PROVISIONAL = {
         (),
     ),
     "one signal that sees two brands": (
-        [found("text", 0.9), found("text", 0.8, "brix")],
+        [found("logo", 0.9), found("logo", 0.8, "brix")],
+        Decision.CLEAR,
+        Basis.NO_CONTRADICTION,
+        (),
+    ),
+    "two names in one photo": (
+        [found("text", 0.9, photo_id="photo-1"), found("text", 0.8, "brix", photo_id="photo-1")],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (),
+    ),
+    "two names in a post": (
+        [found("text", 0.9, photo_id="promo-1"), found("text", 0.8, "brix", photo_id="promo-1")],
+        Decision.CLEAR,
+        Basis.NO_CONTRADICTION,
+        (),
+    ),
+    "two names in two photos": (
+        [found("text", 0.9, photo_id="photo-1"), found("text", 0.8, "brix", photo_id="photo-2")],
         Decision.CLEAR,
         Basis.NO_CONTRADICTION,
         (),

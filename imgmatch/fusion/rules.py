@@ -111,12 +111,15 @@ class Rules:
     labels : tuple of LabelRule
     alone : mapping of str to float
         Finding name to the least value that makes a claim where no other finding names the brand.
+    single : frozenset of str
+        Finding names of which one listing photo is expected to claim one brand.
     """
 
     claims: Mapping[str, float]
     contradictions: Mapping[str, Contradiction]
     labels: tuple[LabelRule, ...]
     alone: Mapping[str, float] = field(default_factory=dict)
+    single: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Rules:
@@ -141,13 +144,15 @@ class Rules:
         _only(table, {"claims", "contradictions", "labels"}, "")
         for key in ("claims", "contradictions"):
             _only(table.get(key, {}), None, f"{key}.")
-        claims, alone = {}, {}
+        claims, alone, single = {}, {}, set()
         for name, row in table.get("claims", {}).items():
             levels = row if isinstance(row, Mapping) else {"least": row}
-            _only(levels, {"least", "alone"}, f"claims.{name}.")
+            _only(levels, {"least", "alone", "single"}, f"claims.{name}.")
             claims[name] = _value(levels.get("least"), f"claims.{name}")
             if "alone" in levels:
                 alone[name] = _value(levels["alone"], f"claims.{name}.alone")
+            if levels.get("single"):
+                single.add(name)
         if not claims:
             raise ConfigError("claims: expected at least one finding name with its least value")
         contradictions = {}
@@ -178,13 +183,19 @@ class Rules:
                 if unknown:
                     raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
             labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
-        return cls(claims, contradictions, tuple(labels), alone)
+        return cls(claims, contradictions, tuple(labels), alone, frozenset(single))
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over every rule."""
         labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
-        table = [dict(self.claims), dict(self.alone), {k: asdict(v) for k, v in self.contradictions.items()}, labels]
+        table = [
+            dict(self.claims),
+            dict(self.alone),
+            sorted(self.single),
+            {k: asdict(v) for k, v in self.contradictions.items()},
+            labels,
+        ]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
     def assess(self, findings: Sequence[Finding]) -> Assessment:
@@ -204,7 +215,8 @@ class Rules:
         -----
         The claimed brand is the one whose distinct claims have the greatest total value, ties by name; it is unknown where
         its only claim is not certain enough to stand alone. Where a signal
-        claims only another brand, a finding ``disagreement`` is derived, with the smaller of the two best values.
+        claims only another brand, or names both in one photo, a finding ``disagreement`` is derived, with the smaller of the
+        two best values.
         """
         ok = [f for f in findings if f.status is FindingStatus.OK and f.value is not None]
         claims: dict[str, dict[str, Finding]] = {}
@@ -217,19 +229,19 @@ class Rules:
         mine = sorted(claims[brand].values(), key=_order)
         if len(mine) == 1 and _of(mine[0]) < self.alone.get(mine[0].signal, 0.0):
             return Assessment(None)
-        # A signal that sees two brands (a composite, a title that names both) does not disagree with itself.
-        others = [f for b in claims if b != brand for f in claims[b].values() if f.signal not in claims[brand]]
+        others = [f for b in claims if b != brand for f in claims[b].values() if self._disagrees(f, claims[brand])]
         best: dict[str, Finding] = {}
         for finding in ok:
             if finding.signal in self.contradictions and finding.brand in (None, brand):
                 _keep_best(best, finding)
         if others:
             other = min(others, key=_order)
+            own = claims[brand].get(other.signal, mine[0])
             best["disagreement"] = Finding(
                 "disagreement",
                 FindingStatus.OK,
-                min(_of(mine[0]), _of(other)),
-                f"{mine[0].signal} points to {brand}, {other.signal} points to {other.brand}",
+                min(_of(own), _of(other)),
+                f"{own.signal} points to {brand}, {other.signal} points to {other.brand}",
                 photo_id=other.photo_id,
                 brand=brand,
             )
@@ -242,6 +254,15 @@ class Rules:
             self._labels({f.signal for f in mine}, {f.signal for f, _ in contradictions}),
             bool(others),
         )
+
+    def _disagrees(self, other: Finding, mine: Mapping[str, Finding]) -> bool:
+        """Tell whether a claim of another brand stands against these.
+
+        A signal that sees two brands (a composite, a title that names both) does not disagree with itself; one photo of the
+        offer that bears the names of two does. What is posted about it is a scene and may show more.
+        """
+        own, photo = mine.get(other.signal), other.photo_id or ""
+        return own is None or (other.signal in self.single and photo.startswith("photo-") and photo == own.photo_id)
 
     def _strengths(self, best: Mapping[str, Finding], claims: set[str]) -> tuple[tuple[Finding, Strength], ...]:
         out = []
