@@ -115,7 +115,7 @@ def border(photo: PIL.Image.Image, encoder: Any, target: np.ndarray[Any, Any]) -
 
 def run(data: Path, queries: int) -> None:
     """Attack, examine, write raw rows."""
-    from imgmatch import Catalog, Listing, Matcher
+    from imgmatch import Catalog, Listing, Matcher, load_encoder
 
     catalog, every = catalog_and_queries(data)
     catalog = {name: file for name, file in catalog.items() if not name.startswith("adidas/")}
@@ -128,7 +128,7 @@ def run(data: Path, queries: int) -> None:
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, folder / "source" / name)
         built = Catalog.build(folder / "source", folder / "catalog", encoder="mobilenet-v2")
-        matcher = Matcher(built)
+        matcher, attacked = Matcher(built), load_encoder("torch:mobilenet-v2", device="cpu")  # an export has no gradients
         middles = {}
         for brand in built.brands:
             rows = [built.embedding(p.sha256) for p in built.photos.values() if built.items[p.item_id].brand == brand]
@@ -146,7 +146,7 @@ def run(data: Path, queries: int) -> None:
                 "caption": lambda photo=photo, name=name: caption(photo, name),
                 "overlay": lambda photo=photo, name=name: overlay(photo, name),
                 "frame": lambda photo=photo: _framed(photo, _grey()),
-                "border": lambda photo=photo, other=other: border(photo, built.encoder, middles[other]),
+                "border": lambda photo=photo, other=other: border(photo, attacked, middles[other]),
             }
             for attack in ATTACKS:
                 file = folder / f"{number}-{attack}.jpg"
