@@ -178,10 +178,11 @@ def score() -> None:
         "text: the other",
         "disagree",
         "of these clear",
-        "two names read, clear",
+        "worded, flagged unattacked, now clear",
     )
     print("| " + " | ".join((*head, "bare: clear / review", "worded: clear / review / lead")) + " |")
     print("|" + " --- |" * 9)
+    flagged = {r["query"] for r in rows if (r["attack"], r["listing"]) == ("none", "worded") and r["decision"] != "clear"}
     for attack in ATTACKS:
         bare = [r for r in rows if r["attack"] == attack and r["listing"] == "bare"]
         worded = [r for r in rows if r["attack"] == attack and r["listing"] == "worded"]
@@ -191,7 +192,7 @@ def score() -> None:
 
         apart = [r for r in bare + worded if disagree(r["claims"])]
         clear = sum(r["decision"] == "clear" for r in apart)
-        beside = sum(r["decision"] == "clear" and len(r["claims"].get("text", ())) > 1 for r in bare + worded)
+        hidden = [r for r in worded if r["query"] in flagged]
         counts = [
             " / ".join(str(sum(r["decision"] == d for r in part)) for d in decisions)
             for part, decisions in ((bare, ("clear", "review")), (worded, ("clear", "review", "lead")))
@@ -203,16 +204,16 @@ def score() -> None:
             of("text", "other"),
             str(len(apart)),
             str(clear),
-            str(beside),
+            f"{sum(r['decision'] == 'clear' for r in hidden)} of {len(hidden)}",
             *counts,
         )
         print("| " + " | ".join(cells) + " |")
 
 
 def disagree(claims: dict[str, list[str]]) -> bool:
-    """Whether two signals claim brands that have none in common; one that sees two brands does not disagree with itself."""
+    """Whether two signals claim brands that have none in common, or the photo bears the names of two."""
     seen = [set(brands) for brands in claims.values()]
-    return any(not a & b for a in seen for b in seen)
+    return len(claims.get("text", ())) > 1 or any(not a & b for a in seen for b in seen)
 
 
 if __name__ == "__main__":

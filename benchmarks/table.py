@@ -281,7 +281,7 @@ def adversarial() -> Iterator[Row]:
     apart = [r for r in rows if r["attack"] != "none" and disagree(r["claims"])]
     clear = sum(r["decision"] == "clear" for r in apart)
     yield (
-        "attacked photos whose findings disagree on the brand, and a verdict clear",
+        "attacked listings whose photo claims two brands, and a verdict clear",
         wilson(clear, len(apart)),
         "0, the target",
     )
