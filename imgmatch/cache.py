@@ -161,7 +161,7 @@ class CellCache:
         """Return the cells (h, w, c) of those photos that are known, by sha256."""
         query = f"SELECT height, width, cells FROM cells_{_LAYOUT} WHERE sha256 = ? AND space = ?"  # noqa: S608
         found = {}
-        with self._lock, contextlib.suppress(sqlite3.DatabaseError):
+        with self._lock, contextlib.suppress(sqlite3.DatabaseError, ValueError, TypeError):  # of a damaged row: no cells
             for sha256 in sha256s:
                 row = self._db.execute(query, (sha256, space_id)).fetchone()
                 if row is not None:

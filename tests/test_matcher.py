@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,6 +243,9 @@ def test_remembered_cells_come_back_and_the_oldest_go(tmp_path: Path) -> None:
     assert set(found) == {"b", "c"}
     assert all(np.array_equal(found[name], cells[name]) for name in found)
     assert cache.get(["c"], "another space") == {}
+    with sqlite3.connect(tmp_path / "cells.sqlite") as db:
+        db.execute("UPDATE cells_1 SET cells = x'00' WHERE sha256 = 'c'")
+    assert cache.get(["c"], "space") == {}
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere/cache.sqlite", "/dev/null/cache.sqlite"])
