@@ -26,7 +26,7 @@ from imgmatch.images import load_image, perceptual_hash, read_file, resolve_with
 from imgmatch.photo import PhotoContext, Query
 from imgmatch.reading.contacts import extract_contacts
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
-from imgmatch.signals import make_signal
+from imgmatch.signals import Signal, make_signal
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image
 
 __all__ = ["Loaded", "Matcher"]
@@ -223,7 +223,7 @@ class Matcher:
         cells: dict[str, Cells] = {}
         names = list(waiting)
         size = self.config.scan.batch
-        dense = bool(names) and any(getattr(signal, "dense", False) for signal in self.signals)
+        dense = bool(names) and any(map(_is_dense, self.signals))
         for start in range(0, len(names), size):
             part = names[start : start + size]
             photos = [waiting[sha] for sha in part]
@@ -290,6 +290,14 @@ class Matcher:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+
+def _is_dense(signal: Signal) -> bool:
+    """Tell whether a signal wants cells; one that breaks over the question breaks again when it is asked, and pays then."""
+    try:
+        return bool(getattr(signal, "dense", False))
+    except Exception:
+        return False
 
 
 def _row_by_row(

@@ -39,6 +39,10 @@ class Probe:
 
     name = "probe"
 
+    @property
+    def dense(self) -> bool:
+        raise RuntimeError("no idea")
+
     def propose(self, queries: list[Query]) -> list[list[Candidate]]:
         return [[] for _ in queries]
 
