@@ -32,7 +32,8 @@ _CELLS = (
     f"CREATE TABLE IF NOT EXISTS cells_{_LAYOUT} (number INTEGER PRIMARY KEY, sha256 TEXT, space TEXT, height INTEGER, "
     "width INTEGER, cells BLOB, UNIQUE (sha256, space))"
 )
-_MEMORY_PAGES = (256 << 20) // 4096  # of a database that has no disk
+_PAGE = 4096
+_IN_MEMORY = 256 << 20  # bytes of a cache that has no disk
 
 
 _KEPT = 16  # files of `remembered`: some 8 MB each for a metric of 1,280 dimensions
@@ -144,18 +145,17 @@ class CellCache:
     path : path
         As for :class:`PhotoCache`.
     limit : int
-        Bytes of descriptors that are kept, the newest.
+        Bytes that the file may take; beyond, the oldest make room.
 
     Notes
     -----
     Half precision (cells are of norm 1 in the mean, so that rounding costs a cosine some 1e-4). Thread-safe, and safe for
-    several processes. A full disk forgets.
+    several processes. On a full disk, too, the oldest make room.
     """
 
     def __init__(self, path: str | Path, limit: int = 2 << 30) -> None:
-        self.limit = limit
         self._lock = threading.Lock()
-        self._db = _open(Path(path), _CELLS)
+        self._db = _open(Path(path), _CELLS, limit)
 
     def get(self, sha256s: Sequence[str], space_id: str) -> dict[str, npt.NDArray[np.float16]]:
         """Return the cells (h, w, c) of those photos that are known, by sha256."""
@@ -169,33 +169,45 @@ class CellCache:
         return found
 
     def put(self, cells: Mapping[str, npt.NDArray[np.float16]], space_id: str) -> None:
-        """Remember the cells (h, w, c) of photos by sha256, and forget the oldest beyond the limit."""
+        """Remember the cells (h, w, c) of photos by sha256; where there is no room, the oldest tenth is forgotten."""
         rows = [(sha, space_id, *c.shape[:2], c.astype("<f2").tobytes()) for sha, c in cells.items()]
         add = f"INSERT OR IGNORE INTO cells_{_LAYOUT} (sha256, space, height, width, cells) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
-        drop = f"DELETE FROM cells_{_LAYOUT} WHERE number <= (SELECT max(number) FROM cells_{_LAYOUT}) - ?"  # noqa: S608
-        with contextlib.suppress(sqlite3.DatabaseError), self._lock, self._db:
-            self._db.executemany(add, rows)
-            self._db.execute(drop, (max(self.limit // len(rows[0][-1]), 1),))
+        ends = f"SELECT min(number), max(number) FROM cells_{_LAYOUT}"  # noqa: S608
+        with contextlib.suppress(sqlite3.DatabaseError), self._lock:
+            try:
+                with self._db:
+                    self._db.executemany(add, rows)
+            except sqlite3.OperationalError:
+                with self._db:
+                    oldest, newest = self._db.execute(ends).fetchone()
+                    if oldest is not None:
+                        last = oldest + (newest - oldest) // 10
+                        self._db.execute(f"DELETE FROM cells_{_LAYOUT} WHERE number <= ?", (last,))  # noqa: S608
+                with self._db:
+                    self._db.executemany(add, rows)
 
 
-def _open(path: Path, create: str) -> sqlite3.Connection:
-    """Open a cache on disk; in memory, and then it keeps little, where the folder cannot be written."""
+def _open(path: Path, create: str, limit: int | None = None) -> sqlite3.Connection:
+    """Open a cache on disk; in memory, and then it keeps little, where the file cannot be opened or the folder written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _connect(path, create)
+            return _connect(path, create, limit)
+        except sqlite3.OperationalError:  # locked, read-only, out of space: another's file, and nothing wrong with it
+            raise
         except sqlite3.DatabaseError:
             path.replace(path.with_suffix(".unreadable"))
-            return _connect(path, create)
+            return _connect(path, create, limit)
     except (OSError, sqlite3.DatabaseError):
-        db = _connect(":memory:", create)
-        db.execute(f"PRAGMA max_page_count = {_MEMORY_PAGES}")
-        return db
+        return _connect(":memory:", create, _IN_MEMORY)
 
 
-def _connect(path: str | Path, create: str) -> sqlite3.Connection:
+def _connect(path: str | Path, create: str, limit: int | None) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=30, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA page_size = {_PAGE}")  # of a new file
+        if limit is not None:
+            db.execute(f"PRAGMA max_page_count = {limit // _PAGE}")
         db.execute("PRAGMA journal_mode = WAL")
         # A power cut may cost the last rows, never the file: fine for a cache, and many times faster.
         db.execute("PRAGMA synchronous = NORMAL")

@@ -329,7 +329,7 @@ class _Run:
             self.report(
                 records, photo_root=self.root, catalog=self.matcher.catalog, run=self._run(), out=out / "report.html"
             )
-        deque(records, maxlen=0)  # the rest, where no report or one of little interest read them
+        deque(records, maxlen=0)  # what no report has read
         self.matcher.seconds["write"] = time.perf_counter() - start
 
     def _run(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -129,8 +130,8 @@ def test_cells_that_were_forgotten_are_computed_again(
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png",))
     first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
-    cache.cells.limit = 1
-    cache.cells.put({"another": np.ones((1, 1, 1), np.float16)}, catalog.space.id)
+    with sqlite3.connect(tmp_path / "cache-cells.sqlite") as db:
+        assert db.execute("DELETE FROM cells_1").rowcount == 1
     assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
 
 
@@ -239,8 +240,8 @@ def test_a_closer_look_costs_a_photo_no_second_pass(
 
 
 def test_remembered_cells_come_back_and_the_oldest_go(tmp_path: Path) -> None:
-    cells = {name: np.full((2, 3, 5), value, np.float16) for value, name in enumerate("abcd")}
-    cache = CellCache(tmp_path / "cells.sqlite", limit=2 * cells["a"].nbytes)
+    cells = {name: np.full((20, 30, 50), value, np.float16) for value, name in enumerate("abcd")}
+    cache = CellCache(tmp_path / "cells.sqlite", limit=5 * cells["a"].nbytes // 2)  # with what the file itself takes
     for name in "abc":
         cache.put({name: cells[name]}, "space")
     found = CellCache(tmp_path / "cells.sqlite").get(["c", "b", "a", "d"], "space")
@@ -250,6 +251,36 @@ def test_remembered_cells_come_back_and_the_oldest_go(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "cells.sqlite") as db:
         db.execute("UPDATE cells_1 SET cells = x'00' WHERE sha256 = 'c'")
     assert cache.get(["c"], "space") == {}
+
+
+def test_encoders_share_the_room_for_cells(tmp_path: Path) -> None:
+    """Cells of one are many times as large as those of another, so rows are no measure."""
+    cache = CellCache(tmp_path / "cells.sqlite", limit=1 << 20)
+    for n in range(14):
+        cache.put({f"large {n}": np.ones((16, 16, 128), np.float16)}, "large")
+    for n in range(60):
+        cache.put({f"small {n}": np.ones((16, 16, 16), np.float16)}, "small")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cells.sqlite")) as db:
+        [[pages]] = db.execute("PRAGMA page_count").fetchall()
+        [[size]] = db.execute("PRAGMA page_size").fetchall()
+    assert pages * size <= 1 << 20
+    assert set(cache.get(["large 13", "large 0"], "large")) == {"large 13"}
+    assert len(cache.get([f"small {n}" for n in range(60)], "small")) == 60
+
+
+def test_a_cache_that_is_locked_is_left_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cache.sqlite"
+    PhotoCache(path).put({"s": CachedPhoto(np.ones(3, np.float32), "ab", 90, 5, 6)}, "space")
+    gc.collect()  # closes the connection
+    connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", lambda where, **kw: connect(where, **{**kw, "timeout": 0.05}))
+    with contextlib.closing(connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        assert PhotoCache(path).get("s", "space") is None
+        other.execute("ROLLBACK")
+    assert not list(tmp_path.glob("*.unreadable"))
+    assert PhotoCache(path).get("s", "space") is not None
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere/cache.sqlite", "/dev/null/cache.sqlite"])

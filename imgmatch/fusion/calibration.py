@@ -260,10 +260,10 @@ class Calibration:
         schema = json.loads(files("imgmatch.schemas").joinpath("calibration.schema.json").read_text("utf-8"))
         try:
             row = json.loads(text, parse_constant=_no_constant)
+            # `jsonschema.validate` would hold our own schema against the standard at every start, which takes 50 ms.
+            wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
         except (ValueError, RecursionError) as error:
             raise CalibrationError(f"{source}: not valid JSON: {error}") from error
-        # `jsonschema.validate` would hold our own schema against the standard at every start, which takes 50 ms.
-        wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
         if wrong is not None:
             where = "/".join(map(str, wrong.absolute_path)) or "the file"
             raise CalibrationError(f"{source}: not a calibration: {where}: {wrong.message:.200}")
