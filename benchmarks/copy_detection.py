@@ -7,7 +7,7 @@
 
 The catalog: two thirds of the distinct photos of seller_reposts, one view of each adidas article, bags of three brands and
 watches of seven, all in one index with their embeddings. Positives are catalog photos of seller_reposts under every edit of
-`imgmatch.world.edits`, at half and full strength, recompressed. Negatives, none of them in the catalog, by kind:
+`imgmatch.augment.edits`, at half and full strength, recompressed. Negatives, none of them in the catalog, by kind:
 
     held-out      seller_reposts photos that were kept out, split like the positives (no edits)
     same article  other views of adidas articles, whose first view is in the catalog
@@ -37,8 +37,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import environment, read_raw, shared_data, write_raw
-from imgmatch.geometry import skew
 from imgmatch.metrics import recall_at_fpr, split_of, wilson_interval
+from imgmatch.vision.geometry import skew
 
 PHOTOS = 24  # positives per split, each under every edit
 
@@ -108,9 +108,9 @@ def _measured(copy: Any) -> dict[str, float]:
 
 def queries(data: Path, split: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Yield every query as its row (kind, path, and for positives edit, strength and the hash looked for) and its pixels."""
+    from imgmatch.augment.changes import recompressed
+    from imgmatch.augment.edits import EDITS, edit
     from imgmatch.images import load_image
-    from imgmatch.world.changes import recompressed
-    from imgmatch.world.edits import EDITS, edit
 
     _, positives, negatives = _photos(data, split)
     others = [np.array(load_image(p).pixels) for kind, p in negatives if kind == "held-out"][:12]
@@ -163,8 +163,8 @@ def run(data: Path, split: str, cache: Path) -> None:
 
     from imgmatch.config import CopyConfig
     from imgmatch.images import hamming, load_image, perceptual_hash
-    from imgmatch.photo import PhotoContext
-    from imgmatch.signals.copy import CopySignal
+    from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.copy.signal import CopySignal
 
     cv2.setNumThreads(1)
     catalog = _catalog(data, cache)
@@ -232,7 +232,7 @@ class _Larger:
         return [p for p in self.photos.values() if p.role is role]
 
     def photo(self, sha256: str) -> Any:
-        from imgmatch.photo import PhotoContext
+        from imgmatch.loading.photo import PhotoContext
 
         if sha256 not in self._seeds:
             return self._catalog.photo(sha256)
@@ -266,8 +266,8 @@ def cost(data: Path, cache: Path) -> None:
 
     from imgmatch.config import CopyConfig
     from imgmatch.images import load_image
-    from imgmatch.photo import PhotoContext
-    from imgmatch.signals.copy import CopySignal
+    from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.copy.signal import CopySignal
 
     cv2.setNumThreads(1)
     catalog = _catalog(data, cache)

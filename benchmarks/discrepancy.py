@@ -9,11 +9,11 @@
     python -m benchmarks.discrepancy tolerances           # what the measured facts deviate by on honest photos of dev
 
 Real photos: adidas_products and bags_three_brands, split by article. A query is an authentic photo, altered in one box by
-`imgmatch.world.region_forge.forge_region` or left as it is, then taken through one benign condition of
-`imgmatch.world.conditions` and JPEG; the reference is the photo itself. The negatives went through the same conditions, each
-as often. So this measures whether an edit can be told from an honest picture of the same view, not whether counterfeits can
-be told from genuine goods. Rendered world: phone photos of an item and of altered copies, other angle, light and ground,
-against three studio photos of the item.
+`imgmatch.augment.region_forge.forge_region` or left as it is, then taken through one benign condition of
+`imgmatch.augment.conditions` and JPEG; the reference is the photo itself. The negatives went through the same conditions,
+each as often. So this measures whether an edit can be told from an honest picture of the same view, not whether
+counterfeits can be told from genuine goods. Rendered world: phone photos of an item and of altered copies, other angle,
+light and ground, against three studio photos of the item.
 
 Trivial scores beside ours: bytes as PNG, number of pixels, mean saturation.
 """
@@ -40,7 +40,7 @@ STRENGTHS = (0.3, 0.9)
 _LEAST_SEEN = 64  # altered pixels: fewer do not show
 _FIRST = {"dev": 300, "test": 400}  # seeds of the brands of the rendered world
 _PRODUCTS = {"dev": 14, "test": 28}
-_LOGO = 0.5  # as in `imgmatch.signals.discrepancy`
+_LOGO = 0.5  # as in `imgmatch.signals.discrepancy.signal`
 
 Mask = npt.NDArray[np.bool_]
 
@@ -49,15 +49,15 @@ def run(data: Path, split: str) -> None:
     """Edit real photos, examine, write raw values."""
     import cv2
 
-    from imgmatch.geometry import keypoints
+    from imgmatch.augment.changes import recompressed
+    from imgmatch.augment.conditions import CONDITIONS, condition
+    from imgmatch.augment.region_forge import REGION_FORGERIES, forge_region
     from imgmatch.images import load_image
-    from imgmatch.photo import PhotoContext
-    from imgmatch.scoring.differences import compare
-    from imgmatch.scoring.measures import plate
+    from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.discrepancy.differences import compare
+    from imgmatch.signals.discrepancy.measures import plate
     from imgmatch.types import Box
-    from imgmatch.world.changes import recompressed
-    from imgmatch.world.conditions import CONDITIONS, condition
-    from imgmatch.world.region_forge import REGION_FORGERIES, forge_region
+    from imgmatch.vision.geometry import keypoints
 
     cv2.setNumThreads(1)
     rows: list[dict[str, Any]] = [{"environment": environment(), "split": split}]
@@ -113,15 +113,15 @@ def run_world(split: str) -> None:
     """Rendered products: phone photos of the item and of altered copies, held against the brand's studio photos."""
     import cv2
 
+    from imgmatch.augment.changes import differs
+    from imgmatch.augment.conditions import snapshot
     from imgmatch.images import load_image
-    from imgmatch.marks import MarkIndex, make_reference
-    from imgmatch.photo import PhotoContext
-    from imgmatch.scoring.differences import agreed, compare
-    from imgmatch.scoring.measures import plate
+    from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.discrepancy.differences import agreed, compare
+    from imgmatch.signals.discrepancy.measures import plate
+    from imgmatch.vision.marks import MarkIndex, make_reference
     from imgmatch.world.brands import make_brand
-    from imgmatch.world.changes import differs
     from imgmatch.world.collection import make_collection
-    from imgmatch.world.conditions import snapshot
     from imgmatch.world.forge import forge_item, forgeries_of
     from imgmatch.world.logos import logo_picture
     from imgmatch.world.render import PHONE_VIEWS, phone_photo, studio_photo
@@ -190,8 +190,8 @@ def run_world(split: str) -> None:
 def run_angles(data: Path, pairs: int) -> None:
     """Pairs of authentic photos of one article from other angles: each finding on them is a false alarm."""
     from imgmatch.images import load_image
-    from imgmatch.photo import PhotoContext
-    from imgmatch.scoring.differences import compare
+    from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.discrepancy.differences import compare
 
     rows: list[dict[str, Any]] = [{"environment": environment()}]
     for name, a, b in _angles(data, pairs):

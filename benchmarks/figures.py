@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 
 from benchmarks.common import read_raw, shared_data, wilson, write_raw
-from imgmatch.geometry import keypoints
 from imgmatch.images import load_image
-from imgmatch.marks import MarkIndex, MarkReference, Placement, difference, make_reference
+from imgmatch.loading.photo import PhotoContext
 from imgmatch.metrics import split_of
-from imgmatch.photo import PhotoContext
-from imgmatch.signals.logo import DIFFERENCE_CENTRE, shows
+from imgmatch.signals.logo.signal import DIFFERENCE_CENTRE, shows
 from imgmatch.types import Image
+from imgmatch.vision.geometry import keypoints
+from imgmatch.vision.marks import MarkIndex, MarkReference, Placement, difference, make_reference
 
 HERE = Path(__file__).resolve().parent
 DATA = shared_data()

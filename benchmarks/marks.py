@@ -35,12 +35,12 @@ from benchmarks.common import RAW, read_raw, shared_data, wilson, write_raw
 from imgmatch.catalog.items import Brand
 from imgmatch.config import TextConfig
 from imgmatch.images import load_image
-from imgmatch.photo import PhotoContext, Query
-from imgmatch.reading import ocr
-from imgmatch.reading.ocr import Reading
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.signals.text import TAMPER_CENTRE, TextSignal, tamper_ratio
+from imgmatch.signals.text.signal import TAMPER_CENTRE, TextSignal, tamper_ratio
 from imgmatch.types import Image
+from imgmatch.vision import ocr
+from imgmatch.vision.ocr import Reading
 
 HERE = Path(__file__).resolve().parent
 DATA = shared_data()
@@ -330,8 +330,8 @@ def as_photo(pixels: np.ndarray) -> PhotoContext:
 
 
 def letters(genuine: int = 400, each: int = 60) -> Iterator[dict[str, Any]]:
+    from imgmatch.market.wordmarks import WordmarkMatcher
     from imgmatch.metrics import split_of
-    from imgmatch.reading.wordmarks import WordmarkMatcher
 
     known = brands()
     signal = TextSignal(SimpleNamespace(brands=known), TextConfig())

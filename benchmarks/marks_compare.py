@@ -18,16 +18,16 @@ import numpy as np
 
 from benchmarks.common import read_raw, shared_data, wilson
 from imgmatch.config import LogoConfig, TextConfig
-from imgmatch.geometry import keypoints
 from imgmatch.images import load_image
-from imgmatch.marks import MarkIndex, MarkReference, WindowIndex, difference, make_reference, views
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.market.wordmarks import letters, names
 from imgmatch.metrics import split_of
-from imgmatch.photo import PhotoContext, Query
-from imgmatch.reading import ocr
-from imgmatch.reading.wordmarks import letters, names
 from imgmatch.records import Listing
-from imgmatch.signals.logo import shows
-from imgmatch.signals.text import TextSignal
+from imgmatch.signals.logo.signal import shows
+from imgmatch.signals.text.signal import TextSignal
+from imgmatch.vision import ocr
+from imgmatch.vision.geometry import keypoints
+from imgmatch.vision.marks import MarkIndex, MarkReference, WindowIndex, difference, make_reference, views
 
 DATA = shared_data()
 ENCODER = "mobilenet-v2"

@@ -118,10 +118,10 @@ def _real(data: Path, work: Path) -> tuple[Path, list[dict[str, Any]]]:
 
 def _rendered(work: Path) -> tuple[Path, list[dict[str, Any]]]:
     """Render the brands, their official photos, snapshots of their goods, and unrelated goods; return source and pairs."""
+    from imgmatch.augment.edits import edit
     from imgmatch.world.brands import make_brand
     from imgmatch.world.catalog_source import write_catalog_source
     from imgmatch.world.collection import make_collection
-    from imgmatch.world.edits import edit
     from imgmatch.world.goods import GOODS, goods_photo
     from imgmatch.world.render import studio_photo
     from imgmatch.world.staging import PhotoStore, World, jpeg
@@ -185,9 +185,9 @@ def _examined(source: Path, pairs: list[dict[str, Any]], work: Path, data: Path,
     from imgmatch.catalog import Catalog
     from imgmatch.config import MismatchConfig
     from imgmatch.images import load_image
-    from imgmatch.photo import PhotoContext, Query
+    from imgmatch.loading.photo import PhotoContext, Query
     from imgmatch.records import Listing
-    from imgmatch.signals.mismatch import MismatchSignal
+    from imgmatch.signals.mismatch.signal import MismatchSignal
 
     catalog = Catalog.build(source, work / f"catalog-{pairs[0]['set']}", encoder=encoder)
     yield {"space": catalog.space.describe(), "items": len(catalog.items), "photos": len(catalog.photos)}

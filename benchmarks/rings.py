@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import RAW, shared_data
+from imgmatch.investigate.rings import RingSettings, State, find_rings
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
-from imgmatch.rings import RingSettings, State, find_rings
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 
 SEEDS = {"dev": (1, 2, 3), "test": (101, 102, 103)}
@@ -153,7 +153,7 @@ class Market:
 
 def _near_seconds(photos: int, seed: int) -> float:
     """Return how long it takes to propose pairs among random embeddings."""
-    from imgmatch.rings.looks import LookLimits, near_vectors
+    from imgmatch.investigate.rings.looks import LookLimits, near_vectors
 
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((photos, 512), np.float32)
@@ -209,12 +209,12 @@ def edits(folder: Path, photos: int = 48) -> dict[str, dict[str, float | int]]:
     Seller *a* shows the photos, seller *b* one edited copy of each; whatever else ties is wrong. Photos that are re-posts of
     one another in the set are taken once.
     """
+    from imgmatch.augment.edits import EDITS, edit
     from imgmatch.images import load_image, perceptual_hash
-    from imgmatch.photo import PhotoContext
-    from imgmatch.rings.duplicates import group_photos
-    from imgmatch.rings.looks import LookLimits, look_closer
-    from imgmatch.rings.state import State
-    from imgmatch.world.edits import EDITS, edit
+    from imgmatch.investigate.rings.duplicates import group_photos
+    from imgmatch.investigate.rings.looks import LookLimits, look_closer
+    from imgmatch.investigate.rings.state import State
+    from imgmatch.loading.photo import PhotoContext
 
     chosen = {}
     for path in sorted(folder.rglob("*.jpg")):

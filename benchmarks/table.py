@@ -75,7 +75,7 @@ def copies() -> Iterator[Row]:
 
 def marks() -> Iterator[Row]:
     from benchmarks import marks as suite
-    from imgmatch.signals.text import TAMPER_CENTRE
+    from imgmatch.signals.text.signal import TAMPER_CENTRE
 
     truth = {r["path"]: r for r in suite.labels()}
     nothing = {"brands": set(), "word": False}
@@ -155,7 +155,7 @@ def rings() -> Iterator[Row]:
 
 def verdicts() -> Iterator[Row]:
     from benchmarks import verdicts as suite
-    from imgmatch.fusion.calibration import Calibration
+    from imgmatch.verdicts.calibration import Calibration
 
     names = [n for n in suite.PLANS if n.startswith("test") and (RAW / f"verdicts-{n}.jsonl").is_file()]
     rows, space = suite.stored(names)

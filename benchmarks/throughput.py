@@ -81,8 +81,8 @@ def bare(
 def scanned(folder: Path, catalog: Path, out: Path, warm: int) -> dict[str, Any]:
     """Scan the folder with the design signal; with `warm`, one batch goes through before the clock starts."""
     from imgmatch import Catalog, Config, Matcher
+    from imgmatch.investigate.report import write_report
     from imgmatch.records import Listing
-    from imgmatch.report import write_report
     from imgmatch.scan import run_scan
 
     reference = Catalog.load(catalog)
@@ -103,9 +103,9 @@ def scanned(folder: Path, catalog: Path, out: Path, warm: int) -> dict[str, Any]
 def first_record(folder: Path, catalog: Path, cache: Path) -> dict[str, Any]:
     """Take the first record of a scan; the caller's clock started with this process."""
     from imgmatch import Catalog, Config, Matcher
-    from imgmatch.cache import PhotoCache
+    from imgmatch.io.sources import read_listings
+    from imgmatch.loading.cache import PhotoCache
     from imgmatch.scan import scan
-    from imgmatch.sources import read_listings
 
     matcher = Matcher(Catalog.load(catalog), Config.from_dict({"signals": ["design"]}), cache=PhotoCache(cache))
     record = next(scan(read_listings(folder), matcher, root=folder))

@@ -61,10 +61,10 @@ PLANS = {
 
 def make(name: str, limit: int | None) -> Path:
     """Render a world and the source of its catalog, and build the catalog; what an earlier run made so is kept."""
+    from imgmatch.augment.edits import EDITS
     from imgmatch.catalog import Catalog
     from imgmatch.world.brands import make_brand
     from imgmatch.world.catalog_source import write_catalog_source
-    from imgmatch.world.edits import EDITS
     from imgmatch.world.forge import ITEM_FORGERIES
     from imgmatch.world.market import make_market
 
@@ -173,9 +173,10 @@ def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def examples(rows: list[dict[str, Any]]) -> list[Any]:
-    from imgmatch.fusion.feedback import RANDOM, LabelRow, examples_from
-    from imgmatch.fusion.rules import Rules
+    from imgmatch.fit.examples import examples_from
     from imgmatch.records import ScanRecord
+    from imgmatch.verdicts.labels import RANDOM, LabelRow
+    from imgmatch.verdicts.rules import Rules
 
     rules, out = Rules.load(), []
     for row in rows:
@@ -189,9 +190,9 @@ def examples(rows: list[dict[str, Any]]) -> list[Any]:
 def fit_default(names: list[str]) -> None:
     """Fit what ships."""
     from imgmatch.apps.commands_verdicts import show_calibration
-    from imgmatch.fusion.fitting import fit
-    from imgmatch.fusion.rules import Rules
+    from imgmatch.fit.fitting import fit
     from imgmatch.types import EmbeddingSpace
+    from imgmatch.verdicts.rules import Rules
 
     rows, space = stored(names)
     made = fit(
@@ -214,11 +215,11 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
 
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
-    from imgmatch.fusion import Fusion
-    from imgmatch.fusion.calibration import Calibration
-    from imgmatch.photo import PhotoContext, Query
+    from imgmatch.loading.photo import PhotoContext, Query
     from imgmatch.records import ScanRecord
     from imgmatch.types import EmbeddingSpace
+    from imgmatch.verdicts import Fusion
+    from imgmatch.verdicts.calibration import Calibration
 
     out: list[Any] = []
     fusions: dict[str, Fusion] = {}
@@ -273,7 +274,7 @@ def _precision(recall: float, honest: Any, base: float) -> str:
 
 def score(names: list[str]) -> None:
     """Print the tables; figures are computed here from the decisions, weighted to the base rate."""
-    from imgmatch.fusion.calibration import Calibration
+    from imgmatch.verdicts.calibration import Calibration
 
     rows, space = stored(names)
     bad = np.array([r["truth"]["bad"] == "true" for r in rows])

@@ -110,7 +110,7 @@ class TextConfig:
     side : int
         Longer side in pixels at which text is looked for in a photo.
     lexicon : str or None
-        Path of a lexicon of replica wording; None for the one that ships (``imgmatch/reading/lexicon.toml``).
+        Path of a lexicon of replica wording; None for the one that ships (``imgmatch/market/lexicon.toml``).
     """
 
     side: int = 736
@@ -152,7 +152,7 @@ class DesignConfig:
     background_weight : float
         How much of that average is taken off the similarity; 0 leaves the plain cosine.
     shrinkage : float
-        Of the metric learnt from the catalog, see :class:`imgmatch.scoring.metric.Metric`; chosen on the dev half by
+        Of the metric learnt from the catalog, see :class:`imgmatch.catalog.metric.Metric`; chosen on the dev half by
         ``python -m benchmarks.retrieval``.
     local_weight : float
         How much the part-by-part comparison counts beside the score, in catalogs with too few photos per item or brand

@@ -16,18 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 import imgmatch
-from imgmatch.cache import CachedPhoto, PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.encoders.base import Prepared
 from imgmatch.errors import ImageError
-from imgmatch.fusion import Fusion
 from imgmatch.images import load_image, perceptual_hash, read_file, resolve_within
-from imgmatch.photo import PhotoContext, Query
-from imgmatch.reading.contacts import extract_contacts
+from imgmatch.loading.cache import CachedPhoto, PhotoCache
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.market.contacts import extract_contacts
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.signals import Signal, make_signal
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image
+from imgmatch.verdicts import Fusion
 
 __all__ = ["Loaded", "Matcher"]
 

@@ -23,17 +23,17 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 import imgmatch
-from imgmatch.cache import PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import InputError, ScanError
-from imgmatch.files import atomic_write, lock
+from imgmatch.io.files import atomic_write, lock
+from imgmatch.io.sinks import write_tables
+from imgmatch.io.sources import Posts, Row, listing_root, read_listings, read_posts
+from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.records import Listing, ScanRecord
-from imgmatch.sinks import write_tables
-from imgmatch.sources import Posts, Row, listing_root, read_listings, read_posts
 
 __all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
 
@@ -168,20 +168,20 @@ def run_scan(
     Parameters
     ----------
     source : path
-        See :func:`imgmatch.sources.read_listings`.
+        See :func:`imgmatch.io.sources.read_listings`.
     catalog : Catalog
     out : path
         Gets ``records.jsonl`` (the truth), ``records.csv``, ``records.parquet`` (with extra ``parquet``), ``report.html``,
         ``run.json`` and ``shards/`` (what a later run resumes from).
     posts : path, optional
-        Table of posts that lead to the listings, see :func:`imgmatch.sources.read_posts`.
+        Table of posts that lead to the listings, see :func:`imgmatch.io.sources.read_posts`.
     config : Config, optional
     resume : bool
         Take finished shards of an earlier run that would come out the same.
     retry_failed : bool
         Examine the shards that hold failed rows again.
     report : callable, optional
-        Writes ``report.html``; :func:`imgmatch.report.write_report` has the signature.
+        Writes ``report.html``; :func:`imgmatch.investigate.report.write_report` has the signature.
     progress : callable, optional
         Called with (rows done, rows in all, counts by decision) after each row.
     runner : callable

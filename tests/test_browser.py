@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgmatch import Catalog, Config
-from imgmatch.report import write_report
+from imgmatch.investigate.report import write_report
 from imgmatch.scan import run_scan
 from tests.fakes import GridEncoder, picture, write_tree
 

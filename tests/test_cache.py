@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgmatch import cache
+from imgmatch.loading import cache
 
 
 @pytest.fixture

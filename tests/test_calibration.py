@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgmatch.errors import CalibrationError, SpaceMismatchError
-from imgmatch.fusion.calibration import Calibration, shipped_calibration
-from imgmatch.fusion.fitting import Example, fit, threshold_at
-from imgmatch.fusion.rules import Rules
+from imgmatch.fit.fitting import Example, fit, threshold_at
 from imgmatch.types import EmbeddingSpace
+from imgmatch.verdicts.calibration import Calibration, shipped_calibration
+from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
 ABOUT: dict[str, Any] = {"space": SPACE, "rules": "0" * 16, "name": "t", "source": "numbers", "created": "2026-01-01"}

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
 from imgmatch.images import load_image
+from imgmatch.investigate.case import pdf
+from imgmatch.investigate.case.case import HASHES_SHOW, Case, find_subject, write_case
+from imgmatch.investigate.case.seal import load_private_key, load_public_key, verify_package, write_package
+from imgmatch.investigate.rings import find_rings
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
-from imgmatch.report import pdf
-from imgmatch.report.case import HASHES_SHOW, Case, find_subject, write_case
-from imgmatch.report.seal import load_private_key, load_public_key, verify_package, write_package
-from imgmatch.rings import find_rings
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Label, Verdict
 from tests.test_browser import CHROMIUM, PAYLOADS, Elements, opened
 from tests.test_report import draw_photo

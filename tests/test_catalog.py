@@ -25,7 +25,7 @@ from imgmatch.errors import (
     LockedError,
     SpaceMismatchError,
 )
-from imgmatch.files import lock
+from imgmatch.io.files import lock
 from imgmatch.types import Embeddings, EmbeddingSpace, PhotoRole
 from tests.fakes import GridEncoder, picture, write_tree
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from imgmatch.photo import PhotoContext
-from imgmatch.reading import ocr
-from imgmatch.reading.contacts import Contact, extract_contacts, mask_contact
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.market.contacts import Contact, extract_contacts, mask_contact
 from imgmatch.types import Image
+from imgmatch.vision import ocr
 
 pytest.importorskip("phonenumbers")
 

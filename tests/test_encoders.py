@@ -26,7 +26,7 @@ from imgmatch.encoders.openclip import OpenClipEncoder
 from imgmatch.encoders.preprocess import Preprocess
 from imgmatch.encoders.registry import known_models
 from imgmatch.errors import WeightsError
-from imgmatch.scoring.local import local_similarity
+from imgmatch.signals.design.local import local_similarity
 from imgmatch.testing import check_encoder
 from imgmatch.types import Image
 

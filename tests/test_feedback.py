@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
-from imgmatch.fusion.calibration import Calibration
-from imgmatch.fusion.feedback import LabelRow, append_labels, examples_from, read_labels, space_of_run
-from imgmatch.fusion.rules import Rules
+from imgmatch.fit.examples import examples_from
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import Basis, Decision, EmbeddingSpace, Finding, FindingStatus, Verdict
+from imgmatch.verdicts.calibration import Calibration
+from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels, space_of_run
+from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
 

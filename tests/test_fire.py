@@ -24,11 +24,11 @@ import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, ScanError
-from imgmatch.fusion.calibration import Calibration
-from imgmatch.fusion.feedback import LabelRow, append_labels, read_labels
-from imgmatch.fusion.fitting import fit
-from imgmatch.report import write_report
+from imgmatch.fit.fitting import fit
+from imgmatch.investigate.report import write_report
 from imgmatch.scan import read_records, run_scan
+from imgmatch.verdicts.calibration import Calibration
+from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels
 from tests.fakes import GridEncoder, picture, write_tree
 from tests.test_calibration import ABOUT, world
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from imgmatch.catalog.items import Brand
 from imgmatch.config import Config
 from imgmatch.errors import CalibrationError, ConfigError, SpaceMismatchError
-from imgmatch.fusion import Fusion
-from imgmatch.fusion.calibration import Calibration, Coefficient, OperatingPoint
-from imgmatch.fusion.rules import Rules
-from imgmatch.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.types import Basis, Candidate, Decision, EmbeddingSpace, Finding, FindingStatus, Image, Label
+from imgmatch.verdicts import Fusion
+from imgmatch.verdicts.calibration import Calibration, Coefficient, OperatingPoint
+from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
 BRANDS = {

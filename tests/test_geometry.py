@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch import geometry
-from imgmatch.geometry import Keypoints
-from imgmatch.photo import PhotoContext
+from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Image
+from imgmatch.vision import geometry
+from imgmatch.vision.geometry import Keypoints
 
 
 def scene(seed: int, height: int = 240, width: int = 320) -> np.ndarray:

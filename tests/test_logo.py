@@ -15,7 +15,11 @@ from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
 from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
-from imgmatch.marks import (
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.records import Listing
+from imgmatch.signals.logo.signal import LogoSignal
+from imgmatch.types import Box, FindingStatus, Image, PhotoRole
+from imgmatch.vision.marks import (
     MarkIndex,
     MarkReference,
     Window,
@@ -26,10 +30,6 @@ from imgmatch.marks import (
     repeats,
     views,
 )
-from imgmatch.photo import PhotoContext, Query
-from imgmatch.records import Listing
-from imgmatch.signals.logo import LogoSignal
-from imgmatch.types import Box, FindingStatus, Image, PhotoRole
 from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

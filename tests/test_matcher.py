@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
-from imgmatch.cache import CachedPhoto, CellCache, PhotoCache
-from imgmatch.photo import Query
+from imgmatch.loading.cache import CachedPhoto, CellCache, PhotoCache
+from imgmatch.loading.photo import Query
 from imgmatch.records import ScanRecord
 from imgmatch.types import Candidate, Finding, FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree

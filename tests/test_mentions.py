@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
 from imgmatch.errors import ConfigError
-from imgmatch.reading.lexicon import Lexicon
-from imgmatch.reading.mentions import NameFinder
+from imgmatch.market.lexicon import Lexicon
+from imgmatch.market.mentions import NameFinder
 
 BRANDS = {
     b.brand: b

@@ -17,12 +17,12 @@ from imgmatch.apps.cli import app
 from imgmatch.catalog.items import Brand
 from imgmatch.config import Config
 from imgmatch.errors import InputError
-from imgmatch.fusion import Fusion
-from imgmatch.fusion.negatives import NegativeBank, NegativeRow, rejected_matches
 from imgmatch.images import load_image
-from imgmatch.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import Basis, Decision, EmbeddingSpace, Finding, FindingStatus, Verdict
+from imgmatch.verdicts import Fusion
+from imgmatch.verdicts.negatives import NegativeBank, NegativeRow, rejected_matches
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
 BOX = [[100, 60], [220, 60], [220, 180], [100, 180]]

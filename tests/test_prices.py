@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgmatch.commerce.prices import Price, convert, parse_price
+from imgmatch.market.prices import Price, convert, parse_price
 
 READ = [
     ("€1.299,00", 1299.0, 1299.0, "EUR"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.regions import crop, find_regions, regions
 from imgmatch.types import Box, Image
+from imgmatch.vision.regions import crop, find_regions, regions
 from tests.test_geometry import context, scene
 
 

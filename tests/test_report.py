@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-import imgmatch.report
+import imgmatch.investigate.report
 from imgmatch.catalog.items import Brand, Item
 from imgmatch.images import load_image
-from imgmatch.photo import PhotoContext
+from imgmatch.investigate.report import figures, listings, words, write_report
+from imgmatch.investigate.report.pictures import Picture
+from imgmatch.loading.photo import PhotoContext
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
-from imgmatch.report import figures, words, write_report
-from imgmatch.report.pictures import Picture
 from imgmatch.types import (
     EVIDENCE_KEYS,
     Basis,
@@ -334,9 +334,11 @@ def test_rows_stream_and_only_the_shown_are_opened(
     record: Callable[..., ScanRecord], render: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    original = imgmatch.report.listings.Gallery.query
+    original = listings.Gallery.query
     monkeypatch.setattr(
-        imgmatch.report.listings.Gallery, "query", lambda self, photo: opened.append(photo) or original(self, photo)
+        listings.Gallery,
+        "query",
+        lambda self, photo: opened.append(photo) or original(self, photo),
     )
 
     def rows() -> Iterator[ScanRecord]:
@@ -416,7 +418,7 @@ def test_plain_text_can_be_written(text: str) -> None:
 
 
 def test_no_report_says_fake_confirmed_or_admissible() -> None:
-    files = [p for p in Path(imgmatch.report.__file__).parent.iterdir() if p.suffix in (".html", ".py", ".css")]
+    files = [p for p in Path(imgmatch.investigate.report.__file__).parent.iterdir() if p.suffix in (".html", ".py", ".css")]
     assert len(files) > 5
     for path in files:
         assert not re.search(r"\b(fakes?|confirmed|admissible)\b", path.read_text(encoding="utf-8"), re.IGNORECASE), path

@@ -21,12 +21,12 @@ from benchmarks.rings import SEEDS, Market, run
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
 from imgmatch.images import hamming, load_image, perceptual_hash
+from imgmatch.investigate.report.rings_page import layout, read_rings, write_rings
+from imgmatch.investigate.rings import Ring, RingSettings, Sight, State, find_rings
+from imgmatch.investigate.rings.duplicates import SAME_DISTANCE, group_photos, near_pairs
+from imgmatch.investigate.rings.looks import LookLimits
+from imgmatch.investigate.rings.market import photo_opener, rarity
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
-from imgmatch.report.rings_page import layout, read_rings, write_rings
-from imgmatch.rings import Ring, RingSettings, Sight, State, find_rings
-from imgmatch.rings.duplicates import SAME_DISTANCE, group_photos, near_pairs
-from imgmatch.rings.looks import LookLimits
-from imgmatch.rings.market import photo_opener, rarity
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 
 

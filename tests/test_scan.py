@@ -16,11 +16,11 @@ import pytest
 
 from imgmatch import Catalog, Config, Matcher
 from imgmatch.errors import InputError, LockedError, ScanError
-from imgmatch.files import lock
+from imgmatch.io.files import lock
+from imgmatch.io.sinks import write_tables
+from imgmatch.io.sources import read_listings
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.scan import read_records, run_scan, scan
-from imgmatch.sinks import write_tables
-from imgmatch.sources import read_listings
 from tests.fakes import GridEncoder, picture, write_tree
 
 REPO = Path(__file__).parents[1]

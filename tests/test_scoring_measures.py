@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imgmatch.scoring.measures import TOLERANCES, colours, outline, pattern_period, plate, subject
+from imgmatch.signals.discrepancy.measures import TOLERANCES, colours, outline, pattern_period, plate, subject
 from tests.test_geometry import context
 
 

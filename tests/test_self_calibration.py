@@ -13,10 +13,10 @@ from imgmatch.catalog import Catalog
 from imgmatch.config import Config, FusionConfig
 from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.errors import CalibrationError
-from imgmatch.fusion.calibration import Calibration
+from imgmatch.fit.self_calibration import _held_out, _without, self_examples
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing
-from imgmatch.self_calibration import _held_out, _without, self_examples
+from imgmatch.verdicts.calibration import Calibration
 from tests.fakes import GridEncoder, picture, write_tree
 
 QUICK = Config(signals=("design", "listing"))

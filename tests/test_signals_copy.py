@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgmatch import geometry
 from imgmatch.catalog.items import CatalogPhoto, Item
 from imgmatch.config import CopyConfig
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
-from imgmatch.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.scoring.copies import agreement
 from imgmatch.signals.base import Signal
-from imgmatch.signals.copy import CopySignal, stored_patches
+from imgmatch.signals.copy.signal import CopySignal, stored_patches
+from imgmatch.signals.copy.verify import agreement
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
+from imgmatch.vision import geometry
 from imgmatch.world.brands import DEMO_BRANDS
 from imgmatch.world.collection import make_collection
 from imgmatch.world.render import studio_photo

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgmatch.catalog.background import Background
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.metric import Metric
 from imgmatch.config import DesignConfig
-from imgmatch.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.scoring.background import Background
-from imgmatch.scoring.local import local_similarity
-from imgmatch.scoring.metric import Metric
 from imgmatch.signals import Signal
-from imgmatch.signals.design import DesignSignal
+from imgmatch.signals.design.local import local_similarity
+from imgmatch.signals.design.signal import DesignSignal
 from imgmatch.types import Candidate, FindingStatus, Image, Neighbors, PhotoRole
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgmatch import geometry
 from imgmatch.config import DiscrepancyConfig
-from imgmatch.fusion.rules import Rules
-from imgmatch.photo import Query
+from imgmatch.loading.photo import Query
 from imgmatch.records import Listing
-from imgmatch.scoring.differences import agreed, compare
-from imgmatch.scoring.measures import ciede2000
 from imgmatch.signals.base import Signal
-from imgmatch.signals.discrepancy import DiscrepancySignal
+from imgmatch.signals.discrepancy.differences import agreed, compare
+from imgmatch.signals.discrepancy.measures import ciede2000
+from imgmatch.signals.discrepancy.signal import DiscrepancySignal
 from imgmatch.types import Candidate, FindingStatus, PhotoRole
+from imgmatch.verdicts.rules import Rules
+from imgmatch.vision import geometry
 from tests.test_geometry import context, placed, scene
 from tests.test_signals_copy import FakeCatalog, photo
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from imgmatch.catalog.items import Brand, Item
-from imgmatch.commerce.sellers import registrable_domain
 from imgmatch.config import ListingConfig
+from imgmatch.loading.photo import Query
+from imgmatch.market.sellers import registrable_domain
 from imgmatch.metrics import wilson_interval
-from imgmatch.photo import Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
-from imgmatch.signals.listing import ListingSignal, condition_of
+from imgmatch.signals.listing.signal import ListingSignal, condition_of
 from imgmatch.types import Candidate, Finding, FindingStatus
 
 ITEMS = {

@@ -10,10 +10,10 @@ import pytest
 
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.config import MismatchConfig
-from imgmatch.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
-from imgmatch.signals.mismatch import MismatchSignal
+from imgmatch.signals.mismatch.signal import MismatchSignal
 from imgmatch.types import Box, EmbeddingSpace, Finding, FindingStatus, Image, Label, Neighbors, PhotoRole
 
 SIDE = 64

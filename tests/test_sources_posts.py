@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from imgmatch.io.sources import read_posts
 from imgmatch.records import Listing
-from imgmatch.sources import read_posts
 
 
 def table(path: Path, *rows: object) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image
-from imgmatch.marks import ink_map, make_reference
-from imgmatch.marks.svg import MOST_BYTES, draw_svg
+from imgmatch.vision.marks import ink_map, make_reference
+from imgmatch.vision.marks.svg import MOST_BYTES, draw_svg
 from tests.fakes import GridEncoder
 
 pytest.importorskip("resvg_py")

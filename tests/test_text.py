@@ -15,12 +15,12 @@ from PIL import ImageDraw, ImageFont
 from imgmatch.catalog.items import Brand
 from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
-from imgmatch.photo import PhotoContext, Query
-from imgmatch.reading import ocr
-from imgmatch.reading.ocr import Reading, ctc_log_likelihood
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.signals.text import EVERYDAY, TextSignal
+from imgmatch.signals.text.signal import EVERYDAY, TextSignal
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
+from imgmatch.vision import ocr
+from imgmatch.vision.ocr import Reading, ctc_log_likelihood
 
 BRANDS = {
     b.brand: b

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
-from imgmatch.reading.ocr import Reading
-from imgmatch.reading.wordmarks import (
+from imgmatch.market.wordmarks import (
     FREQUENCY,
     Line,
     WordmarkMatcher,
@@ -23,6 +22,7 @@ from imgmatch.reading.wordmarks import (
     spelled_as,
     spellings,
 )
+from imgmatch.vision.ocr import Reading
 
 BRANDS = {
     b.brand: b

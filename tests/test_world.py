@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imgmatch.augment.region_forge import REGION_FORGERIES, forge_region
 from imgmatch.types import Box
 from imgmatch.world.brands import DEMO_BRANDS, make_brand
 from imgmatch.world.collection import make_collection
 from imgmatch.world.forge import ITEM_FORGERIES, changed_mask, forge_item, forgeries_of, misspell
 from imgmatch.world.logos import LOGO_KINDS, logo_picture
-from imgmatch.world.region_forge import REGION_FORGERIES, forge_region
 from imgmatch.world.render import OFFICIAL_VIEWS, PHONE_VIEWS, phone_photo, product_view, studio_photo
 from imgmatch.world.specs import BagSpec, ItemSpec, WatchSpec
 

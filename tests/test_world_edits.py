@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.world.changes import then
-from imgmatch.world.conditions import CONDITIONS, condition, snapshot
-from imgmatch.world.edits import EDITS, edit
+from imgmatch.augment.changes import then
+from imgmatch.augment.conditions import CONDITIONS, condition, snapshot
+from imgmatch.augment.edits import EDITS, edit
 
 
 def photo(seed: int = 0, height: int = 180, width: int = 240) -> np.ndarray:

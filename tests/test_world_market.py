@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from imgmatch.augment import wording
+from imgmatch.io.sources import read_listings, read_posts
 from imgmatch.records import Listing
-from imgmatch.sources import read_listings, read_posts
 from imgmatch.types import Label
-from imgmatch.world import wording
 from imgmatch.world.brands import make_brand
 from imgmatch.world.campaign import make_campaign
 from imgmatch.world.catalog_source import write_catalog_source

@@ -57,9 +57,9 @@ def case(
     from imgmatch.apps.commands_rings import photo_roots
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
-    from imgmatch.report.case import find_subject, write_case
-    from imgmatch.report.rings_page import read_rings
-    from imgmatch.report.seal import load_private_key
+    from imgmatch.investigate.case.case import find_subject, write_case
+    from imgmatch.investigate.case.seal import load_private_key
+    from imgmatch.investigate.report.rings_page import read_rings
 
     run = _run(records[0])
     found = find_subject(subject, records, read_rings(rings) if rings else ())
@@ -88,7 +88,7 @@ def case(
 
 
 def _check(package: Path, public_key: Path | None) -> None:
-    from imgmatch.report.seal import load_public_key, verify_package
+    from imgmatch.investigate.case.seal import load_public_key, verify_package
 
     seal = verify_package(package, None if public_key is None else load_public_key(public_key))
     for problem in seal.problems:

@@ -39,8 +39,8 @@ def demo(
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config, ListingConfig
     from imgmatch.encoders.store import pull
-    from imgmatch.report import write_report
-    from imgmatch.report.rings_page import read_rings
+    from imgmatch.investigate.report import write_report
+    from imgmatch.investigate.report.rings_page import read_rings
     from imgmatch.scan import read_records, run_scan
     from imgmatch.world.demo import DEMO_RATES, write_demo
 

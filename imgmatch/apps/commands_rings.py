@@ -51,9 +51,9 @@ def rings(
     over all would find. The rings.jsonl there tells which rings have merged since.
     """
     from imgmatch.config import Config
-    from imgmatch.report.rings_page import read_rings, write_rings
-    from imgmatch.rings import Sight, State, find_rings
-    from imgmatch.rings.market import photo_opener
+    from imgmatch.investigate.report.rings_page import read_rings, write_rings
+    from imgmatch.investigate.rings import Sight, State, find_rings
+    from imgmatch.investigate.rings.market import photo_opener
 
     out.mkdir(parents=True, exist_ok=True)
     key = _contact_key(contact_key, out)
@@ -95,7 +95,7 @@ def photo_roots(records: list[Path]) -> list[Path]:
     """Return the folders that the photo paths of scans are relative to, as each scan's run.json tells."""
     import json
 
-    from imgmatch.sources import listing_root
+    from imgmatch.io.sources import listing_root
 
     roots = []
     for path in records:
@@ -111,8 +111,8 @@ def _embeddings(records: list[Path]) -> Embeddings | None:
     """Return what reads the embeddings that the scans left in the user's cache, where all are of one model."""
     import json
 
-    from imgmatch.cache import PhotoCache
     from imgmatch.encoders.store import cache_dir
+    from imgmatch.loading.cache import PhotoCache
 
     spaces = set()
     for path in records:

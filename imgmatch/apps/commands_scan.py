@@ -67,7 +67,7 @@ def scan(
         settings = replace(settings, contacts=replace(settings.contacts, extract=True))
 
     from imgmatch.catalog import Catalog
-    from imgmatch.report import write_report
+    from imgmatch.investigate.report import write_report
     from imgmatch.scan import run_scan, run_shards
 
     if runner == "ray":

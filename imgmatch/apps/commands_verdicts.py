@@ -12,9 +12,9 @@ from imgmatch.apps.console import console, show_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from imgmatch.fusion.calibration import Calibration
-    from imgmatch.fusion.rules import Rules
     from imgmatch.records import ScanRecord
+    from imgmatch.verdicts.calibration import Calibration
+    from imgmatch.verdicts.rules import Rules
 
 _Records = Annotated[Path, typer.Option(help="records.jsonl of a scan.", show_default=False)]
 _ConfigFile = Annotated[
@@ -71,10 +71,10 @@ def label(
     from datetime import datetime, timezone
 
     from imgmatch.errors import InputError
-    from imgmatch.fusion.feedback import LabelRow, append_labels, run_of
-    from imgmatch.fusion.negatives import NegativeBank, rejected_matches
+    from imgmatch.io.sources import listing_root
     from imgmatch.scan import read_records
-    from imgmatch.sources import listing_root
+    from imgmatch.verdicts.labels import LabelRow, append_labels, run_of
+    from imgmatch.verdicts.negatives import NegativeBank, rejected_matches
 
     if wrong and records is None:
         raise typer.BadParameter("--wrong needs --records: the finding and its photo are found there")
@@ -125,10 +125,11 @@ def calibrate(
         console.print(f"calibration: {out}; scans take it by itself where it is {own / 'calibration.json'}", highlight=False)
         return
 
-    from imgmatch.fusion.feedback import examples_from, read_labels, run_of, space_of_run
-    from imgmatch.fusion.fitting import fit
-    from imgmatch.fusion.negatives import NegativeBank
+    from imgmatch.fit.examples import examples_from
+    from imgmatch.fit.fitting import fit
     from imgmatch.scan import read_records
+    from imgmatch.verdicts.labels import read_labels, run_of, space_of_run
+    from imgmatch.verdicts.negatives import NegativeBank
 
     if records is None or labels is None:
         raise typer.BadParameter("expected --records and --labels, or --self")
@@ -164,7 +165,7 @@ def _self_calibrated(catalog: Path, config: Path | None, today: str, prevalence:
     from imgmatch.apps.console import progress_bar
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
-    from imgmatch.self_calibration import calibrate_self
+    from imgmatch.fit.self_calibration import calibrate_self
 
     settings = Config() if config is None else Config.load(config)
     with progress_bar("scanning listings made of the catalog's own photos") as update:
@@ -220,7 +221,7 @@ def show_calibration(made: Calibration) -> None:
 
 
 def _show_before(rows: list[tuple[float | None, bool]], prevalence: float) -> None:
-    from imgmatch.fusion.fitting import quality_of
+    from imgmatch.fit.fitting import quality_of
 
     known = [(p, y) for p, y in rows if p is not None]
     if not known:
@@ -236,7 +237,7 @@ def _quality(figures: Mapping[str, float]) -> str:
 
 def _rules(config: Path | None) -> Rules:
     from imgmatch.config import Config
-    from imgmatch.fusion.rules import Rules
+    from imgmatch.verdicts.rules import Rules
 
     return Rules.load((Config() if config is None else Config.load(config)).fusion.rules or None)
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgmatch.cache import PhotoCache
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import MissingExtraError, ScanError
+from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.scan import Shard

@@ -19,11 +19,11 @@ from imgmatch.catalog.source import Issue
 from imgmatch.encoders import load_encoder
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogCorruptError, CatalogError
-from imgmatch.files import sha256_file
 from imgmatch.images import ImageSource, load_image
 from imgmatch.indexes import load_index, new_index
 from imgmatch.indexes.base import BoolArray, VectorIndex
-from imgmatch.photo import PhotoContext
+from imgmatch.io.files import sha256_file
+from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
 
 __all__ = ["Catalog"]

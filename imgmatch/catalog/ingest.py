@@ -27,14 +27,14 @@ from imgmatch.catalog.parts import SegmentWriter, open_vectors, read_lines, stor
 from imgmatch.catalog.source import Issue, SourcePhoto, read_source
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogError, ImageError
-from imgmatch.files import lock
 from imgmatch.images import load_image, perceptual_hash, read_file
 from imgmatch.indexes import load_index, new_index
 from imgmatch.indexes.faiss import default_factory
-from imgmatch.marks import make_reference, views
-from imgmatch.marks.svg import draw_svg
+from imgmatch.io.files import lock
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.types import EmbeddingSpace, Image, PhotoRole
+from imgmatch.vision.marks import make_reference, views
+from imgmatch.vision.marks.svg import draw_svg
 
 __all__ = ["add", "build", "embed", "merge", "remove"]
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imgmatch.errors import CatalogCorruptError, CatalogError, CatalogVersionError
-from imgmatch.files import atomic_write, sha256_file
+from imgmatch.io.files import atomic_write, sha256_file
 from imgmatch.types import EmbeddingSpace
 
 __all__ = ["FORMAT_VERSION", "Manifest", "Part", "Segment", "SpaceParts", "photo_path"]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from imgmatch.catalog.manifest import Manifest, Part, Segment, photo_path
-from imgmatch.files import atomic_write, sync_dir
 from imgmatch.indexes.base import VectorIndex
+from imgmatch.io.files import atomic_write, sync_dir
 from imgmatch.types import FloatArray
 
 __all__ = ["SegmentWriter", "open_vectors", "read_lines", "store_photo", "sweep", "write_index", "write_rows"]

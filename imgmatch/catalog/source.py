@@ -15,16 +15,11 @@ from typing import Any
 from imgmatch.catalog.items import Brand, Item
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import resolve_within
-from imgmatch.tables import TABLE_SUFFIXES, read_rows, read_table
+from imgmatch.io.files import PHOTO_SUFFIXES
+from imgmatch.io.tables import TABLE_SUFFIXES, read_rows, read_table
 from imgmatch.types import PhotoRole
 
-__all__ = ["PHOTO_SUFFIXES", "Issue", "Source", "SourcePhoto", "read_source"]
-
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-)
-"""Files that count as photos in a folder; what a file really is, its bytes say later."""
-
+__all__ = ["Issue", "Source", "SourcePhoto", "read_source"]
 _ROLE_FOLDERS = {str(r): r for r in (PhotoRole.BACKGROUND, PhotoRole.NEGATIVE, PhotoRole.KNOWN_OFFENDER)}
 _LOGO_FOLDER = "logo"
 _LOGO_SUFFIXES = PHOTO_SUFFIXES | {".svg"}

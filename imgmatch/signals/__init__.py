@@ -16,13 +16,13 @@ __all__ = ["SIGNALS", "Signal", "make_signal"]
 
 # name -> where it lives; its settings are the config's field of the same name.
 SIGNALS = {
-    "design": "imgmatch.signals.design:DesignSignal",
-    "copy": "imgmatch.signals.copy:CopySignal",
-    "text": "imgmatch.signals.text:TextSignal",
-    "logo": "imgmatch.signals.logo:LogoSignal",
-    "discrepancy": "imgmatch.signals.discrepancy:DiscrepancySignal",
-    "listing": "imgmatch.signals.listing:ListingSignal",
-    "mismatch": "imgmatch.signals.mismatch:MismatchSignal",
+    "design": "imgmatch.signals.design.signal:DesignSignal",
+    "copy": "imgmatch.signals.copy.signal:CopySignal",
+    "text": "imgmatch.signals.text.signal:TextSignal",
+    "logo": "imgmatch.signals.logo.signal:LogoSignal",
+    "discrepancy": "imgmatch.signals.discrepancy.signal:DiscrepancySignal",
+    "listing": "imgmatch.signals.listing.signal:ListingSignal",
+    "mismatch": "imgmatch.signals.mismatch.signal:MismatchSignal",
 }
 
 

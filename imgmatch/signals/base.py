@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from imgmatch.photo import Query
+from imgmatch.loading.photo import Query
 from imgmatch.types import Candidate, Finding
 
 __all__ = ["Signal"]
@@ -28,7 +28,7 @@ class Signal(Protocol):
     -----
     A signal that asks most listing photos for their cells says so by an attribute or property `dense`, true: then the
     forward pass that embeds them gives them too, as ``photo.once("cells", …)``, see
-    :class:`imgmatch.scoring.local.CloserLook`.
+    :class:`imgmatch.signals.design.local.CloserLook`.
     """
 
     name: str

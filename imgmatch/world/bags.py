@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Colour, FloatArray, grain, mix, shade
 from imgmatch.world.brands import METALS
 from imgmatch.world.draw import Sheet, arc, rounded
 from imgmatch.world.hardware import carry_top, clasp, handles, inset, logo, pocket, seam, strap
 from imgmatch.world.logos import monogram_tile
 from imgmatch.world.scene import Camera, Pose, Scene
 from imgmatch.world.specs import BagSpec
-from imgmatch.world.textures import Colour, FloatArray, grain, mix, shade
 
 __all__ = ["BAG_POSES", "draw_bag", "outline"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imgmatch.world.textures import Colour
+from imgmatch.augment.textures import Colour
 
 __all__ = ["DEMO_BRANDS", "METALS", "BrandDesign", "Figure", "LetterStyle", "make_brand"]
 

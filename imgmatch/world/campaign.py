@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imgmatch.world import wording
+from imgmatch.augment import wording
+from imgmatch.augment.edits import edit
 from imgmatch.world.collection import Product
-from imgmatch.world.edits import edit
 from imgmatch.world.goods import goods_photo
 from imgmatch.world.market import LISTING_COLUMNS, TRUTH_COLUMNS, Market, write_table
 from imgmatch.world.render import studio_photo

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imgmatch.augment.textures import Colour, mix, shade
 from imgmatch.world.brands import BrandDesign
 from imgmatch.world.specs import SILHOUETTES, BagSpec, ItemSpec, WatchSpec
-from imgmatch.world.textures import Colour, mix, shade
 
 __all__ = ["CONDITION_SHARE", "Product", "make_collection"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgmatch.augment.wording import RATES
 from imgmatch.world.campaign import make_campaign
 from imgmatch.world.catalog_source import write_catalog_source
 from imgmatch.world.market import make_market
-from imgmatch.world.wording import RATES
 
 __all__ = ["DEMO_RATES", "DemoPaths", "write_demo"]
 

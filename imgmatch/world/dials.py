@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Colour, Mask, lettering, metal, mix, shade
 from imgmatch.world.draw import Sheet, ellipse, rounded
 from imgmatch.world.logos import figure_ink, wordmark_ink
 from imgmatch.world.specs import WatchSpec
-from imgmatch.world.textures import Colour, Mask, lettering, metal, mix, shade
 
 __all__ = ["case_outline", "face"]
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.world.textures import LIGHT, Colour, FloatArray, Mask, grain, metal
+from imgmatch.augment.textures import LIGHT, Colour, FloatArray, Mask, grain, metal
 
 __all__ = ["Sheet", "arc", "ellipse", "resample", "rounded"]
 

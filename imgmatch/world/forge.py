@@ -1,7 +1,8 @@
 """Controlled edits of the design of an invented item, each with the mask of what changed.
 
 There is no honest public set of genuine and counterfeit photos, so what a discrepancy detector can find is measured on
-authentic designs and on copies of them with one thing wrong. Edits of photos, real ones too: `imgmatch.world.region_forge`.
+authentic designs and on copies of them with one thing wrong. Edits of photos, real ones too:
+`imgmatch.augment.region_forge`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.world.changes import differs, sign
+from imgmatch.augment.changes import differs, sign
+from imgmatch.augment.textures import Colour
 from imgmatch.world.render import studio_photo
 from imgmatch.world.specs import BagSpec, ItemSpec, WatchSpec
-from imgmatch.world.textures import Colour
 
 __all__ = ["ITEM_FORGERIES", "changed_mask", "forge_item", "forgeries_of", "misspell"]
 
@@ -72,7 +73,7 @@ def changed_mask(spec: ItemSpec, forged: ItemSpec, view: str, size: int = 480) -
 
     Notes
     -----
-    Compares the studio photos of both, taken by the same camera, by `imgmatch.world.changes.differs`.
+    Compares the studio photos of both, taken by the same camera, by `imgmatch.augment.changes.differs`.
     """
     a, b = studio_photo(spec, view, size), studio_photo(forged, view, size, framed_as=spec)
     return differs(a, b)

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.world.conditions import snapshot
+from imgmatch.augment.conditions import snapshot
+from imgmatch.augment.surfaces import SURFACES, noise, surface
+from imgmatch.augment.textures import Colour, grain, mix, shade
 from imgmatch.world.draw import Sheet, arc, ellipse, rounded
 from imgmatch.world.render import compose
 from imgmatch.world.scene import ProductView
-from imgmatch.world.surfaces import SURFACES, noise, surface
-from imgmatch.world.textures import Colour, grain, mix, shade
 
 __all__ = ["GOODS", "goods_photo"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Colour, Mask, mix, shade
 from imgmatch.world.brands import METALS
 from imgmatch.world.draw import Sheet, arc, ellipse, resample, rounded
 from imgmatch.world.logos import figure_ink, wordmark_ink
 from imgmatch.world.specs import BagSpec
-from imgmatch.world.textures import Colour, Mask, mix, shade
 
 __all__ = ["carry_top", "clasp", "handles", "inset", "logo", "pocket", "seam", "strap"]
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Mask, lettering
 from imgmatch.world.brands import BrandDesign, Figure, LetterStyle
 from imgmatch.world.draw import Sheet, arc, ellipse, rounded
-from imgmatch.world.textures import Mask, lettering
 
 __all__ = ["LOGO_KINDS", "figure_ink", "logo_picture", "monogram_tile", "wordmark_ink"]
 

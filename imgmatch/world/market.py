@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from imgmatch.world import wording
+from imgmatch.augment import wording
+from imgmatch.augment.changes import Photo
+from imgmatch.augment.edits import EDITS
 from imgmatch.world.brands import DEMO_BRANDS, BrandDesign, make_brand
-from imgmatch.world.changes import Photo
 from imgmatch.world.collection import Product, make_collection
-from imgmatch.world.edits import EDITS
 from imgmatch.world.forge import ITEM_FORGERIES
 from imgmatch.world.offers import BAD_OFFERS, HONEST_OFFERS, reachable
 from imgmatch.world.staging import PLATFORMS, Offer, PhotoStore, Seller, World, forged, jpeg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from imgmatch.world import wording
+from imgmatch.augment import wording
 from imgmatch.world.collection import Product
 from imgmatch.world.forge import forge_item, forgeries_of, misspell
 from imgmatch.world.goods import GOODS

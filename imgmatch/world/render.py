@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.surfaces import SURFACES, surface
 from imgmatch.world.bags import BAG_POSES, draw_bag
 from imgmatch.world.scene import Pose, ProductView
 from imgmatch.world.specs import BagSpec, ItemSpec
-from imgmatch.world.surfaces import SURFACES, surface
 from imgmatch.world.watches import WATCH_POSES, draw_watch
 
 __all__ = ["OFFICIAL_VIEWS", "PHONE_VIEWS", "PhonePhoto", "phone_photo", "product_view", "studio_photo"]

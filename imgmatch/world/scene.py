@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Colour, FloatArray, Mask, metal
 from imgmatch.world.draw import Sheet
-from imgmatch.world.textures import Colour, FloatArray, Mask, metal
 
 __all__ = ["Camera", "Pose", "ProductView", "Scene"]
 

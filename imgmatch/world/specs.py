@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgmatch.augment.textures import Colour
 from imgmatch.world.brands import BrandDesign, Figure
-from imgmatch.world.textures import Colour
 
 __all__ = ["SILHOUETTES", "BagSpec", "ItemSpec", "WatchSpec"]
 

@@ -10,20 +10,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imgmatch.world import wording
+from imgmatch.augment import wording
+from imgmatch.augment.changes import Photo
+from imgmatch.augment.conditions import snapshot
+from imgmatch.augment.edits import edit
+from imgmatch.augment.surfaces import SURFACES
+from imgmatch.augment.textures import Colour
 from imgmatch.world.brands import BrandDesign
-from imgmatch.world.changes import Photo
 from imgmatch.world.collection import CONDITION_SHARE, Product
-from imgmatch.world.conditions import snapshot
 from imgmatch.world.draw import Sheet
-from imgmatch.world.edits import edit
 from imgmatch.world.forge import forge_item, forgeries_of
 from imgmatch.world.goods import goods_photo
 from imgmatch.world.logos import figure_ink, wordmark_ink
 from imgmatch.world.render import phone_photo, studio_photo
 from imgmatch.world.specs import ItemSpec
-from imgmatch.world.surfaces import SURFACES
-from imgmatch.world.textures import Colour
 
 __all__ = ["LOGO_FORGERIES", "PLATFORMS", "Offer", "PhotoStore", "Seller", "World", "forged", "jpeg", "official_jpeg"]
 

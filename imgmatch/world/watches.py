@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.augment.textures import Colour, FloatArray, lettering, metal, mix, shade
 from imgmatch.world.brands import METALS
 from imgmatch.world.dials import case_outline, face
 from imgmatch.world.draw import Sheet, ellipse, rounded
 from imgmatch.world.logos import figure_ink
 from imgmatch.world.scene import Camera, Pose, Scene
 from imgmatch.world.specs import WatchSpec
-from imgmatch.world.textures import Colour, FloatArray, lettering, metal, mix, shade
 
 __all__ = ["WATCH_POSES", "draw_watch"]
 

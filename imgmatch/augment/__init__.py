@@ -1,0 +1,1 @@
+"""Photo edits, forgeries and wording that calibration, tests and benchmarks share."""

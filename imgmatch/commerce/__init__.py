@@ -1,1 +1,0 @@
-"""Prices as people write them, and who may sell what."""

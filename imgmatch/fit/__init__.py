@@ -1,0 +1,1 @@
+"""Fitting calibrations: above the matcher, which it runs."""

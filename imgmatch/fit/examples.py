@@ -1,0 +1,57 @@
+"""What a calibration is fitted on: records joined with what reviewers decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from imgmatch.fit.fitting import Example
+from imgmatch.records import ScanRecord
+from imgmatch.types import Basis, Decision
+from imgmatch.verdicts import feature_values
+from imgmatch.verdicts.labels import RANDOM, LabelRow
+from imgmatch.verdicts.negatives import NegativeBank
+from imgmatch.verdicts.rules import Rules
+
+__all__ = ["examples_from"]
+
+
+def examples_from(
+    records: Iterable[ScanRecord],
+    labels: Mapping[str, LabelRow],
+    rules: Rules,
+    negatives: NegativeBank | None = None,
+) -> list[Example]:
+    """Join records with labels: what :func:`imgmatch.fit.fitting.fit` fits on.
+
+    Parameters
+    ----------
+    records : iterable of ScanRecord
+        Rows that failed or carry no label are left out.
+    labels : mapping of str to LabelRow
+    rules : Rules
+        The findings are weighed anew with these.
+    negatives : NegativeBank, optional
+        What it silences counts no more, though the records were made before.
+    """
+    examples = []
+    for record in records:
+        label = labels.get(record.listing_id)
+        if label is None or record.verdict is None:
+            continue
+        listing, verdict = record.listing, record.verdict
+        findings = verdict.findings if negatives is None else negatives.silenced_record(record)
+        assessment = None if verdict.basis is Basis.AUTHORISED else rules.assess(findings)
+        allows = Decision.CLEAR if assessment is None else assessment.allows
+        if listing.photo_only:
+            allows = min(allows, Decision.REVIEW, key=lambda d: d.rank)
+        examples.append(
+            Example(
+                values=feature_values(rules, assessment, findings),
+                positive=label.label == "confirm",
+                allows=allows.rank,
+                group=f"{listing.platform}/{listing.seller_id}" if listing.seller_id else record.listing_id,
+                brand=verdict.brand,
+                random=label.sampled_by == RANDOM,
+            )
+        )
+    return examples

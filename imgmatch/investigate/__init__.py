@@ -1,0 +1,1 @@
+"""What investigators work with: rings, case files, reports."""

@@ -1,0 +1,1 @@
+"""Case files: one subject, its listings and their evidence, sealed."""

@@ -1,0 +1,357 @@
+"""report.html: one self-contained page for a scan, the strongest listings with their evidence drawn."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from imgmatch.investigate.report import figures, words
+from imgmatch.investigate.report.pages import environment
+from imgmatch.investigate.report.pictures import Gallery, Picture
+from imgmatch.investigate.report.rings_page import show_rings
+from imgmatch.investigate.rings import Ring
+from imgmatch.investigate.rings.market import photo_opener
+from imgmatch.io.files import atomic_write
+from imgmatch.market.contacts import mask_contact
+from imgmatch.records import PhotoRecord, ScanRecord
+from imgmatch.types import Decision, Finding, FindingStatus, Label, Verdict
+
+__all__ = ["Entry", "EntryMaker", "strength", "write_report"]
+
+_FAILURES_SHOWN = 50
+_BRANDS_SHOWN = 12
+_CLEAR_DRAWN = 50  # nothing was found about them: some to see what was cleared; opening more is most of a page's cost
+_STRIP = 6
+_OVERLAYS = 2
+_TITLE_KEPT = 2000
+_UNCALIBRATED = "none: the provisional rule decides, without probabilities"
+
+
+def write_report(
+    records: Iterable[ScanRecord],
+    *,
+    photo_root: Path,
+    catalog: Any,
+    run: Mapping[str, Any],
+    out: Path,
+    limit: int = 500,
+    rings: Sequence[Ring] = (),
+) -> None:
+    """Write the report of a scan.
+
+    Parameters
+    ----------
+    records : iterable of ScanRecord
+        Read once; may be long. Memory holds the strongest `limit` rows and one row's pictures.
+    photo_root : Path
+        Folder that the photo paths of the records are relative to. A photo that has changed since the scan is not shown.
+    catalog : Catalog
+        The references.
+    run : mapping
+        What ``run.json`` holds; shown are ``source``, ``started``, ``imgmatch``, ``calibration``, ``config_fingerprint`` and
+        the operating point of ``config``.
+    out : Path
+        The HTML file: self-contained, without scripts, opens no connection.
+    limit : int
+        Listings shown with pictures, strongest first, at most 50 of them clear; the rest is counted.
+    rings : sequence of Ring
+        Sellers tied by shared photos, drawn above the listings.
+
+    Notes
+    -----
+    Strength: decision, then calibrated probability (without one, the strongest finding that points to something), then
+    similarity, then input order.
+    """
+    summary, strongest = _read(records, limit)
+    maker = EntryMaker(Gallery([photo_root], catalog), catalog)
+    template = environment().get_template("report.html")
+    page = template.stream(
+        run=_run_words(run, catalog),
+        summary=summary,
+        entries=(maker.entry(record, rank) for rank, record in enumerate(strongest, 1)),
+        rings=list(show_rings(rings, photo_opener([photo_root]))),
+    )
+    with atomic_write(out) as f:
+        f.writelines(page)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What all rows of a scan amount to."""
+
+    total: int = 0
+    shown: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    shown_decisions: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    brands: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    uncalibrated: int = 0
+
+    def add(self, record: ScanRecord) -> None:
+        self.total += 1
+        verdict = record.verdict
+        if verdict is None:
+            self.decisions["failed"] += 1
+            if len(self.failures) < _FAILURES_SHOWN:
+                self.failures.append((words.plain(record.listing_id, 80), words.plain(record.error, 300)))
+            return
+        self.decisions[verdict.decision] += 1
+        self.uncalibrated += verdict.probability is None
+        if verdict.decision is not Decision.CLEAR:
+            self.labels.update(words.LABEL_WORDS[label] for label in verdict.labels)
+            self.brands[verdict.brand or "no brand named"] += 1
+
+    @property
+    def top_brands(self) -> list[tuple[str, int]]:
+        ordered = sorted(self.brands.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(words.plain(name, 60), count) for name, count in ordered[:_BRANDS_SHOWN]]
+
+
+def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[ScanRecord]]:
+    """Count all rows and keep the strongest, as few bytes of each as the page needs."""
+    summary = Summary()
+    heap: list[tuple[tuple[float, ...], ScanRecord]] = []
+    for order, record in enumerate(records):
+        summary.add(record)
+        if record.verdict is None or limit < 1:
+            continue
+        key = (*strength(record.verdict), -order)
+        if len(heap) < limit:
+            heapq.heappush(heap, (key, _light(record)))
+        elif key > heap[0][0]:
+            heapq.heapreplace(heap, (key, _light(record)))
+    strongest = [record for _, record in sorted(heap, key=lambda pair: pair[0], reverse=True)]
+    clear = [r for r in strongest if r.verdict and r.verdict.decision is Decision.CLEAR]
+    strongest = strongest[: len(strongest) - len(clear)] + clear[:_CLEAR_DRAWN]
+    summary.shown = len(strongest)
+    summary.shown_decisions.update(str(r.verdict.decision) for r in strongest if r.verdict)
+    return summary, strongest
+
+
+def strength(verdict: Verdict) -> tuple[float, float, float]:
+    """Return what listings are ordered by; greater is stronger."""
+    pointing = [f.value for f in verdict.findings if f.value is not None and f.labels]
+    second = verdict.probability if verdict.probability is not None else max(pointing, default=0.0)
+    return float(verdict.decision.rank), second, verdict.similarity or 0.0
+
+
+def _light(record: ScanRecord) -> ScanRecord:
+    """Return the record without the long texts that the page does not show: a title may be megabytes."""
+    title = record.listing.title and record.listing.title[:_TITLE_KEPT]
+    listing = replace(record.listing, title=title, description=None, promo_text=None, extra={})
+    return replace(record, listing=listing, extra={})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding as the page shows it."""
+
+    name: str
+    status: str
+    value: float | None
+    reason: str
+    about: str
+    labels: tuple[str, ...]
+    drawing: figures.Drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A listing as the page shows it: text ready to read, and drawings."""
+
+    rank: int
+    record: ScanRecord
+    decision: str
+    title: str
+    details: tuple[tuple[str, str], ...]
+    url: str
+    link: str | None
+    claim: str
+    item: str
+    basis: str
+    reasons: tuple[str, ...]
+    labels: tuple[str, ...]
+    probability: float | None
+    calibration: str
+    similarity: float | None
+    main: figures.Pair | None
+    led: figures.Pair | None
+    """What the post shows beside what its link leads to, where there is a promo photo."""
+    strip: tuple[figures.Place, ...]
+    more_photos: int
+    findings: tuple[Shown, ...]
+    silent: tuple[Shown, ...]
+    pictures: tuple[tuple[str, str, int, int], ...]
+    """(key, address, width, height) of the pictures that no earlier entry has brought."""
+
+
+class EntryMaker:
+    """Makes entries and remembers which pictures the page already holds.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    catalog : Catalog or None
+    """
+
+    def __init__(self, gallery: Gallery, catalog: Any) -> None:
+        self._gallery = gallery
+        self._catalog = catalog
+        self._held: set[str] = set()
+
+    def entry(self, record: ScanRecord, rank: int = 0) -> Entry:
+        """Return what the page shows of one examined listing."""
+        verdict, listing = record.verdict, record.listing
+        if verdict is None:
+            raise ValueError("expected a record with a verdict")
+        photos = {p.photo_id: p for p in record.photos}
+        opened: dict[str, Picture | None] = {}
+
+        def query(photo_id: str | None) -> Picture | None:
+            if photo_id not in photos:
+                return None
+            if photo_id not in opened:
+                opened[photo_id] = self._gallery.query(photos[photo_id])
+            return opened[photo_id]
+
+        best = verdict.candidates[0] if verdict.candidates else None
+        first = next((p.photo_id for p in record.photos if p.status == "ok"), None)
+        main_id = best.photo_id if best and best.photo_id in photos else first
+        main_reference = self._gallery.reference(best.photo if best else None)
+        used = [query(main_id), main_reference]
+
+        shown: list[Shown] = []
+        for finding in sorted(verdict.findings, key=lambda f: -(f.value or 0.0)):
+            reference = self._gallery.reference(_text_or_none(finding.evidence.get("reference_photo")))
+            picture = query(finding.photo_id or (main_id if finding.evidence else None))
+            overlays = sum(s.drawing.overlay is not None for s in shown) < _OVERLAYS
+            drawing = figures.draw(finding, picture, reference, overlays=overlays)
+            if drawing.pair:
+                used += [picture, reference]
+            shown.append(_shown(finding, drawing, photos))
+        led = self._led(record, query, used)
+        strip_ids = [p.photo_id for p in record.photos if p.photo_id != main_id and p.status == "ok"]
+        strip = []
+        for photo_id in strip_ids[:_STRIP]:
+            if (picture := query(photo_id)) is not None:
+                alone = figures.pair(picture, None)
+                strip += [replace(place, caption=photo_id) for place in alone.places] if alone else []
+                used.append(picture)
+        return Entry(
+            rank=rank,
+            record=record,
+            decision=str(verdict.decision),
+            title=words.plain(listing.title, 300) or "(no title)",
+            details=tuple(_details(record)),
+            url=words.plain(listing.url, 300),
+            link=words.safe_url(listing.url),
+            claim=self._brand(verdict.brand),
+            item=self._item(verdict.item_id),
+            basis=words.BASIS_WORDS[verdict.basis],
+            reasons=tuple(words.plain(r, 500) for r in verdict.reasons),
+            labels=tuple(words.LABEL_WORDS[label] for label in verdict.labels),
+            probability=verdict.probability,
+            calibration=words.plain(verdict.calibration, 120),
+            similarity=verdict.similarity,
+            main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
+            led=led,
+            strip=tuple(strip),
+            more_photos=len(strip_ids) - len(strip),
+            findings=tuple(s for s in shown if s.value is not None),
+            silent=tuple(s for s in shown if s.value is None),
+            pictures=tuple(self._new(used)),
+        )
+
+    def _led(
+        self, record: ScanRecord, query: Callable[[str | None], Picture | None], used: list[Picture | None]
+    ) -> figures.Pair | None:
+        """Put the promo photo that makes the claim beside the first photo of the listing that it leads to."""
+        findings = record.verdict.findings if record.verdict else ()
+        claims = {f.photo_id for f in findings if Label.BAIT_AND_SWITCH in f.labels}
+        promo = sorted((p for p in record.photos if p.role == "promo"), key=lambda p: p.photo_id not in claims)
+        offer = [p for p in record.photos if p.role == "listing"]
+        left, right = (next(filter(None, (query(p.photo_id) for p in side)), None) for side in (promo, offer))
+        drawn = figures.pair(left, right) if left is not None and right is not None else None
+        if drawn is None:
+            return None
+        used += [left, right]
+        captions = ("what the post shows", "what its link leads to")
+        return replace(drawn, places=tuple(replace(p, caption=c) for p, c in zip(drawn.places, captions, strict=True)))
+
+    def _new(self, pictures: Iterable[Picture | None]) -> Iterator[tuple[str, str, int, int]]:
+        for picture in pictures:
+            if picture is not None and picture.key not in self._held:
+                self._held.add(picture.key)
+                yield picture.key, picture.uri(), picture.width, picture.height
+
+    def _brand(self, brand: str | None) -> str:
+        known = self._catalog.brands.get(brand) if brand and self._catalog is not None else None
+        return words.plain((known.name if known else "") or brand, 80)
+
+    def _item(self, item_id: str | None) -> str:
+        if not item_id:
+            return ""
+        item = self._catalog.items.get(item_id) if self._catalog is not None else None
+        named = (item.name or " ".join(filter(None, (item.model, item.variant)))) if item else ""
+        return words.plain(named or item_id, 120)
+
+
+def _shown(finding: Finding, drawing: figures.Drawing, photos: Mapping[str, PhotoRecord]) -> Shown:
+    return Shown(
+        name=words.signal_words(finding.signal),
+        status="could not tell" if finding.status is FindingStatus.ABSTAINED else str(finding.status),
+        value=finding.value,
+        reason=words.plain(finding.reason, 500),
+        about=finding.photo_id if finding.photo_id in photos and finding.photo_id else "",
+        labels=tuple(words.LABEL_WORDS[label] for label in finding.labels),
+        drawing=drawing,
+    )
+
+
+def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
+    """The facts of a listing as it was captured, those that are there."""
+    listing = record.listing
+    price = " ".join(filter(None, (listing.price, listing.currency)))
+    for name, value in (
+        ("price", price),
+        ("condition", listing.condition),
+        ("quantity", listing.quantity),
+        ("seller", listing.seller_id),
+        ("platform", listing.platform),
+        ("brand claimed", listing.brand_claim),
+        ("listed", words.time_words(listing.listed_at)),
+        ("captured", words.time_words(listing.captured_at)),
+        ("contacts", ", ".join(mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
+        ("listing id", listing.listing_id),
+    ):
+        if value:
+            yield name, words.plain(value, 120)
+
+
+def _run_words(run: Mapping[str, Any], catalog: Any) -> list[tuple[str, str]]:
+    """What the run used, in plain words."""
+    settings = run.get("config")
+    point = settings.get("operating_point") if isinstance(settings, Mapping) else None
+    rows = [
+        ("Encoder", words.encoder_words(catalog.space.encoder)),
+        (
+            "Calibration",
+            words.plain(run.get("calibration"), 200) or _UNCALIBRATED,
+        ),
+        ("Operating point", words.plain(point, 80)),
+        ("Catalog", f"{len(catalog.items):,} items, version {words.plain(catalog.version, 80)}"),
+        ("Settings fingerprint", words.plain(run.get("config_fingerprint"), 80)),
+        ("Listings from", words.plain(run.get("source"), 120)),
+        ("Started", words.plain(run.get("started"), 40)),
+        ("Software", f"imgmatch {words.plain(run.get('imgmatch'), 40)}"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

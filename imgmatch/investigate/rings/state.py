@@ -1,0 +1,114 @@
+"""What earlier runs saw: listings boiled down, near hashes, small details of photos, looks at pairs. One SQLite file.
+
+Everything here is a pure function of photos and records, so a run that goes on from it finds what one run over all would.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.errors import InputError
+
+__all__ = ["State"]
+
+_LAYOUT = "2"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS listings (row TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hashed (sha256 TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS near (a TEXT, b TEXT, distance INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS details (sha256 TEXT PRIMARY KEY, plain BLOB, mirrored BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS looks (a TEXT, b TEXT, kind TEXT, strength REAL, PRIMARY KEY (a, b)) WITHOUT ROWID;
+"""
+
+
+class State:
+    """The memory of `imgmatch.investigate.rings`.
+
+    Parameters
+    ----------
+    path : Path, optional
+        An SQLite file, made where missing; without one, nothing outlives the object.
+    contact_key : bytes
+        Contacts are kept as hashes under this key: another key cannot go on with them.
+
+    Raises
+    ------
+    InputError
+        Where the file is of another version or key, or no such file.
+    """
+
+    def __init__(self, path: Path | None = None, contact_key: bytes = b"") -> None:
+        import hmac
+
+        self._db = sqlite3.connect(path or ":memory:")
+        about = {"layout": _LAYOUT, "contacts": hmac.new(contact_key, b"imgmatch rings", "sha256").hexdigest()}
+        try:
+            self._db.executescript(_TABLES)
+            known = dict(self._db.execute("SELECT name, value FROM about"))
+            if known and known != about:
+                what = "contact key" if known.get("layout") == _LAYOUT else "version"
+                raise InputError(f"is of another {what}; delete it and give all records again", source=str(path))
+            self._db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+            self._db.commit()
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"cannot be used ({error}); delete it and give all records again", source=str(path)) from error
+
+    def keep(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add boiled-down listings."""
+        texts = ((json.dumps(row, sort_keys=True),) for row in rows)
+        self._db.executemany("INSERT OR IGNORE INTO listings VALUES (?)", texts)
+
+    def keep_folders(self, paths: Iterable[str]) -> None:
+        """Add folders that photo paths are relative to."""
+        self._db.executemany("INSERT OR IGNORE INTO folders VALUES (?)", ((path,) for path in paths))
+
+    def folders(self) -> list[str]:
+        """Return the folders, as they came."""
+        return [path for (path,) in self._db.execute("SELECT path FROM folders ORDER BY rowid")]
+
+    def listings(self) -> Iterator[dict[str, Any]]:
+        """Yield all listings, in an order that does not depend on when they came."""
+        for (text,) in self._db.execute("SELECT row FROM listings ORDER BY row"):
+            yield json.loads(text)
+
+    def hashed(self) -> set[str]:
+        """Return the photos whose hashes have met all others."""
+        return {sha for (sha,) in self._db.execute("SELECT sha256 FROM hashed")}
+
+    def near(self) -> Iterator[tuple[str, str, int]]:
+        """Yield pairs of photos with near hashes and their distances."""
+        yield from self._db.execute("SELECT a, b, distance FROM near ORDER BY distance, a, b")
+
+    def keep_near(self, pairs: Iterable[tuple[str, str, int]], hashed: Iterable[str]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO near VALUES (?, ?, ?)", pairs)
+        self._db.executemany("INSERT OR IGNORE INTO hashed VALUES (?)", ((sha,) for sha in hashed))
+
+    def details(self, sha256: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Return the small details of a photo and of its mirror image, each (n, 32), or None."""
+        row = self._db.execute("SELECT plain, mirrored FROM details WHERE sha256 = ?", (sha256,)).fetchone()
+        return None if row is None else tuple(np.frombuffer(part, np.uint8).reshape(-1, 32) for part in row)  # type: ignore[return-value]
+
+    def keep_details(self, sha256: str, plain: npt.NDArray[np.uint8], mirrored: npt.NDArray[np.uint8]) -> None:
+        self._db.execute("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", (sha256, plain.tobytes(), mirrored.tobytes()))
+
+    def look(self, a: str, b: str) -> tuple[str, float] | None:
+        """Return what a look at two photos found, or None."""
+        row = self._db.execute("SELECT kind, strength FROM looks WHERE a = ? AND b = ?", (a, b)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def keep_look(self, a: str, b: str, kind: str, strength: float) -> None:
+        self._db.execute("INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)", (a, b, kind, strength))
+
+    def close(self) -> None:
+        """Commit and close."""
+        self._db.commit()
+        self._db.close()

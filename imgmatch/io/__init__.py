@@ -1,0 +1,1 @@
+"""What users bring and take: files, tables, sources of listings, sinks of records."""

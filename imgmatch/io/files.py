@@ -1,0 +1,141 @@
+"""Files that are whole or not there: atomic writes, hashes, locks."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from imgmatch.errors import LockedError
+
+__all__ = ["PHOTO_SUFFIXES", "append_lines", "atomic_write", "lock", "sha256_file", "sync_dir"]
+
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)
+"""Files that count as photos in a folder; what a file really is, its bytes say later."""
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    Parameters
+    ----------
+    path : path
+        What to write; its folder must exist.
+    mode : str
+        ``w`` for UTF-8 text or ``wb``.
+
+    Notes
+    -----
+    Written beside, flushed to disk, renamed: a crash at any moment leaves the old file or the new one.
+    """
+    path = Path(path)
+    # A lone surrogate, which JSON can bring in, is written as its JSON escape.
+    text = {"encoding": "utf-8", "newline": "\n", "errors": "backslashreplace"} if "b" not in mode else {}
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, mode, **text) as f:  # type: ignore[call-overload]
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        # mkstemp makes private files; what we publish gets the mode any other new file would.
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        sync_dir(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def append_lines(path: str | Path, lines: str, *, header: str) -> None:
+    """Append whole lines to a text table that only ever grows; it is made, with its header, where it does not exist.
+
+    Parameters
+    ----------
+    path : path
+    lines : str
+        Each ended by a newline.
+    header : str
+        The first line that the file has to have, without its newline.
+
+    Raises
+    ------
+    ValueError
+        Where the file begins otherwise; nothing is written then.
+
+    Notes
+    -----
+    Written in one piece and flushed to disk, under a lock, so that concurrent writers lose nothing. A line that a crash cut
+    short is closed first, never joined with the next one.
+    """
+    with FileLock(f"{path}.lock"), open(path, "a+b") as f:
+        f.seek(0)
+        first = f.readline().decode("utf-8-sig", "replace").strip()
+        size = f.seek(0, os.SEEK_END)
+        if size == 0:
+            f.write(f"{header}\n".encode())
+        elif first != header:
+            raise ValueError(f"expected the header {header}")
+        else:
+            f.seek(size - 1)
+            if f.read(1) != b"\n":
+                f.write(b"\n")
+        f.write(lines.encode("utf-8", "backslashreplace"))
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def sync_dir(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut, where the platform can."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open folders
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the hex sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while piece := f.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def lock(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's ``.lock`` for one writer.
+
+    Raises
+    ------
+    LockedError
+        Where another process holds it. The lock goes with its process, so a killed writer leaves none behind.
+    """
+    try:
+        with FileLock(Path(folder) / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise LockedError(f"{folder}: another process is writing here; wait for it or choose another folder") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

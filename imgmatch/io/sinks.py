@@ -1,0 +1,133 @@
+"""Tables of a scan beside its records: one flat row per listing, as CSV for people and Parquet for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from imgmatch.errors import MissingExtraError
+from imgmatch.io.files import atomic_write
+from imgmatch.records import ScanRecord
+
+__all__ = ["COLUMNS", "flat_row", "write_tables"]
+
+COLUMNS = (
+    "listing_id",
+    "status",
+    "decision",
+    "basis",
+    "probability",
+    "labels",
+    "brand",
+    "item_id",
+    "similarity",
+    "reasons",
+    "error",
+    "title",
+    "price",
+    "currency",
+    "seller_id",
+    "platform",
+    "url",
+    "photos",
+    "photos_failed",
+)
+
+# A cell that starts with one of these is a formula to a spreadsheet program
+# (OWASP, https://owasp.org/www-community/attacks/CSV_Injection); a leading apostrophe makes it text.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CELL = 32_000  # spreadsheets cut cells at 32,767 characters
+_ROWS = 1024  # in memory at once, and in a row group of the Parquet file
+
+
+def flat_row(record: ScanRecord) -> dict[str, Any]:
+    """Return the columns of one record; values are str, float, int or None."""
+    v, listing = record.verdict, record.listing
+    return {
+        "listing_id": record.listing_id,
+        "status": record.status,
+        "decision": v and str(v.decision),
+        "basis": v and str(v.basis),
+        "probability": v and v.probability,
+        "labels": v and "; ".join(map(str, v.labels)),
+        "brand": v and v.brand,
+        "item_id": v and v.item_id,
+        "similarity": v and v.similarity,
+        "reasons": v and "; ".join(v.reasons),
+        "error": record.error,
+        "title": listing.title,
+        "price": listing.price,
+        "currency": listing.currency,
+        "seller_id": listing.seller_id,
+        "platform": listing.platform,
+        "url": listing.url,
+        "photos": len(record.photos),
+        "photos_failed": sum(p.status != "ok" for p in record.photos),
+    }
+
+
+def write_tables(records: Iterable[ScanRecord], folder: Path, notes: list[str]) -> Iterator[ScanRecord]:
+    """Write both tables while the records go by; they are there when the last has gone.
+
+    Parameters
+    ----------
+    records : iterable of ScanRecord
+    folder : Path
+        Gets ``records.csv``, UTF-8 with a byte-order mark so that spreadsheets read it as such, its cells defused; and,
+        with pyarrow, ``records.parquet``: the same columns, and the whole record as JSON in the column ``record``.
+    notes : list of str
+        Is told what could not be written.
+
+    Yields
+    ------
+    ScanRecord
+        Each of `records`, in order.
+    """
+    with ExitStack() as stack:
+        text = stack.enter_context(atomic_write(folder / "records.csv"))
+        text.write("\ufeff")
+        csv_rows = csv.DictWriter(text, COLUMNS)
+        csv_rows.writeheader()
+        try:
+            write_parquet = stack.enter_context(_parquet(folder / "records.parquet"))
+        except MissingExtraError as error:
+            write_parquet = None
+            notes.append(f"no records.parquet: {error}")
+        for part in _chunks(records):
+            rows = [flat_row(record) for record in part]
+            csv_rows.writerows({k: _cell(x) for k, x in row.items()} for row in rows)
+            if write_parquet is not None:
+                write_parquet([row | {"record": json.dumps(r.to_dict())} for row, r in zip(rows, part, strict=True)])
+            yield from part
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Open a Parquet file for rows."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError("writing Parquet", "parquet") from error
+    kinds = {"probability": pa.float64(), "similarity": pa.float64(), "photos": pa.int32(), "photos_failed": pa.int32()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*COLUMNS, "record")])
+    with atomic_write(path, "wb") as f, pq.ParquetWriter(f, schema) as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def _chunks(records: Iterable[ScanRecord]) -> Iterator[list[ScanRecord]]:
+    iterator = iter(records)
+    while rows := list(islice(iterator, _ROWS)):
+        yield rows
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\0", "")[:_CELL]
+    return f"'{value}" if value.startswith(_FORMULA) else value

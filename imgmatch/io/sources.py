@@ -1,0 +1,181 @@
+"""Where listings come from: a folder of photos or a table, and the posts that lead to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from imgmatch.errors import InputError
+from imgmatch.io.files import PHOTO_SUFFIXES
+from imgmatch.io.tables import TABLE_SUFFIXES, read_table
+from imgmatch.records import Listing
+
+__all__ = ["Posts", "Row", "listing_root", "read_listings", "read_posts"]
+
+_LISTS = frozenset({"photos", "promo_photos", "contacts"})
+
+Row = tuple[Listing, str | None]
+"""A listing, and what is wrong with its row where it cannot be examined."""
+
+
+def listing_root(path: Path) -> Path:
+    """Return the folder that the photo paths of a source are relative to."""
+    return path if path.is_dir() else path.parent
+
+
+def read_listings(path: Path) -> Iterator[Row]:
+    """Yield each listing of a source, in its order.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, in which each photo is a listing and each subfolder one listing of several photos, or a CSV / JSONL /
+        Parquet table with the columns of :class:`imgmatch.records.Listing` (``docs/listings.md``).
+
+    Yields
+    ------
+    listing : Listing
+    problem : str or None
+        Why the row cannot be examined; the listing then has only an id (its own, or the row's place).
+
+    Raises
+    ------
+    InputError
+        Where the source as a whole cannot be read.
+    """
+    if path.is_dir():
+        yield from _read_folder(path)
+    elif path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+        yield from _read_listing_table(path)
+    else:
+        raise InputError(
+            "no such listings: expected a folder of photos, or a .csv / .jsonl / .parquet table", source=str(path)
+        )
+
+
+def _read_folder(folder: Path) -> Iterator[Row]:
+    # Names alone are kept: a folder may hold a million photos.
+    folders, names = set(), []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                names.append(entry.name)
+                if entry.is_dir():
+                    folders.add(entry.name)
+    for name in sorted(names):
+        if name in folders:
+            photos = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+            if photos:
+                yield Listing(_safe(name), tuple(p.relative_to(folder).as_posix() for p in photos)), None
+        elif Path(name).suffix.lower() in PHOTO_SUFFIXES:
+            yield Listing(_safe(name), (name,)), None
+
+
+def _read_listing_table(path: Path) -> Iterator[Row]:
+    for place, row in read_table(path, _LISTS):
+        if isinstance(row, InputError):
+            yield Listing(place), str(row)
+            continue
+        try:
+            yield Listing.from_dict(row), None
+        except InputError as error:
+            given = row.get("listing_id")
+            yield Listing(_safe(given) if isinstance(given, str) and given else place), f"{place}: {error}"
+
+
+@dataclass(slots=True)
+class Posts:
+    """Posts, stories and chats that lead to listings.
+
+    Parameters
+    ----------
+    by_link : dict of str to list of dict
+        Posts by where they lead: a listing's id, or its address as :func:`_address` writes it.
+    problems : list of str
+        What is wrong with the rows that could not be used.
+    unused : set of str
+        Links that no listing has answered to so far.
+    """
+
+    by_link: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unused: set[str] = field(default_factory=set)
+
+    def attach(self, row: Row) -> Row:
+        """Return a listing with the promo photos and words of the posts that lead to it, in the order of the posts."""
+        listing, problem = row
+        links = [listing.listing_id, *([_address(listing.url)] if listing.url else [])]
+        posts = [post for link in dict.fromkeys(links) for post in self.by_link.get(link, ())]
+        self.unused.difference_update(links)
+        if problem is not None or not posts:
+            return row
+        photos = dict.fromkeys((*listing.promo_photos, *(p for post in posts for p in post["photos"])))
+        words = dict.fromkeys(t for t in (listing.promo_text, *(post["text"] for post in posts)) if t)
+        told = [{k: post[k] for k in ("post_id", "account", "posted_at") if post[k]} for post in posts]
+        extra = {**listing.extra, "posts": [t for t in told if t]}
+        return replace(listing, promo_photos=tuple(photos), promo_text="\n".join(words) or None, extra=extra), None
+
+
+def read_posts(path: Path, root: Path) -> Posts:
+    """Read a table of posts.
+
+    Parameters
+    ----------
+    path : Path
+        CSV / JSONL / Parquet with ``link`` (a listing's id or url) and ``photos`` or ``text``, optionally ``post_id``,
+        ``account`` and ``posted_at`` (``docs/listings.md``). Photo paths are relative to this table.
+    root : Path
+        Folder of the listings; the posts' photos must lie in it, where reports look for photos.
+
+    Raises
+    ------
+    InputError
+        Where the table as a whole cannot be read.
+    """
+    posts = Posts()
+    for place, row in read_table(path, frozenset({"photos"})):
+        try:
+            if isinstance(row, InputError):
+                raise row
+            # A post is a listing's promo side: the same checks of types and letters.
+            given = Listing.from_dict(
+                {"listing_id": row.get("link"), "photos": row.get("photos"), "promo_text": row.get("text")}
+            )
+            told = Listing.from_dict(
+                {"listing_id": "post", "title": row.get("post_id"), "seller_id": row.get("account"),
+                 "listed_at": row.get("posted_at")}
+            )  # fmt: skip
+            if not given.photos and not given.promo_text:
+                raise InputError("the post has neither photos nor text")
+            photos = [Path(os.path.relpath(path.parent / photo, root)).as_posix() for photo in given.photos]
+            outside = next((p for p in photos if p.startswith("..")), None)
+            if outside is not None:
+                raise InputError(f"photos: {outside!r:.80} lies outside {root}, the folder of the listings")
+        except InputError as error:
+            posts.problems.append(f"{place}: {str(error).replace('listing_id', 'link')}")
+            continue
+        link = _address(given.listing_id) if "/" in given.listing_id else given.listing_id
+        post = {"photos": photos, "text": given.promo_text, "post_id": told.title, "account": told.seller_id}
+        posts.by_link.setdefault(link, []).append({**post, "posted_at": told.listed_at})
+        posts.unused.add(link)
+    return posts
+
+
+def _address(url: str) -> str:
+    """Return a web address without what does not change where it leads: scheme, www, fragment, tracking parameters."""
+    try:
+        parts = urlsplit(url.strip() if "//" in url else f"//{url.strip()}")
+    except ValueError:
+        return url
+    kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not k.lower().startswith("utm_")]
+    query = f"?{urlencode(kept)}" if kept else ""
+    return f"{parts.netloc.lower().removeprefix('www.')}{parts.path.rstrip('/')}{query}"
+
+
+def _safe(name: str) -> str:
+    # File names may hold bytes that are no UTF-8; an id must be writable.
+    return name.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,1 @@
+"""What several signals read with: words, names, contacts, prices, sellers."""

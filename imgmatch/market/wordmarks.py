@@ -1,0 +1,339 @@
+"""Hold what was read against brands' wordmarks: open-set, with a null, tolerant of OCR and of disguise.
+
+Views of a string, from strict to lenient:
+
+* `letters` keeps letters and digits after NFKC: what is literally written.
+* `fold` also drops accents and case, and turns letters of other scripts that look Latin into Latin (Cyrillic ``а``).
+* `skeleton` also unites what OCR, and people who disguise a name, take for one another (``0`` and ``o``).
+
+A reading claims a brand when its letters would hardly meet one of the catalog's marks by chance (:func:`chance_hits`).
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import OSA, Levenshtein
+
+from imgmatch.catalog.items import Brand
+from imgmatch.vision.ocr import Reading
+
+__all__ = [
+    "HOMOGLYPHS",
+    "Line",
+    "Match",
+    "WordmarkMatcher",
+    "align",
+    "chance_hits",
+    "edits_allowed",
+    "fold",
+    "letters",
+    "lines",
+    "names",
+    "skeleton",
+    "spelled_as",
+    "spellings",
+]
+
+
+def _pairs(text: str) -> dict[int, str]:
+    return {ord(pair[0]): pair[1] for pair in text.split()}
+
+
+HOMOGLYPHS = _pairs(
+    "Аa Вb Еe Кk Мm Нh Оo Рp Сc Тt Уy Хx Іi Јj Ѕs Ԛq Ԝw аa вb еe кk мm нh оo рp сc тt уy хx іi јj ѕs ԁd ԛq ԝw һh ӏl "
+    "Αa Βb Εe Ζz Ηh Ιi Κk Μm Νn Οo Ρp Τt Υy Χx αa βb εe ικ ιi κk νv οo ρp τt υu χx "
+    "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz ıi øo Øo łl Łl đd Đd ɡg ɑa"
+)
+"""Letters drawn like a Latin letter: a selection of https://www.unicode.org/Public/security/latest/confusables.txt."""
+
+LOOKALIKES = _pairs("0o 1l il |l !l 3e 4a @a 5s $s 7t 8b 2z €e £l")
+"""One representative for each group of signs that stand in for one another, in OCR errors and in written disguise."""
+
+FREQUENCY = {
+    **dict(zip("abcdefghijklm", (82, 15, 28, 43, 127, 22, 20, 61, 70, 1.5, 7.7, 40, 24), strict=True)),
+    **dict(zip("nopqrstuvwxyz", (67, 75, 19, 0.95, 60, 63, 91, 28, 9.8, 24, 1.5, 20, 0.74), strict=True)),
+}
+"""Occurrences of each letter per thousand of English text (Lewand, *Cryptological Mathematics*, 2000, p. 36)."""
+
+SAME_SHAPE = frozenset("cosuvwxzkpy")
+"""Letters whose capital is the small letter enlarged: OCR cannot tell their case from one word alone."""
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of `text` after NFKC (full-width, enclosed and styled letters become plain)."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
+
+
+def fold(text: str) -> str:
+    """Return `letters` without case and accents, with Latin-looking letters of other scripts as Latin.
+
+    >>> fold("Hermès"), fold("ＧＵＣＣＩ"), fold("Gυссi")
+    ('hermes', 'gucci', 'gucci')
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).translate(HOMOGLYPHS).casefold())
+    return "".join(c for c in plain.translate(HOMOGLYPHS) if c.isalnum())
+
+
+def skeleton(text: str) -> str:
+    """Return `fold` with signs that stand in for one another united.
+
+    >>> skeleton("R0LEX") == skeleton("Rolex"), skeleton("$upreme"), skeleton("GUCC1") == skeleton("gucci")
+    (True, 'supreme', True)
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold().translate(LOOKALIKES)
+    return fold(plain).translate(LOOKALIKES).replace("rn", "m").replace("vv", "w")
+
+
+def spelled_as(text: str, mark: str) -> bool:
+    """Say whether `text` is `mark` to the letter, in the mark's own case, all capitals, all small or capitalised.
+
+    Accents may be missing but not added, spaces and punctuation do not count.
+    """
+    return _shape(text) in {_shape(form) for form in spellings(mark)}
+
+
+def spellings(mark: str) -> list[str]:
+    """Return the ways in which the mark may rightly be written, most likely first."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", mark) if not unicodedata.combining(c))
+    forms = [form for m in (mark, bare) for form in (m, m.upper(), m.lower(), m.title(), m.capitalize())]
+    return list(dict.fromkeys(forms))
+
+
+def _shape(text: str) -> str:
+    return "".join(c.lower() if c.lower() in SAME_SHAPE else c for c in letters(text))
+
+
+def chance_hits(mark: str, distance: int, tests: float) -> float:
+    """Return how many of `tests` random words would come as near to `mark`.
+
+    Parameters
+    ----------
+    mark : str
+        As `skeleton` gives it (the part that was matched).
+    distance : int
+        Edits between reading and mark.
+    tests : float
+        Words read times marks in the catalog.
+
+    Notes
+    -----
+    Letters are drawn independently with their :data:`FREQUENCY`; `distance` of the L letters, in any of
+    ``C(L, distance)`` places, are free. Independence flatters words made of common syllables, which is why everyday
+    words have a list of their own. Signs outside a-z count as 1 in 100.
+    """
+    group = {c: sum(FREQUENCY.get(o, 0.0) for o in "il" if c == "l") or FREQUENCY.get(c, 10.0) for c in set(mark)}
+    log_p = sum(math.log(group[c] / 1000) for c in mark)
+    kept = max(len(mark) - distance, 0)
+    return tests * math.comb(len(mark), min(distance, len(mark))) * math.exp(log_p * kept / max(len(mark), 1))
+
+
+def align(reading: str, reference: str) -> list[tuple[str, str]]:
+    """Align two strings letter by letter; "" stands for a letter that one side lacks.
+
+    >>> align("PUMBA", "PUMA")
+    [('P', 'P'), ('U', 'U'), ('M', 'M'), ('B', ''), ('A', 'A')]
+    """
+    out: list[tuple[str, str]] = []
+    for op in Levenshtein.opcodes(reading, reference):
+        a, b = reading[op.src_start : op.src_end], reference[op.dest_start : op.dest_end]
+        out += [(a[i : i + 1], b[i : i + 1]) for i in range(max(len(a), len(b)))]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A reading, or two that stand beside or below each other and may be one mark (GUC | CI, MICHAEL / KORS)."""
+
+    parts: tuple[Reading, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(p.text for p in self.parts)
+
+    @property
+    def confidence(self) -> float:
+        return min(p.confidence for p in self.parts)
+
+
+def names(brand: Brand) -> list[str]:
+    """Return the brand's wordmarks and aliases; its name, or its id, where it has no wordmarks."""
+    return list(dict.fromkeys((*(brand.wordmarks or (brand.name or brand.brand,)), *brand.aliases)))
+
+
+def lines(readings: Sequence[Reading]) -> list[Line]:
+    """Return every reading, then every pair of neighbours of about the same height, in reading order."""
+    return [Line((r,)) for r in readings] + [
+        Line((a, b)) for a in readings for b in readings if a is not b and _follows(a, b)
+    ]
+
+
+def _follows(a: Reading, b: Reading) -> bool:
+    h = a.height
+    if not (h > 0 and 0.6 < b.height / h < 1.6) or a.mirrored or b.mirrored:
+        return False
+    (x0, y0), (x1, y1) = a.polygon[0], a.polygon[1]
+    length = math.dist((x0, y0), (x1, y1)) or 1.0
+    ux, uy = (x1 - x0) / length, (y1 - y0) / length
+    start, end = (((x - x0) * ux + (y - y0) * uy, (y - y0) * ux - (x - x0) * uy) for x, y in b.polygon[:2])
+    beside = -0.5 * h <= start[0] - length <= 2 * h and abs(start[1]) < 0.5 * h
+    shared = min(length, end[0]) - max(0.0, start[0])
+    below = 0.7 * h <= start[1] <= 2.5 * h and shared > 0.5 * min(length, end[0] - start[0])
+    return beside or below
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A line held against the mark it is nearest to.
+
+    Parameters
+    ----------
+    brand, mark : str
+        The brand's id, and the wordmark or alias as the catalog has it.
+    line : Line
+    reading : str
+        The words of the line that were held against the mark.
+    kind : str
+        ``exact`` (up to case, accents and look-alike signs), ``partial`` (one end is cut off) or ``near``.
+    distance : int
+        Edits between the skeletons; 0 unless ``near``.
+    chance : float
+        Expected number of matches as good by chance, see `chance_hits`.
+    whole : bool
+        The line says nothing else.
+    everyday : bool
+        The mark is also an ordinary word.
+    """
+
+    brand: str
+    mark: str
+    line: Line
+    reading: str
+    kind: str
+    distance: int
+    chance: float
+    whole: bool
+    everyday: bool
+
+
+class WordmarkMatcher:
+    """All brands' wordmarks and aliases, ready to be held against readings.
+
+    Parameters
+    ----------
+    brands : mapping of str to Brand
+        A brand without wordmarks is known by its name, or its id.
+    everyday : iterable of str
+        Marks that are ordinary words, and ordinary words that a misspelt mark must not be taken for.
+    """
+
+    def __init__(self, brands: Mapping[str, Brand], everyday: Iterable[str] = ()) -> None:
+        self._everyday = frozenset(map(fold, everyday))
+        self._marks: dict[str, list[tuple[str, str]]] = {}  # skeleton -> (brand, mark)
+        for brand in brands.values():
+            for mark in names(brand):
+                if len(skeleton(mark)) >= 2 and skeleton(mark).isascii():
+                    self._marks.setdefault(skeleton(mark), []).append((brand.brand, mark))
+        self._longest = max((len(m.split()) for entries in self._marks.values() for _, m in entries), default=1)
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def match(self, readings: Sequence[Reading]) -> list[Match]:
+        """Return, for each line, the nearest mark where there is one, nearest first.
+
+        Notes
+        -----
+        O(words x marks) of rapidfuzz's bit-parallel distances.
+        """
+        all_lines = lines(readings)
+        windows = [(line, words, whole) for line in all_lines for words, whole in self._windows(line)]
+        found: dict[tuple[int, ...], Match] = {}
+        for line, words, whole in windows:
+            tests = (len(all_lines) if whole else len(windows)) * len(self)
+            match = self._nearest(line, words, whole, tests)
+            if match is not None:
+                key = tuple(id(p) for p in line.parts)
+                if key not in found or _rank(match) < _rank(found[key]):
+                    found[key] = match
+        return sorted(found.values(), key=_rank)
+
+    def akin(self, text: str) -> list[tuple[str, str]]:
+        """Return (brand, mark) of the marks that an unsure reading may be of: five letters or more, half of them right."""
+        found = skeleton(text)
+        return [
+            entry
+            for mark, entries in self._marks.items()
+            if len(mark) >= PARTIAL and OSA.distance(found, mark, score_cutoff=len(mark) // 2) <= len(mark) // 2
+            for entry in entries
+            if fold(entry[1]) not in self._everyday
+        ]
+
+    def _windows(self, line: Line) -> Iterator[tuple[str, bool]]:
+        words = line.text.split()
+        yield line.text, True
+        if len(line.parts) > 1:  # a pair is only worth its whole; its parts are lines of their own
+            return
+        for size in range(1, min(self._longest, len(words) - 1) + 1):
+            for start in range(len(words) - size + 1):
+                yield " ".join(words[start : start + size]), False
+
+    def _nearest(self, line: Line, words: str, whole: bool, tests: float) -> Match | None:
+        found = skeleton(words)
+        if len(found) < 2 or not any(c.isalpha() for c in fold(words)):
+            return None
+        best: Match | None = None
+        for mark, entries in self._marks.items():
+            kind, distance, part = _compare(found, mark)
+            if kind is None or (kind == "partial" and not whole):  # TIMES COMPANY is no cut-off C.P. COMPANY
+                continue
+            for brand, text in entries:
+                everyday = fold(text) in self._everyday
+                if kind != "exact" and (fold(words) in self._everyday or (everyday and _inflected(found, mark))):
+                    continue
+                many = tests * (2 * len(mark) if kind == "partial" else 1)
+                match = Match(brand, text, line, words, kind, distance, chance_hits(part, distance, many), whole, everyday)
+                if best is None or _rank(match) < _rank(best):
+                    best = match
+        return best
+
+
+def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
+    """Return how a skeleton relates to a mark's: kind, edits, and the part of the mark that was met."""
+    if found == mark:
+        return "exact", 0, mark
+    if mark.startswith(found) or mark.endswith(found):
+        enough = len(found) >= max(PARTIAL, len(mark) / 2) or len(found) == len(mark) - 1 >= PARTIAL - 1
+        return ("partial", 0, found) if enough else (None, 0, "")
+    if abs(len(found) - len(mark)) <= edits_allowed(mark):
+        distance = OSA.distance(found, mark, score_cutoff=edits_allowed(mark))
+        if distance <= edits_allowed(mark):
+            return "near", distance, mark
+    return None, 0, ""
+
+
+PARTIAL = 5
+"""Letters, and at least half of them all, that must be left of a mark whose end is cut off: IOR alone is not DIOR. One
+letter fewer where that is all but one: GUCC, OLEX."""
+
+
+def edits_allowed(mark: str) -> int:
+    """Return how many edits (insert, delete, replace, swap neighbours) a reading may be from a mark to be near it.
+
+    None for three letters or fewer, where any two abbreviations are near; 1 up to five, 2 up to nine, 3 beyond.
+    """
+    return 0 if len(mark) <= 3 else 1 if len(mark) <= 5 else 2 if len(mark) <= 9 else 3
+
+
+def _rank(match: Match) -> tuple[float, ...]:
+    # What chance explains least comes first: HUOG BOSS is nearer to HUGO BOSS than it holds BOSS.
+    return (match.chance, ("exact", "partial", "near").index(match.kind))
+
+
+def _inflected(found: str, word: str) -> bool:
+    """Say whether `found` may be a form of the ordinary word `word`: coaches, guessed, supremely."""
+    stem = word[:-1] if len(word) > 4 else word
+    return found.startswith(stem) and len(found) - len(stem) <= 4 and found != word

@@ -1,1 +1,0 @@
-"""What a photo or a text says: reading, wordmarks, brand mentions, wording, contacts."""

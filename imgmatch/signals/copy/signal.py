@@ -1,0 +1,392 @@
+"""Is this listing photo, or a part of it, one of the catalog's own photos?
+
+An index proposes, geometry and pixels dispose:
+
+1. *Proposals.* The same bytes; a near perceptual hash of the photo, its regions and their mirror images; votes of small
+   details in an inverted file over the whole catalog, which finds crops, collages and pictures in pictures. None of them
+   compares the photo with every catalog photo one by one.
+2. *Geometry.* Local features of the photo and of the few proposed ones must agree on one affine transform.
+3. *Pixels.* With the two laid on each other, their light and dark must agree cell by cell. Another photo of the same thing
+   gets through the geometry; here it does not.
+"""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.catalog.items import CatalogPhoto
+from imgmatch.config import CopyConfig
+from imgmatch.images import perceptual_hash
+from imgmatch.indexes.patches import PatchIndex
+from imgmatch.io.files import atomic_write
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.signals.copy.verify import Copy, verified
+from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole, UInt8Array
+from imgmatch.vision import geometry
+from imgmatch.vision.geometry import Points, Transform
+from imgmatch.vision.regions import crop, regions
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["CopySignal", "describe", "stored_patches"]
+
+_PDQ_QUALITY = 50  # PDQ's authors advise against matching hashes of less
+_RECIPE = "orb-512-300"  # names the file of stored patches: raise it with anything that changes them
+_ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
+
+
+class CopySignal:
+    """Find catalog photos inside listing photos. Findings ``copy`` and, for photos of known offenders, ``known_offender``.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Photos with role reference, known_offender and negative are looked for. A photo that is found to be a negative
+        (a stock photo that everybody uses) silences the others found in the same place.
+    config : CopyConfig
+
+    Notes
+    -----
+    The value of a copy, and how it is verified, is that of :func:`imgmatch.signals.copy.verify.verified`.
+
+    Cost: finding proposals takes the time of a few perceptual hashes and one ORB extraction, and grows with the square root
+    of the number of catalog photos; verification takes one SIFT extraction and, per proposal, one matrix product and two
+    small warps, whatever the size of the catalog; it stops at a copy that fills the photo. Figures are in the benchmark.
+    The small details of the catalog's photos (10 KB each) are kept in the catalog's folder ``derived/``; they are computed
+    for new photos only.
+    """
+
+    name = "copy"
+
+    def __init__(self, catalog: Catalog, config: CopyConfig) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._lock = threading.Lock()
+        self._built: PatchIndex | None = None
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose the items whose photos are found in a listing's photos."""
+        return [self._propose(query) for query in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        """Report each catalog photo that is found in a listing's photos."""
+        return [self._examine(query) for query in queries]
+
+    def copies(self, photo: PhotoContext) -> tuple[Copy, ...]:
+        """Return the catalog photos that are in a photo, surest first; computed once.
+
+        Parameters
+        ----------
+        photo : PhotoContext
+
+        Returns
+        -------
+        tuple of Copy
+            At most one per place in the photo; those of role negative included.
+        """
+        return photo.once(("copies", self._catalog.version, self._config), lambda: self._copies(photo))
+
+    def _propose(self, query: Query) -> list[Candidate]:
+        found: list[Candidate] = []
+        for photo in query.photos:
+            for copy in self._shown(photo):
+                entry = self._catalog.photos[copy.sha256]
+                if entry.role is PhotoRole.REFERENCE and entry.item_id and entry.brand and copy.value >= 0.5:
+                    near = float(photo.embedding @ self._catalog.embedding(copy.sha256))
+                    found.append(
+                        Candidate(entry.item_id, entry.brand, near, copy.sha256, photo.photo_id, copy.value, (self.name,))
+                    )
+        return sorted(found, key=lambda c: (-c.score, c.item_id))
+
+    def _examine(self, query: Query) -> list[Finding]:
+        findings = [self._finding(photo, copy) for photo in query.photos for copy in self._shown(photo)]
+        if not any(f.signal == self.name for f in findings):
+            findings.append(self._nothing(query))
+        return findings
+
+    def _nothing(self, query: Query) -> Finding:
+        if not query.photos:
+            return Finding.abstained(self.name, "there is no readable photo")
+        for photo in query.photos:
+            for copy in self._copies_of(photo, PhotoRole.NEGATIVE):
+                if copy.value >= 0.5:
+                    reason = "shows a photo that the catalog lists as used by everybody"
+                    return Finding.abstained(self.name, reason, photo_id=photo.photo_id)
+        if all(len(self._patches(photo)[0]) < 20 for photo in query.photos):
+            return Finding.abstained(self.name, "the photos show too little structure to recognise a copy")
+        return Finding(self.name, FindingStatus.OK, 0.0, "no photo of the catalog was found in the listing's photos")
+
+    def _copies_of(self, photo: PhotoContext, *roles: PhotoRole) -> list[Copy]:
+        return [c for c in self.copies(photo) if self._catalog.photos[c.sha256].role in roles]
+
+    def _shown(self, photo: PhotoContext) -> list[Copy]:
+        """Return the copies that are worth saying, without what a negative photo explains."""
+        negatives = [c for c in self._copies_of(photo, PhotoRole.NEGATIVE) if c.value >= 0.5]
+        return [
+            c
+            for c in self._copies_of(photo, PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER)
+            if not any(_same_place(c, n) for n in negatives)
+        ]
+
+    def _copies(self, photo: PhotoContext) -> tuple[Copy, ...]:
+        known = self._catalog.photos.get(photo.sha256)
+        if known is not None and known.role in _ROLES:
+            scale = np.diag([photo.image.width / known.width, photo.image.height / known.height, 1.0])
+            return (Copy(photo.sha256, 1.0, scale, _corners(photo.image), _corners(known), False, None, None),)
+        found: list[Copy] = []
+        full: set[PhotoRole] = set()  # of photos that were found to fill this one: it shows no other of their role
+        for sha, hints in self._proposals(photo).items():
+            role = self._catalog.photos[sha].role
+            copy = None if role in full else verified(photo, self._catalog.photo(sha), hints)
+            if copy is not None:
+                found.append(copy)
+                if copy.value >= 0.9 and geometry.area(copy.query_polygon) >= 0.9 * photo.image.width * photo.image.height:
+                    full.add(role)
+        ranked = sorted(found, key=lambda c: (-c.value, c.sha256))
+        kept: list[Copy] = []
+        for copy in ranked:
+            role = self._catalog.photos[copy.sha256].role
+            if not any(_same_place(copy, k) and self._catalog.photos[k.sha256].role is role for k in kept):
+                kept.append(copy)
+        return tuple(kept)
+
+    # Proposals
+
+    def _proposals(self, photo: PhotoContext) -> dict[str, list[tuple[Transform, bool]]]:
+        """Return the catalog photos to verify, best first, with the placements their hashes suggest (and if mirrored)."""
+        proposals: dict[str, list[tuple[Transform, bool]]] = {}
+        for _, sha, placement, flipped in sorted(self._near_hashes(photo), key=lambda row: (row[0], row[1])):
+            proposals.setdefault(sha, []).append((placement, flipped))
+        plain, flipped_too = self._patches(photo)
+        votes = np.maximum(*(self._index.vote(d) for d in (plain, flipped_too)))
+        for row in np.argsort(-votes, kind="stable")[: self._config.proposals]:
+            if votes[row] >= self._config.votes:
+                proposals.setdefault(self._searched[row], [])
+        return dict(list(proposals.items())[: self._config.proposals])
+
+    def _near_hashes(self, photo: PhotoContext) -> list[tuple[int, str, Transform, bool]]:
+        hashes, shas = self._hashes
+        if not len(shas):
+            return []
+        asked: list[tuple[Box, bool]] = []
+        bits: list[UInt8Array] = []
+        for region in regions(photo):
+            part = crop(photo.image, region.box)
+            small = geometry.shrink(part.pixels, 256)
+            for pixels, flipped in ((small, False), (np.ascontiguousarray(small[:, ::-1]), True)):
+                phash, quality = perceptual_hash(replace(part, pixels=pixels))
+                if quality >= _PDQ_QUALITY:
+                    asked.append((region.box, flipped))
+                    bits.append(_bits(phash))
+        if not asked:
+            return []
+        distances, rows = hashes.search(np.stack(bits), min(3, len(shas)))
+        out = []
+        for (box, flipped), near, row in zip(asked, distances, rows, strict=True):
+            for distance, at in zip(near, row, strict=True):
+                if distance <= self._config.hash_distance:
+                    entry = self._catalog.photos[shas[at]]
+                    sx, sy = box.width / entry.width, box.height / entry.height
+                    placement = np.array([[sx, 0.0, box.x0], [0.0, sy, box.y0], [0.0, 0.0, 1.0]])
+                    out.append(
+                        (
+                            int(distance),
+                            entry.sha256,
+                            placement @ geometry.flip(entry.width) if flipped else placement,
+                            flipped,
+                        )
+                    )
+        return out
+
+    @cached_property
+    def _hashes(self) -> tuple[Any, list[str]]:
+        import faiss
+
+        entries = [self._catalog.photos[s] for s in self._searched]
+        entries = [e for e in entries if e.phash_quality >= _PDQ_QUALITY]
+        index = faiss.IndexBinaryFlat(256)
+        if entries:
+            index.add(np.stack([_bits(e.phash) for e in entries]))
+        return index, [e.sha256 for e in entries]
+
+    def _patches(self, photo: PhotoContext) -> tuple[UInt8Array, UInt8Array]:
+        return geometry.patches(photo, max_side=640, count=600, mirror=True)
+
+    @cached_property
+    def _searched(self) -> list[str]:
+        """The photos looked for, in the order of the index."""
+        return sorted(p.sha256 for role in _ROLES for p in self._catalog.of_role(role))
+
+    @property
+    def _index(self) -> PatchIndex:
+        with self._lock:
+            if self._built is None:
+                self._built = PatchIndex(stored_patches(self._catalog, self._searched))
+            return self._built
+
+    # Words
+
+    def _finding(self, photo: PhotoContext, copy: Copy) -> Finding:
+        entry = self._catalog.photos[copy.sha256]
+        offender = entry.role is PhotoRole.KNOWN_OFFENDER
+        changes, facts = describe(copy, photo.image, entry)
+        item = self._catalog.items.get(entry.item_id or "")
+        owner = "a known offender" if offender else (item.name if item and item.name else entry.item_id or entry.name)
+        sure = "is" if copy.value >= 0.5 else "may be"
+        evidence: dict[str, Any] = {
+            "reference_photo": copy.sha256,
+            "regions": [
+                {"on": "query", "polygon": _rounded(copy.query_polygon), "label": "shared part"},
+                {"on": "reference", "polygon": _rounded(copy.reference_polygon), "label": "shared part"},
+            ],
+            "transform": [[float(f"{x:.8g}") for x in row] for row in copy.transform],
+            "facts": {**facts, "role of the catalog photo": str(entry.role)},
+        }
+        if copy.match is not None:
+            step = -(-len(copy.match) // 60)
+            pairs = np.c_[copy.match.query_xy, copy.match.reference_xy][::step]
+            evidence["matches"] = _rounded(pairs)
+        return Finding(
+            "known_offender" if offender else self.name,
+            FindingStatus.OK,
+            round(copy.value, 4),
+            f"a catalog photo of {owner} {sure} in this photo: {', '.join(changes)}",
+            photo_id=photo.photo_id,
+            item_id=entry.item_id,
+            brand=entry.brand,
+            labels=((Label.RING_MEMBER,) if offender else (Label.PHOTO_THEFT,)) if copy.value >= 0.5 else (),
+            evidence=evidence,
+        )
+
+
+def describe(copy: Copy, image: Image, entry: CatalogPhoto) -> tuple[list[str], dict[str, float | str]]:
+    """Say in plain words what was done to a catalog photo.
+
+    Parameters
+    ----------
+    copy : Copy
+    image : Image
+        The listing photo.
+    entry : CatalogPhoto
+
+    Returns
+    -------
+    changes : list of str
+        For example ``["mirrored", "cropped to 34 %", "18 % added at the bottom"]``; never empty.
+    facts : dict
+        The measurements behind them.
+    """
+    if copy.agreement is None:
+        return ["the same file"], {"same bytes": "yes"}
+    linear = copy.transform[:2, :2] @ (np.diag([-1.0, 1.0]) if copy.mirrored else np.eye(2))
+    turned = float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1])))
+    stretched = np.linalg.svd(linear, compute_uv=False)
+    scale, stretch = float(np.sqrt(abs(np.linalg.det(linear)))), float(stretched[0] / stretched[1])
+    shown = min(geometry.area(copy.reference_polygon) / (entry.width * entry.height), 1.0)
+    filled = min(geometry.area(copy.query_polygon) / (image.width * image.height), 1.0)
+    changes = ["mirrored"] if copy.mirrored else []
+    if shown < 0.95:
+        changes.append(f"cropped to {shown:.0%}".replace("%", " %"))
+    if abs(turned) > 1.5:
+        changes.append(f"turned by {turned:.0f}°")
+    if not 0.9 < scale < 1.1:
+        changes.append(f"{'reduced' if scale < 1 else 'enlarged'} to {scale:.0%}".replace("%", " %"))
+    if stretch > 1.05:
+        changes.append(f"stretched by {stretch - 1:.0%}".replace("%", " %"))
+    if copy.agreement.tint > 20:
+        changes.append("colours or brightness changed")
+    if copy.agreement.covered > 0.08:
+        changes.append(f"{copy.agreement.covered:.0%} of it covered or changed".replace("%", " %"))
+    (x0, y0), (x1, y1) = copy.query_polygon.min(axis=0), copy.query_polygon.max(axis=0)
+    margins = {
+        "top": y0 / image.height,
+        "bottom": 1 - y1 / image.height,
+        "left": x0 / image.width,
+        "right": 1 - x1 / image.width,
+    }
+    wide = {side: share for side, share in margins.items() if share > 0.05}
+    if len(wide) >= 3 or filled < 0.5:
+        changes.append(f"set in a larger picture, {filled:.0%} of it".replace("%", " %"))
+    else:
+        changes += [f"{share:.0%} added at the {side}".replace("%", " %") for side, share in wide.items()]
+    facts: dict[str, float | str] = {
+        "share of the catalog photo shown": round(shown, 3),
+        "share of this photo filled": round(filled, 3),
+        "turned_degrees": round(turned, 1),
+        "scale": round(scale, 3),
+        "mirrored": "yes" if copy.mirrored else "no",
+        "pixel agreement": round(copy.agreement.share, 3),
+        "agreeing cells": copy.agreement.cells,
+        "matched keypoints": 0 if copy.match is None else len(copy.match),
+    }
+    if copy.match is not None:
+        facts["reprojection error_px"] = round(copy.match.error, 2)
+    return changes or ["unchanged but for compression"], facts
+
+
+def stored_patches(catalog: Catalog, shas: Sequence[str]) -> list[UInt8Array]:
+    """Return the small details of catalog photos, computed for those that the catalog's folder does not have yet.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    shas : sequence of str
+
+    Returns
+    -------
+    list of ndarray, shape (n, 32), uint8
+        In the order of `shas`.
+    """
+    path = catalog.path / "derived" / f"patches-{_RECIPE}.npz"
+    known: dict[str, UInt8Array] = {}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            names = [row.tobytes().hex() for row in stored["photos"]]
+            pieces = np.split(stored["descriptors"].reshape(-1, 32), np.cumsum(stored["counts"])[:-1])
+            known = dict(zip(names, pieces, strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # not there yet, or cut short: it holds nothing that cannot be computed again
+    missing = [sha for sha in shas if sha not in known]
+    for sha in missing:
+        known[sha] = geometry.patches(catalog.photo(sha), max_side=512, count=300)[0]
+    if missing:
+        kept = [known[sha] for sha in shas]
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with atomic_write(path, "wb") as f:
+                np.savez(
+                    f,
+                    photos=np.array([list(bytes.fromhex(sha)) for sha in shas], np.uint8),
+                    counts=np.array([len(k) for k in kept]),
+                    descriptors=np.concatenate(kept),
+                )
+        except OSError:
+            pass  # a read-only catalog works, it only computes this again in every process
+    return [known[sha] for sha in shas]
+
+
+def _corners(picture: Image | CatalogPhoto) -> Points:
+    return geometry.rectangle(picture.width, picture.height)
+
+
+def _bits(phash: str) -> UInt8Array:
+    return np.frombuffer(bytes.fromhex(phash), np.uint8)
+
+
+def _rounded(points: npt.ArrayLike) -> list[list[float]]:
+    return [[round(float(v), 1) for v in row] for row in np.asarray(points)]
+
+
+def _same_place(a: Copy, b: Copy) -> bool:
+    """Tell whether two copies lie on each other in the listing photo."""
+    shared = geometry.area(geometry.intersect(a.query_polygon, b.query_polygon))
+    return shared > 0.5 * min(geometry.area(a.query_polygon), geometry.area(b.query_polygon))

@@ -1,0 +1,1 @@
+"""Does the listing show the design of a catalog item?"""

@@ -1,0 +1,1 @@
+"""Which parts of the product differ from the reference design?"""

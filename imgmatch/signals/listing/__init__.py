@@ -1,0 +1,1 @@
+"""What do price, seller and wording say against the claim?"""

@@ -1,0 +1,258 @@
+"""Does the offer itself contradict the brand that it claims? Price, seller, history, ways around the platform."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from imgmatch.catalog.items import Brand, Item
+from imgmatch.config import ListingConfig
+from imgmatch.errors import MissingExtraError
+from imgmatch.loading.photo import Query
+from imgmatch.market.contacts import extract_contacts
+from imgmatch.market.lexicon import Lexicon
+from imgmatch.market.mentions import NameFinder
+from imgmatch.market.prices import Price, convert, parse_price
+from imgmatch.market.sellers import authorisation
+from imgmatch.metrics import wilson_interval
+from imgmatch.records import Listing
+from imgmatch.types import Candidate, Finding, FindingStatus, Label
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["ListingSignal", "condition_of"]
+
+_NEW = re.compile(
+    r"(?i)^(brand[ -]new|new|unworn|unused|neu|neuf|neuve|nuevo|nueva|nuovo|nuova|novo|nova|nwt|bnwt|nib|全新|新品)(?!\w)"
+)
+"""Words that a condition starts with where goods are new; "like new", "neuwertig" and all the rest are used."""
+
+
+class ListingSignal:
+    """Hold the offer's price and seller against what the catalog knows of the brand.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Items with prices, brands with authorised sellers and official domains.
+    config : ListingConfig
+        Currency rates.
+
+    Notes
+    -----
+    Findings, each explained, each able to abstain:
+
+    ``price``
+        ``1 - price / reference``, 0 where the price is not under the reference: the share of the usual price, for that
+        condition, that is missing. One finding per brand that a signal proposed first or that the words name. The
+        reference is the cheapest of the items that it may be, so that a wrong model does not make a bargain look
+        impossible: the brand's candidates that several signals proposed, else those that are nearer than any item of
+        another brand, else all of them; all the brand's items where none is a candidate.
+    ``seller``
+        1 where new goods are sold by someone whom the brand does not list, though it lists its sellers.
+    ``seller_history``
+        Lower bound (Wilson, 95 %) of the share of the seller's listings that were removed, from the table's columns
+        ``seller_listings`` and ``seller_removed``.
+    ``contact``
+        1 where the listing's words or its contacts column name a way to reach the seller outside the platform. The
+        finding says which kinds, never the contact itself, which is personal data.
+    """
+
+    name = "listing"
+
+    def __init__(self, catalog: Catalog, config: ListingConfig) -> None:
+        self._brands = catalog.brands
+        self._items = catalog.items
+        self._rates = config.rates
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose nothing: an offer without its photos and words is of no brand."""
+        return [[] for _ in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        """Make the findings; see the class."""
+        return [self._examine(query) for query in queries]
+
+    def _examine(self, query: Query) -> list[Finding]:
+        offer = [self._history(query.listing), _contact(query.listing)]
+        brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
+        if not brands:
+            reason = "no catalog brand is in question"
+            return [Finding.abstained("price", reason), Finding.abstained("seller", reason), *offer]
+        prices = [self._price(query, brand) for brand in brands]
+        sellers = [self._seller(query.listing, brand) for brand in brands]
+        return [*prices, *sellers, *offer]
+
+    def _price(self, query: Query, brand: str) -> Finding:
+        listing = query.listing
+        price = parse_price(listing.price, listing.currency)
+        if isinstance(price, str):
+            return Finding.abstained("price", price, brand=brand)
+        if not price.currencies:
+            return Finding.abstained("price", "the price has no currency; add a currency column", brand=brand)
+        best: tuple[float, Item, str, float] | None = None  # reference in its own currency, item, condition, listing price
+        lowest = math.inf
+        why = f"no reference price is known for {brand}"
+        for item in self._comparable(query, brand):
+            found = _reference(item, listing.condition)
+            if isinstance(found, str):
+                why = found
+                continue
+            reference, condition = found
+            paid = self._in(price, item.currency or "")
+            if paid is None:
+                other = item.currency or "a price without currency"
+                why = f"{price.currencies[0]} cannot be compared with {other}; give both rates"
+                continue
+            if reference / paid < lowest:
+                lowest, best = reference / paid, (reference, item, condition, paid)
+        if best is None:
+            return Finding.abstained("price", why, brand=brand)
+        reference, item, condition, paid = best
+        ratio = paid / reference
+        currency = item.currency or ""
+        return Finding(
+            "price",
+            FindingStatus.OK,
+            float(min(max(1.0 - ratio, 0.0), 1.0)),
+            f"asks {paid:,.2f} {currency}, {ratio:.0%} of the reference {reference:,.2f} {currency} "
+            f"({condition}) for {item.name or item.item_id}",
+            item_id=item.item_id,
+            brand=brand,
+            labels=(Label.COUNTERFEIT_SUSPECTED,),
+            evidence={
+                "facts": {
+                    f"price in {currency}": round(paid, 2),
+                    f"reference price in {currency}": round(reference, 2),
+                    "reference condition": condition,
+                    "price over reference": round(ratio, 4),
+                }
+            },
+        )
+
+    def _in(self, price: Price, currency: str) -> float | None:
+        """Return the upper end of the price in `currency`, read as that currency where the sign allows it."""
+        if currency in price.currencies:
+            return price.high
+        return convert(price.high, price.currencies[0], currency, self._rates)
+
+    def _comparable(self, query: Query, brand: str) -> list[Item]:
+        """Return the items of a brand that the listing may show; all of the brand's where none is a candidate."""
+        mine = [c for c in query.candidates if c.brand == brand and c.item_id in self._items]
+        if not mine:
+            return self._items_of.get(brand, [])
+        agreed = [c for c in mine if len(c.proposed_by) > 1]
+        rival = max((c.score for c in query.candidates if c.brand != brand), default=-math.inf)
+        plausible = agreed or [c for c in mine if c.score > rival] or mine
+        return [self._items[c.item_id] for c in plausible]
+
+    @cached_property
+    def _items_of(self) -> dict[str, list[Item]]:
+        items: dict[str, list[Item]] = {}
+        for item in self._items.values():
+            items.setdefault(item.brand, []).append(item)
+        return items
+
+    @cached_property
+    def _names(self) -> NameFinder:
+        lexicon = Lexicon.load()
+        return NameFinder(self._brands, lexicon.everyday, lexicon.nicknames)
+
+    def _named(self, listing: Listing) -> list[str]:
+        mentions = self._names.find(" ".join(filter(None, (listing.brand_claim, listing.title, listing.description))))
+        return [m.brand for m in mentions if not m.everyday]
+
+    def _seller(self, listing: Listing, brand_id: str) -> Finding:
+        brand = self._brands.get(brand_id, Brand(brand_id))
+        name = brand.name or brand_id
+        why = authorisation(brand, listing)
+        if why is not None:
+            return Finding("seller", FindingStatus.OK, 0.0, why, brand=brand_id)
+        if not brand.authorised_sellers and not brand.official_domains:
+            return Finding.abstained("seller", f"the catalog lists no sellers of {name}", brand=brand_id)
+        if not (listing.platform and listing.seller_id) and not listing.url:
+            return Finding.abstained("seller", "the seller is not known", brand=brand_id)
+        if condition_of(listing.condition) != "new":
+            reason = "second-hand goods need no authorised seller" if listing.condition else "the condition is not stated"
+            return Finding.abstained("seller", reason, brand=brand_id)
+        reason = f"offers new goods and is none of the sellers that {name} lists"
+        return Finding("seller", FindingStatus.OK, 1.0, reason, brand=brand_id, labels=(Label.UNAUTHORISED_SELLER,))
+
+    def _history(self, listing: Listing) -> Finding:
+        counts = [_count(listing.extra.get(column)) for column in ("seller_removed", "seller_listings")]
+        removed, total = counts
+        if removed is None or total is None or not total > 0 or removed > total:
+            return Finding.abstained("seller_history", "the table has no usable seller_listings and seller_removed")
+        return Finding(
+            "seller_history",
+            FindingStatus.OK,
+            wilson_interval(removed, total)[0],
+            f"{removed} of this seller's {total} earlier listings were removed",
+            evidence={"facts": {"listings removed": removed, "listings in all": total}},
+        )
+
+
+def _contact(listing: Listing) -> Finding:
+    kinds = {"contact" if ":" not in c else c.partition(":")[0].strip() for c in listing.contacts if c.strip()}
+    texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
+    try:
+        kinds |= {c.kind for c in extract_contacts(texts) if c.kind != "url"}
+    except MissingExtraError as error:
+        if not kinds:
+            return Finding.abstained("contact", str(error))
+    if not kinds:
+        reason = "the listing names no way around the platform" if texts else "the listing has no text"
+        return Finding("contact", FindingStatus.OK, 0.0, reason) if texts else Finding.abstained("contact", reason)
+    return Finding("contact", FindingStatus.OK, 1.0, f"asks to be reached outside the platform: {', '.join(sorted(kinds))}")
+
+
+def condition_of(text: str | None) -> str | None:
+    """Return ``new``, ``used`` or None for a condition as written; whatever is not clearly new is used.
+
+    Examples
+    --------
+    >>> condition_of("New with tags"), condition_of("Like new"), condition_of(" ")
+    ('new', 'used', None)
+    """
+    if text is None or not text.strip():
+        return None
+    return "new" if _NEW.match(text.strip()) else "used"
+
+
+def _reference(item: Item, condition: str | None) -> tuple[float, str] | str:
+    """Return (usual price, condition it is for), or why there is none."""
+    by_condition = {k.strip().casefold(): v for k, v in item.condition_prices.items() if v > 0.0}
+    new = item.price if item.price is not None and item.price > 0.0 else by_condition.get("new")
+    exact = by_condition.get((condition or "").strip().casefold())
+    if exact is not None:
+        return exact, (condition or "").strip()
+    kind = condition_of(condition)
+    used = by_condition.get("used", min((v for k, v in by_condition.items() if k != "new"), default=None))
+    if kind == "used":
+        return (used, "used") if used is not None else "no second-hand reference price is known"
+    if kind == "new":
+        return (new, "new") if new is not None else "no reference price for new goods is known"
+    # The condition is not stated, so the offer gets the benefit of the doubt.
+    known = [(v, k) for v, k in ((used, "used"), (new, "new")) if v is not None]
+    return min(known) if known else "no reference price is known"
+
+
+def _proposed(candidates: Iterable[Candidate]) -> list[str]:
+    """Return the brands that matter: of the best candidate of each signal that proposes."""
+    first: dict[str, str] = {}
+    for candidate in candidates:
+        for signal in candidate.proposed_by:
+            first.setdefault(signal, candidate.brand)
+    return list(dict.fromkeys(first.values()))
+
+
+def _count(value: object) -> int | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return int(number) if number >= 0 and number.is_integer() else None

@@ -1,0 +1,1 @@
+"""Which brands' marks do the photos show, and were they altered?"""

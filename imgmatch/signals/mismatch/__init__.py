@@ -1,0 +1,1 @@
+"""Does the promo show what the listing sells?"""

@@ -1,0 +1,354 @@
+"""Does the promo photo that leads here show a brand that the offer behind it does not? Bait and switch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.catalog.background import Background, sample
+from imgmatch.catalog.metric import Metric
+from imgmatch.config import DesignConfig, MismatchConfig
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.market.lexicon import Lexicon
+from imgmatch.market.mentions import NameFinder
+from imgmatch.records import Listing
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.vision.regions import crop, regions
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["MismatchSignal"]
+
+_NAMED = 0.6
+"""Certainty of a brand that only the promo's words name: enough for a review, never for a lead (see the rules' table)."""
+
+_KINDS = ("handbag", "wallet", "watch", "shoe", "boot", "dress", "shirt", "coat", "trousers", "hat", "belt", "scarf",
+          "sunglasses", "jewellery", "perfume", "toy", "phone", "furniture", "car", "food")  # fmt: skip
+"""Kinds of goods that a text encoder tells apart, after the upper levels of public product taxonomies."""
+
+_APART = 0.9
+"""Share of pairs of an own and another photo in which the own one is nearer to its category: below that it is none."""
+
+_SHARPNESS = 100.0
+"""Scale of cosines before the softmax: what CLIP learns (Radford et al., arXiv:2103.00020, section 2.3: clipped at 100)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """An embedded region of a photo."""
+
+    photo: PhotoContext
+    kind: str
+    polygon: list[list[float]]
+    vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """The catalog item that a side shows best."""
+
+    certainty: float
+    similarity: float
+    item_id: str
+    brand: str
+    reference: str
+    view: _View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Category:
+    """Photos of one category of the catalog, and how near its own and other photos come to them.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (m, d), float32
+    own, other : ndarray, float32, ascending
+        Mean cosine to the ten nearest photos of the category, of its own photos (their item left out) and of all others.
+    """
+
+    vectors: FloatArray
+    own: FloatArray
+    other: FloatArray
+
+    def certainty(self, vector: FloatArray) -> float:
+        """Return how far a photo (d,) is of the category, in [0, 1]: as in :meth:`Background.certainty`."""
+        score = _nearness(self.vectors @ vector)
+        own = (np.searchsorted(self.own, score, side="right") + 1) / (len(self.own) + 2)
+        other = (len(self.other) - np.searchsorted(self.other, score, side="left") + 1) / (len(self.other) + 2)
+        return float(own / (own + other))
+
+
+class MismatchSignal:
+    """Hold promo photos and words against the photos and words of the listing they lead to.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    config : MismatchConfig
+
+    Notes
+    -----
+    One finding, ``listing_mismatch``, with value ``claim * (1 - support) * (1 - agreement / 2)``:
+
+    claim
+        Certainty that the best region of a promo photo shows an item of a brand, or 0.6 where only the words name one.
+    support
+        1 where the listing's words name that brand; else the greatest certainty that a region of a listing photo shows
+        any item of that brand, or what the promo shows.
+    agreement
+        How far both sides are the same kind of goods, in [0, 1]: by zero-shot text where the encoder has a text tower, by
+        how typical a listing photo is of the photos of the category that the promo shows otherwise (:class:`_Category`),
+        0 where that is not known. Two kinds of goods can so reach a value near 1; two designs of one kind no more than a
+        half.
+
+    Certainties are as in :class:`imgmatch.catalog.background.Background`. It abstains where a side is missing or cannot be
+    read, and where the promo claims no brand of the catalog.
+    """
+
+    name = "mismatch"
+
+    def __init__(self, catalog: Catalog, config: MismatchConfig) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._lock = threading.Lock()
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose nothing: what a promo shows is not what the listing shows."""
+        return [[] for _ in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        """Make one ``listing_mismatch`` per query; see the class."""
+        return [[self._examine(query)] for query in queries]
+
+    def _examine(self, query: Query) -> Finding:
+        listing = query.listing
+        if not listing.promo_photos and not listing.promo_text:
+            return _abstained("no promo photo or text is given")
+        promo, offer = query.of_role("promo"), query.of_role("listing")
+        words = " ".join(filter(None, (listing.title, listing.description, listing.brand_claim)))
+        if not promo and not listing.promo_text:
+            return _abstained("no promo photo could be read")
+        if not offer and not words.strip():
+            return _abstained("the listing has neither a readable photo nor words")
+        shown = [view for photo in promo for view in self._views(photo)]
+        claim = self._claim(shown, listing)
+        if claim is None:
+            return _abstained("the promo claims no brand of the catalog")
+        brand, certainty, sight = claim
+        named = brand in self._named(words)
+        if not offer and not named:
+            return _abstained("no listing photo could be read, and the words name no brand", brand=brand)
+        there = [view for photo in offer for view in self._views(photo)]
+        seen = list(self._sights(there))
+        support = 1.0 if named else self._support(brand, there, seen, sight)
+        agreement = self._agreement(shown, there, sight)
+        value = certainty * (1.0 - support) * (1.0 - (agreement or 0.0) / 2)
+        return self._finding(brand, value, certainty, support, agreement, sight, named)
+
+    def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _Sight | None] | None:
+        """Return the brand that the promo claims, how certainly, and the item seen."""
+        sights: dict[str, _Sight] = {}
+        for sight in self._sights(shown):
+            if sight.brand not in sights or sight.certainty > sights[sight.brand].certainty:
+                sights[sight.brand] = sight
+        claims = {brand: s.certainty for brand, s in sights.items() if s.certainty >= 0.5}
+        for brand in self._named(listing.promo_text or ""):
+            claims[brand] = max(claims.get(brand, 0.0), _NAMED)
+        if not claims:
+            return None
+        brand = min(claims, key=lambda b: (-claims[b], b))
+        seen = sights.get(brand)
+        return brand, claims[brand], seen if seen is not None and seen.certainty >= 0.5 else None
+
+    def _support(self, brand: str, there: Sequence[_View], seen: Sequence[_Sight], sight: _Sight | None) -> float:
+        best = max((s.certainty for s in seen if s.brand == brand), default=0.0)
+        if sight is not None:
+            for view in there:
+                mapped = self._mapped(view.vector)
+                score = float(mapped @ self._mapped(sight.view.vector)) - self._taken_off(mapped)(brand, sight.item_id)
+                best = max(best, self._background.certainty(score))
+        return best
+
+    def _agreement(self, shown: Sequence[_View], there: Sequence[_View], sight: _Sight | None) -> float | None:
+        """Return the chance that both sides are one kind of goods, None where it is not known."""
+        if not shown or not there:
+            return None
+        kinds = self._kinds
+        if kinds is not None:
+            # Of a composite, the part that makes the claim: the other part may well show what the listing sells.
+            mine = [sight.view.vector] if sight is not None else [v.vector for v in shown if v.kind == "whole"]
+            other = [v.vector for v in there if v.kind == "whole"]
+            return float(_mean_kind(kinds, mine) @ _mean_kind(kinds, other))
+        category = None if sight is None else self._categories.get(self._catalog.items[sight.item_id].category or "")
+        return None if category is None else max(category.certainty(view.vector) for view in there)
+
+    def _sights(self, views: Sequence[_View]) -> Iterator[_Sight]:
+        """Yield, per view and item near it, how certainly the view shows the item."""
+        if not views:
+            return
+        found = self._catalog.search(np.stack([v.vector for v in views]), self._config.neighbors)
+        for view, rows in zip(views, found.rows(), strict=True):
+            mapped = self._mapped(view.vector)
+            near = [row for row, _ in rows]
+            likeness: npt.NDArray[np.float32] | list[float] = []
+            if near:
+                likeness = self._mapped(np.ascontiguousarray(self._catalog.vectors[near], np.float32)) @ mapped
+            best: dict[str, tuple[float, str]] = {}
+            for row, similarity in zip(near, np.asarray(likeness).tolist(), strict=True):
+                sha = self._catalog.photo_ids[row]
+                photo = self._catalog.photos.get(sha)
+                if photo is not None and photo.item_id is not None:
+                    best[photo.item_id] = max(best.get(photo.item_id, (-2.0, "")), (similarity, sha))
+            taken_off = self._taken_off(mapped)
+            for item_id, (similarity, sha) in best.items():
+                owner = self._catalog.items[item_id].brand
+                certainty = self._background.certainty(similarity - taken_off(owner, item_id))
+                yield _Sight(certainty, similarity, item_id, owner, sha, view)
+
+    def _mapped(self, vectors: FloatArray) -> FloatArray:
+        """Return embeddings (n, d) or (d,) in the metric learnt from the catalog, where it has enough photos for one."""
+        return vectors if self._metric is None else self._metric(vectors)
+
+    def _taken_off(self, mapped: FloatArray) -> Callable[[str, str], float]:
+        """Return what gives, for a brand and its item, how near a vector in the metric's space is to all others."""
+        background = self._background
+        outside = background.outside(background.similarities(mapped))
+        return lambda brand, item_id: background.weight * outside(brand if brand in background else item_id)
+
+    def _views(self, photo: PhotoContext) -> list[_View]:
+        """Return the photo and its regions, embedded, computed once."""
+        return photo.once("mismatch views", lambda: list(self._embed(photo)))
+
+    def _embed(self, photo: PhotoContext) -> Iterator[_View]:
+        found = regions(photo)
+        # Insets are mostly windows and signs, and each costs a forward pass: they are for the copy signal's cheap hashes.
+        boxes = [r for r in found if r.kind not in ("whole", "inset")]
+        if boxes:
+            vectors = self._catalog.encoder.encode([crop(photo.image, r.box) for r in boxes])
+            for region, vector in zip(boxes, vectors, strict=True):
+                yield _View(photo, region.kind, region.box.polygon(), vector)
+        whole = next(r for r in found if r.kind == "whole")
+        yield _View(photo, "whole", whole.box.polygon(), photo.embedding)
+
+    def _named(self, text: str) -> set[str]:
+        return {m.brand for m in self._names.find(text) if not m.everyday}
+
+    @cached_property
+    def _kinds(self) -> FloatArray | None:
+        """Text embeddings (k, d) of the kinds; None where the encoder has no text tower."""
+        try:
+            return self._catalog.encoder.encode_text([f"a photo of a {kind}" for kind in _KINDS])
+        except NotImplementedError:
+            return None
+
+    @cached_property
+    def _categories(self) -> dict[str, _Category]:
+        """The categories of the catalog that have photos of two items at least, from a sample of its photos."""
+        rows, _, items = sample(self._catalog, DesignConfig().background_photos)
+        vectors = np.ascontiguousarray(self._catalog.vectors[rows], np.float32)
+        known = self._catalog.items
+        kinds = np.array([(known[i].category or "") if i in known else "" for i in items], np.str_)
+        likeness = vectors @ vectors.T
+        found = {}
+        for kind in np.unique(kinds[kinds != ""]):
+            inside = kinds == kind
+            scores = np.array([_nearness(row[inside & (items != item)]) for row, item in zip(likeness, items, strict=True)])
+            own, other = np.sort(scores[inside]), np.sort(scores[~inside])
+            # A kind that the encoder does not tell from the others says nothing.
+            apart = float(np.searchsorted(other, own).mean()) / len(other) if len(other) else 1.0
+            if len(np.unique(items[inside])) > 1 and apart >= _APART:
+                found[str(kind)] = _Category(vectors[inside], own, other)
+        return found
+
+    @property
+    def _background(self) -> Background:
+        with self._lock:
+            return self._sampled
+
+    @cached_property
+    def _sampled(self) -> Background:
+        return Background.of(self._catalog, DesignConfig(), self._metric)
+
+    @cached_property
+    def _metric(self) -> Metric | None:
+        """As the design signal's: learnt from photos of one item, else of one brand."""
+        rows, brands, items = sample(self._catalog, DesignConfig().background_photos)
+        known = np.flatnonzero([item in self._catalog.items for item in items])
+        vectors = np.ascontiguousarray(self._catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
+        shrinkage = DesignConfig().shrinkage
+        by_item = Metric.fit(vectors, items[known], shrinkage=shrinkage)
+        return by_item or Metric.fit(vectors, brands[known], shrinkage=shrinkage)
+
+    @cached_property
+    def _names(self) -> NameFinder:
+        lexicon = Lexicon.load()
+        return NameFinder(self._catalog.brands, lexicon.everyday, lexicon.nicknames)
+
+    def _finding(
+        self,
+        brand: str,
+        value: float,
+        certainty: float,
+        support: float,
+        agreement: float | None,
+        sight: _Sight | None,
+        named: bool,
+    ) -> Finding:
+        known = self._catalog.brands.get(brand)
+        name = known.name if known is not None and known.name else brand
+        item = None if sight is None else self._catalog.items[sight.item_id]
+        thing = "" if item is None else item.name or item.item_id
+        thing = thing if name.casefold() in thing.casefold() else f"{name} {thing}"
+        what = f"names {name}" if item is None else f"shows {thing}"
+        if named:
+            reason = f"The promo {what}, and the listing names {name} too."
+        elif value >= 0.5:
+            reason = f"The promo {what}; the listing it leads to neither names {name} nor shows anything near it."
+        else:
+            reason = f"The promo {what}, and the listing it leads to may well show the same."
+        facts: dict[str, float | str] = {
+            "certainty of what the promo claims": round(certainty, 3),
+            "support by the listing": round(support, 3),
+        }
+        if agreement is not None:
+            facts["same kind of goods"] = round(agreement, 3)
+        evidence: dict[str, object] = {"facts": facts}
+        if sight is not None:
+            evidence["reference_photo"] = sight.reference
+            evidence["regions"] = [{"on": "query", "polygon": sight.view.polygon, "label": f"promo: {name}"}]
+        return Finding(
+            "listing_mismatch",
+            FindingStatus.OK,
+            float(min(max(value, 0.0), 1.0)),
+            reason,
+            photo_id=None if sight is None else sight.view.photo.photo_id,
+            item_id=None if sight is None else sight.item_id,
+            brand=brand,
+            labels=(Label.BAIT_AND_SWITCH,),
+            evidence=evidence,
+        )
+
+
+def _nearness(similarities: FloatArray) -> float:
+    """Return the mean of the ten greatest of some cosines."""
+    k = min(10, len(similarities))
+    return float(np.partition(similarities, len(similarities) - k)[len(similarities) - k :].mean()) if k else -1.0
+
+
+def _mean_kind(kinds: FloatArray, vectors: Sequence[FloatArray]) -> FloatArray:
+    """Return the mean over photos of the softmax over kinds, shape (k,)."""
+    z = _SHARPNESS * (np.stack(vectors) @ kinds.T)
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    mean: FloatArray = (p / p.sum(axis=1, keepdims=True)).mean(axis=0)
+    return mean
+
+
+def _abstained(reason: str, brand: str | None = None) -> Finding:
+    return Finding.abstained("listing_mismatch", reason, brand=brand)

@@ -1,0 +1,383 @@
+"""Text: which brand do a listing's photos and words claim, in what words, and is a wordmark misspelt?
+
+Findings
+--------
+text
+    A brand's wordmark is read in a photo.
+claim
+    The title, the description or the brand column names a brand.
+logo_tamper
+    A wordmark-like line is *near* a mark but written otherwise, and re-readings agree that it is no misreading.
+wording
+    Replica wording in the listing's words or printed in a photo, or a brand's name in disguise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from imgmatch.config import TextConfig
+from imgmatch.errors import ImageError
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.market.lexicon import Lexicon, Phrase
+from imgmatch.market.mentions import Mention, NameFinder
+from imgmatch.market.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, skeleton, spelled_as, spellings
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.vision import ocr
+
+__all__ = ["TextSignal", "tamper_ratio"]
+
+CHANCE = 0.1
+"""A reading claims a brand where fewer matches than this are expected by chance."""
+
+EVERYDAY = 0.45
+"""Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
+
+SURE = 0.93
+"""Mean letter confidence from which a line says what was read and no other word is held against it."""
+
+HELD_CENTRE, HELD_SLOPE, HELD_APART = -4.5, 1.0, 10.0
+"""Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
+much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/marks.py read`` the marks
+that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
+
+TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 16.0
+"""Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
+
+TAMPER_CENTRE, TAMPER_SLOPE = 3.0, 1.0
+"""Value 0.5, and steepness, of the log likelihood ratio `tamper_ratio`. Of 474 real photos, two genuine marks that were read
+wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/marks.py read``)."""
+
+PLAIN_MARGIN, SAME_GROUND, DROPPED_OWES = 0.25, 0.3, 6.0
+"""A word that lacks its first or last letter is held to be written so only where one letter's room on both sides is plain
+(spread of tone at most this share of the word's contrast) and of one tone (medians at most this far apart, likewise), for a
+strap or a fold may cover the letter; and it owes so many nats more than a misspelling. Set on renders of dev brands, see
+``docs/decisions/dropped-letters.md``."""
+
+
+class TextSignal:
+    """Brand claims in words.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Its brands' wordmarks and aliases.
+    config : TextConfig
+    """
+
+    name = "text"
+
+    def __init__(self, catalog: Any, config: TextConfig) -> None:
+        self._catalog = catalog
+        self._config = config
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon.load(self._config.lexicon)
+
+    @cached_property
+    def _matcher(self) -> WordmarkMatcher:
+        return WordmarkMatcher(self._catalog.brands, self._lexicon.everyday)
+
+    @cached_property
+    def _names(self) -> NameFinder:
+        return NameFinder(self._catalog.brands, self._lexicon.everyday, self._lexicon.nicknames)
+
+    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """Propose nothing: a name tells the brand, not the item."""
+        return [[] for _ in queries]
+
+    def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
+        return [self._examine(query) for query in queries]
+
+    def _examine(self, query: Query) -> list[Finding]:
+        likely = {c.brand for c in query.candidates[:3]}
+        findings = [*self._in_photos(query.photos, likely)]
+        listing = query.listing
+        parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
+        texts = {where: text for where, text in parts.items() if text}
+        findings += self._claims(texts, listing.brand_claim, likely)
+        findings += self._wording(texts)
+        return findings
+
+    # The listing's own words
+
+    def _claims(self, texts: dict[str, str], column: str | None, likely: set[str]) -> Iterator[Finding]:
+        best: dict[str, tuple[float, str, Mention]] = {}
+        # In the brand column a name is a name, ordinary word or not.
+        named = [(1.0, "brand column", m) for m in self._names.find(column or "")]
+        for where, text in texts.items():
+            for m in self._names.find(text):
+                value = EVERYDAY if m.everyday and m.brand not in likely else 0.95 if where == "title" else 0.9
+                named.append((value, where, m))
+        for value, where, m in named:
+            if m.brand not in best or value > best[m.brand][0]:
+                best[m.brand] = (value, where, m)
+        for brand, (value, where, m) in best.items():
+            reason = f"The {where} names {self._called(brand)}: “{m.raw}”."
+            if value == EVERYDAY:
+                reason = f"The {where} has “{m.raw}”, which may be {self._called(brand)} or the ordinary word."
+            yield Finding("claim", FindingStatus.OK, value, reason, brand=brand, evidence={"readings": [_said(m)]})
+        if not best:
+            why = "The listing's words name no brand of the catalog." if texts or column else "The listing has no text."
+            yield Finding.abstained("claim", why)
+
+    def _wording(self, texts: dict[str, str]) -> Iterator[Finding]:
+        found = False
+        for where, text in texts.items():
+            for m in (m for m in self._names.find(text) if m.disguise):
+                found = True
+                reason = f"The {where} writes {self._called(m.brand)} in disguise, “{m.raw}”: {m.disguise}."
+                yield Finding(
+                    "wording",
+                    FindingStatus.OK,
+                    0.85,
+                    reason,
+                    brand=m.brand,
+                    evidence={"readings": [_said(m)]},
+                    labels=(Label.COUNTERFEIT_SUSPECTED,),
+                )
+            phrases = self._lexicon.find(text)
+            if phrases:
+                found = True
+                yield _worded(f"The {where}", phrases)
+        if not found:
+            yield Finding.abstained("wording", "No replica wording was found." if texts else "The listing has no text.")
+
+    # The photos
+
+    def _in_photos(self, photos: Sequence[PhotoContext], likely: set[str]) -> Iterator[Finding]:
+        if not photos:
+            yield Finding.abstained("text", "There is no readable photo.")
+            return
+        if not ocr.available():
+            yield Finding.abstained("text", "Reading the text in photos needs the extra: pip install 'imgmatch[ocr]'.")
+            return
+        best: dict[str, Finding] = {}
+        read, lines = 0, 0
+        for photo in photos:
+            try:
+                readings = ocr.read(photo, self._config.side)
+            except ImageError as error:
+                yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
+                continue
+            read, lines = read + 1, lines + len(readings)
+            # Only what says so in so many words: photos show shop signs and newspapers too.
+            printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= TAMPER_CONFIDENCE))
+            if strong := [p for p in printed if p.strength == "strong"]:
+                best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
+            for match in self._matcher.match(readings):
+                finding = self._tamper(photo, match, readings) or self._claim(photo, match, likely)
+                if finding is not None:
+                    _keep(best, finding)
+            if not {f.signal for f in best.values()} & {
+                "text",
+                "logo_tamper",
+            }:  # what else may the unsure lines say?
+                for finding in self._held(photo, readings):
+                    _keep(best, finding)
+        yield from best.values()
+        if not any(f.signal == "text" for f in best.values()) and read:
+            yield Finding.abstained("text", f"No brand of the catalog can be read in the photos ({lines} lines of text).")
+
+    def _claim(self, photo: PhotoContext, match: Match, likely: set[str]) -> Finding | None:
+        # Held against the few marks of a brand that the photo's looks suggest, less is owed to chance.
+        chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
+        # An ordinary word is a mark only where it stands alone and is written as the mark is.
+        if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) == letters(match.mark))):
+            return None
+        similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
+        value = match.line.confidence * similarity / (1.0 + chance)
+        if match.everyday and match.brand not in likely:
+            value = min(value, EVERYDAY)
+        how = {"exact": "reads", "partial": "is cut off but reads", "near": "reads, nearly,"}[match.kind]
+        reason = f"A line in the photo {how} {match.mark}: “{match.reading}”."
+        return Finding(
+            "text",
+            FindingStatus.OK,
+            min(max(value, 0.0), 1.0),
+            reason,
+            photo_id=photo.photo_id,
+            brand=match.brand,
+            evidence={"readings": _readings(match), "facts": {"matches expected by chance": float(f"{chance:.2g}")}},
+        )
+
+    def _held(self, photo: PhotoContext, readings: Sequence[ocr.Reading]) -> Iterator[Finding]:
+        """Hold marks against the pixels of lines that were read unsurely: small, blurred or ornate print."""
+        for reading in readings:
+            akin = self._matcher.akin(reading.text) if reading.confidence < SURE else []
+            if not akin:
+                continue
+            forms = [(brand, mark, form) for brand, mark in akin for form in spellings(mark)]
+            [scores] = ocr.log_likelihoods(photo, reading, [reading.text, *(f for _, _, f in forms)], ocr.VIEWS[:1])
+            ratios = scores[1:] - scores[0]
+            top = int(ratios.argmax())
+            brand, mark, _ = forms[top]
+            others = [r for r, (b, _, _) in zip(ratios, forms, strict=True) if b != brand]
+            value = 0.9 / (1.0 + math.exp(-(float(ratios[top]) - HELD_CENTRE) / HELD_SLOPE))
+            if value < 0.45 or ratios[top] - max(others, default=-math.inf) < HELD_APART:
+                continue
+            match = Match(brand, mark, Line((reading,)), reading.text, "near", 0, 0.0, True, False)
+            yield Finding(
+                "text",
+                FindingStatus.OK,
+                value,
+                f"A line in the photo can hardly be read, and is most like {mark}: “{reading.text}”.",
+                photo_id=photo.photo_id,
+                brand=brand,
+                evidence={
+                    "readings": _readings(match),
+                    "facts": {"log likelihood ratio of the mark to the reading": round(float(ratios[top]), 1)},
+                },
+            )
+
+    def _tamper(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading]) -> Finding | None:
+        if match.mark not in self._catalog.brands[match.brand].wordmarks:
+            return None  # an alias or a plain name does not say how the mark is lettered
+        ratio = tamper_ratio(photo, match, readings)
+        if ratio is None:
+            return None
+        value = 1.0 / (1.0 + math.exp(-(ratio - TAMPER_CENTRE) / TAMPER_SLOPE))
+        if value < 0.5:
+            return None
+        reason = f"“{match.reading}” stands where {match.mark} would: near the mark, but not its letters."
+        return Finding(
+            "logo_tamper",
+            FindingStatus.OK,
+            value,
+            reason,
+            photo_id=photo.photo_id,
+            brand=match.brand,
+            labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
+            evidence={"readings": _readings(match), "facts": {"log likelihood ratio of the two spellings": round(ratio, 1)}},
+        )
+
+    def _called(self, brand: str) -> str:
+        return self._catalog.brands[brand].name or brand
+
+
+def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading]) -> float | None:
+    """Hold a misspelt reading against the mark's own spellings on the same pixels, re-read at several scales.
+
+    Parameters
+    ----------
+    photo : PhotoContext
+    match : Match
+    readings : sequence of Reading
+        All lines of the photo.
+
+    Returns
+    -------
+    float or None
+        The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
+        where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
+        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking,
+        and which is not the mark's letters in another order, is one only where nothing can have covered that letter; where
+        it lacks, the line is re-read with room for it.
+    """
+    line = match.line
+    part = line.parts[0]
+    if not match.whole or len(line.parts) > 1 or part.mirrored:
+        return None
+    if match.everyday and not letters(match.reading).isascii():
+        return None  # oméga, in another language
+    if (
+        match.chance > CHANCE
+        or part.confidence < TAMPER_CONFIDENCE
+        or part.height < TAMPER_HEIGHT
+        or spelled_as(match.reading, match.mark)
+    ):
+        return None
+    owed = 0.0
+    said, mark = skeleton(match.reading), skeleton(match.mark)
+    ends_differ = said[0] != mark[0] or said[-1] != mark[-1]
+    if match.kind == "partial" or (ends_differ and sorted(said) != sorted(mark)):
+        # An end that differs may be a letter half covered, or another brand's name; UPMA has all the letters of PUMA.
+        wide = ocr.with_room(part)
+        if not _stands_free(photo, part, wide, readings):
+            return None
+        if match.kind == "partial":
+            if len(letters(match.mark)) - len(letters(match.reading)) != 1:
+                return None
+            part, owed = wide, DROPPED_OWES
+    forms = [form for m in spellings(match.mark) for form in (m, m.replace(" ", ""))]
+    scores = ocr.log_likelihoods(photo, part, [line.text, *dict.fromkeys(forms)])
+    ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
+    return float(ratios.min()) - owed
+
+
+def _stands_free(photo: PhotoContext, part: ocr.Reading, wide: ocr.Reading, readings: Sequence[ocr.Reading]) -> bool:
+    """Say whether a line has one letter's room on both sides: inside the picture, plain, of one tone, without other text."""
+    x0, y0 = np.min(wide.polygon, axis=0)
+    x1, y1 = np.max(wide.polygon, axis=0)
+    if x0 < 0 or y0 < 0 or x1 > photo.image.width or y1 > photo.image.height:
+        return False
+    for other in readings:
+        (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
+        if other is not part and left < x1 and right > x0 and top < y1 and bottom > y0:
+            return False
+    tone = ocr.crop(photo, wide).mean(axis=2)
+    room = max(round(tone.shape[1] / (len(part.text) + 2)), 1)
+    before, inside, after = tone[:, :room], tone[:, room:-room], tone[:, -room:]
+    contrast = max(_spread(inside), 1.0)
+    plain = max(_spread(before), _spread(after)) <= PLAIN_MARGIN * contrast
+    return bool(plain and abs(np.median(before) - np.median(after)) <= SAME_GROUND * contrast)
+
+
+def _spread(tone: FloatArray) -> float:
+    low, high = np.percentile(tone, (3, 97))
+    return float(high - low)
+
+
+def _keep(best: dict[str, Finding], finding: Finding) -> None:
+    key = f"{finding.signal} {finding.brand}"
+    if key not in best or (finding.value or 0) > (best[key].value or 0):
+        best[key] = finding
+
+
+def _readings(match: Match) -> list[dict[str, Any]]:
+    pairs = _aligned(match.reading, match.mark)
+    return [
+        {
+            "reading": part.text,
+            "reference": match.mark,
+            "alignment": pairs if len(match.line.parts) == 1 else [],
+            "confidence": round(part.confidence, 3),
+            "polygon": [[round(x, 1), round(y, 1)] for x, y in part.polygon],
+        }
+        for part in match.line.parts
+    ]
+
+
+def _worded(where: str, phrases: Sequence[Phrase]) -> Finding:
+    strong = [p for p in phrases if p.strength == "strong"]
+    what = "offers a replica in so many words" if strong else "uses words that are often said of replicas"
+    said = ", ".join(f"“{p.text}”" for p in (strong or phrases)[:4])
+    return Finding(
+        "wording",
+        FindingStatus.OK,
+        0.9 if strong else 0.55,
+        f"{where} {what}: {said}.",
+        evidence={"facts": {f"“{p.text}” ({p.language})": p.strength for p in phrases[:8]}},
+        labels=(Label.COUNTERFEIT_SUSPECTED,) if strong else (),
+    )
+
+
+def _said(mention: Mention) -> dict[str, Any]:
+    return {
+        "reading": mention.raw,
+        "reference": mention.mark,
+        "alignment": _aligned(mention.raw, mention.mark),
+    }
+
+
+def _aligned(reading: str, mark: str) -> list[list[str]]:
+    """Set a reading under the rightful spelling that is nearest to it: GUCCI and Gucci do not differ, GuCCI does."""
+    rows = [align(reading, form) for form in spellings(mark)]
+    return [list(pair) for pair in min(rows, key=lambda row: sum(a != b for a, b in row))]

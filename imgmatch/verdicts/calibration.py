@@ -1,0 +1,314 @@
+"""Calibration: from finding values to a probability, with the birth certificate of every threshold.
+
+The model is an additive logistic one with a sign constraint: a contradiction never lowers the probability. It is small
+enough to read: a coefficient per finding, and per listing a contribution per finding; they sum to the logit. Where there are
+listings enough, an isotonic regression bends the score to what was seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgmatch.errors import CalibrationError, SpaceMismatchError
+from imgmatch.io.files import atomic_write
+from imgmatch.types import EmbeddingSpace
+
+__all__ = ["Calibration", "Coefficient", "OperatingPoint", "bent", "logit", "shipped_calibration", "sigmoid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """A finding's part in the logit: ``weight * value``.
+
+    An abstention adds nothing, like a value of 0: a signal that could not tell is not a suspicion. What abstaining
+    listings are worth on the whole is in the intercept.
+
+    Parameters
+    ----------
+    weight : float
+        >= 0.
+    made : int
+        Number of fitted listings where it was made.
+    """
+
+    weight: float
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and what was measured there.
+
+    Parameters
+    ----------
+    name : str
+    threshold : float
+        Least probability of a lead (which the rules must allow as well).
+    review_threshold : float
+        Least probability of a review, <= `threshold`.
+    negatives, positives : int
+        Randomly drawn listings that the figures rest on.
+    fpr, recall : float
+        Share of honest and of bad listings that become a lead, by cross-fitting over groups.
+    fpr_interval, recall_interval : tuple of float
+        Wilson intervals, 95 %.
+    review_share : float
+        Share of honest listings that become a lead or a review.
+    """
+
+    name: str
+    threshold: float
+    review_threshold: float
+    negatives: int
+    positives: int
+    fpr: float
+    fpr_interval: tuple[float, float]
+    recall: float
+    recall_interval: tuple[float, float]
+    review_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted model with its operating points and where they come from.
+
+    Parameters
+    ----------
+    name : str
+    synthetic : bool
+        Fitted on rendered or edited photos; said on every record.
+    source : str
+        In words, what it was fitted on.
+    dataset : str
+        sha256 over the examples.
+    created : str
+        ISO 8601 date.
+    space : mapping
+        ``id`` and ``description`` of the embedding space.
+    rules : str
+        Fingerprint of the rules it was fitted with.
+    examples, positives : int
+    training_prevalence, prevalence : float
+        Share of positives it was fitted on, and the one it is corrected to.
+    intercept : float
+        Of the training prevalence.
+    coefficients : mapping of str to Coefficient
+    points : mapping of str to OperatingPoint
+    refused : mapping of str to str
+        Operating points that the data cannot support, with the reason.
+    brands : mapping of str to mapping
+        Per claimed brand: negatives, positives, and the leads among them at the strictest point.
+    quality : mapping of str to float
+        Cross-fitted Brier score, Brier skill over the base rate, and calibration error among p > 0.1.
+    curve : tuple of (float, float)
+        Knots of the isotonic regression, (score, logit), both ascending; empty where the data do not support one, and the
+        score is the logit.
+    """
+
+    name: str
+    synthetic: bool
+    source: str
+    dataset: str
+    created: str
+    space: Mapping[str, str]
+    rules: str
+    examples: int
+    positives: int
+    training_prevalence: float
+    prevalence: float
+    intercept: float
+    coefficients: Mapping[str, Coefficient]
+    points: Mapping[str, OperatingPoint]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    brands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[tuple[float, float], ...] = ()
+
+    def probability(self, values: Mapping[str, float | None]) -> tuple[float, dict[str, float]]:
+        """Return the probability of one listing and what it is made of.
+
+        Parameters
+        ----------
+        values : mapping of str to (float or None)
+            Finding values in [0, 1]; missing or None for an abstention.
+
+        Returns
+        -------
+        probability : float
+        contributions : dict of str to float
+            ``intercept``, one per finding, and ``isotonic`` where there is a curve; they sum to the logit.
+
+        Notes
+        -----
+        Where the prevalence differs from training the intercept is shifted by the difference of the two log odds
+        (King and Zeng, "Logistic regression in rare events data", 2001, equation 7).
+        """
+        shift = logit(self.prevalence) - logit(self.training_prevalence)
+        contributions = {"intercept": self.intercept + shift}
+        for name, c in self.coefficients.items():
+            value = values.get(name)
+            contributions[name] = 0.0 if value is None else c.weight * value
+        if self.curve:
+            score = sum(contributions.values()) - shift
+            contributions["isotonic"] = float(bent(np.float64(score), self.curve)) - score
+        return float(sigmoid(np.float64(sum(contributions.values())))), contributions
+
+    def require(self, space: EmbeddingSpace, rules: str) -> None:
+        """Raise unless this was fitted in `space` and with the rules of fingerprint `rules`.
+
+        Raises
+        ------
+        SpaceMismatchError, CalibrationError
+        """
+        if self.space["id"] != space.id:
+            raise SpaceMismatchError(
+                f"{self.space['description']}, the space of calibration {self.name}",
+                space.describe(),
+                hint="Fit one from reviewed listings of this catalog: imgmatch calibrate",
+            )
+        if self.rules != rules:
+            raise CalibrationError(
+                f"calibration {self.name} was fitted with other rules ({self.rules}, not {rules}). "
+                "Fit it again: imgmatch calibrate"
+            )
+
+    def fits(self, space: EmbeddingSpace, rules: str) -> bool:
+        """Return whether :meth:`require` would let this pass."""
+        return self.space["id"] == space.id and self.rules == rules
+
+    def point(self, name: str) -> OperatingPoint:
+        """Return an operating point.
+
+        Raises
+        ------
+        CalibrationError
+            With the reason where the data cannot support it.
+        """
+        if name in self.points:
+            return self.points[name]
+        why = self.refused.get(name, "it is not known")
+        raise CalibrationError(
+            f"calibration {self.name} has no operating point {name}: {why}; it has {', '.join(sorted(self.points))}"
+        )
+
+    def describe(self) -> str:
+        """Return a line for records and reports; says synthetic where it is."""
+        kind = "synthetic: " if self.synthetic else ""
+        return f"{self.name} ({kind}{self.source}, {self.examples} listings, {self.created})"
+
+    def with_prevalence(self, prevalence: float) -> Calibration:
+        """Return the same model for another share of bad listings; thresholds move along, FPR and recall stay.
+
+        Parameters
+        ----------
+        prevalence : float
+            In (0, 1).
+        """
+        if not 0.0 < prevalence < 1.0:
+            raise CalibrationError(f"prevalence: expected a share between 0 and 1, got {prevalence}")
+        shift = logit(prevalence) - logit(self.prevalence)
+
+        def move(p: float) -> float:
+            return p if p in (0.0, 1.0) else float(sigmoid(np.float64(logit(p) + shift)))
+
+        points = {
+            name: replace(point, threshold=move(point.threshold), review_threshold=move(point.review_threshold))
+            for name, point in self.points.items()
+        }
+        return replace(self, prevalence=prevalence, points=points)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over everything in it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        return json.dumps({"format": "imgmatch calibration 1", **asdict(self)}, indent=1, sort_keys=True) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON, whole or not at all."""
+        with atomic_write(path) as f:
+            f.write(self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        CalibrationError
+            Where the file is missing or is not what ``calibration.schema.json`` describes.
+        """
+        try:
+            text = Path(path).read_text("utf-8")
+        except OSError as error:
+            raise CalibrationError(f"{path}: {error.strerror}") from error
+        return cls.from_json(text, source=str(path))
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "<text>") -> Calibration:
+        import jsonschema
+
+        schema = json.loads(files("imgmatch.schemas").joinpath("calibration.schema.json").read_text("utf-8"))
+        try:
+            row = json.loads(text, parse_constant=_no_constant)
+            # `jsonschema.validate` would hold our own schema against the standard at every start, which takes 50 ms.
+            wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
+        except (ValueError, RecursionError) as error:
+            raise CalibrationError(f"{source}: not valid JSON: {error}") from error
+        if wrong is not None:
+            where = "/".join(map(str, wrong.absolute_path)) or "the file"
+            raise CalibrationError(f"{source}: not a calibration: {where}: {wrong.message:.200}")
+        del row["format"]
+        row["curve"] = tuple((score, height) for score, height in row.get("curve", ()))
+        row["coefficients"] = {k: Coefficient(**v) for k, v in row["coefficients"].items()}
+        row["points"] = {
+            k: OperatingPoint(
+                **{**v, "fpr_interval": tuple(v["fpr_interval"]), "recall_interval": tuple(v["recall_interval"])}
+            )
+            for k, v in row["points"].items()
+        }
+        return cls(**row)
+
+
+def shipped_calibration(space: EmbeddingSpace) -> Calibration | None:
+    """Return the calibration in ``weights/`` that was fitted in `space`, None where none was."""
+    for entry in sorted(files("imgmatch.weights").iterdir(), key=lambda e: e.name):
+        if entry.name.startswith("calibration-") and entry.name.endswith(".json"):
+            calibration = Calibration.from_json(entry.read_text("utf-8"), source=entry.name)
+            if calibration.space["id"] == space.id:
+                return calibration
+    return None
+
+
+def bent(score: Any, curve: Sequence[tuple[float, float]]) -> Any:
+    """Map scores to logits along the knots of an isotonic regression, a number or an array.
+
+    Straight between the knots, which keeps the order of scores within a block (Oron and Flournoy, "Centered isotonic
+    regression", 2017), and with slope 1 beyond the outermost.
+    """
+    x, y = np.array(curve).T
+    inside = np.interp(score, x, y)
+    return inside + np.minimum(score - x[0], 0.0) + np.maximum(score - x[-1], 0.0)
+
+
+def sigmoid(z: Any) -> Any:
+    """Return 1 / (1 + exp(-z)) without overflow, for a number or an array."""
+    return np.exp(-np.logaddexp(0.0, -z))
+
+
+def logit(p: float) -> float:
+    """Return the log odds of a share in (0, 1)."""
+    return float(np.log(p) - np.log1p(-p))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")

@@ -1,0 +1,1 @@
+"""What several signals see with: keypoints and geometry, regions, brands' marks, lettering."""

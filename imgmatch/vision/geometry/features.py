@@ -1,0 +1,200 @@
+"""Local features of one picture: keypoints that geometry is verified with, compact patches that are searched for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.types import FloatArray, UInt8Array
+from imgmatch.vision.geometry.shapes import shrink
+
+__all__ = ["Keypoints", "extract", "keypoints", "mirrored", "patches"]
+
+MAX_SIDE = 640
+MAX_KEYPOINTS = 1000
+"""Defaults of `keypoints`: on a 600 px product photo more pixels or points find no further copies
+(``benchmarks/copy_detection.py``) and cost time in proportion."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keypoints:
+    """Local features of one picture, best spread first.
+
+    Parameters
+    ----------
+    xy : ndarray, shape (n, 2), float32
+        Positions in original pixels.
+    size : ndarray, shape (n,), float32
+        Diameter of the described patch in original pixels.
+    angle : ndarray, shape (n,), float32
+        Dominant direction in degrees, from the x axis towards the y axis (clockwise as seen).
+    descriptors : ndarray, shape (n, 128), float32
+        RootSIFT, unit norm.
+    width, height : float
+        Size of the whole picture in original pixels.
+    scale : float
+        Original pixels per pixel of the reduced picture the features were found in: their resolution.
+    """
+
+    xy: FloatArray
+    size: FloatArray
+    angle: FloatArray
+    descriptors: FloatArray
+    width: float
+    height: float
+    scale: float
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+def extract(
+    pixels: UInt8Array,
+    *,
+    max_side: int = MAX_SIDE,
+    max_keypoints: int = MAX_KEYPOINTS,
+    scale: float = 1.0,
+    origin: tuple[float, float] = (0.0, 0.0),
+) -> Keypoints:
+    """Find local features in a picture.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3) or (H, W), uint8
+    max_side : int
+        The picture is reduced to this longer side first.
+    max_keypoints : int
+        At most so many are kept. They are taken in turns from an 8x8 grid, so that a caption does not use them all up.
+    scale : float
+        Original pixels per given pixel.
+    origin : tuple of float
+        Original position of the given picture's top left corner, for crops.
+
+    Returns
+    -------
+    Keypoints
+        Empty for a flat picture. `width` and `height` are those of the given picture.
+
+    References
+    ----------
+    SIFT: Lowe, IJCV 2004. RootSIFT: Arandjelovic & Zisserman, CVPR 2012, section 2.
+    """
+    import cv2
+
+    if max_side < 1 or max_keypoints < 1:
+        raise ValueError(f"expected max_side and max_keypoints >= 1, got {max_side} and {max_keypoints}")
+    height, width = pixels.shape[:2]
+    small = shrink(pixels, max_side)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
+    # Half of Lowe's contrast threshold (0.04 in OpenCV's units): leather and dials are low in contrast.
+    sift = cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True)
+    found = sift.detect(gray, None)
+    found = _in_turns(found, gray.shape, max_keypoints, 8, 0)
+    found, described = sift.compute(gray, found)
+    if described is None or not len(found):
+        none = np.zeros((0, 2), np.float32)
+        return Keypoints(none, none[:, 0], none[:, 0], np.zeros((0, 128), np.float32), width * scale, height * scale, scale)
+    reduced = width * scale / small.shape[1]
+    descriptors = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-12))
+    xy = (np.array([k.pt for k in found]) + 0.5) * reduced + np.asarray(origin)
+    return Keypoints(
+        xy.astype(np.float32),
+        (np.array([k.size for k in found]) * reduced).astype(np.float32),
+        np.array([k.angle for k in found], dtype=np.float32),
+        descriptors.astype(np.float32),
+        width * scale,
+        height * scale,
+        reduced,
+    )
+
+
+def keypoints(photo: PhotoContext, *, max_side: int = MAX_SIDE, max_keypoints: int = MAX_KEYPOINTS) -> Keypoints:
+    """Return the local features of a photo, computed once per setting; see `extract`."""
+    image = photo.image
+    return photo.once(
+        ("keypoints", max_side, max_keypoints),
+        lambda: extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale),
+    )
+
+
+def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[UInt8Array, UInt8Array]:
+    """Return compact descriptors of a photo and of its mirror image, computed once per setting.
+
+    Parameters
+    ----------
+    photo : PhotoContext
+    max_side : int
+        The photo is reduced to this longer side first.
+    count : int
+        At most so many, taken in turns from a 6x6 grid and three bands of scale.
+    mirror : bool
+        Whether the mirror image is described as well: the same points, so most of the work is shared.
+
+    Returns
+    -------
+    plain, mirrored : ndarray, shape (n, 32), uint8
+        ORB, 256 bits; `mirrored` is empty unless asked for.
+
+    References
+    ----------
+    Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011.
+    """
+    return photo.once(("patches", max_side, count, mirror), lambda: _patches(photo.image.pixels, max_side, count, mirror))
+
+
+def _patches(pixels: UInt8Array, max_side: int, count: int, mirror: bool) -> tuple[UInt8Array, UInt8Array]:
+    import cv2
+
+    gray = cv2.cvtColor(shrink(pixels, max_side), cv2.COLOR_RGB2GRAY)
+    orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
+    found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
+    none = np.zeros((0, 32), np.uint8)
+    plain = orb.compute(gray, found)[1] if found else None
+    if not mirror or not found:
+        return none if plain is None else plain, none
+    last = gray.shape[1] - 1
+    turned = [cv2.KeyPoint(last - k.pt[0], k.pt[1], k.size, (180 - k.angle) % 360, k.response, k.octave) for k in found]
+    other = orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned)[1]
+    return none if plain is None else plain, none if other is None else other
+
+
+def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[Any]:
+    """Keep `count` keypoints: the strongest of every cell of a grid, then the second strongest, and so on.
+
+    Cells are kept apart by bands of `octaves` pyramid levels too where that is not 0.
+    """
+    if len(found) <= count:
+        return list(found)
+    at = np.array([k.pt for k in found])
+    cell = (at[:, 1] * grid // shape[0]).astype(int) * grid + (at[:, 0] * grid // shape[1]).astype(int)
+    if octaves:
+        cell = cell * 16 + np.array([k.octave // octaves for k in found])
+    response = np.array([k.response for k in found])
+    order = np.lexsort((-response, cell))
+    first = np.r_[True, np.diff(cell[order]) != 0]
+    places = np.arange(len(found))
+    turn = np.empty(len(found), dtype=int)
+    turn[order] = places - np.maximum.accumulate(np.where(first, places, 0))
+    return [found[i] for i in np.lexsort((-response, turn))[:count]]
+
+
+# The descriptor is 4 rows x 4 columns x 8 directions in a frame whose x axis is the keypoint's own direction. A mirror image
+# turns that frame upside down: rows swap top to bottom, directions change sign.
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
+
+
+def mirrored(points: Keypoints) -> Keypoints:
+    """Return the features that the left-right mirror image of the picture would have, without looking at it again.
+
+    Notes
+    -----
+    Mirroring permutes the entries of a SIFT descriptor and maps the angle to 180 degrees minus itself. Positions are
+    those in the mirror image; `flip` maps between the two.
+    """
+    xy = points.xy.copy()
+    xy[:, 0] = points.width - xy[:, 0]
+    return replace(points, xy=xy, angle=(180.0 - points.angle) % 360.0, descriptors=points.descriptors[:, _MIRROR])

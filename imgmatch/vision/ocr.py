@@ -1,0 +1,291 @@
+"""Read the text in photos: rapidocr's detector and recogniser, loaded when first used, remembered per photo.
+
+rapidocr (Apache-2.0) carries its PP-OCRv6 models in the wheel, so nothing is downloaded. Detection goes through its
+public call; for recognition the recogniser's ONNX session is asked directly, because we want more than the best string:
+how sure the model is of each letter, and how likely it finds *another* string on the same crop (:func:`log_likelihoods`),
+which is what tells a misspelt mark from a misread one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.errors import MissingExtraError
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.types import FloatArray, UInt8Array
+
+__all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "read", "with_room"]
+
+HEIGHT = 48
+"""Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
+
+INK, BOX = 0.15, 0.2
+"""Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
+small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
+dev photos of ``benchmarks/marks.py read`` it names more of them and takes no longer."""
+
+UNSURE = 0.8
+"""Below this mean letter confidence a line is also read upside down and mirrored; a reading surer by 0.1 replaces it."""
+
+VIEWS = ((1.0, 0.0), (0.8, 0.0), (1.15, 0.0), (1.0, 0.04))
+"""(scale of the crop's height before it is brought to 48 pixels, margin as a fraction of the height) of each re-reading."""
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One line of text in a photo.
+
+    Parameters
+    ----------
+    text : str
+        As read.
+    confidence : float
+        Mean of `letters`, in [0, 1].
+    letters : tuple of float
+        The model's probability of each letter of `text`.
+    polygon : tuple of (x, y)
+        Four corners in original pixels, clockwise from the first letter's top left.
+    mirrored : bool
+        Read from the mirrored crop.
+    """
+
+    text: str
+    confidence: float
+    letters: tuple[float, ...]
+    polygon: tuple[tuple[float, float], ...]
+    mirrored: bool = False
+
+    @property
+    def height(self) -> float:
+        """Height of the line in original pixels."""
+        return math.dist(self.polygon[0], self.polygon[3])
+
+
+def available() -> bool:
+    """Say whether the extra ``ocr`` is installed; imports nothing."""
+    return all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime"))
+
+
+def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
+    """Read all lines of text in a photo, top to bottom.
+
+    Parameters
+    ----------
+    photo : PhotoContext
+        Remembers the result.
+    side : int
+        The longer side in pixels that text is looked for at; small photos are enlarged to it (at most four times),
+        large ones reduced. Lines are recognised at the decoded resolution.
+
+    Raises
+    ------
+    MissingExtraError
+        Where the extra ``ocr`` is not installed.
+    """
+    return photo.once(("text", side), lambda: _read(photo, side))
+
+
+def log_likelihoods(
+    photo: PhotoContext, reading: Reading, strings: Sequence[str], views: Sequence[tuple[float, float]] = VIEWS
+) -> npt.NDArray[np.float64]:
+    """Re-read one line at several scales and say how likely each string is to be what is written there.
+
+    Returns
+    -------
+    ndarray, shape (len(views), len(strings)), float64
+        Natural log of the CTC probability of the string given the view. -inf for a string with a letter the model
+        does not know, or that is too long for the line.
+    """
+    line = crop(photo, reading)
+    index = _alphabet_index()
+    out = np.full((len(views), len(strings)), -np.inf)
+    for v, (scale, margin) in enumerate(views):
+        [probabilities] = _recognise([_view(line, scale, margin)])
+        logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
+        for s, string in enumerate(strings):
+            if all(c in index for c in string):
+                out[v, s] = ctc_log_likelihood(logs, [index[c] for c in string])
+    return out
+
+
+def crop(photo: PhotoContext, reading: Reading) -> UInt8Array:
+    """Return the upright pixels of a line, shape (height, width, 3), at the decoded resolution."""
+    line = _crop(photo.image.pixels, np.asarray(reading.polygon, np.float32) / photo.image.scale)
+    return line[:, ::-1] if reading.mirrored else line
+
+
+def with_room(reading: Reading) -> Reading:
+    """Return a line with one letter's room more at both of its ends."""
+    q = np.asarray(reading.polygon, np.float64)
+    top, bottom = (q[1] - q[0]) / max(len(reading.text), 1), (q[2] - q[3]) / max(len(reading.text), 1)
+    wide = np.stack([q[0] - top, q[1] + top, q[2] + bottom, q[3] - bottom])
+    return replace(reading, polygon=tuple((float(x), float(y)) for x, y in wide))
+
+
+def ctc_log_likelihood(logs: npt.NDArray[np.float64], labels: Sequence[int], blank: int = 0) -> float:
+    """Return the log probability of a label sequence under CTC, summed over all alignments.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (T, C), float64
+        Log probability of each class at each step.
+    labels : sequence of int
+        Without blanks.
+
+    References
+    ----------
+    Graves et al., "Connectionist Temporal Classification", ICML 2006, equations 6-8 (forward variables).
+    """
+    if not labels:
+        return float(logs[:, blank].sum())
+    path = [blank]
+    for label in labels:
+        path += [label, blank]
+    # alpha[s]: log probability of the first s symbols of `path` after t steps.
+    alpha = np.full(len(path), -np.inf)
+    alpha[:2] = logs[0, path[:2]]
+    skip = np.array([s >= 2 and path[s] != blank and path[s] != path[s - 2] for s in range(len(path))])
+    emit = logs[:, path]
+    for t in range(1, len(logs)):
+        one = np.concatenate([[-np.inf], alpha[:-1]])
+        two = np.where(skip, np.concatenate([[-np.inf, -np.inf], alpha[:-2]]), -np.inf)
+        alpha = np.logaddexp(np.logaddexp(alpha, one), two) + emit[t]
+    return float(np.logaddexp(alpha[-1], alpha[-2]))
+
+
+@functools.lru_cache(maxsize=1)
+def _engine() -> Any:
+    with _lock:
+        try:
+            from rapidocr import RapidOCR
+        except ImportError as error:
+            raise MissingExtraError("Reading the text in photos", "ocr") from error
+        engine = RapidOCR(
+            params={
+                "Global.log_level": "critical",
+                "Global.max_side_len": 4096,  # `read` has sized the picture already
+                "Det.limit_type": "max",
+                "Det.limit_side_len": 4096,
+                "Det.thresh": INK,
+                "Det.box_thresh": BOX,
+            }
+        )
+        # The recogniser is built on its first use; a blank line brings it up.
+        engine(np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8), use_det=False, use_cls=False, use_rec=True)
+        return engine
+
+
+@functools.lru_cache(maxsize=1)
+def _alphabet_index() -> dict[str, int]:
+    return {letter: i for i, letter in enumerate(_engine().text_rec.postprocess_op.character)}
+
+
+def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
+    import cv2
+
+    engine = _engine()
+    pixels = photo.image.pixels
+    factor = min(side / max(pixels.shape[:2]), 4.0)
+    sized = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
+    boxes = engine(sized[:, :, ::-1], use_det=True, use_cls=False, use_rec=False).boxes
+    if boxes is None:
+        return ()
+    height, width = pixels.shape[:2]
+    quads = [np.clip(np.asarray(b, np.float32) / factor, 0, [width, height]) for b in boxes]
+    return tuple(_readings(pixels, [_upright(q) for q in quads], photo.image.scale))
+
+
+def _readings(pixels: UInt8Array, quads: list[FloatArray], scale: float) -> list[Reading]:
+    crops = [_crop(pixels, q) for q in quads]
+    best = [(text, letters, q, False) for (text, letters), q in zip(map(_decode, _recognise(crops)), quads, strict=True)]
+    unsure = [i for i, b in enumerate(best) if _mean(b[1]) < UNSURE]
+    turned = [crops[i][::-1, ::-1] for i in unsure]
+    mirrored = [crops[i][:, ::-1] for i in unsure]
+    again = [_decode(p) for p in _recognise(turned + mirrored)]
+    for k, i in enumerate(unsure):
+        for (text, letters), flip in ((again[k], False), (again[len(unsure) + k], True)):
+            # Two letters read one way round say nothing: NO is ON.
+            if _mean(letters) > max(_mean(best[i][1]), UNSURE - 0.1) + 0.1 and len(text) >= 3:
+                quad = quads[i] if flip else np.roll(quads[i], 2, axis=0)
+                best[i] = (text, letters, quad, flip)
+    found = []
+    for text, letters, quad, flip in best:
+        if text.strip() and _mean(letters) >= 0.5:
+            polygon = tuple((float(x * scale), float(y * scale)) for x, y in quad)
+            found.append(Reading(text, _mean(letters), letters, polygon, flip))
+    return found
+
+
+def _mean(letters: Sequence[float]) -> float:
+    return sum(letters) / len(letters) if letters else 0.0
+
+
+def _upright(quad: FloatArray) -> FloatArray:
+    """Turn a tall box a quarter, so that its line runs along its first edge (bottom to top, as on spines)."""
+    if math.dist(quad[0], quad[3]) >= 1.5 * math.dist(quad[0], quad[1]):
+        return np.roll(quad, 1, axis=0)
+    return quad
+
+
+def _crop(pixels: UInt8Array, quad: FloatArray) -> UInt8Array:
+    """Warp the quadrilateral to a rectangle of its own size, at least 4 pixels high."""
+    import cv2
+
+    width = max(round(max(math.dist(quad[0], quad[1]), math.dist(quad[3], quad[2]))), 4)
+    height = max(round(max(math.dist(quad[0], quad[3]), math.dist(quad[1], quad[2]))), 4)
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(quad, np.float32), corners)
+    out: UInt8Array = cv2.warpPerspective(
+        pixels, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return out
+
+
+def _view(crop: UInt8Array, scale: float, margin: float) -> UInt8Array:
+    import cv2
+
+    pad = round(margin * len(crop))
+    if pad:
+        crop = cv2.copyMakeBorder(crop, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    height = max(round(min(len(crop), HEIGHT) * scale), 4)
+    width = max(round(crop.shape[1] * height / len(crop)), 4)
+    out: UInt8Array = cv2.resize(
+        crop, (width, height), interpolation=cv2.INTER_AREA if height < len(crop) else cv2.INTER_CUBIC
+    )
+    return out
+
+
+def _recognise(crops: Sequence[UInt8Array]) -> list[FloatArray]:
+    """Return per crop the class probabilities (T, C) of the recogniser.
+
+    Each crop is a forward pass of its own: padding to a common width would let one line's length change another's reading.
+    """
+    import cv2
+
+    session = _engine().text_rec.session
+    out = []
+    for crop in crops:
+        width = max(math.ceil(HEIGHT * crop.shape[1] / crop.shape[0]), 8)
+        line = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (min(width, 40 * HEIGHT), HEIGHT))
+        batch = (line.astype(np.float32).transpose(2, 0, 1)[None] / 255 - 0.5) / 0.5
+        out.append(np.asarray(session(batch)[0], np.float32))
+    return out
+
+
+def _decode(probabilities: FloatArray) -> tuple[str, tuple[float, ...]]:
+    """Read greedily: best class per step, repeats merged, blanks dropped."""
+    steps = probabilities.argmax(axis=1)
+    keep = (steps != 0) & (steps != np.concatenate([[-1], steps[:-1]]))
+    characters = _engine().text_rec.postprocess_op.character
+    return "".join(characters[i] for i in steps[keep]), tuple(float(p) for p in probabilities[keep, steps[keep]])
