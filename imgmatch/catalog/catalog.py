@@ -12,9 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from imgmatch.catalog import ingest
-from imgmatch.catalog.items import Brand, CatalogPhoto, Item, brand_from_row, item_from_row, photo_from_row
-from imgmatch.catalog.manifest import Manifest, photo_path
-from imgmatch.catalog.parts import open_vectors, read_lines
+from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.manifest import Manifest
+from imgmatch.catalog.reading import (
+    check_vectors,
+    load_photo,
+    open_vectors,
+    read_issues,
+    read_names,
+    read_photo,
+    read_tables,
+)
 from imgmatch.catalog.source import Issue
 from imgmatch.encoders import load_encoder
 from imgmatch.encoders.base import Encoder, Prepared
@@ -22,7 +30,6 @@ from imgmatch.errors import CatalogCorruptError, CatalogError
 from imgmatch.images import ImageSource, load_image
 from imgmatch.indexes import load_index, new_index
 from imgmatch.indexes.base import BoolArray, VectorIndex
-from imgmatch.io.files import sha256_file
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
 
@@ -72,26 +79,17 @@ class Catalog:
         self.version = manifest.version
         parts = manifest.spaces[manifest.active]
         self.space: EmbeddingSpace = parts.space
-        for part in (manifest.items, manifest.brands, manifest.photos):
-            part.check(path)
+        tables = read_tables(path, manifest)
+        self.items: Mapping[str, Item] = tables.items
+        self.brands: Mapping[str, Brand] = tables.brands
+        self.photos: Mapping[str, CatalogPhoto] = tables.photos
+        self.photo_ids: Sequence[str] = [sha for s in parts.segments for sha in read_names(path, s)]
         check = sum(s.vectors.bytes for s in parts.segments) <= _CHECK_AT_LOAD
-        for segment in parts.segments:
-            segment.photos.check(path)
-            if check:
-                segment.vectors.check(path)
-            elif (path / segment.vectors.path).stat().st_size != segment.vectors.bytes:
-                raise CatalogCorruptError(f"{path / segment.vectors.path}: has been cut; restore it or build again")
-        self.items: Mapping[str, Item] = {i.item_id: i for i in map(item_from_row, read_lines(manifest.items, path))}
-        self.brands: Mapping[str, Brand] = {b.brand: b for b in map(brand_from_row, read_lines(manifest.brands, path))}
-        self.photos: Mapping[str, CatalogPhoto] = {
-            p.sha256: p for p in map(photo_from_row, read_lines(manifest.photos, path))
-        }
-        self.photo_ids: Sequence[str] = [
-            sha for s in parts.segments for sha in (path / s.photos.path).read_text("ascii").split()
-        ]
+        for segment in parts.segments if check else ():
+            segment.vectors.check(path)
         self.vectors: FloatArray = open_vectors(path, parts.segments, self.space.dim)
-        if len(self.vectors) != len(self.photo_ids):
-            raise CatalogCorruptError(f"{path}: {len(self.vectors)} vectors for {len(self.photo_ids)} photos")
+        if check:
+            check_vectors(path, self.vectors)
         self._encoder = encoder
         self._lock = threading.RLock()
         self._kept: OrderedDict[str, PhotoContext] = OrderedDict()
@@ -207,7 +205,7 @@ class Catalog:
         if out.exists():
             raise CatalogError(f"{out}: exists already")
         # The manifest goes last, so that a copy that was cut short is no catalog rather than a broken one.
-        shutil.copytree(self.path, out, ignore=shutil.ignore_patterns("manifest.json", ".*"))
+        shutil.copytree(self.path, out, ignore=_not_copied)
         self.manifest.save(out)
         return Catalog.load(out, encoder=self._encoder)
 
@@ -235,8 +233,7 @@ class Catalog:
     @cached_property
     def issues(self) -> list[Issue]:
         """What the source had and the catalog has not."""
-        self.manifest.issues.check(self.path)
-        return [Issue(**row) for row in read_lines(self.manifest.issues, self.path)]
+        return read_issues(self.path, self.manifest)
 
     def of_role(self, role: PhotoRole) -> list[CatalogPhoto]:
         return [p for p in self.photos.values() if p.role is role]
@@ -248,7 +245,7 @@ class Catalog:
     def prepared(self, sha256: str) -> Prepared:
         """Return a stored photo as the encoder takes it, read as it was when it was embedded."""
         name, side = self.photos[sha256].name, 2 * self.encoder.input_size
-        return self.encoder.prepare(load_image(photo_path(self.path, sha256), target_side=side, name=name))
+        return self.encoder.prepare(load_photo(self.path, sha256, target_side=side, name=name))
 
     def photo(self, sha256: str) -> PhotoContext:
         """Return a stored photo with its embedding; what is computed on it is kept while it is in use.
@@ -262,8 +259,9 @@ class Catalog:
             context = self._kept.pop(sha256, None)
             if context is None:
                 entry = self.photos[sha256]
-                path = photo_path(self.path, sha256)
-                context = PhotoContext(sha256, lambda: load_image(path, name=entry.name), "reference", sha256=sha256)
+                context = PhotoContext(
+                    sha256, lambda: load_photo(self.path, sha256, name=entry.name), "reference", sha256=sha256
+                )
                 context.put("phash", (entry.phash, entry.phash_quality))
                 if sha256 in self._row_of:
                     context.put("embedding", self.embedding(sha256))
@@ -330,12 +328,10 @@ class Catalog:
             except CatalogCorruptError as error:
                 problems.append(str(error))
         for sha in self.photos:
-            path = photo_path(self.path, sha)
             try:
-                if sha256_file(path) != sha:
-                    problems.append(f"{path}: the photo was changed")
-            except OSError as error:
-                problems.append(f"{path}: {error.strerror}")
+                read_photo(self.path, sha)
+            except CatalogCorruptError as error:
+                problems.append(str(error))
         return problems
 
     @cached_property
@@ -366,3 +362,13 @@ class Catalog:
             if len(self.vectors):
                 index.add(np.ascontiguousarray(self.vectors))
             return index
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Name what `save` leaves behind: the manifest, what is hidden, links, pipes and devices."""
+    paths = [Path(folder, name) for name in names]
+    return {
+        p.name
+        for p in paths
+        if p.name == "manifest.json" or p.name.startswith(".") or p.is_symlink() or not (p.is_file() or p.is_dir())
+    }

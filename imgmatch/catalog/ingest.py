@@ -12,18 +12,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from imgmatch.catalog.items import (
-    Brand,
-    CatalogPhoto,
-    Item,
-    LogoReference,
-    brand_from_row,
-    item_from_row,
-    photo_from_row,
-    to_row,
-)
+from imgmatch.catalog.items import Brand, CatalogPhoto, Item, LogoReference, to_row
 from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
-from imgmatch.catalog.parts import SegmentWriter, open_vectors, read_lines, store_photo, sweep, write_index, write_rows
+from imgmatch.catalog.parts import SegmentWriter, refuse_links, store_photo, sweep, write_index, write_rows
+from imgmatch.catalog.reading import (
+    check_vectors,
+    load_photo,
+    open_vectors,
+    read_issues,
+    read_names,
+    read_photo,
+    read_tables,
+)
 from imgmatch.catalog.source import Issue, SourcePhoto, read_source
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogError, ImageError
@@ -64,15 +64,9 @@ class _State:
 
     @classmethod
     def of(cls, root: Path, manifest: Manifest) -> _State:
-        for part in (manifest.items, manifest.brands, manifest.photos, manifest.issues):
-            part.check(root)
-        return cls(
-            items={i.item_id: i for i in map(item_from_row, read_lines(manifest.items, root))},
-            brands={b.brand: b for b in map(brand_from_row, read_lines(manifest.brands, root))},
-            photos={p.sha256: p for p in map(photo_from_row, read_lines(manifest.photos, root))},
-            issues=[Issue(**row) for row in read_lines(manifest.issues, root)],
-            spaces=dict(manifest.spaces),
-        )
+        tables = read_tables(root, manifest)
+        issues = read_issues(root, manifest)
+        return cls(tables.items, tables.brands, tables.photos, issues, dict(manifest.spaces))
 
     def commit(self, root: Path, active: str) -> None:
         """Check that every item kept a photo, write the parts, replace the manifest, sweep."""
@@ -114,6 +108,7 @@ def _writing(root: Path) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with lock(root):
+            refuse_links(root)
             yield
     except OSError as error:
         where = error.filename or root
@@ -149,7 +144,7 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
         for brand in source.brands.values():
             state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
         state.issues += source.issues
-        vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in _names(root, s)}
+        vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in read_names(root, s)}
         segment = _ingest(state, root, source.photos, encoder, vectors, progress)
         if segment:
             state.spaces[encoder.space.id] = _grown(root, state.spaces[encoder.space.id], segment)
@@ -194,16 +189,17 @@ def merge(root: Path, other: Path) -> None:
         for brand in other_state.brands.values():
             state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
         state.issues += other_state.issues
-        known = {sha for s in state.spaces[key].segments for sha in _names(root, s)}
+        known = {sha for s in state.spaces[key].segments for sha in read_names(root, s)}
         for sha, photo in other_state.photos.items():
             if sha not in state.photos:
-                store_photo(root, sha, photo_path(other, sha).read_bytes())
+                store_photo(root, sha, read_photo(other, sha))
                 _own(state, photo)
         segments = theirs.spaces[theirs.active].segments
         vectors = open_vectors(other, segments, theirs.spaces[theirs.active].space.dim)
         for s in segments:
             s.vectors.check(other)
-        names = [sha for s in segments for sha in _names(other, s)]
+        check_vectors(other, vectors)
+        names = [sha for s in segments for sha in read_names(other, s)]
         rows = [row for row, sha in enumerate(names) if sha in state.photos and sha not in known]
         segment = _copied(root, key, vectors, names, rows)
         if segment:
@@ -222,7 +218,7 @@ def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
             boxes = {logo.photo: logo.box for brand in state.brands.values() for logo in brand.logos}
 
             def prepared(p: CatalogPhoto) -> tuple[Prepared, ...]:
-                image = load_image(photo_path(root, p.sha256), target_side=2 * encoder.input_size)
+                image = load_photo(root, p.sha256, target_side=2 * encoder.input_size)
                 return _prepared(p.role, image, boxes.get(p.sha256), encoder)
 
             writer = SegmentWriter(root, key)
@@ -371,7 +367,7 @@ def _grown(root: Path, parts: SpaceParts, segment: Segment) -> SpaceParts:
 def _compacted(root: Path, state: _State, key: str) -> SpaceParts:
     """Return the space as it is, or as one segment without dead rows where these have become too many."""
     parts = state.spaces[key]
-    names = [sha for s in parts.segments for sha in _names(root, s)]
+    names = [sha for s in parts.segments for sha in read_names(root, s)]
     alive = [row for row, sha in enumerate(names) if sha in state.photos]
     if len(parts.segments) <= _MOST_SEGMENTS and len(alive) >= (1 - _MOST_DEAD) * len(names):
         return parts
@@ -396,14 +392,10 @@ def _files_of(root: Path) -> set[Path]:
     """Return what the catalog that is about to be replaced consists of: whoever has it open may go on with all of it."""
     try:
         old = Manifest.load(root)
-        photos = [row["sha256"] for row in read_lines(old.photos, root)]
-    except (CatalogError, OSError, ValueError):
+        photos = read_tables(root, old).photos
+    except (CatalogError, OSError):
         return set()  # the first one, or a broken one
     return {root / part.path for part in old.parts()} | {photo_path(root, sha) for sha in photos}
-
-
-def _names(root: Path, segment: Segment) -> list[str]:
-    return segment.photos.check(root).read_text("ascii").split()
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

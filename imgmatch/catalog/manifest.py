@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from imgmatch.errors import CatalogCorruptError, CatalogError, CatalogVersionError
-from imgmatch.io.files import atomic_write, sha256_file
+from imgmatch.io.files import atomic_write, is_sha256, open_foreign, sha256_file
 from imgmatch.types import EmbeddingSpace
 
-__all__ = ["FORMAT_VERSION", "Manifest", "Part", "Segment", "SpaceParts", "photo_path"]
+__all__ = ["FORMAT_VERSION", "Manifest", "Part", "Segment", "SpaceParts", "photo_name", "photo_path"]
 
 FORMAT = "imgmatch-catalog"
 FORMAT_VERSION = 1
 _NAME = "manifest.json"
+_MOST_DIM = 1 << 16  # encoders that we know give up to 2,048
+_MOST_BYTES = 64 << 20  # of a manifest, which has some hundred bytes per part
+# What we call parts; the digits are the first of the part's hash. No other name is opened.
+_PART = re.compile(r"(?:[a-z]+-([0-9a-f]{16})\.jsonl|vectors/[0-9a-f]{16}/([0-9a-f]{16})\.(?:f32|photos|faiss))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,9 @@ class Part:
         """
         path = root / self.path
         try:
-            if path.stat().st_size == self.bytes and sha256_file(path) == self.sha256:
-                return path
+            with open_foreign(root, self.path) as f:
+                if os.fstat(f.fileno()).st_size == self.bytes and sha256_file(f) == self.sha256:
+                    return path
         except OSError as error:
             raise CatalogCorruptError(f"{path}: {error.strerror}; restore it or build the catalog again") from error
         raise CatalogCorruptError(f"{path}: does not have the checksum in the manifest; restore it or build again")
@@ -163,11 +170,14 @@ class Manifest:
         """
         path = root / _NAME
         try:
-            text = path.read_text(encoding="utf-8")
+            with open_foreign(root, _NAME) as f:
+                text = f.read(_MOST_BYTES + 1).decode("utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise CatalogError(f"{root}: no catalog here (no {_NAME}); build one with: imgmatch catalog build") from error
         except (OSError, UnicodeDecodeError) as error:
             raise CatalogCorruptError(f"{path}: cannot be read: {error}") from error
+        if len(text) > _MOST_BYTES:
+            raise CatalogCorruptError(f"{path}: is larger than any manifest")
         try:
             row = json.loads(text)
             if row["format"] != FORMAT:
@@ -181,44 +191,65 @@ class Manifest:
                 raise CatalogVersionError(f"{path}: vectors are {row['byte_order']}-endian; this version reads little")
             if _checksum(row) != row.pop("checksum", None):
                 raise CatalogCorruptError(f"{path}: changed since it was written; restore it or build again")
+            spaces = {key: _space(key, parts) for key, parts in row["spaces"].items()}
+            if row["active_space"] not in spaces:
+                raise ValueError("it has no active space")
             return cls(
                 items=_part(row["items"]),
                 brands=_part(row["brands"]),
                 photos=_part(row["photos"]),
                 issues=_part(row["issues"]),
+                spaces=spaces,
                 active=row["active_space"],
-                counts=row["counts"],
-                spaces={
-                    key: SpaceParts(
-                        space=EmbeddingSpace(**s["space"]),
-                        factory=s["factory"],
-                        index=None if s["index"] is None else _part(s["index"]),
-                        segments=tuple(
-                            Segment(_part(g["vectors"]), _part(g["photos"]), int(g["rows"])) for g in s["segments"]
-                        ),
-                    )
-                    for key, s in row["spaces"].items()
-                },
+                counts={str(name): int(count) for name, count in row["counts"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CatalogCorruptError(f"{path}: not a valid manifest: {error!r}") from error
 
 
 def photo_path(root: Path, sha256: str) -> Path:
-    """Where the catalog keeps the bytes of a photo."""
-    return root / "photos" / sha256[:2] / sha256
+    """Where the catalog keeps the bytes of a photo.
+
+    Raises
+    ------
+    CatalogCorruptError
+        Where it is not the sha256 of anything: no other name becomes a path.
+    """
+    return root / photo_name(root, sha256)
+
+
+def photo_name(root: Path, sha256: str) -> str:
+    """The same relative to the catalog."""
+    if not is_sha256(sha256):
+        raise CatalogCorruptError(f"{root}: a photo is called {sha256!r:.80}, expected 64 hex digits")
+    return f"photos/{sha256[:2]}/{sha256}"
 
 
 def _row(part: Part) -> dict[str, Any]:
     return {"path": part.path, "sha256": part.sha256, "bytes": part.bytes}
 
 
+def _space(key: str, row: Mapping[str, Any]) -> SpaceParts:
+    space = EmbeddingSpace(**row["space"])
+    texts = (space.encoder, space.weights, space.architecture, space.preprocess, space.numeric, row["factory"])
+    if not all(isinstance(text, str) for text in texts) or type(space.dim) is not int or not 0 < space.dim <= _MOST_DIM:
+        raise ValueError("a space is described by texts and a number of dimensions")
+    if space.id != key:
+        raise ValueError(f"space {key!r:.40} is {space.id}")
+    segments = tuple(Segment(_part(g["vectors"]), _part(g["photos"]), int(g["rows"])) for g in row["segments"])
+    for s in segments:
+        if s.rows < 0 or s.vectors.bytes != 4 * s.rows * space.dim:
+            raise ValueError(f"{s.vectors.path}: {s.vectors.bytes} bytes are not {s.rows} vectors of {space.dim} numbers")
+    return SpaceParts(space, segments, row["factory"], None if row["index"] is None else _part(row["index"]))
+
+
 def _part(row: Mapping[str, Any]) -> Part:
-    path = PurePosixPath(row["path"])
-    # A manifest is untrusted: its paths must stay inside the folder.
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"path leaves the catalog: {path}")
-    return Part(str(path), str(row["sha256"]), int(row["bytes"]))
+    """Check a part's name: it is ours, so it cannot lead out of the folder, nor be another part's."""
+    path, sha256, size = row["path"], row["sha256"], int(row["bytes"])
+    match = _PART.fullmatch(path)
+    if match is None or not is_sha256(sha256) or (match[1] or match[2]) != sha256[:16] or size < 0:
+        raise ValueError(f"not the name of a part: {path!r:.80} {sha256!r:.80}")
+    return Part(path, sha256, size)
 
 
 def _checksum(row: Mapping[str, Any]) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgmatch.catalog.manifest import Manifest, Part, Segment, photo_path
+from imgmatch.errors import CatalogCorruptError
 from imgmatch.indexes.base import VectorIndex
 from imgmatch.io.files import atomic_write, sync_dir
 from imgmatch.types import FloatArray
 
-__all__ = ["SegmentWriter", "open_vectors", "read_lines", "store_photo", "sweep", "write_index", "write_rows"]
+__all__ = ["SegmentWriter", "refuse_links", "store_photo", "sweep", "write_index", "write_rows"]
 
 _STAGING = ".staging-"
 
@@ -24,13 +25,6 @@ _STAGING = ".staging-"
 def write_rows(root: Path, stem: str, rows: Iterable[Mapping[str, Any]]) -> Part:
     """Write JSON lines as ``stem-<hash>.jsonl``."""
     return _write_lines(root, f"{stem}-{{}}.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
-
-
-def read_lines(part: Part, root: Path) -> Iterator[Any]:
-    """Yield the rows of a part whose checksum the caller has compared."""
-    with open(root / part.path, encoding="utf-8") as f:
-        for line in f:
-            yield json.loads(line)
 
 
 class SegmentWriter:
@@ -48,7 +42,8 @@ class SegmentWriter:
         self._folder = f"vectors/{space_id}"
         (root / self._folder).mkdir(parents=True, exist_ok=True)
         self._staged = root / self._folder / f"{_STAGING}{os.getpid()}.f32"
-        self._file = open(self._staged, "wb")  # noqa: SIM115 - closed by finish or discard
+        self._staged.unlink(missing_ok=True)
+        self._file = open(self._staged, "xb")  # noqa: SIM115 - closed by finish or discard
         self._digest = hashlib.sha256()
         self.photos: list[str] = []
 
@@ -79,17 +74,10 @@ class SegmentWriter:
         self._staged.unlink(missing_ok=True)
 
 
-def open_vectors(root: Path, segments: Iterable[Segment], dim: int) -> FloatArray:
-    """Return the rows of all segments, (n, dim) float32, memory-mapped where they are one file."""
-    maps = [np.memmap(root / s.vectors.path, "<f4", "r", shape=(s.rows, dim)) for s in segments if s.rows]
-    if len(maps) == 1:
-        return maps[0]
-    return np.concatenate(maps) if maps else np.empty((0, dim), np.float32)
-
-
 def write_index(root: Path, space_id: str, index: VectorIndex) -> Part:
     folder = root / "vectors" / space_id
     staged = folder / f"{_STAGING}{os.getpid()}.faiss"
+    staged.unlink(missing_ok=True)
     try:
         index.save(staged)
         digest = hashlib.sha256()
@@ -107,8 +95,16 @@ def write_index(root: Path, space_id: str, index: VectorIndex) -> Part:
 
 
 def store_photo(root: Path, sha256: str, data: bytes) -> None:
-    """Keep the bytes of a photo under their hash; a photo that is there already is left alone."""
+    """Keep the bytes of a photo under their hash; a photo that is there already is left alone.
+
+    Raises
+    ------
+    CatalogCorruptError
+        Where the hash is not that of the bytes.
+    """
     path = photo_path(root, sha256)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CatalogCorruptError(f"{path}: the photo was changed on its way here")
     if path.exists() and path.stat().st_size == len(data):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,16 +112,29 @@ def store_photo(root: Path, sha256: str, data: bytes) -> None:
         f.write(data)
 
 
+def refuse_links(root: Path) -> None:
+    """Raise where a link stands for a folder that a change would write to or sweep: the catalog may be somebody else's."""
+    for folder in (root / "photos", root / "vectors"):
+        for path in [folder, *_inside(folder)]:
+            if path.is_symlink() and (path == folder or path.is_dir()):
+                raise CatalogCorruptError(f"{path}: is a symbolic link; a catalog holds its files itself")
+
+
 def sweep(root: Path, manifest: Manifest, photos: Iterable[str], before: Set[Path]) -> None:
     """Remove what neither the manifest nor the catalog `before` it names: old parts, abandoned stages, removed photos."""
     keep = {root / part.path for part in manifest.parts()} | {photo_path(root, sha) for sha in photos} | before
-    candidates = [*root.glob("*-*.jsonl"), *root.glob(".*.tmp"), *root.glob("vectors/*/*"), *root.glob("photos/*/*")]
+    folders = [*_inside(root / "vectors"), *_inside(root / "photos")]
+    candidates = [*root.glob("*-*.jsonl"), *root.glob(".*.tmp"), *(path for folder in folders for path in _inside(folder))]
     for path in candidates:
-        if path not in keep and path.is_file():
+        if path not in keep and (path.is_file() or path.is_symlink()):
             path.unlink(missing_ok=True)
-    for folder in [*root.glob("vectors/*"), *root.glob("photos/*")]:
-        if folder.is_dir() and not any(folder.iterdir()):
+    for folder in folders:
+        if not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
 
 
 def _write_lines(root: Path, pattern: str, lines: Iterable[str]) -> Part:

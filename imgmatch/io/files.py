@@ -5,17 +5,29 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from imgmatch.errors import LockedError
+from imgmatch.errors import InputError, LockedError
 
-__all__ = ["PHOTO_SUFFIXES", "append_lines", "atomic_write", "lock", "sha256_file", "sync_dir"]
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "append_lines",
+    "atomic_write",
+    "foreign_file",
+    "is_sha256",
+    "lock",
+    "open_foreign",
+    "sha256_file",
+    "sync_dir",
+]
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
@@ -110,13 +122,75 @@ def sync_dir(folder: Path) -> None:
         os.close(fd)
 
 
-def sha256_file(path: str | Path) -> str:
-    """Return the hex sha256 of a file, read in pieces."""
+def sha256_file(file: str | Path | IO[bytes]) -> str:
+    """Return the hex sha256 of a file, by its path or from where it is open to its end, read in pieces."""
+    if isinstance(file, (str, Path)):
+        with open(file, "rb") as f:
+            return sha256_file(f)
     digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        while piece := f.read(1 << 20):
-            digest.update(piece)
+    while piece := file.read(1 << 20):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_sha256(value: object) -> bool:
+    """Tell whether something read from outside is a sha256 as we write it, and so safe as a file's name."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def open_foreign(root: str | Path, name: str) -> BinaryIO:
+    """Open a file of a folder that somebody else may have made.
+
+    Parameters
+    ----------
+    root : path
+        The folder; it may be a link itself, for it is the user who named it.
+    name : str
+        Relative to it, ``/`` between folders.
+
+    Raises
+    ------
+    ValueError
+        Where the name leads out of the folder.
+    OSError
+        Where there is no such file, or a link, pipe or device stands where a file or folder should.
+    """
+    parts = name.split("/")
+    if not all(parts) or "\\" in name or "\0" in name or not {".", ".."}.isdisjoint(parts) or Path(name).is_absolute():
+        raise ValueError(f"not the name of a file below a folder: {name!r:.200}")
+    path = Path(root)
+    for part in parts:
+        path /= part
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "is a symbolic link, which is not followed here", str(path))
+    # O_NONBLOCK: opening a pipe must not wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "is not a file", str(path))
+    return open(fd, "rb")
+
+
+def foreign_file(folder: str | Path, name: str) -> Path | None:
+    """Return the path of an optional file in a folder that somebody else may have made; None where there is none.
+
+    Raises
+    ------
+    InputError
+        Where a link, pipe or device has that name.
+    """
+    path = Path(folder) / name
+    try:
+        open_foreign(folder, name).close()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(error.strerror or str(error), source=str(path)) from error
+    return path
 
 
 @contextmanager
@@ -126,10 +200,13 @@ def lock(folder: str | Path) -> Iterator[None]:
     Raises
     ------
     LockedError
-        Where another process holds it. The lock goes with its process, so a killed writer leaves none behind.
+        Where another process holds it, or it is a link. The lock goes with its process: a killed writer leaves none behind.
     """
+    path = Path(folder) / ".lock"
+    if path.is_symlink():
+        raise LockedError(f"{path}: is a symbolic link; remove it")
     try:
-        with FileLock(Path(folder) / ".lock", timeout=0):
+        with FileLock(path, timeout=0):
             yield
     except Timeout as error:
         raise LockedError(f"{folder}: another process is writing here; wait for it or choose another folder") from error

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgmatch.config import Config
+from imgmatch.io.files import foreign_file
 from imgmatch.loading.photo import Query
 from imgmatch.market.sellers import authorisation
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Verdict
@@ -96,8 +96,8 @@ class Fusion:
         if settings.calibration == "none":
             calibration = None
         elif settings.calibration == "auto":
-            own = None if catalog.path is None else Path(catalog.path) / "calibration.json"
-            calibration = Calibration.load(own) if own is not None and own.is_file() else shipped_calibration(catalog.space)
+            own = None if catalog.path is None else foreign_file(catalog.path, "calibration.json")
+            calibration = shipped_calibration(catalog.space) if own is None else Calibration.load(own)
             if calibration is not None and not calibration.fits(catalog.space, rules.fingerprint):
                 calibration = None
         else:

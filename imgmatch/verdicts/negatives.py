@@ -16,6 +16,7 @@ import numpy as np
 
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import load_image, perceptual_hash, resolve_within
+from imgmatch.io.files import foreign_file, is_sha256
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.records import ScanRecord
@@ -61,10 +62,12 @@ class NegativeRow:
 
     def __post_init__(self) -> None:
         for name in ("phash", "mark"):
-            if getattr(self, name) and not _is_hex(getattr(self, name)):
+            if getattr(self, name) and not is_sha256(getattr(self, name)):
                 raise InputError(f"{name}: expected 64 hex digits, got {getattr(self, name)!r:.80}")
-        if not self.signal or not self.photo:
-            raise InputError("expected a signal and a photo")
+        if not is_sha256(self.photo):
+            raise InputError(f"photo: expected 64 hex digits, got {self.photo!r:.80}")
+        if not self.signal:
+            raise InputError("expected a signal")
 
 
 _COLUMNS = tuple(f.name for f in fields(NegativeRow))
@@ -105,8 +108,8 @@ class NegativeBank:
         InputError
             Where it holds something else, naming the row.
         """
-        path = None if folder is None else Path(folder) / FILE
-        if path is None or not path.is_file():
+        path = None if folder is None else foreign_file(folder, FILE)
+        if path is None:
             return cls()
         rows = []
         for place, row in read_table(path, frozenset()):
@@ -127,7 +130,7 @@ class NegativeBank:
         InputError
             Where the file is some other table, or cannot be written.
         """
-        path = Path(folder) / FILE
+        path = foreign_file(folder, FILE) or Path(folder) / FILE
         append_rows(path, (astuple(row) for row in rows), _COLUMNS, "a negative bank")
         return path
 
@@ -244,10 +247,3 @@ def _mark_hash(finding: Finding, image: Image) -> str:
 
 def _near(a: str, b: str) -> bool:
     return bool(a and b) and (int(a, 16) ^ int(b, 16)).bit_count() <= _PDQ_DISTANCE
-
-
-def _is_hex(text: str) -> bool:
-    try:
-        return len(bytes.fromhex(text)) == 32
-    except ValueError:
-        return False

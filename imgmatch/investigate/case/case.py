@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import imgmatch
 from imgmatch.catalog.manifest import photo_path
-from imgmatch.errors import ImageError, InputError
+from imgmatch.catalog.reading import read_photo
+from imgmatch.errors import CatalogCorruptError, ImageError, InputError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.investigate.case.pdf import write_pdf
 from imgmatch.investigate.case.seal import Seal, write_package
@@ -282,10 +283,13 @@ def _pack_references(rows: Iterable[ScanRecord], catalog: Any, files: dict[str, 
     for sha256 in sorted({sha for record in rows for sha in _references(record)}) if catalog is not None else ():
         if sha256 not in catalog.photos:
             continue
+        try:
+            read_photo(catalog.path, sha256)
+        except CatalogCorruptError:
+            continue
         path = photo_path(catalog.path, sha256)
-        if path.is_file() and sha256_file(path) == sha256:
-            names[sha256] = f"references/{sha256}.{_suffix(path)}"
-            files[names[sha256]] = path
+        names[sha256] = f"references/{sha256}.{_suffix(path)}"
+        files[names[sha256]] = path
     return names
 
 

@@ -1,0 +1,373 @@
+"""Catalogs, banks and calibrations made by somebody who means harm: nothing outside is read or written, and all that is
+wrong is one error of ours. Every part carries the right checksums: a checksum says who wrote, not what for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgmatch import Catalog, Config, Listing, Matcher
+from imgmatch.catalog.manifest import _checksum
+from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, InputError
+from imgmatch.io.files import open_foreign
+from imgmatch.verdicts.negatives import NegativeBank, NegativeRow
+from tests.fakes import GridEncoder, picture, write_tree
+
+SECRET = b"what only its owner may see"
+NAMES = (
+    "../../.bashrc",
+    "/etc/passwd",
+    "..",
+    ".",
+    "",
+    "a/b",
+    "a\\b",
+    "nul\0",
+    "A" * 64,
+    "a" * 63,
+    "a" * 65,
+    "é" * 64,
+    None,
+    7,
+)
+CONFIG = Config.from_dict({"signals": ["design", "listing"]})
+
+
+def source(root: Path, items: range = range(4)) -> Path:
+    layout = {f"brand{i % 2}/item{i}/{v}.png": picture(10 * i + v) for i in items for v in range(2)}
+    return write_tree(root, {**layout, "brand0/logo/m.png": picture(902)})
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two honest catalogs side by side: `mine` and `theirs`."""
+    root = tmp_path_factory.mktemp("hostile")
+    Catalog.build(source(root / "src"), root / "mine", encoder=GridEncoder())
+    Catalog.build(source(root / "more", range(3, 7)), root / "theirs", encoder=GridEncoder())
+    return root
+
+
+@pytest.fixture
+def world(given: Path, tmp_path: Path) -> Path:
+    for name in ("mine", "theirs"):
+        shutil.copytree(given / name, tmp_path / name)
+    shutil.copytree(given / "src", tmp_path / "src")
+    write_tree(tmp_path, {".bashrc": SECRET, "secret/photo": SECRET, "secret/keep.f32": SECRET})
+    return tmp_path
+
+
+def forge(cat: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the manifest of a catalog and put its checksum right."""
+    path = cat / "manifest.json"
+    row = json.loads(path.read_text())
+    change(row)
+    row["checksum"] = _checksum(row)
+    path.write_text(json.dumps(row))
+
+
+def forge_part(cat: Path, part: Callable[[dict[str, Any]], dict[str, Any]], change: Callable[[bytes], bytes]) -> None:
+    """Change the bytes of a part, and put its name and its checksums right."""
+
+    def put(row: dict[str, Any]) -> None:
+        told = part(row)
+        data = change((cat / told["path"]).read_bytes())
+        sha = hashlib.sha256(data).hexdigest()
+        path = told["path"].replace(told["sha256"][:16], sha[:16])
+        (cat / path).write_bytes(data)
+        told.update(path=path, sha256=sha, bytes=len(data))
+
+    forge(cat, put)
+
+
+def forge_rows(cat: Path, name: str, change: Callable[[list[Any]], Any]) -> None:
+    def put(data: bytes) -> bytes:
+        rows = [json.loads(line) for line in data.splitlines()]
+        changed = change(rows)
+        return "".join(json.dumps(row) + "\n" for row in (rows if changed is None else changed)).encode()
+
+    forge_part(cat, lambda row: row[name], put)
+
+
+def segment(row: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(row["spaces"].values()))["segments"][0]
+
+
+def everything(cat: Path, world: Path) -> list[str]:
+    """Do all that can be done with a catalog that came from outside; return the names of exceptions that are ours.
+
+    Whatever else is raised fails the test, and so does a change of anything outside of the two catalogs.
+    """
+    before = outside(world)
+    work = world / "work"
+    steps: list[Callable[[], Any]] = [
+        lambda: Catalog.load(cat, encoder=GridEncoder()).find(picture(0), 3),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).verify(),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).issues,
+        lambda: [Catalog.load(cat, encoder=GridEncoder()).photo(sha).image for sha in Catalog.load(cat).photos],
+        lambda: Matcher(Catalog.load(cat, encoder=GridEncoder()), CONFIG).examine(
+            Listing("1", ("0.png",), title="brand0 bag", price="10", currency="EUR"), root=world / "src/brand0/item0"
+        ),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).save(work / "copy"),
+        lambda: Catalog.load(world / "mine", encoder=GridEncoder()).merge(Catalog.load(cat, encoder=GridEncoder())),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).add(world / "src"),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).remove(["brand1/item5"]),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).embed(GridEncoder("others")),
+    ]
+    raised = []
+    for step in steps:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            step()
+        except ImgmatchError as error:
+            raised.append(type(error).__name__)
+        leaked = [p for p in [*work.rglob("*"), *(world / "mine").rglob("*")] if p.is_file() and p.read_bytes() == SECRET]
+        assert not leaked
+    shutil.rmtree(work)
+    assert outside(world) == before
+    return raised
+
+
+def outside(world: Path) -> dict[str, bytes]:
+    skipped = ("mine", "theirs", "work")
+    return {
+        str(p.relative_to(world)): p.read_bytes()
+        for p in sorted(world.rglob("*"))
+        if p.is_file() and p.relative_to(world).parts[0] not in skipped
+    }
+
+
+# Names
+
+
+def test_an_honest_catalog_passes(world: Path) -> None:
+    assert everything(world / "theirs", world) == []
+
+
+def test_a_photo_row_cannot_write_above_the_catalog(world: Path) -> None:
+    # The file that a merge would have read, and the one that it would have overwritten.
+    name = "../../.bashrc"
+    write_tree(world / "theirs", {"photos/../../.bashrc": SECRET})
+    forge_rows(world / "theirs", "photos", lambda rows: rows[0].update(sha256=name))
+    with pytest.raises(CatalogCorruptError, match="64 hex digits"):
+        Catalog.load(world / "mine", encoder=GridEncoder()).merge(Catalog.load(world / "theirs", encoder=GridEncoder()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", ["photo", "item", "logo", "row", "phash"])
+def test_names_in_rows(world: Path, where: str, name: Any) -> None:
+    cat = world / "theirs"
+    if where == "photo":
+        forge_rows(cat, "photos", lambda rows: rows[0].update(sha256=name))
+    elif where == "phash":
+        forge_rows(cat, "photos", lambda rows: rows[0].update(phash=name))
+    elif where == "item":
+        forge_rows(cat, "items", lambda rows: rows[0].update(photos=[name]))
+    elif where == "logo":
+        forge_rows(cat, "brands", lambda rows: rows[0].update(logos=[{"photo": name}]))
+    else:
+        line = f"{name}".encode()
+        forge_part(cat, lambda row: segment(row)["photos"], lambda data: b"\n".join([line, *data.split()[1:]]) + b"\n")
+    assert set(everything(cat, world)) == {"CatalogCorruptError"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../mine/manifest.json", "/etc/passwd", "manifest.json", "photos/aa/" + "a" * 64, "", 5, None]
+)
+def test_names_of_parts(world: Path, name: Any) -> None:
+    whole = (world / "theirs/manifest.json").read_bytes()
+    for part in (
+        lambda r: r["items"],
+        lambda r: r["issues"],
+        lambda r: segment(r)["vectors"],
+        lambda r: segment(r)["photos"],
+    ):
+        (world / "theirs/manifest.json").write_bytes(whole)
+        forge(world / "theirs", lambda row, part=part: part(row).update(path=name))
+        assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
+
+
+@pytest.mark.parametrize("key", ["../../../escaped", "0" * 16, "/tmp/x"])
+def test_names_of_spaces(world: Path, key: str) -> None:
+    def rename(row: dict[str, Any]) -> None:
+        row["spaces"] = {key: next(iter(row["spaces"].values()))}
+        row["active_space"] = key
+
+    forge(world / "theirs", rename)
+    assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
+
+
+# Links, pipes, devices
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["photos", "vectors", "vectors/*", "photos/??", "photos/??/*", "manifest.json", "items-*", "vectors/*/*.f32", ".lock"],
+)
+def test_links_are_not_followed(world: Path, name: str) -> None:
+    path = sorted((world / "theirs").glob(name))[0]
+    moved = world / "secret/moved"
+    shutil.move(path, moved)
+    path.symlink_to(moved)
+    assert everything(world / "theirs", world)
+
+
+def test_links_beside_what_is_named_are_neither_followed_nor_copied(world: Path) -> None:
+    cat = world / "theirs"
+    space = next((cat / "vectors").iterdir())
+    (cat / "photos/zz").symlink_to(world / "secret")
+    (cat / "photos/note").symlink_to(world / "secret/photo")
+    (space / "x.f32").symlink_to(world / "secret/photo")
+    (space / f".staging-{os.getpid()}.f32").symlink_to(world / ".bashrc")
+    everything(cat, world)
+    assert (world / "secret/keep.f32").read_bytes() == SECRET
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "items-*", "photos/??/*", "vectors/*/*.photos", "calibration.json", "negatives.csv"]
+)
+def test_pipes_are_not_waited_for(world: Path, name: str) -> None:
+    cat = world / "theirs"
+    path = next(cat.glob(name), cat / name)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert everything(cat, world)
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "negatives.csv"])
+def test_what_lies_beside_the_parts_is_no_link(world: Path, name: str) -> None:
+    (world / "theirs" / name).symlink_to(world / ".bashrc")
+    assert everything(world / "theirs", world)
+    if name == "negatives.csv":
+        with pytest.raises(InputError, match="symbolic link"):
+            NegativeBank.append(world / "theirs", [NegativeRow("1", "copy", "b", "a" * 64, "", "", "", "")])
+
+
+@pytest.mark.parametrize("name", NAMES[:-2])
+def test_names_in_a_negative_bank(world: Path, name: str) -> None:
+    if name.isprintable():
+        text = f'listing_id,signal,brand,photo,phash,mark,reviewer,time\n1,copy,b,"{name}",,,,\n'
+        (world / "theirs/negatives.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match="64 hex digits"):
+            NegativeBank.of_catalog(world / "theirs")
+
+
+def test_open_foreign(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a/b": b"x", "c": b"y"})
+    (tmp_path / "root").symlink_to(tmp_path / "a")
+    assert open_foreign(tmp_path / "root", "b").read() == b"x"  # the user named that link
+    for name in ("../c", "a/../c", "/etc/passwd", "a//b", "a\\b", "", "a/", "./c"):
+        with pytest.raises(ValueError, match="name of a file"):
+            open_foreign(tmp_path, name)
+    for name in ("root", "root/b", "a"):
+        with pytest.raises(OSError, match=r"is a symbolic link|is not a file"):
+            open_foreign(tmp_path, name)
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, 0.0])
+def test_vectors_that_are_none(world: Path, value: float) -> None:
+    def put(data: bytes) -> bytes:
+        vectors = np.frombuffer(data, "<f4").copy()
+        vectors[:49] = value
+        return vectors.tobytes()
+
+    forge_part(world / "theirs", lambda row: segment(row)["vectors"], put)
+    assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: segment(row).update(rows=10**12),
+        lambda row: segment(row).update(rows=-1),
+        lambda row: next(iter(row["spaces"].values()))["space"].update(dim=10**9),
+        lambda row: next(iter(row["spaces"].values()))["space"].update(dim="49"),
+        lambda row: next(iter(row["spaces"].values())).update(factory=["Flat"]),
+        lambda row: row.update(counts=5),
+        lambda row: row.update(format_version="1"),
+        lambda row: row.update(spaces=[]),
+        lambda row: row.update(active_space=[]),
+        lambda row: row["items"].update(bytes=1e400),
+    ],
+)
+def test_manifests_that_lie(world: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    forge(world / "theirs", change)
+    assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
+
+
+def test_a_manifest_of_another_kind(world: Path) -> None:
+    path = world / "theirs/manifest.json"
+    for text in ("[]", "null", "7", '"x"', "[" * 100_000, '{"format": "imgmatch-catalog"}', "\0", "", "{" * 5000):
+        path.write_text(text)
+        with pytest.raises(CatalogCorruptError):
+            Catalog.load(world / "theirs")
+    path.write_bytes(b" " * (65 << 20))
+    with pytest.raises(CatalogCorruptError, match="larger"):
+        Catalog.load(world / "theirs")
+
+
+# Anything anywhere
+
+WRONG = (
+    None,
+    True,
+    0,
+    -1,
+    1e308,
+    float("nan"),
+    float("inf"),
+    10**30,
+    "",
+    "x",
+    "../x",
+    "\0",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"x": 1},
+    "a" * 64,
+)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_field_may_hold_anything(world: Path, seed: int) -> None:
+    """Fields of random rows are replaced, dropped or doubled; what comes of it is an answer or an error of ours."""
+    rng = random.Random(seed)
+    cat = world / "theirs"
+
+    def spoil(rows: list[Any]) -> None:
+        for _ in range(rng.randint(1, 2)):
+            row = rng.choice(rows)
+            key = rng.choice(list(row)) if row else "x"
+            how = rng.randrange(4)
+            if how == 0:
+                row.pop(key, None)
+            elif how == 1:
+                rows.append(dict(row))
+            else:
+                row[key] = rng.choice(WRONG)
+
+    for name in rng.sample(["items", "brands", "photos"], rng.randint(1, 2)):
+        forge_rows(cat, name, spoil)
+    forge_rows(cat, "issues", lambda rows: [rng.choice([{"place": "a", "problem": "b"}, {"place": 5}, [], 7])])
+    everything(cat, world)
+
+
+def test_build_into_somebody_elses_folder(world: Path) -> None:
+    (world / "theirs/photos").rename(world / "secret/photos")
+    (world / "theirs/photos").symlink_to(world / "secret/photos")
+    with pytest.raises(CatalogError, match="symbolic link"):
+        Catalog.build(world / "src", world / "theirs", encoder=GridEncoder())
