@@ -152,7 +152,7 @@ def run(data: Path, queries: int) -> None:
                 file = folder / f"{number}-{attack}.jpg"
                 made[attack]().save(file, quality=95)
                 listings = [Listing("bare", (file.name,)), Listing("worded", (file.name,), title=WORDING)]
-                for listing, record in zip(listings, matcher.examine_batch(listings, root=folder), strict=True):
+                for listing, record in zip(listings, matcher.examine_batch(listings, photos=folder), strict=True):
                     claims: dict[str, list[str]] = {}
                     for finding in record.verdict.findings if record.verdict else ():
                         level = matcher.fusion.rules.claims.get(finding.signal)

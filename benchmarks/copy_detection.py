@@ -161,9 +161,9 @@ def run(data: Path, split: str, cache: Path) -> None:
     """Build the catalog, examine every photo, write raw values."""
     import cv2
 
-    from imgmatch.config import CopyConfig
     from imgmatch.images import hamming, load_image, perceptual_hash
     from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.copy.settings import CopyConfig
     from imgmatch.signals.copy.signal import CopySignal
 
     cv2.setNumThreads(1)
@@ -264,9 +264,9 @@ def cost(data: Path, cache: Path) -> None:
     """Time proposals and verification with the catalog and with ten times as many photos."""
     import cv2
 
-    from imgmatch.config import CopyConfig
     from imgmatch.images import load_image
     from imgmatch.loading.photo import PhotoContext
+    from imgmatch.signals.copy.settings import CopyConfig
     from imgmatch.signals.copy.signal import CopySignal
 
     cv2.setNumThreads(1)

@@ -33,10 +33,10 @@ import numpy as np
 from benchmarks import marks_compare
 from benchmarks.common import RAW, read_raw, shared_data, wilson, write_raw
 from imgmatch.catalog.items import Brand
-from imgmatch.config import TextConfig
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import TAMPER_CENTRE, TextSignal, tamper_ratio
 from imgmatch.types import Image
 from imgmatch.vision import ocr
@@ -112,7 +112,7 @@ def claims(rows: Iterable[dict[str, Any]]) -> dict[str, list[tuple[str, float, s
     out = {}
     for row in rows:
         photo = photo_of(row["path"])
-        photo.put(("text", TextConfig().side), tuple(map(reading_of, row["readings"])))
+        photo.remember(tuple(map(reading_of, row["readings"])), ocr._read, TextConfig().side)
         [findings] = signal.examine([Query(Listing("1"), [photo])])
         out[row["path"]] = [
             (f.signal, f.value, f.brand or "", f.evidence["readings"][0]["reading"]) for f in findings if f.value is not None

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import read_raw, shared_data, wilson
-from imgmatch.config import LogoConfig, TextConfig
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.wordmarks import letters, names
 from imgmatch.metrics import split_of
 from imgmatch.records import Listing
+from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.signals.logo.signal import shows
+from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import TextSignal
 from imgmatch.vision import ocr
 from imgmatch.vision.geometry import keypoints

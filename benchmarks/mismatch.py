@@ -183,10 +183,10 @@ def run(data: Path, work: Path, encoder: Any = "mobilenet-v2") -> None:
 
 def _examined(source: Path, pairs: list[dict[str, Any]], work: Path, data: Path, encoder: Any) -> Iterator[dict[str, Any]]:
     from imgmatch.catalog import Catalog
-    from imgmatch.config import MismatchConfig
     from imgmatch.images import load_image
     from imgmatch.loading.photo import PhotoContext, Query
     from imgmatch.records import Listing
+    from imgmatch.signals.mismatch.settings import MismatchConfig
     from imgmatch.signals.mismatch.signal import MismatchSignal
 
     catalog = Catalog.build(source, work / f"catalog-{pairs[0]['set']}", encoder=encoder)
@@ -199,7 +199,7 @@ def _examined(source: Path, pairs: list[dict[str, Any]], work: Path, data: Path,
 
     def photo(photo_id: str, path: str) -> PhotoContext:
         context = PhotoContext(photo_id, load_image(path), photo_id.split("-")[0].replace("photo", "listing"))
-        context.put("embedding", vectors[path])
+        context.embedding = vectors[path]
         return context
 
     signal = MismatchSignal(catalog, MismatchConfig())

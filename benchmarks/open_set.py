@@ -89,7 +89,7 @@ def run(data: Path) -> None:
         for start in range(0, len(queries), 32):
             part = queries[start : start + 32]
             listings = [Listing(str(i), (str(Path(q["file"]).relative_to(data)),)) for i, q in enumerate(part)]
-            for query, record in zip(part, matcher.examine_batch(listings, root=data), strict=True):
+            for query, record in zip(part, matcher.examine_batch(listings, photos=data), strict=True):
                 if record.verdict is None:
                     continue
                 best = record.verdict.candidates[0] if record.verdict.candidates else None

@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.common import environment, read_raw, shared_data, write_raw
 from imgmatch import load_encoder, load_image
 from imgmatch.catalog.metric import Metric
-from imgmatch.config import DesignConfig
 from imgmatch.metrics import split_of
 from imgmatch.signals.design.local import local_similarity
+from imgmatch.signals.design.settings import DesignConfig
 
 SETS = {  # folder: (label column, column the split is made by, column of the role or "")
     "adidas_products": ("sku", "sku", ""),

@@ -89,7 +89,7 @@ def scanned(folder: Path, catalog: Path, out: Path, warm: int) -> dict[str, Any]
     config = Config.from_dict({"signals": ["design"]})
     if warm:
         first = [Listing(p.name, (p.name,)) for p in sorted(folder.iterdir())[: config.scan.batch]]
-        Matcher(reference, config).examine_batch(first, root=folder)
+        Matcher(reference, config).examine_batch(first, photos=folder)
     clock = _clocked(lambda: run_scan(folder, reference, out, config=config, report=write_report))
     run = json.loads((out / "run.json").read_text())
     return clock | {

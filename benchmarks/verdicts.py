@@ -123,13 +123,13 @@ def _pinned(free: Any) -> None:
 def run_world(name: str, limit: int | None = None) -> tuple[str, float]:
     """Make and scan one world; shards that an earlier, interrupted run finished are taken as they are."""
     from imgmatch.catalog import Catalog
-    from imgmatch.config import Config, FusionConfig, ListingConfig
+    from imgmatch.config import Config, FusionConfig
     from imgmatch.scan import run_scan
     from imgmatch.world.demo import DEMO_RATES
 
     start, out = time.perf_counter(), make(name, limit)
     config = replace(
-        Config(), signals=SIGNALS, fusion=FusionConfig(calibration="none"), listing=ListingConfig(rates=DEMO_RATES)
+        Config(), signals=SIGNALS, fusion=FusionConfig(calibration="none"), sections={"listing": {"rates": DEMO_RATES}}
     )
     config = replace(config, scan=replace(config.scan, workers=1, shard=24))
 

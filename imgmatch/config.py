@@ -22,13 +22,13 @@ else:  # pragma: no cover - the same library under its older name
 
 __all__ = [
     "Config",
-    "CopyConfig",
-    "DesignConfig",
-    "DiscrepancyConfig",
+    "ContactsConfig",
+    "FusionConfig",
     "ImageConfig",
-    "RetrievalConfig",
     "ScanConfig",
-    "TextConfig",
+    "ServiceConfig",
+    "read_settings",
+    "require_at_least",
 ]
 
 
@@ -54,21 +54,9 @@ class ImageConfig:
     min_side: int = 8
     max_seconds: float = 5.0
 
-
-@dataclass(frozen=True, slots=True)
-class RetrievalConfig:
-    """How candidates are found.
-
-    Parameters
-    ----------
-    photos : int
-        Nearest catalog photos that are looked at per query photo.
-    candidates : int
-        Items kept per query after the proposals are united.
-    """
-
-    photos: int = 50
-    candidates: int = 10
+    def __post_init__(self) -> None:
+        require_at_least(1, max_bytes=self.max_bytes, max_pixels=self.max_pixels, min_side=self.min_side)
+        require_at_least(0, max_seconds=self.max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,140 +73,6 @@ class FusionConfig:
 
     rules: str = ""
     calibration: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class ListingConfig:
-    """How prices are compared.
-
-    Parameters
-    ----------
-    rates : mapping of str to float
-        Value of one unit of each currency (ISO 4217) in one common unit, for example ``{EUR = 1.0, USD = 0.92}``.
-        imgmatch knows no rates of its own: two currencies that are not both here are not compared.
-    """
-
-    rates: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TextConfig:
-    """How the text in photos and the listing's own text are read.
-
-    Parameters
-    ----------
-    side : int
-        Longer side in pixels at which text is looked for in a photo.
-    lexicon : str or None
-        Path of a lexicon of replica wording; None for the one that ships (``imgmatch/market/lexicon.toml``).
-    """
-
-    side: int = 736
-    lexicon: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogoConfig:
-    """How brands' marks are looked for in photos.
-
-    Parameters
-    ----------
-    proposals : int
-        Placements by keypoints, and as many by silhouette, that are verified per photo: more find more, and cost time.
-    windows : int
-        Where these find nothing, so many windows of the encoder's dense features are looked at as well; 0 for none. With
-        mobilenet-v2 eight windows named no more marks than none (19 of 24 scenes of ``benchmarks/figures.py``, the right
-        mark first in 3), at the price of four more forward passes; try it with an encoder that knows marks.
-    """
-
-    proposals: int = 6
-    windows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DesignConfig:
-    """How items of the same design are found and normalised.
-
-    Parameters
-    ----------
-    neighbors : int
-        Nearest catalog photos that are looked at per listing photo.
-    candidates : int
-        Items proposed per listing.
-    background_photos : int
-        Size of the sample of catalog photos that similarities are normalised with.
-    background_nearest : int
-        How many of the sample's photos nearest to the query, outside the candidate's brand, are averaged.
-    background_weight : float
-        How much of that average is taken off the similarity; 0 leaves the plain cosine.
-    shrinkage : float
-        Of the metric learnt from the catalog, see :class:`imgmatch.catalog.metric.Metric`; chosen on the dev half by
-        ``python -m benchmarks.retrieval``.
-    local_weight : float
-        How much the part-by-part comparison counts beside the score, in catalogs with too few photos per item or brand
-        for a metric; chosen on the dev half by ``python -m benchmarks.retrieval``. 0 leaves it out and saves a forward
-        pass per near photo.
-    """
-
-    neighbors: int = 50
-    candidates: int = 10
-    background_photos: int = 2048
-    background_nearest: int = 10
-    background_weight: float = 1.0
-    shrinkage: float = 0.3
-    local_weight: float = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class MismatchConfig:
-    """How a promo is held against the listing it leads to.
-
-    Parameters
-    ----------
-    neighbors : int
-        Nearest catalog photos that are looked at per region of a photo.
-    """
-
-    neighbors: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class CopyConfig:
-    """How copies of catalog photos are found.
-
-    Parameters
-    ----------
-    proposals : int
-        Catalog photos per listing photo that are verified by geometry and pixels: what the time goes into.
-    votes : float
-        Least weight of shared details that proposes a catalog photo: each counts the less, the more photos have it. On the
-        dev half of ``benchmarks/copy_detection.py`` 5 halves the proposals for photos that are no copies and loses two of
-        192 copies, small pictures in pictures.
-    hash_distance : int
-        Largest Hamming distance of two PDQ hashes that proposes one; PDQ's authors call 31 of 256 a match.
-    """
-
-    proposals: int = 5
-    votes: float = 5.0
-    hash_distance: int = 40
-
-
-@dataclass(frozen=True, slots=True)
-class DiscrepancyConfig:
-    """How parts that differ from the reference are judged.
-
-    Parameters
-    ----------
-    candidates : int
-        Likeliest items that a listing's photos are laid on.
-    quiet, loud : float
-        Strength of the strongest difference, in robust standard deviations of the overlap, where the value leaves 0 and
-        where it is full.
-    """
-
-    candidates: int = 2
-    quiet: float = 8.0
-    loud: float = 32.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +109,10 @@ class ScanConfig:
     shard: int = 64
     workers: int = 0
 
+    def __post_init__(self) -> None:
+        require_at_least(1, batch=self.batch, shard=self.shard)
+        require_at_least(0, workers=self.workers)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
@@ -287,6 +145,10 @@ class ServiceConfig:
     window: float = 0.005
     poll: float = 1.0
 
+    def __post_init__(self) -> None:
+        require_at_least(1, max_body=self.max_body, max_photos=self.max_photos, max_requests=self.max_requests)
+        require_at_least(0, timeout=self.timeout, rate=self.rate, burst=self.burst, window=self.window, poll=self.poll)
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -298,27 +160,32 @@ class Config:
         Names of the signals that run, in order.
     operating_point : str
         Name of the operating point of the calibration, for example ``balanced`` or ``fpr_1e-2``.
+    candidates : int
+        Catalog items kept per listing after the proposals of all signals are united.
+    sections : mapping of str to mapping
+        Settings of signals, by the signal's name, as read: each signal checks its own, see
+        :func:`imgmatch.signals.default_signals`.
+    folder : Path
+        Where relative paths among the settings start: the folder of the file that they were read from.
     """
 
     signals: tuple[str, ...] = ("design", "copy", "text", "logo", "listing", "mismatch")
     operating_point: str = "balanced"
+    candidates: int = 10
     images: ImageConfig = field(default_factory=ImageConfig)
-    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
-    design: DesignConfig = field(default_factory=DesignConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
-    listing: ListingConfig = field(default_factory=ListingConfig)
-    mismatch: MismatchConfig = field(default_factory=MismatchConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    logo: LogoConfig = field(default_factory=LogoConfig)
-    copy: CopyConfig = field(default_factory=CopyConfig)
-    discrepancy: DiscrepancyConfig = field(default_factory=DiscrepancyConfig)
     contacts: ContactsConfig = field(default_factory=ContactsConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        require_at_least(1, candidates=self.candidates)
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        """Read a TOML file; unknown keys and wrong types are errors.
+        """Read a TOML file; unknown keys, wrong types and values out of range are errors.
 
         Raises
         ------
@@ -333,54 +200,86 @@ class Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not valid TOML: {error}") from error
         try:
-            return cls.from_dict(table)
+            return cls.from_dict(table, Path(path).parent)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any]) -> Config:
-        config: Config = _build(cls, table, "")
-        return config
+    def from_dict(cls, table: Mapping[str, Any], folder: str | Path = ".") -> Config:
+        """Make settings of a mapping like that of a TOML file; tables of signals are kept for the signals to read."""
+        known = {f.name for f in dataclasses.fields(cls)} - {"sections", "folder"}
+        own = {key: value for key, value in table.items() if key in known or not isinstance(value, Mapping)}
+        sections = {key: value for key, value in table.items() if key not in own}
+        config: Config = read_settings(cls, own, "", Path(folder))
+        return dataclasses.replace(config, sections=sections, folder=Path(folder))
 
     def to_dict(self) -> dict[str, Any]:
-        return _jsonable(dataclasses.asdict(self))  # type: ignore[no-any-return]
+        row = dataclasses.asdict(self)
+        sections = row.pop("sections")
+        del row["folder"]
+        return _jsonable({**row, **sections})  # type: ignore[no-any-return]
 
-    def fingerprint(self, **more: str) -> str:
-        """Return 16 hex digits over every setting that can change a verdict, and over `more` (rules, calibration, code).
-
-        Parameters
-        ----------
-        **more : str
-            Hashes of what lies outside this tree.
-        """
+    def fingerprint(self) -> str:
+        """Return 16 hex digits over every setting that can change a verdict; signals answer for their own sections."""
         settings = self.to_dict()
-        del settings["scan"], settings["service"]
-        text = json.dumps({**settings, **{f"+{k}": v for k, v in more.items()}}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        for name in ("scan", "service", *self.sections):
+            del settings[name]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _build(cls: Any, table: Mapping[str, Any], where: str) -> Any:
+def require_at_least(least: float, **values: float) -> None:
+    """Raise a :class:`ConfigError` that names the first value below `least`."""
+    for name, value in values.items():
+        if not value >= least:
+            raise ConfigError(f"{name}: expected at least {least:g}, got {value:g}")
+
+
+def read_settings(cls: Any, table: Mapping[str, Any], where: str, folder: Path = Path()) -> Any:
+    """Make a dataclass of settings from a table.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass.
+    table : mapping
+    where : str
+        Name of the table, for messages; empty for the whole file.
+    folder : Path
+        Relative paths start there.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key that is unknown, of a wrong type or out of range.
+    """
+    where = f"{where}." if where else ""
     hints = typing.get_type_hints(cls)
     unknown = set(table) - set(hints)
     if unknown:
         raise ConfigError(f"unknown key {where}{min(unknown)}; expected one of {', '.join(sorted(hints))}")
-    return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in table.items()})
+    values = {key: _convert(hints[key], value, f"{where}{key}", folder) for key, value in table.items()}
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from error
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
+def _convert(hint: Any, value: Any, key: str, folder: Path) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key}: expected a table, got {value!r:.80}")
-        return _build(hint, value, f"{key}.")
+        return read_settings(hint, value, key, folder)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return _convert(next(a for a in args if a is not type(None)), value, key)
+        return _convert(next(a for a in args if a is not type(None)), value, key, folder)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(args[0], v, f"{key}[{i}]") for i, v in enumerate(value))
+        return tuple(_convert(args[0], v, f"{key}[{i}]", folder) for i, v in enumerate(value))
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
-        return {k: _convert(args[1], v, f"{key}.{k}") for k, v in value.items()}
+        return {k: _convert(args[1], v, f"{key}.{k}", folder) for k, v in value.items()}
+    if hint is Path and isinstance(value, str):
+        return folder / value
     expected = origin or hint
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

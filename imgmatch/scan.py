@@ -351,6 +351,7 @@ class _Run:
             },
             "calibration": None if self.matcher.fusion.calibration is None else self.matcher.fusion.calibration.describe(),
             "config": self.config.to_dict(),
+            "signals": {signal.name: signal.fingerprint() for signal in self.matcher.signals},
             "config_fingerprint": self.matcher.fingerprint,
             "counts": {"listings": summary.rows, "reused": summary.reused, **summary.counts},
         }

@@ -445,14 +445,14 @@ def test_sixteen_threads_answer_like_one(tmp_path: Path) -> None:
         for i in range(4)
     ]
     signals = ["design", "copy", "listing", "mismatch"]
-    serial = [Matcher(catalog, Config.from_dict({"signals": signals})).examine(x, root=root).to_dict() for x in listings]
+    serial = [Matcher(catalog, Config.from_dict({"signals": signals})).examine(x, photos=root).to_dict() for x in listings]
     shared = Matcher(load(catalog.path), Config.from_dict({"signals": signals}))
     together = threading.Barrier(16)
 
     def examine(x: Listing) -> dict[str, Any]:
         with contextlib.suppress(threading.BrokenBarrierError):
             together.wait(5)
-        return shared.examine(x, root=root).to_dict()
+        return shared.examine(x, photos=root).to_dict()
 
     with ThreadPoolExecutor(16) as pool:
         threaded = list(pool.map(examine, listings))

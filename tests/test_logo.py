@@ -13,10 +13,10 @@ import pytest
 
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
-from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Box, FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import (

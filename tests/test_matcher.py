@@ -63,7 +63,7 @@ def test_rows_come_in_order_with_broken_ones_in_the_middle(world: tuple[Catalog,
         Listing("d"),
         Listing("e", ("own2.png",), promo_photos=("own3.png",)),
     ]
-    records = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    records = Matcher(catalog, DESIGN).examine_batch(listings, photos=root)
     assert [r.listing_id for r in records] == ["a", "b", "c", "d", "e"]
     assert [r.status for r in records] == ["ok", "failed", "failed", "failed", "ok"]
     assert [(p.photo_id, p.status) for p in records[0].photos] == [
@@ -84,8 +84,8 @@ def test_a_batch_gives_what_each_gives_alone(world: tuple[Catalog, Path]) -> Non
     catalog, root = world
     matcher = Matcher(catalog, DESIGN)
     listings = [Listing(str(i), (f"own{i}.png", "new.png")) for i in range(6)]
-    together = matcher.examine_batch(listings, root=root)
-    assert [matcher.examine(x, root=root).to_dict() for x in listings] == [r.to_dict() for r in together]
+    together = matcher.examine_batch(listings, photos=root)
+    assert [matcher.examine(x, photos=root).to_dict() for x in listings] == [r.to_dict() for r in together]
 
 
 def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path]) -> None:
@@ -93,7 +93,7 @@ def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path]) -> 
     matcher = Matcher(catalog, DESIGN)
     matcher.signals.append(Probe())
     listings = [Listing("a", ("own0.png",)), Listing("b", ("own1.png",), title="break"), Listing("c", ("own2.png",))]
-    findings = [{f.signal: f for f in r.verdict.findings} for r in matcher.examine_batch(listings, root=root) if r.verdict]
+    findings = [{f.signal: f for f in r.verdict.findings} for r in matcher.examine_batch(listings, photos=root) if r.verdict]
     assert [f["probe"].status for f in findings] == ["ok", "failed", "ok"]
     assert "out of cheese" in findings[1]["probe"].reason
     assert all(f["design"].status is not FindingStatus.FAILED for f in findings)
@@ -103,7 +103,7 @@ def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:
     catalog, root = world
     encoder = catalog.encoder
     before = encoder.photos_encoded  # type: ignore[attr-defined]
-    Matcher(catalog, ONE_LOOK).examine_batch([Listing(str(i), ("new.png",)) for i in range(5)], root=root)
+    Matcher(catalog, ONE_LOOK).examine_batch([Listing(str(i), ("new.png",)) for i in range(5)], photos=root)
     assert encoder.photos_encoded - before == 1  # type: ignore[attr-defined]
 
 
@@ -114,11 +114,11 @@ def test_a_cached_photo_is_neither_decoded_nor_encoded_again(
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png", "new.png"))
-    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root)
     assert any("part-by-part similarity" in f.evidence.get("facts", {}) for f in first.verdict.findings)  # type: ignore[union-attr]
     before = catalog.encoder.photos_encoded  # type: ignore[attr-defined]
-    monkeypatch.setattr("imgmatch.matcher.load_image", lambda *a, **k: pytest.fail("decoded again"))
-    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+    monkeypatch.setattr("imgmatch.loading.loader.load_image", lambda *a, **k: pytest.fail("decoded again"))
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root).to_dict() == first.to_dict()
     assert catalog.encoder.photos_encoded == before  # type: ignore[attr-defined]
 
 
@@ -129,10 +129,10 @@ def test_cells_that_were_forgotten_are_computed_again(
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png",))
-    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root)
+    first = Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root)
     with sqlite3.connect(tmp_path / "cache-cells.sqlite") as db:
         assert db.execute("DELETE FROM cells_1").rowcount == 1
-    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, root=root).to_dict() == first.to_dict()
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root).to_dict() == first.to_dict()
 
 
 def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,10 +140,10 @@ def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Pat
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listings = [Listing(str(i), (f"own{i}.png",)) for i in range(3)]
-    first = Matcher(catalog, DESIGN, cache=cache).examine_batch(listings, root=root)
+    first = Matcher(catalog, DESIGN, cache=cache).examine_batch(listings, photos=root)
     bare = Catalog.load(catalog.path)
     monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda *a, **k: pytest.fail("loaded an encoder"))
-    again = Matcher(bare, DESIGN, cache=cache).examine_batch(listings, root=root)
+    again = Matcher(bare, DESIGN, cache=cache).examine_batch(listings, photos=root)
     assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
 
 
@@ -151,11 +151,11 @@ def test_sixteen_threads_give_what_one_gives(world: tuple[Catalog, Path]) -> Non
     catalog, root = world
     matcher = Matcher(catalog, DESIGN)
     listings = [Listing(str(i), (f"own{i % 6}.png",)) for i in range(16)]
-    serial = [matcher.examine(x, root=root).to_dict() for x in listings]
+    serial = [matcher.examine(x, photos=root).to_dict() for x in listings]
     answers: list[dict | None] = [None] * 16
 
     def work(i: int) -> None:
-        answers[i] = matcher.examine(listings[i], root=root).to_dict()
+        answers[i] = matcher.examine(listings[i], photos=root).to_dict()
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(16)]
     for t in threads:
@@ -171,7 +171,7 @@ def test_a_matcher_goes_on_with_its_catalog_while_items_are_removed_from_it(tmp_
     catalog = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
     config = Config.from_dict({"signals": ["design", "copy"]})
     listings = [Listing(str(i), (f"brand{i % 6}/item{i % 6}/{i % 2}.png",)) for i in range(48)]
-    serial = [r.to_dict() for r in Matcher(catalog, config).examine_batch(listings, root=src)]
+    serial = [r.to_dict() for r in Matcher(catalog, config).examine_batch(listings, photos=src)]
     # Nothing of the view that the threads share has been looked at when the items go.
     matcher = Matcher(Catalog.load(catalog.path, encoder=GridEncoder()), config)
     together = threading.Barrier(17)
@@ -179,7 +179,7 @@ def test_a_matcher_goes_on_with_its_catalog_while_items_are_removed_from_it(tmp_
     def examine(listing: Listing) -> dict:
         with contextlib.suppress(threading.BrokenBarrierError):
             together.wait(5)
-        return matcher.examine(listing, root=src).to_dict()
+        return matcher.examine(listing, photos=src).to_dict()
 
     with ThreadPoolExecutor(16) as pool:
         answers = [pool.submit(examine, listing) for listing in listings]
@@ -194,7 +194,7 @@ def test_a_matcher_goes_on_with_its_catalog_while_items_are_removed_from_it(tmp_
 def test_a_record_survives_json_with_fields_of_the_future(world: tuple[Catalog, Path]) -> None:
     catalog, root = world
     listing = Listing.from_dict({"listing_id": "a", "photos": ["own0.png"], "price": 12.5, "shade": {"of": "blue"}})
-    row = Matcher(catalog, DESIGN).examine(listing, root=root).to_dict()
+    row = Matcher(catalog, DESIGN).examine(listing, photos=root).to_dict()
     row["added_in_2_0"] = [1, 2]
     assert ScanRecord.from_dict(row).to_dict() == row
     assert row["listing"]["price"] == "12.5"
@@ -204,8 +204,8 @@ def test_a_record_survives_json_with_fields_of_the_future(world: tuple[Catalog, 
 def test_the_fingerprint_covers_what_can_change_a_verdict(world: tuple[Catalog, Path]) -> None:
     catalog, _ = world
     base = Matcher(catalog, DESIGN).fingerprint
-    retrieval = dataclasses.replace(DESIGN.retrieval, candidates=3)
-    assert Matcher(catalog, dataclasses.replace(DESIGN, retrieval=retrieval)).fingerprint != base
+    assert Matcher(catalog, dataclasses.replace(DESIGN, candidates=3)).fingerprint != base
+    assert Matcher(catalog, Config.from_dict({"signals": ["design"], "design": {"neighbors": 7}})).fingerprint != base
     scan = dataclasses.replace(DESIGN.scan, batch=7)
     assert Matcher(catalog, dataclasses.replace(DESIGN, scan=scan)).fingerprint == base
 
@@ -230,11 +230,11 @@ def test_a_closer_look_costs_a_photo_no_second_pass(
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     encoder, listings = catalog.encoder, [Listing(str(i), (f"own{i}.png",)) for i in range(6)]
-    first = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    first = Matcher(catalog, DESIGN).examine_batch(listings, photos=root)
     looked = [f for r in first if r.verdict for f in r.verdict.findings if "part-by-part similarity" in f.evidence["facts"]]
     assert len(looked) == 6
     before = encoder.photos_encoded  # type: ignore[attr-defined]
-    again = Matcher(catalog, DESIGN).examine_batch(listings, root=root)
+    again = Matcher(catalog, DESIGN).examine_batch(listings, photos=root)
     assert encoder.photos_encoded - before == 6, "references and the catalog's centre are remembered"  # type: ignore[attr-defined]
     assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
 
@@ -298,9 +298,9 @@ def test_contacts_are_kept_on_request_only(world: tuple[Catalog, Path]) -> None:
     pytest.importorskip("phonenumbers")
     catalog, root = world
     listing = Listing("a", ("own0.png",), title="Bag", description="Ask Anna.B@mail.example or +49 1512 3456789")
-    assert Matcher(catalog, DESIGN).examine(listing, root=root).contacts == ()
+    assert Matcher(catalog, DESIGN).examine(listing, photos=root).contacts == ()
     asked = dataclasses.replace(DESIGN, contacts=dataclasses.replace(DESIGN.contacts, extract=True))
-    assert Matcher(catalog, asked).examine(listing, root=root).contacts == (
+    assert Matcher(catalog, asked).examine(listing, photos=root).contacts == (
         "email:anna.b@mail.example",
         "phone:+4915123456789",
     )

@@ -143,7 +143,7 @@ def test_nothing_stale_is_reused(catalog: Catalog, folder: Path, tmp_path: Path,
     run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
     config, again = CONFIG, catalog
     if change == "config":
-        config = Config.from_dict({**CONFIG.to_dict(), "retrieval": {"candidates": 2}})
+        config = Config.from_dict({**CONFIG.to_dict(), "candidates": 2})
     elif change == "catalog":
         again = catalog.remove(["brand0/item0"])
     elif change == "photo":

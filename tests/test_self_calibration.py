@@ -81,7 +81,7 @@ def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.Monkey
     assert made.space["id"] == catalog.space.id
     matcher = Matcher(catalog, Config(signals=QUICK.signals, fusion=FusionConfig(calibration=str(out))))
     photo = catalog.path.parent / "source" / "p" / "3-1.png"
-    record = matcher.examine(Listing("L", photos=(photo.name,), title="brand1 Item 3", price="150 EUR"), root=photo.parent)
+    record = matcher.examine(Listing("L", photos=(photo.name,), title="brand1 Item 3", price="150 EUR"), photos=photo.parent)
     assert record.verdict is not None
     assert record.verdict.probability is not None
     assert "synthetic: self-fitted on forged photos of the catalog's own" in (record.verdict.calibration or "")

@@ -80,7 +80,7 @@ def test_examine_gives_the_record_that_a_scan_gives(client: TestClient, unchangi
     names = {"photos[0]": picture(0), "photos[1]": b"broken", "promo_photos[0]": picture(11)}
     row = {**fields, "photos": ["photos[0]", "photos[1]"], "promo_photos": ["promo_photos[0]"]}
     expected = (
-        Matcher(unchanging, settings()).examine(Listing.from_dict(row), root=write_tree(tmp_path / "l", names)).to_dict()
+        Matcher(unchanging, settings()).examine(Listing.from_dict(row), photos=write_tree(tmp_path / "l", names)).to_dict()
     )
 
     as_json = {"listing": fields, "photos": [b64(picture(0)), b64(b"broken")], "promo_photos": [b64(picture(11))]}

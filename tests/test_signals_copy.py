@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from imgmatch.catalog.items import CatalogPhoto, Item
-from imgmatch.config import CopyConfig
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
+from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.signal import CopySignal, stored_patches
 from imgmatch.signals.copy.verify import agreement
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
@@ -33,7 +33,7 @@ def picture(pixels: np.ndarray) -> Image:
 
 def photo(pixels: np.ndarray, photo_id: str = "photo-1") -> PhotoContext:
     context = PhotoContext(photo_id, picture(pixels))
-    context.put("embedding", np.array([1.0, 0.0], np.float32))
+    context.embedding = np.array([1.0, 0.0], np.float32)
     return context
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from imgmatch.catalog.background import Background
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.metric import Metric
-from imgmatch.config import DesignConfig
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals import Signal
 from imgmatch.signals.design.local import local_similarity
+from imgmatch.signals.design.settings import DesignConfig
 from imgmatch.signals.design.signal import DesignSignal
 from imgmatch.types import Candidate, FindingStatus, Image, Neighbors, PhotoRole
 
@@ -90,7 +90,7 @@ def query(*vectors: object, role: str = "listing") -> Query:
     photos = []
     for i, vector in enumerate(vectors, 1):
         photo = PhotoContext(f"photo-{i}", Image(PIXELS.copy(), f"q{i}", "q", 8, 8, "RAW"), role)
-        photo.put("embedding", unit(vector))
+        photo.embedding = unit(vector)
         photos.append(photo)
     return Query(Listing("1"), photos)
 
@@ -144,7 +144,7 @@ def test_a_brand_has_a_floor_of_its_own() -> None:
     for axis, (brand, noise) in enumerate((("loose", 0.3), ("tight", 0.03))):
         rows += [(brand, brand, list(np.eye(8)[axis] + noise * rng.normal(size=8))) for _ in range(30)]
     rows.append(("small", "small", list(np.eye(8)[2])))
-    background = Background.of(FakeCatalog(rows), DesignConfig())  # type: ignore[arg-type]
+    background = Background.of(FakeCatalog(rows))  # type: ignore[arg-type]
     assert background.least("loose") < 0.95 < background.least("tight")
     assert background.least("small") == background.floor
     assert background.least("loose") < background.floor < background.least("tight")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgmatch.config import DiscrepancyConfig
 from imgmatch.loading.photo import Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
 from imgmatch.signals.discrepancy.differences import agreed, compare
 from imgmatch.signals.discrepancy.measures import ciede2000
+from imgmatch.signals.discrepancy.settings import DiscrepancyConfig
 from imgmatch.signals.discrepancy.signal import DiscrepancySignal
 from imgmatch.types import Candidate, FindingStatus, PhotoRole
 from imgmatch.verdicts.rules import Rules

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from imgmatch.catalog.items import Brand, Item
-from imgmatch.config import ListingConfig
 from imgmatch.loading.photo import Query
 from imgmatch.market.sellers import registrable_domain
 from imgmatch.metrics import wilson_interval
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
+from imgmatch.signals.listing.settings import ListingConfig
 from imgmatch.signals.listing.signal import ListingSignal, condition_of
 from imgmatch.types import Candidate, Finding, FindingStatus
 

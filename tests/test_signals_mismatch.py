@@ -9,10 +9,10 @@ import PIL.Image
 import pytest
 
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
-from imgmatch.config import MismatchConfig
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
+from imgmatch.signals.mismatch.settings import MismatchConfig
 from imgmatch.signals.mismatch.signal import MismatchSignal
 from imgmatch.types import Box, EmbeddingSpace, Finding, FindingStatus, Image, Label, Neighbors, PhotoRole
 
@@ -85,7 +85,7 @@ def photo(photo_id: str, pixels: np.ndarray) -> PhotoContext:
     context = PhotoContext(
         photo_id, lambda: image, "promo" if photo_id.startswith("promo") else "listing", sha256=image.sha256
     )
-    context.put("embedding", encode(pixels))
+    context.embedding = encode(pixels)
     return context
 
 

@@ -13,10 +13,10 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from imgmatch.catalog.items import Brand
-from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import EVERYDAY, TextSignal
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
 from imgmatch.vision import ocr
@@ -132,7 +132,9 @@ def test_a_photo_that_cannot_be_decoded_fails_alone(monkeypatch: pytest.MonkeyPa
         raise ImageError("truncated", "the file ends early", source="a.jpg")
 
     good = drawn("x", photo_id="photo-2")
-    good.put(("text", TextConfig().side), (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),))
+    good.remember(
+        (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),), ocr._read, TextConfig().side
+    )
     findings = examine([PhotoContext("photo-1", broken, sha256="0" * 64), good])["text"]
     assert [(f.photo_id, f.status) for f in findings] == [("photo-1", FindingStatus.FAILED), ("photo-2", FindingStatus.OK)]
 
@@ -142,7 +144,7 @@ def test_replica_wording_printed_in_a_photo(monkeypatch: pytest.MonkeyPatch) -> 
     photo = drawn("x")
     box = ((0, 0), (90, 0), (90, 20), (0, 20))
     lines = (Reading("MIRROR QUALITY 1:1", 0.97, (0.97,), box), Reading("inspired by", 0.97, (0.97,), box))
-    photo.put(("text", TextConfig().side), lines)
+    photo.remember(lines, ocr._read, TextConfig().side)
     printed = [f for f in examine([photo])["wording"] if f.photo_id == "photo-1"]
     assert len(printed) == 1
     assert "mirror quality" in printed[0].reason
@@ -162,7 +164,7 @@ def test_a_mark_is_held_against_what_was_read_unsurely() -> None:
     photo, stranger = drawn("MONTROUX"), drawn("QUEBRACHO")
     for p in (photo, stranger):
         [line] = ocr.read(p)
-        p.put(("text", TextConfig().side), (replace(line, text="MCNTRCVX", confidence=0.6),))
+        p.remember((replace(line, text="MCNTRCVX", confidence=0.6),), ocr._read, TextConfig().side)
     [text] = examine([photo])["text"]
     assert (text.brand, text.status) == ("montroux", FindingStatus.OK)
     assert "hardly be read" in text.reason

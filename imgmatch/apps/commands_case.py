@@ -60,6 +60,7 @@ def case(
     from imgmatch.investigate.case.case import find_subject, write_case
     from imgmatch.investigate.case.seal import load_private_key
     from imgmatch.investigate.report.rings_page import read_rings
+    from imgmatch.signals import settings_of
 
     run = _run(records[0])
     found = find_subject(subject, records, read_rings(rings) if rings else ())
@@ -73,7 +74,7 @@ def case(
         run=run,
         floor=floor,
         currency=currency,
-        rates=(Config() if config is None else Config.load(config)).listing.rates,
+        rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
         show_contacts=show_contacts,
         key=None if sign is None else load_private_key(sign),
     )

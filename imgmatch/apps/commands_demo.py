@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +36,7 @@ def demo(
     from imgmatch.apps.commands_rings import rings
     from imgmatch.apps.commands_scan import show_summary
     from imgmatch.catalog import Catalog
-    from imgmatch.config import Config, ListingConfig
+    from imgmatch.config import Config
     from imgmatch.encoders.store import pull
     from imgmatch.investigate.report import write_report
     from imgmatch.investigate.report.rings_page import read_rings
@@ -51,7 +50,7 @@ def demo(
         catalog = Catalog.build(
             world.manifest, out / "catalog", encoder=_ENCODER, progress=lambda done, total: update(done, total, "")
         )
-    config = replace(Config(), listing=ListingConfig(rates=DEMO_RATES))
+    config = Config(sections={"listing": {"rates": DEMO_RATES}})
     with progress_bar("scanning") as update:
 
         def progress(done: int, total: int, counts: Counter[str]) -> None:

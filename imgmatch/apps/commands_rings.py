@@ -54,6 +54,7 @@ def rings(
     from imgmatch.investigate.report.rings_page import read_rings, write_rings
     from imgmatch.investigate.rings import Sight, State, find_rings
     from imgmatch.investigate.rings.market import photo_opener
+    from imgmatch.signals import settings_of
 
     out.mkdir(parents=True, exist_ok=True)
     key = _contact_key(contact_key, out)
@@ -68,7 +69,7 @@ def rings(
             sight=Sight(open_photo, _embeddings(records)),
             state=state,
             previous=earlier,
-            rates=(Config() if config is None else Config.load(config)).listing.rates,
+            rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
             currency=currency,
         )
     state.close()

@@ -239,7 +239,8 @@ def _rules(config: Path | None) -> Rules:
     from imgmatch.config import Config
     from imgmatch.verdicts.rules import Rules
 
-    return Rules.load((Config() if config is None else Config.load(config)).fusion.rules or None)
+    settings = Config() if config is None else Config.load(config)
+    return Rules.load(settings.folder / settings.fusion.rules if settings.fusion.rules else None)
 
 
 def _show(record: ScanRecord, rules: Rules) -> None:

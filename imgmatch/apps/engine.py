@@ -203,7 +203,9 @@ class Engine:
 def _ready(catalog: Catalog, config: Config) -> Matcher:
     """Make a matcher and load what it would load at its first request."""
     catalog.search(catalog.encoder.encode([]), 1)
-    return Matcher(catalog, config)
+    matcher = Matcher(catalog, config)
+    matcher.warm_up()
+    return matcher
 
 
 def _newer(old: Matcher, config: Config) -> Matcher | None:

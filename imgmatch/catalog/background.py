@@ -17,7 +17,6 @@ from imgmatch.types import FloatArray, PhotoRole
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
-    from imgmatch.config import DesignConfig
 
 __all__ = ["Background", "sample"]
 
@@ -130,19 +129,21 @@ class Background:
         return float(np.partition(kept, len(kept) - k)[-k:].mean())
 
     @classmethod
-    def of(cls, catalog: Catalog, config: DesignConfig, metric: Metric | None = None) -> Background:
+    def of(
+        cls, catalog: Catalog, metric: Metric | None = None, *, photos: int = 2048, weight: float = 1.0, nearest: int = 10
+    ) -> Background:
         """Sample a catalog and take its leave-one-out scores, in the plain space or in that of a metric.
 
         Notes
         -----
-        Whole items are sampled, evenly over the catalog, until `config.background_photos` is reached, so the cost does not
+        Whole items are sampled, evenly over the catalog, until `photos` is reached, so the cost does not
         grow with the catalog: one (m, m) product of similarities, remembered on disk for the same photos.
         """
-        rows, groups, items = sample(catalog, config.background_photos)
+        rows, groups, items = sample(catalog, photos)
         plain = np.ascontiguousarray(catalog.vectors[rows], np.float32)
         vectors = plain if metric is None else metric(plain)
         empty = np.zeros(0, np.float32)
-        self = cls(vectors, groups, config.background_weight, config.background_nearest, empty, empty)
+        self = cls(vectors, groups, weight, nearest, empty, empty)
         found = remembered(
             "background-1", lambda: self._left_out(plain, items), vectors, plain, groups, items, self.weight, self.nearest
         )

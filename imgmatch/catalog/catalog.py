@@ -260,11 +260,13 @@ class Catalog:
             if context is None:
                 entry = self.photos[sha256]
                 context = PhotoContext(
-                    sha256, lambda: load_photo(self.path, sha256, name=entry.name), "reference", sha256=sha256
+                    sha256,
+                    lambda: load_photo(self.path, sha256, name=entry.name),
+                    "reference",
+                    sha256=sha256,
+                    phash=(entry.phash, entry.phash_quality),
+                    embedding=self.embedding(sha256) if sha256 in self._row_of else None,
                 )
-                context.put("phash", (entry.phash, entry.phash_quality))
-                if sha256 in self._row_of:
-                    context.put("embedding", self.embedding(sha256))
             self._kept[sha256] = context
             while len(self._kept) > _PHOTOS_KEPT:
                 self._kept.popitem(last=False)

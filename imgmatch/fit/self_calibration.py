@@ -84,7 +84,7 @@ def calibrate_self(
     return fit(
         self_examples(catalog, config, progress=progress),
         space=catalog.space,
-        rules=Rules.load(config.fusion.rules or None).fingerprint,
+        rules=_rules(config).fingerprint,
         name="self-calibration",
         source="self-fitted on forged photos of the catalog's own and invented offers",
         created=created,
@@ -121,7 +121,7 @@ def self_examples(
         )
     reduced = _without(catalog, {sha for shas in held.values() for sha in shas})
     settings = replace(config, fusion=replace(config.fusion, calibration="none"))
-    matcher, rules = Matcher(reduced, settings), Rules.load(config.fusion.rules or None)
+    matcher, rules = Matcher(reduced, settings), _rules(config)
     rng = np.random.default_rng(seed)
     plans = _plans(catalog, held, rng)[:listings]
     out: list[Example] = []
@@ -281,3 +281,7 @@ def _jpeg(rng: np.random.Generator, pixels: Photo) -> bytes:
     out = io.BytesIO()
     PIL.Image.fromarray(pixels).save(out, "JPEG", quality=int(rng.integers(76, 93)))
     return out.getvalue()
+
+
+def _rules(config: Config) -> Rules:
+    return Rules.load(config.folder / config.fusion.rules if config.fusion.rules else None)

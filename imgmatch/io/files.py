@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -25,6 +26,7 @@ __all__ = [
     "is_sha256",
     "lock",
     "open_foreign",
+    "package_sha256",
     "sha256_file",
     "sync_dir",
 ]
@@ -105,6 +107,16 @@ def append_lines(path: str | Path, lines: str, *, header: str) -> None:
         f.write(lines.encode("utf-8", "backslashreplace"))
         f.flush()
         os.fsync(f.fileno())
+
+
+@lru_cache(maxsize=1)
+def package_sha256() -> str:
+    """Return a hash of imgmatch's own code and data files: whatever of it changes may change a verdict."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".toml")):
+        digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def sync_dir(folder: Path) -> None:

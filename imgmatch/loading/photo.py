@@ -5,22 +5,29 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.images import perceptual_hash
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
-__all__ = ["PhotoContext", "Query"]
+__all__ = ["Cells", "PhotoContext", "Query"]
 
+Cells = npt.NDArray[np.float16]
+"""Dense descriptors of a photo's parts, shape (h, w, c), rounded to half precision."""
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class PhotoContext:
     """A photo with a memory.
 
-    Keypoints, text, regions and hashes are wanted by several signals; whoever asks first pays.
+    Keypoints, text, regions and hashes are wanted by several signals; whoever asks first pays, see :meth:`once`.
 
     Parameters
     ----------
@@ -33,6 +40,16 @@ class PhotoContext:
         ``listing``, ``promo`` or ``reference``.
     sha256 : str
         Of the file; needed where `image` is a callable.
+    phash : tuple of str and int, optional
+        256-bit PDQ hash in hex and its quality in [0, 100], where they are known already.
+    embedding : ndarray, shape (d,), float32, optional
+    prepare : callable, optional
+        How the encoder's input is made of this photo; by default from `image`.
+
+    Attributes
+    ----------
+    cells_from : callable or None
+        Where :meth:`cells` come from, given what returns the encoder; by default from a forward pass of their own.
 
     Notes
     -----
@@ -40,66 +57,112 @@ class PhotoContext:
     """
 
     def __init__(
-        self, photo_id: str, image: Image | Callable[[], Image], role: str = "listing", *, sha256: str = ""
+        self,
+        photo_id: str,
+        image: Image | Callable[[], Image],
+        role: str = "listing",
+        *,
+        sha256: str = "",
+        phash: tuple[str, int] | None = None,
+        embedding: FloatArray | None = None,
+        prepare: Callable[[Encoder], Prepared] | None = None,
     ) -> None:
         self.photo_id = photo_id
         self.role = role
         self.sha256 = image.sha256 if isinstance(image, Image) else sha256
-        self._decode = image
+        self.cells_from: Callable[[Callable[[], Encoder]], Cells] | None = None
+        self._image = image
+        self._phash = phash
+        self._embedding = embedding
+        self._prepare = prepare
+        self._prepared: Prepared | None = None
+        self._cells: Cells | None = None
         self._memory: dict[Any, Any] = {}
-        self._ways: dict[Any, Callable[[], Any]] = {}
         self._lock = threading.RLock()
 
     @property
     def image(self) -> Image:
-        return self._decode if isinstance(self._decode, Image) else self.once("image", self._decode)
+        """The decoded photo, decoded at most once."""
+        with self._lock:
+            if not isinstance(self._image, Image):
+                self._image = self._image()
+            return self._image
 
     @property
     def phash(self) -> tuple[str, int]:
         """The 256-bit PDQ hash in hex and its quality in [0, 100]."""
-        return self.once("phash", lambda: perceptual_hash(self.image))
-
-    def once(self, key: Any, compute: Callable[[], T]) -> T:
-        """Return what `compute` gives, computed at most once per key for the life of this photo.
-
-        Parameters
-        ----------
-        key : hashable
-            Names the thing and every setting it depends on, for example ``("keypoints", 1024)``.
-        compute : callable
-            Without arguments. An exception is not remembered.
-        """
         with self._lock:
-            if key not in self._memory:
-                self._memory[key] = self._ways.get(key, compute)()
-            value: T = self._memory[key]
-            return value
-
-    def put(self, key: Any, value: Any) -> None:
-        """Remember a value that was computed in a batch elsewhere."""
-        with self._lock:
-            self._memory[key] = value
-
-    def defer(self, key: Any, compute: Callable[[], Any]) -> None:
-        """Say how a value is to be computed, should anybody ask for it; goes before what `once` is given."""
-        self._ways[key] = compute
-
-    def has(self, key: Any) -> bool:
-        with self._lock:
-            return key in self._memory
-
-    def prepared(self, encoder: Encoder) -> Prepared:
-        """The photo as the catalog's encoder takes it, computed once."""
-        return self.once("prepared", lambda: encoder.prepare(self.image))
+            if self._phash is None:
+                self._phash = perceptual_hash(self.image)
+            return self._phash
 
     @property
     def embedding(self) -> FloatArray:
-        """The global embedding, shape (d,), put there by the matcher's batched encode."""
-        return self.once("embedding", _missing_embedding)
+        """The global embedding, shape (d,), float32, set by the matcher's batched encode."""
+        if self._embedding is None:
+            raise LookupError("the photo has not been encoded; Matcher.examine_batch encodes before it asks the signals")
+        return self._embedding
 
+    @embedding.setter
+    def embedding(self, vector: FloatArray) -> None:
+        self._embedding = vector
 
-def _missing_embedding() -> FloatArray:
-    raise LookupError("the photo has not been encoded; Matcher.examine_batch encodes before it asks the signals")
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedding is known."""
+        return self._embedding is not None
+
+    def prepared(self, encoder: Encoder) -> Prepared:
+        """Return the photo as the catalog's encoder takes it, computed once."""
+        with self._lock:
+            if self._prepared is None:
+                self._prepared = encoder.prepare(self.image) if self._prepare is None else self._prepare(encoder)
+            return self._prepared
+
+    def cells(self, encoder: Callable[[], Encoder]) -> Cells:
+        """Return the descriptors of the photo's parts, shape (h, w, c), computed once.
+
+        Parameters
+        ----------
+        encoder : callable
+            Returns the catalog's encoder; called only where the cells are not remembered.
+        """
+        with self._lock:
+            if self._cells is None:
+                if self.cells_from is not None:
+                    self._cells = self.cells_from(encoder)
+                else:
+                    model = encoder()
+                    self._cells = model.encode_dense([self.prepared(model)])[1][0].astype(np.float16)
+            return self._cells
+
+    def once(self, compute: Callable[Concatenate[PhotoContext, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return ``compute(photo, *args, **kwargs)``, computed at most once for the life of this photo.
+
+        Parameters
+        ----------
+        compute : callable
+            A function or a bound method; it and its arguments, which must be hashable, name what is remembered. An
+            exception is not remembered.
+        """
+        key = compute, args, tuple(sorted(kwargs.items()))
+        with self._lock:
+            if key not in self._memory:
+                self._memory[key] = compute(self, *args, **kwargs)
+            value: T = self._memory[key]
+            return value
+
+    def remember(
+        self, value: T, compute: Callable[Concatenate[PhotoContext, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Take `value` as what ``once(compute, *args, **kwargs)`` returns: it was computed in a batch elsewhere."""
+        with self._lock:
+            self._memory[compute, args, tuple(sorted(kwargs.items()))] = value
+
+    def remembers(self, compute: Callable[Concatenate[PhotoContext, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Tell whether ``once(compute, *args, **kwargs)`` is known already."""
+        with self._lock:
+            return (compute, args, tuple(sorted(kwargs.items()))) in self._memory
 
 
 @dataclass(slots=True)

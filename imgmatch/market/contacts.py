@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
+from imgmatch.config import ContactsConfig
 from imgmatch.errors import ImageError, MissingExtraError
-from imgmatch.loading.photo import PhotoContext
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.vision import ocr
 
 __all__ = ["Contact", "extract_contacts", "mask_contact"]
@@ -93,6 +93,15 @@ def extract_contacts(
     return sorted(found.values())
 
 
+def contacts_of(query: Query, config: ContactsConfig) -> tuple[str, ...]:
+    """Return the contacts that a listing's texts and photos name, as text; none unless they are asked for."""
+    if not config.extract:
+        return ()
+    listing = query.listing
+    texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
+    return tuple(str(c) for c in extract_contacts(texts, query.photos, config.regions))
+
+
 def mask_contact(contact: Contact | str) -> str:
     """Return a contact as reports show it: enough to recognise it, too little to use it.
 
@@ -122,7 +131,7 @@ def _sources(texts: Sequence[str], photos: Sequence[PhotoContext]) -> Iterator[t
         yield "text", text
     for photo in photos:
         try:
-            yield from ((photo.photo_id, code) for code in photo.once("qr", partial(_qr_codes, photo)))
+            yield from ((photo.photo_id, code) for code in photo.once(_qr_codes))
             if ocr.available():
                 yield photo.photo_id, "\n".join(r.text for r in ocr.read(photo))
         except ImageError:

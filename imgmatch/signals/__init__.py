@@ -1,20 +1,23 @@
-"""Signals: independent questions about a listing. The table names them; each loads when it is first wanted."""
+"""Signals: independent questions about a listing, one folder each. The table names them; each loads when first wanted."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
 
+from imgmatch.config import read_settings
 from imgmatch.errors import ConfigError
-from imgmatch.signals.base import Signal
+from imgmatch.signals.base import Signal, SignalSource, fingerprint_of
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
 
-__all__ = ["SIGNALS", "Signal", "make_signal"]
+__all__ = ["SIGNALS", "Signal", "SignalSource", "default_signals", "fingerprint_of", "make_signals", "settings_of"]
 
-# name -> where it lives; its settings are the config's field of the same name.
 SIGNALS = {
     "design": "imgmatch.signals.design.signal:DesignSignal",
     "copy": "imgmatch.signals.copy.signal:CopySignal",
@@ -24,18 +27,81 @@ SIGNALS = {
     "listing": "imgmatch.signals.listing.signal:ListingSignal",
     "mismatch": "imgmatch.signals.mismatch.signal:MismatchSignal",
 }
+"""Name -> where it lives. Other packages add theirs by an entry point of the group ``imgmatch.signals``."""
 
 
-def make_signal(name: str, catalog: Catalog, config: Config) -> Signal:
-    """Construct a signal by name with its part of the settings.
+def settings_of(name: str, config: Config) -> Any:
+    """Return the settings of a signal that a config has, checked.
 
     Raises
     ------
     ConfigError
-        Where there is no such signal.
+        Where a setting is unknown, of a wrong type or out of range.
     """
-    if name not in SIGNALS:
-        raise ConfigError(f"signals: no signal {name!r}; expected some of {', '.join(SIGNALS)}")
-    module, cls = SIGNALS[name].split(":")
-    signal: Signal = getattr(import_module(module), cls)(catalog, getattr(config, name))
-    return signal
+    settings = read_settings(_class(name).Config, config.sections.get(name, {}), name, config.folder)
+    if name == "listing":  # which national numbers are contacts is asked once, for photos and offers alike
+        settings = replace(settings, phone_regions=config.contacts.regions)
+    return settings
+
+
+def default_signals(config: Config | None = None) -> list[SignalSource]:
+    """Return what makes the signals that a config names, in its order, each with its own part of the settings.
+
+    Parameters
+    ----------
+    config : Config, optional
+
+    Returns
+    -------
+    list of callable
+        Each makes a signal of a catalog.
+
+    Raises
+    ------
+    ConfigError
+        Where there is no such signal, or a setting of one is unknown, of a wrong type or out of range.
+    """
+    from imgmatch.config import Config
+
+    config = Config() if config is None else config
+    known = _known()
+    for name in (*config.signals, *config.sections):
+        if name not in known:
+            raise ConfigError(f"no signal and no section of the settings is called {name!r}; signals: {', '.join(known)}")
+    sources: list[SignalSource] = []
+    for name in config.signals:
+        cls = _class(name)
+        sources.append(partial(cls, config=settings_of(name, config)) if hasattr(cls, "Config") else cls)
+    return sources
+
+
+def _known() -> dict[str, str]:
+    """Return where every signal lives, those of other packages included."""
+    return {entry.name: entry.value for entry in metadata.entry_points(group="imgmatch.signals")} | SIGNALS
+
+
+def _class(name: str) -> Any:
+    module, _, attribute = _known()[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def make_signals(sources: Iterable[SignalSource], catalog: Catalog) -> list[Signal]:
+    """Make the signals of a matcher.
+
+    Raises
+    ------
+    TypeError
+        Where something is no signal and makes none.
+    ValueError
+        Where two signals have one name.
+    """
+    signals: list[Signal] = []
+    for source in sources:
+        is_made = not isinstance(source, type) and isinstance(source, Signal)
+        signal = source if is_made or not callable(source) else source(catalog)
+        if not isinstance(signal, Signal):
+            raise TypeError(f"signals: expected a Signal, or what makes one of a catalog, got {source!r}")
+        if any(s.name == signal.name for s in signals):
+            raise ValueError(f"signals: two are called {signal.name!r}")
+        signals.append(signal)
+    return signals

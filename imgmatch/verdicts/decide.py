@@ -47,7 +47,7 @@ class Fusion:
     Attributes
     ----------
     fingerprint : str
-        16 hex digits over rules, calibration and negative bank, for ``Config.fingerprint(fusion=…)``.
+        16 hex digits over rules, calibration and negative bank, for the matcher's.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class Fusion:
         anything else is a path, and a calibration that does not fit is an error.
         """
         settings = config.fusion
-        rules = Rules.load(settings.rules or None)
+        rules = Rules.load(config.folder / settings.rules if settings.rules else None)
         calibration: Calibration | None
         if settings.calibration == "none":
             calibration = None
@@ -101,7 +101,7 @@ class Fusion:
             if calibration is not None and not calibration.fits(catalog.space, rules.fingerprint):
                 calibration = None
         else:
-            calibration = Calibration.load(settings.calibration)
+            calibration = Calibration.load(config.folder / settings.calibration)
         return cls(catalog, config, calibration, rules, NegativeBank.of_catalog(catalog.path))
 
     def decide(self, query: Query, findings: Sequence[Finding]) -> Verdict:

@@ -93,7 +93,12 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
     MissingExtraError
         Where the extra ``ocr`` is not installed.
     """
-    return photo.once(("text", side), lambda: _read(photo, side))
+    return photo.once(_read, side)
+
+
+def warm_up() -> None:
+    """Load the models now."""
+    _alphabet_index()
 
 
 def log_likelihoods(

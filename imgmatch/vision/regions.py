@@ -51,7 +51,11 @@ class Region:
 
 def regions(photo: PhotoContext) -> tuple[Region, ...]:
     """Return the regions of a photo, the whole first, computed once; see `find_regions`."""
-    return photo.once("regions", lambda: find_regions(photo.image))
+    return photo.once(_found)
+
+
+def _found(photo: PhotoContext) -> tuple[Region, ...]:
+    return find_regions(photo.image)
 
 
 def find_regions(image: Image) -> tuple[Region, ...]:

@@ -23,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.catalog.items import CatalogPhoto
-from imgmatch.config import CopyConfig
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.io.files import atomic_write
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.verify import Copy, verified
 from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole, UInt8Array
 from imgmatch.vision import geometry
@@ -44,7 +45,7 @@ _RECIPE = "orb-512-300"  # names the file of stored patches: raise it with anyth
 _ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
 
 
-class CopySignal:
+class CopySignal(Signal):
     """Find catalog photos inside listing photos. Findings ``copy`` and, for photos of known offenders, ``known_offender``.
 
     Parameters
@@ -66,12 +67,20 @@ class CopySignal:
     """
 
     name = "copy"
+    Config = CopyConfig
 
-    def __init__(self, catalog: Catalog, config: CopyConfig) -> None:
+    def __init__(self, catalog: Catalog, config: CopyConfig | None = None) -> None:
         self._catalog = catalog
-        self._config = config
+        self.config = CopyConfig() if config is None else config
         self._lock = threading.Lock()
         self._built: PatchIndex | None = None
+
+    def warm_up(self) -> None:
+        """Describe the catalog's photos, or load what was described before."""
+        self._index  # noqa: B018 - builds it
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self, packages=("opencv-python-headless", "pdqhash"))
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """Propose the items whose photos are found in a listing's photos."""
@@ -93,7 +102,7 @@ class CopySignal:
         tuple of Copy
             At most one per place in the photo; those of role negative included.
         """
-        return photo.once(("copies", self._catalog.version, self._config), lambda: self._copies(photo))
+        return photo.once(self._copies)
 
     def _propose(self, query: Query) -> list[Candidate]:
         found: list[Candidate] = []
@@ -168,10 +177,10 @@ class CopySignal:
             proposals.setdefault(sha, []).append((placement, flipped))
         plain, flipped_too = self._patches(photo)
         votes = np.maximum(*(self._index.vote(d) for d in (plain, flipped_too)))
-        for row in np.argsort(-votes, kind="stable")[: self._config.proposals]:
-            if votes[row] >= self._config.votes:
+        for row in np.argsort(-votes, kind="stable")[: self.config.proposals]:
+            if votes[row] >= self.config.votes:
                 proposals.setdefault(self._searched[row], [])
-        return dict(list(proposals.items())[: self._config.proposals])
+        return dict(list(proposals.items())[: self.config.proposals])
 
     def _near_hashes(self, photo: PhotoContext) -> list[tuple[int, str, Transform, bool]]:
         hashes, shas = self._hashes
@@ -193,7 +202,7 @@ class CopySignal:
         out = []
         for (box, flipped), near, row in zip(asked, distances, rows, strict=True):
             for distance, at in zip(near, row, strict=True):
-                if distance <= self._config.hash_distance:
+                if distance <= self.config.hash_distance:
                     entry = self._catalog.photos[shas[at]]
                     sx, sy = box.width / entry.width, box.height / entry.height
                     placement = np.array([[sx, 0.0, box.x0], [0.0, sy, box.y0], [0.0, 0.0, 1.0]])

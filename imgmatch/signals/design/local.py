@@ -48,7 +48,7 @@ class CloserLook:
 
     def similarities(self, photo: PhotoContext, references: Sequence[str]) -> list[float]:
         """Return :func:`local_similarity` of a photo to reference photos, by their sha256, in order."""
-        cells = photo.once("cells", lambda: self._encoded([photo.prepared(self._catalog.encoder)])[0])
+        cells = photo.cells(lambda: self._catalog.encoder)
         query = _Parts.of(cells, self._centre)
         return [query.similarity(reference) for reference in self._references(references)]
 

@@ -13,19 +13,20 @@ import numpy as np
 from imgmatch.catalog.background import Background, sample
 from imgmatch.catalog.metric import Metric
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.signals.base import Signal
 from imgmatch.signals.design.local import CloserLook
+from imgmatch.signals.design.settings import DesignConfig
 from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, PhotoRole
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
-    from imgmatch.config import DesignConfig
 
 __all__ = ["DesignSignal"]
 
 _ITEMS_KEPT = 5_000  # items whose vectors in the metric's space are kept: some 100 MB at 4 photos of 1,280 floats
 
 
-class DesignSignal:
+class DesignSignal(Signal):
     """Name the catalog items whose design a listing's photos show.
 
     Parameters
@@ -44,10 +45,11 @@ class DesignSignal:
     """
 
     name = "design"
+    Config = DesignConfig
 
-    def __init__(self, catalog: Catalog, config: DesignConfig) -> None:
+    def __init__(self, catalog: Catalog, config: DesignConfig | None = None) -> None:
         self.catalog = catalog
-        self.config = config
+        self.config = DesignConfig() if config is None else config
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[list[str], FloatArray, FloatArray]] = {}
         self._closer_look = CloserLook(catalog)
@@ -66,7 +68,14 @@ class DesignSignal:
 
     @cached_property
     def _background(self) -> Background:
-        return Background.of(self.catalog, self.config, self._metric)
+        config = self.config
+        return Background.of(
+            self.catalog,
+            self._metric,
+            photos=config.background_photos,
+            weight=config.background_weight,
+            nearest=config.background_nearest,
+        )
 
     @cached_property
     def _metric(self) -> Metric | None:
@@ -76,6 +85,10 @@ class DesignSignal:
         vectors = np.ascontiguousarray(self.catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
         by_item = Metric.fit(vectors, items[known], shrinkage=self.config.shrinkage)
         return by_item or Metric.fit(vectors, groups[known], shrinkage=self.config.shrinkage)
+
+    def warm_up(self) -> None:
+        """Learn the catalog's metric and sample its background."""
+        self.background  # noqa: B018 - computes it
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """Name the items nearest to any listing photo, best first, at most `config.candidates` each."""
@@ -94,14 +107,19 @@ class DesignSignal:
 
     def _hold(self, photos: Sequence[PhotoContext]) -> None:
         """Map the photos of a batch with the metric and hold them against the background, in one product each."""
-        key = "design", self.catalog.version
-        waiting = [photo for photo in photos if not photo.has(key)]
+        waiting = [photo for photo in photos if not photo.remembers(self._held)]
         if not waiting:
             return
         vectors, background = np.stack([photo.embedding for photo in waiting]), self.background
         mapped = vectors if self._metric is None else self._metric(vectors)
         for photo, vector, similarities in zip(waiting, mapped, background.similarities(mapped), strict=True):
-            photo.put(key, (vector, background.outside(similarities), {}))
+            photo.remember((vector, background.outside(similarities), {}), self._held)
+
+    def _held(self, photo: PhotoContext) -> tuple[FloatArray, Callable[[str], float], dict[str, Candidate]]:
+        raise LookupError("the photo was not compared with the background; propose and examine do so for a whole batch")
+
+    def _similarities(self, photo: PhotoContext) -> dict[str, float]:
+        return {}  # by reference photo, filled by _local
 
     def _items_of(self, rows: Iterable[int]) -> set[str]:
         photos = (self.catalog.photos.get(self.catalog.photo_ids[row]) for row in rows)
@@ -133,7 +151,7 @@ class DesignSignal:
         """Part-by-part similarity of each candidate's listing photo to its nearest reference photo."""
         found: dict[tuple[str, str], float] = {}
         for photo in query.of_role("listing"):
-            known: dict[str, float] = photo.once(("local", self.catalog.version), dict)
+            known: dict[str, float] = photo.once(self._similarities)
             asked = [c.photo for c in candidates if c.photo_id == photo.photo_id]
             if new := [reference for reference in asked if reference not in known]:
                 known.update(zip(new, self._closer_look.similarities(photo, new), strict=True))
@@ -155,7 +173,7 @@ class DesignSignal:
 
     def _nearest(self, photo: PhotoContext, item_ids: Sequence[str]) -> list[Candidate]:
         """Score items against one photo, each by its nearest reference, and return the best `config.candidates`."""
-        mapped, outside, scored = photo.once(("design", self.catalog.version), _not_held)
+        mapped, outside, scored = photo.once(self._held)
         if all(item_id in scored for item_id in item_ids):  # examined after it was proposed
             return [scored[item_id] for item_id in item_ids]
         known = [(item_id, *self._references(item_id)) for item_id in item_ids]
@@ -253,7 +271,3 @@ def _variant(facts: dict[str, float | str]) -> str:
     """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
     told = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
     return f"; model {facts['model']}; {', '.join(told)}" if "model" in facts and told else ""
-
-
-def _not_held() -> tuple[FloatArray, Callable[[str], float], dict[str, Candidate]]:
-    raise LookupError("the photo was not held against the background; propose and examine do so for a whole batch")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.config import DiscrepancyConfig
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.signals.base import Signal
 from imgmatch.signals.discrepancy.differences import Comparison, agreed, compare
 from imgmatch.signals.discrepancy.measures import plate
+from imgmatch.signals.discrepancy.settings import DiscrepancyConfig
 from imgmatch.types import Candidate, Finding, FindingStatus
 from imgmatch.vision.geometry import Points
 from imgmatch.vision.marks import MarkIndex, make_reference
@@ -32,7 +33,7 @@ _MOST = 0.45  # see DiscrepancySignal
 _LOGO = 0.5  # least likeness of a mark whose place on a reference photo is measured: our choice, halfway to a perfect one
 
 
-class DiscrepancySignal:
+class DiscrepancySignal(Signal):
     """Compare listing photos with the best reference view of the likeliest items. Finding ``discrepancy``.
 
     Parameters
@@ -53,16 +54,13 @@ class DiscrepancySignal:
     """
 
     name = "discrepancy"
+    Config = DiscrepancyConfig
 
-    def __init__(self, catalog: Catalog, config: DiscrepancyConfig) -> None:
+    def __init__(self, catalog: Catalog, config: DiscrepancyConfig | None = None) -> None:
         self._catalog = catalog
-        self._config = config
+        self.config = DiscrepancyConfig() if config is None else config
         self._lock = threading.Lock()
         self._marks: dict[str, MarkIndex] = {}
-
-    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """Propose nothing: this signal looks closely at what others propose."""
-        return [[] for _ in queries]
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Report, per listing, the photo and item that correspond best and how they differ."""
@@ -70,7 +68,7 @@ class DiscrepancySignal:
 
     def _examine(self, query: Query) -> Finding:
         seen: list[tuple[Comparison, PhotoContext, Candidate, str]] = []
-        for candidate in query.candidates[: self._config.candidates]:
+        for candidate in query.candidates[: self.config.candidates]:
             for photo in query.photos[:_PHOTOS]:
                 for sha in self._views(candidate, photo):
                     found = compare(photo, self._catalog.photo(sha))
@@ -106,11 +104,11 @@ class DiscrepancySignal:
                 self._marks[brand] = MarkIndex([r for r in references if r.kind != "monogram"])
             index = self._marks[brand]
         photo = self._catalog.photo(sha)
-        found = photo.once(("logo of", brand), lambda: index.find(photo)) if index.references else []
+        found = photo.once(index.find) if index.references else []
         return np.array(found[0].polygon()) if found and found[0].likeness >= _LOGO else None
 
     def _finding(self, photo: PhotoContext, candidate: Candidate, sha: str, found: Comparison) -> Finding:
-        quiet, loud = self._config.quiet, self._config.loud
+        quiet, loud = self.config.quiet, self.config.loud
         value = _MOST * float(np.clip((found.strength - quiet) / (loud - quiet), 0.0, 1.0))
         shown = [d for d in found.differences if d.strength > quiet]
         regions = []

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imgmatch.catalog.items import Brand, Item
-from imgmatch.config import ListingConfig
 from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import Query
 from imgmatch.market.contacts import extract_contacts
@@ -19,6 +18,8 @@ from imgmatch.market.prices import Price, convert, parse_price
 from imgmatch.market.sellers import authorisation
 from imgmatch.metrics import wilson_interval
 from imgmatch.records import Listing
+from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.listing.settings import ListingConfig
 from imgmatch.types import Candidate, Finding, FindingStatus, Label
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _NEW = re.compile(
 """Words that a condition starts with where goods are new; "like new", "neuwertig" and all the rest are used."""
 
 
-class ListingSignal:
+class ListingSignal(Signal):
     """Hold the offer's price and seller against what the catalog knows of the brand.
 
     Parameters
@@ -63,22 +64,23 @@ class ListingSignal:
     """
 
     name = "listing"
+    Config = ListingConfig
 
-    def __init__(self, catalog: Catalog, config: ListingConfig) -> None:
+    def __init__(self, catalog: Catalog, config: ListingConfig | None = None) -> None:
+        self.config = ListingConfig() if config is None else config
         self._brands = catalog.brands
         self._items = catalog.items
-        self._rates = config.rates
+        self._rates = self.config.rates
 
-    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """Propose nothing: an offer without its photos and words is of no brand."""
-        return [[] for _ in queries]
+    def fingerprint(self) -> str:
+        return fingerprint_of(self, packages=("phonenumberslite",))
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Make the findings; see the class."""
         return [self._examine(query) for query in queries]
 
     def _examine(self, query: Query) -> list[Finding]:
-        offer = [self._history(query.listing), _contact(query.listing)]
+        offer = [self._history(query.listing), _contact(query.listing, self.config.phone_regions)]
         brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
         if not brands:
             reason = "no catalog brand is in question"
@@ -196,11 +198,11 @@ class ListingSignal:
         )
 
 
-def _contact(listing: Listing) -> Finding:
+def _contact(listing: Listing, regions: Sequence[str]) -> Finding:
     kinds = {"contact" if ":" not in c else c.partition(":")[0].strip() for c in listing.contacts if c.strip()}
     texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
     try:
-        kinds |= {c.kind for c in extract_contacts(texts) if c.kind != "url"}
+        kinds |= {c.kind for c in extract_contacts(texts, regions=regions) if c.kind != "url"}
     except MissingExtraError as error:
         if not kinds:
             return Finding.abstained("contact", str(error))

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from imgmatch.catalog import Catalog
-from imgmatch.config import LogoConfig
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label, PhotoRole
+from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.logo.settings import LogoConfig
+from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
 from imgmatch.vision.marks import (
     Difference,
     MarkIndex,
@@ -63,7 +64,7 @@ REPEATS = 6
 """Places from which a repeating mark is held to be a pattern; the value grows with their number."""
 
 
-class LogoSignal:
+class LogoSignal(Signal):
     """Brand claims and alterations in figurative marks.
 
     Parameters
@@ -74,20 +75,24 @@ class LogoSignal:
     """
 
     name = "logo"
+    Config = LogoConfig
 
-    def __init__(self, catalog: Catalog, config: LogoConfig) -> None:
+    def __init__(self, catalog: Catalog, config: LogoConfig | None = None) -> None:
         self._catalog = catalog
-        self._config = config
+        self.config = LogoConfig() if config is None else config
         self._lock = threading.Lock()
         self._prepared: tuple[MarkIndex, list[MarkReference]] | None = None
         self._seen: WindowIndex | None = None
 
-    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """Propose nothing: a mark tells the brand, not the item."""
-        return [[] for _ in queries]
-
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         return [list(self._examine(query)) for query in queries]
+
+    def warm_up(self) -> None:
+        """Describe the catalog's marks."""
+        self._marks()
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self, packages=("opencv-python-headless",))
 
     def _marks(self) -> tuple[MarkIndex, list[MarkReference]]:
         with self._lock:
@@ -102,7 +107,7 @@ class LogoSignal:
                         except (ImageError, ValueError):
                             continue  # a picture without a mark costs no scan
                         (monograms if logo.kind == "monogram" else single).append(reference)
-                if self._config.windows and single:
+                if self.config.windows and single:
                     self._seen = WindowIndex(single, self._catalog.encoder)
                 self._prepared = MarkIndex(single), monograms
             return self._prepared
@@ -133,9 +138,9 @@ class LogoSignal:
             yield Finding.abstained("logo", "No mark of the catalog was found in the photos.")
 
     def _single(self, photo: PhotoContext, index: MarkIndex) -> Iterator[Finding]:
-        found = _shown(index.find(photo, self._config.proposals))
+        found = _shown(index.find(photo, self.config.proposals))
         if not found and self._seen is not None:
-            windows = self._seen.rank(photo, self._config.windows)
+            windows = self._seen.rank(photo, self.config.windows)
             found = _shown(index.find(photo, 0, windows))
             if not found:
                 yield from self._plain(photo, index, [w for w in windows if index.plainness[w.reference] >= PLAIN])

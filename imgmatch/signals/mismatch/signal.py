@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from imgmatch.catalog.background import Background, sample
 from imgmatch.catalog.metric import Metric
-from imgmatch.config import DesignConfig, MismatchConfig
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
 from imgmatch.records import Listing
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.signals.base import Signal
+from imgmatch.signals.mismatch.settings import MismatchConfig
+from imgmatch.types import Finding, FindingStatus, FloatArray, Label
 from imgmatch.vision.regions import crop, regions
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class _Category:
         return float(own / (own + other))
 
 
-class MismatchSignal:
+class MismatchSignal(Signal):
     """Hold promo photos and words against the photos and words of the listing they lead to.
 
     Parameters
@@ -113,15 +114,12 @@ class MismatchSignal:
     """
 
     name = "mismatch"
+    Config = MismatchConfig
 
-    def __init__(self, catalog: Catalog, config: MismatchConfig) -> None:
+    def __init__(self, catalog: Catalog, config: MismatchConfig | None = None) -> None:
         self._catalog = catalog
-        self._config = config
+        self.config = MismatchConfig() if config is None else config
         self._lock = threading.Lock()
-
-    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """Propose nothing: what a promo shows is not what the listing shows."""
-        return [[] for _ in queries]
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Make one ``listing_mismatch`` per query; see the class."""
@@ -193,7 +191,7 @@ class MismatchSignal:
         """Yield, per view and item near it, how certainly the view shows the item."""
         if not views:
             return
-        found = self._catalog.search(np.stack([v.vector for v in views]), self._config.neighbors)
+        found = self._catalog.search(np.stack([v.vector for v in views]), self.config.neighbors)
         for view, rows in zip(views, found.rows(), strict=True):
             mapped = self._mapped(view.vector)
             near = [row for row, _ in rows]
@@ -224,18 +222,16 @@ class MismatchSignal:
 
     def _views(self, photo: PhotoContext) -> list[_View]:
         """Return the photo and its regions, embedded, computed once."""
-        return photo.once("mismatch views", lambda: list(self._embed(photo)))
+        return photo.once(self._embed)
 
-    def _embed(self, photo: PhotoContext) -> Iterator[_View]:
+    def _embed(self, photo: PhotoContext) -> list[_View]:
         found = regions(photo)
         # Insets are mostly windows and signs, and each costs a forward pass: they are for the copy signal's cheap hashes.
         boxes = [r for r in found if r.kind not in ("whole", "inset")]
-        if boxes:
-            vectors = self._catalog.encoder.encode([crop(photo.image, r.box) for r in boxes])
-            for region, vector in zip(boxes, vectors, strict=True):
-                yield _View(photo, region.kind, region.box.polygon(), vector)
+        vectors = self._catalog.encoder.encode([crop(photo.image, r.box) for r in boxes]) if boxes else ()
+        views = [_View(photo, r.kind, r.box.polygon(), vector) for r, vector in zip(boxes, vectors, strict=True)]
         whole = next(r for r in found if r.kind == "whole")
-        yield _View(photo, "whole", whole.box.polygon(), photo.embedding)
+        return [*views, _View(photo, "whole", whole.box.polygon(), photo.embedding)]
 
     def _named(self, text: str) -> set[str]:
         return {m.brand for m in self._names.find(text) if not m.everyday}
@@ -251,7 +247,7 @@ class MismatchSignal:
     @cached_property
     def _categories(self) -> dict[str, _Category]:
         """The categories of the catalog that have photos of two items at least, from a sample of its photos."""
-        rows, _, items = sample(self._catalog, DesignConfig().background_photos)
+        rows, _, items = sample(self._catalog, 2048)
         vectors = np.ascontiguousarray(self._catalog.vectors[rows], np.float32)
         known = self._catalog.items
         kinds = np.array([(known[i].category or "") if i in known else "" for i in items], np.str_)
@@ -274,17 +270,16 @@ class MismatchSignal:
 
     @cached_property
     def _sampled(self) -> Background:
-        return Background.of(self._catalog, DesignConfig(), self._metric)
+        return Background.of(self._catalog, self._metric)
 
     @cached_property
     def _metric(self) -> Metric | None:
         """As the design signal's: learnt from photos of one item, else of one brand."""
-        rows, brands, items = sample(self._catalog, DesignConfig().background_photos)
+        rows, brands, items = sample(self._catalog, 2048)
         known = np.flatnonzero([item in self._catalog.items for item in items])
         vectors = np.ascontiguousarray(self._catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
-        shrinkage = DesignConfig().shrinkage
-        by_item = Metric.fit(vectors, items[known], shrinkage=shrinkage)
-        return by_item or Metric.fit(vectors, brands[known], shrinkage=shrinkage)
+        by_item = Metric.fit(vectors, items[known], shrinkage=0.3)
+        return by_item or Metric.fit(vectors, brands[known], shrinkage=0.3)
 
     @cached_property
     def _names(self) -> NameFinder:

@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from imgmatch.config import TextConfig
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon, Phrase
 from imgmatch.market.mentions import Mention, NameFinder
 from imgmatch.market.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, skeleton, spelled_as, spellings
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Label
+from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.text.settings import TextConfig
+from imgmatch.types import Finding, FindingStatus, FloatArray, Label
 from imgmatch.vision import ocr
 
 __all__ = ["TextSignal", "tamper_ratio"]
@@ -61,7 +62,7 @@ strap or a fold may cover the letter; and it owes so many nats more than a missp
 ``docs/decisions/dropped-letters.md``."""
 
 
-class TextSignal:
+class TextSignal(Signal):
     """Brand claims in words.
 
     Parameters
@@ -72,14 +73,15 @@ class TextSignal:
     """
 
     name = "text"
+    Config = TextConfig
 
-    def __init__(self, catalog: Any, config: TextConfig) -> None:
+    def __init__(self, catalog: Any, config: TextConfig | None = None) -> None:
         self._catalog = catalog
-        self._config = config
+        self.config = TextConfig() if config is None else config
 
     @cached_property
     def _lexicon(self) -> Lexicon:
-        return Lexicon.load(self._config.lexicon)
+        return Lexicon.load(self.config.lexicon)
 
     @cached_property
     def _matcher(self) -> WordmarkMatcher:
@@ -89,9 +91,15 @@ class TextSignal:
     def _names(self) -> NameFinder:
         return NameFinder(self._catalog.brands, self._lexicon.everyday, self._lexicon.nicknames)
 
-    def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """Propose nothing: a name tells the brand, not the item."""
-        return [[] for _ in queries]
+    def warm_up(self) -> None:
+        """Load the models that find and read lines, where the extra is installed."""
+        self._matcher, self._names  # noqa: B018 - makes them
+        if ocr.available():
+            ocr.warm_up()
+
+    def fingerprint(self) -> str:
+        own = [] if self.config.lexicon is None else [self.config.lexicon]
+        return fingerprint_of(self, files=own, packages=("rapidocr", "onnxruntime", "opencv-python-headless"))
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         return [self._examine(query) for query in queries]
@@ -163,7 +171,7 @@ class TextSignal:
         read, lines = 0, 0
         for photo in photos:
             try:
-                readings = ocr.read(photo, self._config.side)
+                readings = ocr.read(photo, self.config.side)
             except ImageError as error:
                 yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
                 continue

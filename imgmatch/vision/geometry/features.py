@@ -114,11 +114,12 @@ def extract(
 
 def keypoints(photo: PhotoContext, *, max_side: int = MAX_SIDE, max_keypoints: int = MAX_KEYPOINTS) -> Keypoints:
     """Return the local features of a photo, computed once per setting; see `extract`."""
+    return photo.once(_extracted, max_side, max_keypoints)
+
+
+def _extracted(photo: PhotoContext, max_side: int, max_keypoints: int) -> Keypoints:
     image = photo.image
-    return photo.once(
-        ("keypoints", max_side, max_keypoints),
-        lambda: extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale),
-    )
+    return extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale)
 
 
 def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[UInt8Array, UInt8Array]:
@@ -143,12 +144,13 @@ def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = Fa
     ----------
     Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011.
     """
-    return photo.once(("patches", max_side, count, mirror), lambda: _patches(photo.image.pixels, max_side, count, mirror))
+    return photo.once(_patches, max_side, count, mirror)
 
 
-def _patches(pixels: UInt8Array, max_side: int, count: int, mirror: bool) -> tuple[UInt8Array, UInt8Array]:
+def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[UInt8Array, UInt8Array]:
     import cv2
 
+    pixels = photo.image.pixels
     gray = cv2.cvtColor(shrink(pixels, max_side), cv2.COLOR_RGB2GRAY)
     orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
     found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.types import FloatArray, Image
+from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Transform
 from imgmatch.vision.marks.placement import Placement, judge, settle_side
@@ -124,7 +124,7 @@ class MarkIndex:
         return sorted(out, key=lambda p: -p[3])[:most]
 
     def _by_silhouette(self, photo: PhotoContext, most: int) -> list[Proposal]:
-        shapes, boxes = photo.once("blobs", lambda: _blobs(photo.image))
+        shapes, boxes = photo.once(_blobs)
         out: list[Proposal] = []
         if not len(shapes) or not len(self._shapes):
             return out
@@ -146,7 +146,7 @@ class MarkIndex:
         return out
 
 
-def _blobs(image: Image) -> tuple[FloatArray, FloatArray]:
+def _blobs(photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
     """Find things of one tone on another: their silhouettes (n, GRID, GRID) and boxes (n, 4) in original pixels.
 
     Each of two sizes is cut against its neighbourhood, by tone (lighter, darker) and by hue, and pieces that nearly touch
@@ -154,6 +154,7 @@ def _blobs(image: Image) -> tuple[FloatArray, FloatArray]:
     """
     import cv2
 
+    image = photo.image
     shapes: list[FloatArray] = []
     boxes: list[tuple[float, ...]] = []
     for side, least, around in ((480, 12, 121), (200, 8, 151)):  # the small one sees marks that fill much of the photo
