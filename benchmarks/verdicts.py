@@ -198,11 +198,11 @@ def fit_default(names: list[str]) -> None:
     made = fit(
         examples(rows),
         space=EmbeddingSpace(**{k: v for k, v in space.items() if k != "id"}),
-        rules=Rules.load().fingerprint,
+        gating=Rules.load().gating,
+        fitted_on="rendered",
         name="mobilenet-v2 default",
         source="rendered fictional markets",
         created=datetime.now(timezone.utc).date().isoformat(),
-        synthetic=True,
         prevalence=BASE_RATE,
     )
     made.save(WEIGHTS)
@@ -220,6 +220,7 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
     from imgmatch.types import EmbeddingSpace
     from imgmatch.verdicts import Fusion
     from imgmatch.verdicts.calibration import Calibration
+    from imgmatch.verdicts.decide import DERIVED
 
     out: list[Any] = []
     fusions: dict[str, Fusion] = {}
@@ -239,7 +240,7 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
             PhotoContext(p.photo_id, _no_pixels, p.role, sha256=p.sha256 or "") for p in record.photos if p.status == "ok"
         ]
         query = Query(record.listing, photos, record.verdict.candidates)
-        asked = [f for f in record.verdict.findings if f.signal not in ("disagreement", "probability")]
+        asked = [f for f in record.verdict.findings if f.signal not in DERIVED]
         out.append(fusions[row["world"]].decide(query, asked))
     return out
 
@@ -293,16 +294,16 @@ def score(names: list[str]) -> None:
         + " |"
     )
     print("| --- |" + " ---: |" * (5 + len(rates)))
-    for point in ["provisional", *sorted(made.points)]:
-        verdicts = decide(rows, "balanced" if point == "provisional" else point, space, point == "provisional")
+    for point in ["rules alone", *sorted(made.points)]:
+        verdicts = decide(rows, "balanced" if point == "rules alone" else point, space, point == "rules alone")
         rank = np.array([-1 if v is None else v.decision.rank for v in verdicts])
         cells = [
             _share(rank[of] >= least if up else rank[of] == least, sellers[of])
-            for of, least, up in ((bad, 2, 0), (bad, 1, 1), (~bad, 2, 0), (~bad, 1, 0), (reseller, 2, 0))
+            for of, least, up in ((bad, 3, 0), (bad, 2, 1), (~bad, 3, 0), (~bad, 2, 0), (reseller, 3, 0))
         ]
         print(
             f"| {point} | "
-            + " | ".join([*cells, *(_precision(float((rank[bad] == 2).mean()), rank[~bad] == 2, r) for r in rates)])
+            + " | ".join([*cells, *(_precision(float((rank[bad] == 3).mean()), rank[~bad] == 3, r) for r in rates)])
             + " |"
         )
     for point, why in sorted(made.refused.items()):
@@ -318,7 +319,7 @@ def score(names: list[str]) -> None:
 
 def quality(verdicts: list[Any], bad: Any, sellers: Any) -> None:
     """Print what the probabilities are worth, listings weighted to the base rate."""
-    p = np.array([0.0 if v is None or v.probability is None else v.probability for v in verdicts])
+    p = np.array([0.0 if v is None or v.rank is None else v.rank for v in verdicts])
     weight = np.where(bad, BASE_RATE / bad.mean(), (1 - BASE_RATE) / (1 - bad.mean()))
     table = np.stack([p, bad.astype(float), weight], axis=1)
     print(f"\n| the probability, weighted to {BASE_RATE:.0%} bad | value |\n| --- | ---: |")

@@ -156,7 +156,10 @@ class Matcher:
         with self._timer("encode"):
             dense = any(map(_is_dense, self.signals))
             self._loader.embed((photo for loaded in batch for photo in loaded.photos), dense=dense)
-        queries = [Query(loaded.listing, [photo for photo, _ in loaded.photos]) for loaded in batch]
+        queries = [
+            Query(b.listing, [p for p, _ in b.photos], (), tuple(r.photo_id for r in b.records if r.status == "failed"))
+            for b in batch
+        ]
         findings: list[list[Finding]] = [[] for _ in queries]
         with self._timer("propose"):
             proposed: list[list[Candidate]] = [[] for _ in queries]

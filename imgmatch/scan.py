@@ -12,7 +12,7 @@ import json
 import platform
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -29,11 +29,12 @@ from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import InputError, ScanError
 from imgmatch.io.files import atomic_write, lock
 from imgmatch.io.sinks import write_tables
-from imgmatch.io.sources import Posts, Row, listing_root, read_listings, read_posts
+from imgmatch.io.sources import Posts, Row, listing_root, read_listings, read_posts, with_known
 from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.records import Listing, ScanRecord
+from imgmatch.types import FindingStatus
 
 __all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
 
@@ -156,6 +157,7 @@ def run_scan(
     out: str | Path,
     *,
     posts: str | Path | None = None,
+    known: Mapping[str, str] | None = None,
     config: Config | None = None,
     resume: bool = True,
     retry_failed: bool = False,
@@ -175,11 +177,13 @@ def run_scan(
         ``run.json`` and ``shards/`` (what a later run resumes from).
     posts : path, optional
         Table of posts that lead to the listings, see :func:`imgmatch.io.sources.read_posts`.
+    known : mapping of str to str, optional
+        What is known of all the listings, by field of :class:`imgmatch.records.Listing`; a listing's own row goes before it.
     config : Config, optional
     resume : bool
         Take finished shards of an earlier run that would come out the same.
     retry_failed : bool
-        Examine the shards that hold failed rows again.
+        Examine the shards again in which anything failed: a row, a photo, or a signal.
     report : callable, optional
         Writes ``report.html``; :func:`imgmatch.investigate.report.write_report` has the signature.
     progress : callable, optional
@@ -205,7 +209,10 @@ def run_scan(
         (out / "shards").mkdir(parents=True, exist_ok=True)
         with lock(out):
             led = None if posts is None else read_posts(Path(posts), listing_root(source))
-            return _Run(source, led, catalog, out, config or Config(), resume, retry_failed, report, progress, runner).run()
+            run = _Run(
+                source, led, known or {}, catalog, out, config or Config(), resume, retry_failed, report, progress, runner
+            )
+            return run.run()
     except OSError as error:
         raise ScanError(
             f"{error.filename or out}: {error.strerror or error}; finished shards in {out / 'shards'} stay valid, "
@@ -218,6 +225,7 @@ class _Run:
         self,
         source: Path,
         posts: Posts | None,
+        known: Mapping[str, str],
         catalog: Catalog,
         out: Path,
         config: Config,
@@ -228,7 +236,7 @@ class _Run:
         runner: Runner,
     ) -> None:
         self.source, self.root, self.out = source, listing_root(source), out
-        self.posts = posts or Posts()
+        self.posts, self.known = posts or Posts(), known
         self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
         self.config, self.resume, self.retry_failed = config, resume, retry_failed
         self.report, self.progress, self.runner = report, progress, runner
@@ -267,13 +275,13 @@ class _Run:
         return self.summary
 
     def _unfinished(self, shards: list[Path], pending: dict[int, tuple[Path, int, list[ScanRecord]]]) -> Iterator[Shard]:
-        rows = map(self.posts.attach, read_listings(self.source))
+        rows = map(self.posts.attach, (with_known(row, self.known) for row in read_listings(self.source)))
         while chunk := list(islice(rows, self.config.scan.shard)):
             number = len(shards)
             path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"
             shards.append(path)
             known = _read_shard(path) if self.resume else None
-            if known is not None and not (self.retry_failed and any(r.status == "failed" for r in known)):
+            if known is not None and not (self.retry_failed and any(map(_has_failure, known))):
                 self.summary.reused += len(known)
                 for record in known:
                     self._count(record)
@@ -336,6 +344,7 @@ class _Run:
         catalog, summary = self.matcher.catalog, self.summary
         return {
             "source": str(self.source),
+            "known": dict(self.known),
             "started": self.started.isoformat(timespec="seconds"),
             "imgmatch": imgmatch.__version__,
             "python": platform.python_version(),
@@ -397,6 +406,16 @@ def _read_shard(path: Path) -> list[ScanRecord] | None:
         return list(read_records(path))
     except (OSError, InputError):
         return None
+
+
+def _has_failure(record: ScanRecord) -> bool:
+    """Tell whether a record would be another if what failed had not: the row, one of its photos, or a signal."""
+    findings = () if record.verdict is None else record.verdict.findings
+    return (
+        record.status == "failed"
+        or any(photo.status == "failed" for photo in record.photos)
+        or any(finding.status is FindingStatus.FAILED for finding in findings)
+    )
 
 
 def _version(name: str) -> str | None:

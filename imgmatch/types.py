@@ -58,15 +58,20 @@ class FindingStatus(_Name):
 
 
 class Decision(_Name):
-    """What a verdict asks a person to do. ``clear`` means *no contradiction found*, never authentic."""
+    """What a verdict asks a person to do.
+
+    ``clear`` means *no contradiction found*, never authentic; ``unjudged``: a brand of the catalog is shown, and nothing is
+    known that could speak for or against it.
+    """
 
     CLEAR = "clear"
+    UNJUDGED = "unjudged"
     REVIEW = "review"
     LEAD = "lead"
 
     @property
     def rank(self) -> int:
-        """Severity for sorting and for ``--fail-on``: 0 clear, 1 review, 2 lead."""
+        """Severity for sorting and for ``--fail-on``: 0 clear, 1 unjudged, 2 review, 3 lead."""
         return list(Decision).index(self)
 
 
@@ -77,6 +82,7 @@ class Basis(_Name):
     NO_CLAIM = "no_claim"
     UNKNOWN_BRAND = "unknown_brand"
     NO_CONTRADICTION = "no_contradiction"
+    NOTHING_KNOWN = "nothing_known"
     CONTRADICTION = "contradiction"
     UNREADABLE = "unreadable"
 
@@ -384,13 +390,22 @@ class Verdict:
     decision : Decision
     basis : Basis
         Why.
+    rank : float or None
+        Score in [0, 1] that orders listings within what the rules allow; None without a calibration. Not a probability.
     probability : float or None
-        Calibrated probability that a reviewer confirms the lead, in [0, 1]; None without a matching calibration.
+        Calibrated probability that a reviewer confirms the lead, in [0, 1]; None unless the calibration was fitted on
+        reviewers' decisions or on the catalog's own photos, which `calibration` says.
     calibration : str or None
-        Name of the calibration the probability comes from, and what it was fitted on.
+        Name of the calibration that rank and probability come from, and what it was fitted on.
     labels : tuple of Label
     brand, item_id : str or None
         The brand (and item) that the listing presents itself as.
+    shows_brand : str or None
+        That brand where a photo of the listing shows it; None where words alone name it.
+    shown_by : tuple of str
+        Names of the findings that see it in a photo, surest first.
+    certainty : float or None
+        The greatest value of these, in [0, 1].
     similarity : float or None
         Plain cosine to the best candidate.
     candidates : tuple of Candidate
@@ -402,11 +417,15 @@ class Verdict:
 
     decision: Decision
     basis: Basis
+    rank: float | None = None
     probability: float | None = None
     calibration: str | None = None
     labels: tuple[Label, ...] = ()
     brand: str | None = None
     item_id: str | None = None
+    shows_brand: str | None = None
+    shown_by: tuple[str, ...] = ()
+    certainty: float | None = None
     similarity: float | None = None
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -59,7 +59,7 @@ def test_catalog_commands(built: Path, tmp_path: Path) -> None:
 def test_verify_fails_on_a_changed_photo(built: Path) -> None:
     photo = next(p for p in (built / "photos").rglob("*") if p.is_file())
     photo.write_bytes(b"other")
-    assert "the photo was changed" in run("catalog", "verify", built, code=1)
+    assert "was changed; restore it or build again" in run("catalog", "verify", built, code=1)
 
 
 def test_scan_writes_everything_and_fail_on_has_its_own_code(built: Path, tmp_path: Path) -> None:
@@ -91,6 +91,14 @@ def test_fail_on_is_reached(built: Path, tmp_path: Path, monkeypatch: pytest.Mon
     common = ("scan", tmp_path, "--catalog", built, "--out", tmp_path / "out")
     run(*common, "--fail-on", "review", code=10)
     run(*common, "--fail-on", "lead", code=0)
+    run(*common, "--fail-on", "brand", code=10)
+    monkeypatch.setattr(
+        "imgmatch.scan.run_scan", lambda *a, **k: ScanSummary(tmp_path, 1, counts=Counter(unjudged=1, clear=1))
+    )
+    run(*common, "--fail-on", "brand", code=10)
+    run(*common, "--fail-on", "review", code=0)
+    monkeypatch.setattr("imgmatch.scan.run_scan", lambda *a, **k: ScanSummary(tmp_path, 1, counts=Counter(clear=1)))
+    run(*common, "--fail-on", "brand", code=0)
 
 
 def test_notes_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +109,7 @@ def test_notes_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_usage_errors_are_code_2(built: Path, tmp_path: Path) -> None:
     run("scan", tmp_path, code=2)
     run("scan", tmp_path, "--catalog", built, "--out", tmp_path / "o", "--fail-on", "maybe", code=2)
+    run("scan", tmp_path, "--catalog", built, "--out", tmp_path / "o", "--set", "url", code=2)
 
 
 def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +128,7 @@ def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         ("signal = ['design']", "unknown key signal"),
         ("signals = 'design'", "signals: expected tuple"),
         ("[scan]\nbatch = 'many'", "scan.batch: expected int"),
-        ("signals = ['dessign']", "no signal 'dessign'"),
+        ("signals = ['dessign']", "is called 'dessign'"),
         ("not toml", "not valid TOML"),
     ],
 )

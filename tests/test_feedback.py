@@ -125,10 +125,10 @@ def test_examples() -> None:
     ]
     labels = {i: row(i, "confirm" if i == "a" else "reject", "flagged") for i in ("a", "b", "c", "failed")}
     a, b, c = examples_from(records, labels, Rules.load())
-    assert (a.positive, a.allows, a.group, a.random, a.brand) == (True, 2, "bazaar/s", False, "aurel")
+    assert (a.positive, a.may_lead, a.quiet, a.group, a.random, a.brand) == (True, True, False, "bazaar/s", False, "aurel")
     assert (a.values["price"], a.values["logo_tamper"], a.values["copy"]) == (0.8, 0.9, None)
-    assert (b.allows, b.group, b.values["logo_tamper"]) == (1, "b", None)
-    assert (c.allows, c.values["price"]) == (0, 0.0)  # an authorised seller
+    assert (b.may_lead, b.quiet, b.group, b.values["logo_tamper"]) == (False, False, "b", None)
+    assert (c.quiet, c.values["price"]) == (True, 0.0)  # an authorised seller
 
 
 def test_space_of_run(tmp_path: Path) -> None:
@@ -151,19 +151,19 @@ def run(*arguments: object) -> Any:
 
 def test_explain(tmp_path: Path) -> None:
     facts = {"intercept": -2.0, "price": 1.5, "logo_tamper": 3.0}
-    shown = Finding("probability", FindingStatus.OK, 0.9, "sum", evidence={"facts": facts})
-    full = record("a", 0.8, 0.9, probability=0.9, calibration="mine (synthetic: numbers)", title="[red]bag[/red] \x1b[31m")
+    shown = Finding("rank", FindingStatus.OK, 0.9, "sum", evidence={"facts": facts})
+    full = record("a", 0.8, 0.9, rank=0.9, probability=0.9, calibration="mine (numbers)", title="[red]bag[/red] \x1b[31m")
     assert full.verdict is not None
     verdict = Verdict(
         **{**{n: getattr(full.verdict, n) for n in Verdict.__slots__}, "findings": (*full.verdict.findings, shown)}
     )
     path = write_run(tmp_path, [record("b", None), ScanRecord(full.listing, verdict=verdict)])
     out = run("explain", "a", "--records", path).output
-    for part in ("[red]bag[/red]", "presents itself as aurel", "0.900", "synthetic", "strong logo_tamper, weak price",
+    for part in ("[red]bag[/red]", "presents itself as aurel", "probability 0.900", "mine", "strong logo_tamper, weak price",
                  "allow lead", "+3.00", "+1.50", "sum +2.50", "not proof", "price [bold]says[/] so"):  # fmt: skip
         assert part in out, part
     assert "\x1b" not in out  # a title cannot speak to the terminal
-    assert "no probability" in run("explain", "b", "--records", path).output
+    assert "no rank" in run("explain", "b", "--records", path).output
     with pytest.raises(InputError, match="no listing 'z'"):
         run("explain", "z", "--records", path)
 
@@ -198,7 +198,7 @@ def test_calibrate(tmp_path: Path) -> None:
     said = run("calibrate", "--records", path, "--labels", table, "--out", out, "--prevalence", 0.02).output
     made = Calibration.load(out)
     assert made.prevalence == 0.02
-    assert not made.synthetic
+    assert made.fitted_on == "reviews"
     assert made.space["id"] == SPACE.id
     assert made.coefficients["logo_tamper"].weight > made.coefficients["price"].weight
     for part in ("before: brier 0.250", "after, at 2.0% bad: brier", "fpr_1e-2", "refused fpr_1e-3"):

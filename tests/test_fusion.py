@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
 from imgmatch.config import Config
-from imgmatch.errors import CalibrationError, ConfigError, SpaceMismatchError
+from imgmatch.errors import CalibrationError, ConfigError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.types import Basis, Candidate, Decision, EmbeddingSpace, Finding, FindingStatus, Image, Label
@@ -35,25 +35,25 @@ def found(signal: str, value: float, brand: str | None = "aurel", photo_id: str 
     return Finding(signal, FindingStatus.OK, value, f"{signal} says so", brand=brand, photo_id=photo_id)
 
 
-def query(listing: Listing = TITLE) -> Query:
+def query(listing: Listing = TITLE, unreadable: tuple[str, ...] = ()) -> Query:
     image = Image(np.zeros((8, 8, 3), np.uint8), "0" * 64, "<array>", 8, 8, "RAW")
     candidates = [
         Candidate("bag-2", "brix", 0.9, "f" * 64, "photo-1", 0.9),
         Candidate("bag-1", "aurel", 0.8, "e" * 64, "photo-1", 0.8),
     ]
-    return Query(listing, [PhotoContext("photo-1", image)], candidates)
+    return Query(listing, [PhotoContext("photo-1", image)], candidates, unreadable)
 
 
 def calibration(**changes: Any) -> Calibration:
-    point = OperatingPoint("balanced", 0.5, 0.1, 1000, 100, 0.01, (0.005, 0.02), 0.8, (0.7, 0.87), 0.1)
+    point = OperatingPoint("balanced", 0.5, 1000, 100, 0.01, (0.005, 0.02), 0.8, (0.7, 0.87))
     made = Calibration(
         name="test",
-        synthetic=True,
+        fitted_on="self",
         source="numbers",
         dataset="0" * 64,
         created="2026-01-01",
         space={"id": SPACE.id, "description": SPACE.describe()},
-        rules=Rules.load().fingerprint,
+        gating=Rules.load().gating,
         examples=1100,
         positives=100,
         training_prevalence=0.1,
@@ -70,15 +70,23 @@ def calibration(**changes: Any) -> Calibration:
     return replace(made, **changes)
 
 
-# The provisional rule, case by case: findings -> decision, basis, labels.
+# The rules alone, case by case: findings -> decision, basis, labels.
 
 CLAIM = [found("design", 0.9)]
-PROVISIONAL = {
+KNOWN = found("price", 0.0)  # something is known of the offer
+ALONE = {
     "nothing near": ([found("design", 0.2)], Decision.CLEAR, Basis.NO_CLAIM, ()),
     "open set": ([Finding.abstained("design", "nothing near")], Decision.CLEAR, Basis.UNKNOWN_BRAND, ()),
-    "claim alone": (CLAIM, Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "claim alone": (CLAIM, Decision.UNJUDGED, Basis.NOTHING_KNOWN, ()),
+    "claim and an honest price": ([*CLAIM, KNOWN], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "claim and photos that contradict nothing": (
+        [*CLAIM, found("copy", 0.0, None), found("discrepancy", 0.1)],
+        Decision.UNJUDGED,
+        Basis.NOTHING_KNOWN,
+        (),
+    ),
     "every claim, certain": (
-        [found(s, 1.0) for s in ("design", "local", "text", "logo", "claim")],
+        [KNOWN, *(found(s, 1.0) for s in ("design", "local", "text", "logo", "claim"))],
         Decision.CLEAR,
         Basis.NO_CONTRADICTION,
         (),
@@ -98,7 +106,25 @@ PROVISIONAL = {
         Basis.CONTRADICTION,
         (Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
     ),
-    "of another brand": ([*CLAIM, found("logo_tamper", 0.4, "brix")], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
+    "altered mark of a plain claim": (
+        [found("claim", 1.0), found("logo_tamper", 0.9)],
+        Decision.LEAD,
+        Basis.CONTRADICTION,
+        (Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
+    ),
+    "two weak ones of a plain claim": (
+        [found("claim", 1.0), found("copy", 0.97), found("price", 0.7)],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (Label.COUNTERFEIT_SUSPECTED, Label.PHOTO_THEFT),
+    ),
+    "a shop that nobody authorised": (
+        [*CLAIM, found("shop", 1.0)],
+        Decision.REVIEW,
+        Basis.CONTRADICTION,
+        (Label.UNAUTHORISED_SELLER,),
+    ),
+    "of another brand": ([KNOWN, *CLAIM, found("logo_tamper", 0.4, "brix")], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
     "disagreement": (
         [found("text", 0.9), found("design", 0.8, "brix")],
         Decision.REVIEW,
@@ -106,7 +132,7 @@ PROVISIONAL = {
         (),
     ),
     "one signal that sees two brands": (
-        [found("logo", 0.9), found("logo", 0.8, "brix")],
+        [KNOWN, found("logo", 0.9), found("logo", 0.8, "brix")],
         Decision.CLEAR,
         Basis.NO_CONTRADICTION,
         (),
@@ -118,13 +144,13 @@ PROVISIONAL = {
         (),
     ),
     "two names in a post": (
-        [found("text", 0.9, photo_id="promo-1"), found("text", 0.8, "brix", photo_id="promo-1")],
+        [KNOWN, found("text", 0.9, photo_id="promo-1"), found("text", 0.8, "brix", photo_id="promo-1")],
         Decision.CLEAR,
         Basis.NO_CONTRADICTION,
         (),
     ),
     "two names in two photos": (
-        [found("text", 0.9, photo_id="photo-1"), found("text", 0.8, "brix", photo_id="photo-2")],
+        [KNOWN, found("text", 0.9, photo_id="photo-1"), found("text", 0.8, "brix", photo_id="photo-2")],
         Decision.CLEAR,
         Basis.NO_CONTRADICTION,
         (),
@@ -137,16 +163,22 @@ PROVISIONAL = {
         (Label.BAIT_AND_SWITCH,),
     ),
     "broken signal": ([Finding.failed("design", "out of memory")], Decision.REVIEW, Basis.UNREADABLE, ()),
+    "broken signal beside a claim": (
+        [found("claim", 1.0), KNOWN, Finding.failed("logo", "out of memory")],
+        Decision.REVIEW,
+        Basis.UNREADABLE,
+        (),
+    ),
 }
 
 
-@pytest.mark.parametrize(("findings", "decision", "basis", "labels"), PROVISIONAL.values(), ids=PROVISIONAL)
-def test_provisional_rule(findings: list[Finding], decision: Decision, basis: Basis, labels: tuple[Label, ...]) -> None:
+@pytest.mark.parametrize(("findings", "decision", "basis", "labels"), ALONE.values(), ids=ALONE)
+def test_the_rules_alone(findings: list[Finding], decision: Decision, basis: Basis, labels: tuple[Label, ...]) -> None:
     verdict = Fusion(CATALOG, Config()).decide(query(), findings)
     assert (verdict.decision, verdict.basis, verdict.labels) == (decision, basis, labels)
-    assert verdict.probability is None
-    assert verdict.calibration is None
+    assert (verdict.rank, verdict.probability, verdict.calibration) == (None, None, None)
     assert verdict.reasons
+    assert (decision is Decision.LEAD) == ("by the rules alone" in " ".join(verdict.reasons))
 
 
 @pytest.mark.parametrize(("others", "brand"), [([], None), ([found("claim", 0.9)], "aurel"), ([found("claim", 0.4)], None)])
@@ -162,6 +194,44 @@ def test_candidate_is_of_the_claimed_brand() -> None:
 def test_unreadable_photos_are_not_cleared() -> None:
     verdict = Fusion(CATALOG, Config()).decide(Query(TITLE), [Finding.abstained("design", "no photo")])
     assert (verdict.decision, verdict.basis) == (Decision.REVIEW, Basis.UNREADABLE)
+
+
+UNREAD = {
+    "no listing photo was read": (Query(TITLE), (), Decision.REVIEW),
+    "one of several": (query(unreadable=("photo-2",)), (), Decision.REVIEW),
+    "a promo photo": (query(replace(TITLE, promo_photos=("b.jpg",)), ("promo-1",)), (), Decision.REVIEW),
+    "settled by another": (query(unreadable=("photo-2",)), (found("wording", 1.0),), Decision.LEAD),
+    "an authorised seller": (
+        query(Listing("L1", platform="bazaar", seller_id="s-1", photos=("a.jpg", "b.jpg")), ("photo-2",)),
+        (),
+        Decision.CLEAR,
+    ),
+    "all were read": (query(), (), Decision.CLEAR),
+}
+
+
+@pytest.mark.parametrize(("asked", "more", "decision"), UNREAD.values(), ids=UNREAD)
+def test_unreadable_is_not_innocent(asked: Query, more: tuple[Finding, ...], decision: Decision) -> None:
+    verdict = Fusion(CATALOG, Config()).decide(asked, [found("claim", 1.0), KNOWN, *more])
+    assert verdict.decision is decision
+    assert (verdict.basis is Basis.UNREADABLE) == (decision is Decision.REVIEW)
+
+
+@pytest.mark.parametrize(
+    ("listing", "basis"),
+    [(TITLE, Basis.UNREADABLE), (replace(TITLE, photos=()), Basis.NO_CLAIM)],
+    ids=["no photo was read", "no photo was given"],
+)
+def test_a_photo_that_nobody_could_read_is_not_of_no_brand(listing: Listing, basis: Basis) -> None:
+    assert Fusion(CATALOG, Config()).decide(Query(listing), [found("claim", 0.0)]).basis is basis
+
+
+def test_which_brand_is_shown_and_by_what() -> None:
+    findings = [found("claim", 1.0), found("text", 0.7, photo_id="photo-1"), found("logo", 0.9, photo_id="photo-1")]
+    verdict = Fusion(CATALOG, Config()).decide(query(), findings)
+    assert (verdict.shows_brand, verdict.shown_by, verdict.certainty) == ("aurel", ("logo", "text"), 0.9)
+    verdict = Fusion(CATALOG, Config()).decide(query(), findings[:1])
+    assert (verdict.brand, verdict.shows_brand, verdict.shown_by, verdict.certainty) == ("aurel", None, (), None)
 
 
 def test_a_declared_unknown_brand_is_said() -> None:
@@ -196,9 +266,9 @@ def test_what_the_rules_allow(names: list[str], allows: Decision) -> None:
 
 
 def test_what_the_calibration_never_saw_is_left_to_a_person() -> None:
-    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), [*CLAIM, found("known_offender", 0.9)])
+    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), [*CLAIM, found("wording", 0.9)])
     assert verdict.decision is Decision.REVIEW
-    assert "not seen enough listings with known_offender" in " ".join(verdict.reasons)
+    assert "not seen enough listings with wording" in " ".join(verdict.reasons)
 
 
 def test_one_finding_is_not_both_claim_and_strong_contradiction() -> None:
@@ -228,7 +298,15 @@ def test_authorised_sellers_are_cleared_and_the_signals_kept(listing: Listing) -
     verdict = Fusion(CATALOG, Config(), calibration()).decide(query(listing), findings)
     assert (verdict.decision, verdict.basis, verdict.labels) == (Decision.CLEAR, Basis.AUTHORISED, ())
     assert verdict.findings[:3] == tuple(findings)
-    assert any("noted all the same" in r for r in verdict.reasons)
+    assert any("(note)" in r for r in verdict.reasons)
+
+
+@pytest.mark.parametrize("listing", AUTHORISED)
+def test_a_strong_contradiction_of_an_authorised_seller_is_reviewed(listing: Listing) -> None:
+    findings = [*CLAIM, found("logo_tamper", 1.0), found("wording", 1.0)]
+    verdict = Fusion(CATALOG, Config(), calibration(intercept=9.0)).decide(query(listing), findings)
+    assert (verdict.decision, verdict.basis) == (Decision.REVIEW, Basis.CONTRADICTION)
+    assert "authorised" in verdict.reasons[0] or "official" in verdict.reasons[0]
 
 
 @pytest.mark.parametrize("listing", STRANGERS)
@@ -245,17 +323,26 @@ def test_contributions_sum_to_the_logit_by_hand() -> None:
     findings = [*CLAIM, found("logo_tamper", 0.9), found("price", 0.7), Finding.abstained("copy", "too flat")]
     verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), findings)
     assert verdict.probability == pytest.approx(0.9370266)
-    (shown,) = [f for f in verdict.findings if f.signal == "probability"]
+    (shown,) = [f for f in verdict.findings if f.signal == "rank"]
     assert shown.evidence["facts"] == {"intercept": -3.0, "logo_tamper": 3.6, "price": 2.1, "copy": 0.0}
     assert verdict.decision is Decision.LEAD
     assert verdict.calibration is not None
-    assert "synthetic" in verdict.calibration
+    assert "probabilities among listings made of the catalog's own photos" in verdict.calibration
+
+
+@pytest.mark.parametrize(("fitted_on", "earned"), [("rendered", False), ("self", True), ("reviews", True)])
+def test_only_what_was_fitted_on_ones_own_gives_a_probability(fitted_on: str, earned: bool) -> None:
+    made = Fusion(CATALOG, Config(), calibration(fitted_on=fitted_on))
+    verdict = made.decide(query(), [*CLAIM, found("logo_tamper", 0.9)])
+    assert verdict.rank is not None
+    assert verdict.probability == (verdict.rank if earned else None)
+    assert ("not probabilities" in (verdict.calibration or "")) != earned
 
 
 def test_prevalence_shifts_the_log_odds() -> None:
     # From 10 % to 50 %: log odds up by ln 9, so -3 becomes -0.80278.
     half = calibration().with_prevalence(0.5)
-    assert half.probability({})[1]["intercept"] == pytest.approx(-3.0 + np.log(9.0))
+    assert half.rank({})[1]["intercept"] == pytest.approx(-3.0 + np.log(9.0))
     assert half.points["balanced"].threshold == pytest.approx(0.9)  # odds 1 become odds 9
 
 
@@ -266,11 +353,11 @@ def test_a_lead_needs_rules_and_probability() -> None:
     assert fusion.decide(query(), probable).decision is Decision.REVIEW
     sure = Fusion(CATALOG, Config(), calibration(intercept=9.0))
     assert sure.decide(query(), probable).decision is Decision.REVIEW
-    # Two weak ones that the rules would let through, but too improbable for either.
+    # Two weak ones that the rules would let through: the rank keeps them back, never out.
     unsure = Fusion(CATALOG, Config(), calibration(intercept=-9.0))
     verdict = unsure.decide(query(), [*CLAIM, found("price", 0.6), found("copy", 0.96)])
-    assert verdict.decision is Decision.CLEAR
-    assert any("probability is below" in r for r in verdict.reasons)
+    assert verdict.decision is Decision.REVIEW
+    assert any("the rank is below" in r for r in verdict.reasons)
 
 
 def test_photo_only_is_capped_at_review() -> None:
@@ -310,21 +397,66 @@ def test_order_changes_nothing(findings: list[Finding], random: Any, calibrated:
     assert replace(fusion.decide(query(), shuffled), findings=()) == replace(fusion.decide(query(), findings), findings=())
 
 
-@settings(max_examples=100, deadline=None)
-@given(findings_lists)
-def test_provisional_never_leads_and_needs_claim_and_contradiction(findings: list[Finding]) -> None:
-    verdict = Fusion(CATALOG, Config()).decide(query(), findings)
-    assert verdict.decision is not Decision.LEAD
-    if verdict.decision is Decision.REVIEW and verdict.basis is not Basis.UNREADABLE:
-        assert verdict.brand is not None
+CALIBRATIONS = st.one_of(st.none(), st.builds(lambda z: calibration(intercept=z), st.floats(-30, 30)))
+LISTINGS = st.sampled_from([TITLE, Listing("L1", photos=("a.jpg",)), *AUTHORISED, *STRANGERS])
+
+
+@settings(max_examples=300, deadline=None)
+@given(findings_lists, CALIBRATIONS, LISTINGS, st.sampled_from([(), ("photo-2",), ("promo-1",)]))
+def test_the_rules_bind_both_ways(
+    findings: list[Finding], calibration: Calibration | None, listing: Listing, unreadable: tuple[str, ...]
+) -> None:
+    fusion = Fusion(CATALOG, Config(), calibration)
+    verdict = fusion.decide(query(listing, unreadable), findings)
+    assessment = fusion.rules.assess(findings)
+    trusted = listing in AUTHORISED and assessment.brand == "aurel"
+    strengths = {strength for _, strength in assessment.contradictions}
+    if assessment.brand is None:
+        assert verdict.decision in (Decision.CLEAR, Decision.REVIEW)
+        assert verdict.basis in (Basis.NO_CLAIM, Basis.UNKNOWN_BRAND, Basis.UNREADABLE)
+    elif "strong" in strengths or (strengths & {"weak"} and not trusted):
+        assert verdict.decision.rank >= Decision.REVIEW.rank
         assert verdict.basis is Basis.CONTRADICTION
+    elif unreadable and not trusted:
+        assert (verdict.decision, verdict.basis) == (Decision.REVIEW, Basis.UNREADABLE)
+    else:
+        assert verdict.decision in (Decision.CLEAR, Decision.UNJUDGED)
+    if verdict.decision is Decision.LEAD:
+        assert assessment.allows is Decision.LEAD
+        assert not trusted
+        assert not listing.photo_only
+        if calibration is None:
+            assert "strong" in strengths
+            assert any("by the rules alone" in r for r in verdict.reasons)
+    if verdict.decision is Decision.CLEAR:
+        assert verdict.basis in (Basis.AUTHORISED, Basis.NO_CLAIM, Basis.UNKNOWN_BRAND, Basis.NO_CONTRADICTION)
+        assert not verdict.labels
+        assert not any(r.endswith(("(strong)", "(weak)")) for r in verdict.reasons)
+
+
+def test_every_set_of_contradictions_at_every_strength() -> None:
+    """Exhaustive where hypothesis samples: each pair of findings, at each strength, under ranks of 0, 1 and none."""
+    levels = (None, 0.1, 0.6, 1.0)
+    rules = Rules.load()
+    fusions = [Fusion(CATALOG, Config(), c) for c in (None, calibration(intercept=-40.0), calibration(intercept=40.0))]
+    for a, b in itertools.combinations([n for n in rules.contradictions if n != "disagreement"], 2):
+        for x, y in itertools.product(levels, repeat=2):
+            findings = [found("claim", 1.0), *(found(n, v) for n, v in ((a, x), (b, y)) if v is not None)]
+            allows = rules.assess(findings).allows
+            alone, low, high = (f.decide(query(), findings).decision for f in fusions)
+            if allows is Decision.CLEAR:
+                assert {alone, low, high} <= {Decision.CLEAR, Decision.UNJUDGED}
+            else:
+                assert low is Decision.REVIEW
+                assert high is allows
+                assert alone in (Decision.REVIEW, allows)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["logo_tamper", "price", "copy"]), st.floats(0, 1), st.floats(0, 1))
 def test_a_stronger_contradiction_never_lowers_the_probability(name: str, a: float, b: float) -> None:
     low, high = sorted((a, b))
-    assert calibration().probability({name: low})[0] <= calibration().probability({name: high})[0]
+    assert calibration().rank({name: low})[0] <= calibration().rank({name: high})[0]
 
 
 # Errors.
@@ -332,10 +464,40 @@ def test_a_stronger_contradiction_never_lowers_the_probability(name: str, a: flo
 
 def test_another_space_or_other_rules_are_refused() -> None:
     other: Any = SimpleNamespace(brands=BRANDS, space=replace(SPACE, dim=5), items={})
-    with pytest.raises(SpaceMismatchError, match="imgmatch calibrate"):
+    with pytest.raises(CalibrationError, match=r"space: .*imgmatch calibrate"):
         Fusion(other, Config(), calibration())
-    with pytest.raises(CalibrationError, match="other rules"):
-        Fusion(CATALOG, Config(), calibration(rules="0" * 16))
+    with pytest.raises(CalibrationError, match=r"rules: .*other findings make a claim"):
+        Fusion(CATALOG, Config(), calibration(gating="0" * 16))
+    rules = Rules.load()
+    fewer = replace(rules, contradictions={n: c for n, c in rules.contradictions.items() if n != "price"})
+    with pytest.raises(CalibrationError, match=r"rules: .*the rules have no price"):
+        Fusion(CATALOG, Config(), calibration(), fewer)
+
+
+def test_a_calibration_outlives_what_it_does_not_depend_on() -> None:
+    rules = Rules.load()
+    price = replace(rules.contradictions["price"], weak=0.3, source="money")
+    edited = replace(rules, labels=(), contradictions={**rules.contradictions, "price": price, "mine": price})
+    assert edited.fingerprint != rules.fingerprint
+    Fusion(CATALOG, Config(), calibration(), edited)
+
+
+def test_what_does_not_fit_is_said_once_with_what_to_do(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    catalog: Any = SimpleNamespace(brands=BRANDS, space=SPACE, items={}, path=tmp_path)
+    fusion = Fusion.from_config(catalog, Config())
+    assert fusion.calibration is None
+    (said,) = caplog.messages
+    assert said.startswith("no calibration (space)")
+    assert f"imgmatch calibrate --self {tmp_path}" in said
+    caplog.clear()
+    calibration(gating="0" * 16).save(tmp_path / "calibration.json")
+    assert Fusion.from_config(catalog, Config()).calibration is None
+    (said,) = caplog.messages
+    assert said.startswith("not used (rules)")
+    caplog.clear()
+    calibration().save(tmp_path / "calibration.json")
+    assert Fusion.from_config(catalog, Config()).calibration == calibration()
+    assert not caplog.messages
 
 
 def test_an_unsupported_operating_point_says_why() -> None:

@@ -128,7 +128,7 @@ def test_a_verdict_changes_with_the_bank(bank: NegativeBank, tmp_path: Path) -> 
     before = Fusion(catalog, Config()).decide(query, [DESIGN, found(**MARK)])
     after = Fusion(catalog, Config(), negatives=bank)
     verdict = after.decide(query, [DESIGN, found(**MARK)])
-    assert (before.decision, verdict.decision) == (Decision.REVIEW, Decision.CLEAR)
+    assert (before.decision, verdict.decision) == (Decision.REVIEW, Decision.UNJUDGED)
     assert after.fingerprint != Fusion(catalog, Config()).fingerprint
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ def record(world: tuple[Path, FakeCatalog]) -> Callable[..., ScanRecord]:
         verdict = Verdict(
             decision,
             Basis.CONTRADICTION,
+            probability,
             probability,
             labels=(Label.COUNTERFEIT_SUSPECTED,),
             brand="valmore",
@@ -356,11 +358,37 @@ def test_a_picture_is_held_once(record: Callable[..., ScanRecord], render: Calla
     assert len(ids) == len(set(ids)) == 2
 
 
+def test_unjudged_listings_have_a_view_by_brand_surest_first(
+    record: Callable[..., ScanRecord], render: Callable[..., str]
+) -> None:
+    def unjudged(name: str, brand: str, certainty: float) -> ScanRecord:
+        row = record(Decision.UNJUDGED, None, title=f"row {name}")
+        assert row.verdict is not None
+        verdict = replace(row.verdict, brand=brand, shows_brand=brand, shown_by=("text", "logo"), certainty=certainty)
+        return replace(row, verdict=verdict)
+
+    text = render([unjudged("a", "zeta", 0.9), unjudged("b", "valmore", 0.6), record(), unjudged("c", "valmore", 0.8)])
+    assert re.findall(r"row (\w+)", text) == ["c", "b", "a"]
+    assert "Brands shown, unjudged" in text
+    assert 'id="show-unjudged"' in text
+    assert "by lettering in the photo, brand mark" in text
+
+
+def test_a_rank_is_no_probability(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:
+    row = record()
+    assert row.verdict is not None
+    ranked = replace(row, verdict=replace(row.verdict, probability=None, calibration="c (ranks, not probabilities)"))
+    text = render([ranked])
+    assert "<dt>rank</dt><dd>0.900" in text
+    assert "<dt>probability</dt>" not in text
+    assert "<dt>probability</dt>" in render([row])
+
+
 def test_what_the_run_used_is_said(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:
     text = render([record(probability=None)])
     assert "ImageNet CNN, weaker than CLIP" in text
     assert "not calibrated" in text
-    assert "without probabilities" in text
+    assert "the rules alone decide" in text
     assert words.DISCLAIMER in text
 
 
@@ -375,9 +403,9 @@ def test_a_photo_that_changed_since_the_scan_is_not_shown(
 
 
 def test_no_photo_at_all(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:
-    text = render([ScanRecord(Listing("L1"), verdict=Verdict(Decision.CLEAR, Basis.UNREADABLE))])
+    text = render([ScanRecord(Listing("L1"), verdict=Verdict(Decision.REVIEW, Basis.UNREADABLE))])
     assert "No photo can be shown" in text
-    assert "No photo could be read" in text
+    assert "Not everything could be read" in text
 
 
 def test_an_empty_scan(render: Callable[..., str]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -18,9 +19,10 @@ from imgmatch import Catalog, Config, Matcher
 from imgmatch.errors import InputError, LockedError, ScanError
 from imgmatch.io.files import lock
 from imgmatch.io.sinks import write_tables
-from imgmatch.io.sources import read_listings
+from imgmatch.io.sources import read_listings, with_known
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.scan import read_records, run_scan, scan
+from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 
 REPO = Path(__file__).parents[1]
@@ -181,6 +183,37 @@ def test_what_did_not_change_is_not_written_again(catalog: Catalog, folder: Path
 def test_failed_rows_are_retried_when_asked(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
     run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
     assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG, retry_failed=True).reused == 9
+
+
+@pytest.mark.parametrize(
+    ("photo", "finding"), [("failed", FindingStatus.OK), ("ok", FindingStatus.FAILED)], ids=["a photo", "a signal"]
+)
+def test_what_failed_in_a_row_that_did_not_is_retried_when_asked(
+    catalog: Catalog, folder: Path, tmp_path: Path, photo: str, finding: FindingStatus
+) -> None:
+    out = tmp_path / "out"
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert run_scan(folder, catalog, out, config=CONFIG, retry_failed=True).reused == 9
+    good = next(p for p in sorted((out / "shards").iterdir()) if '"failed"' not in p.read_text())
+    rows = [json.loads(line) for line in good.read_text().splitlines()]
+    rows[0]["photos"][0]["status"] = photo
+    rows[0]["verdict"]["findings"].append({"signal": "x", "status": str(finding), "value": None, "reason": "broke"})
+    if finding is FindingStatus.OK:
+        rows[0]["verdict"]["findings"].pop()
+    good.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run_scan(folder, catalog, out, config=CONFIG).reused == 14
+    assert run_scan(folder, catalog, out, config=CONFIG, retry_failed=True).reused == 9 - len(rows)
+
+
+def test_what_is_known_of_all_listings_is_on_each(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    known = {"url": "https://shop.example", "condition": "new"}
+    run_scan(folder, catalog, tmp_path / "out", config=CONFIG, known=known)
+    for record in read_records(tmp_path / "out/records.jsonl"):
+        assert (record.listing.url, record.listing.condition) == ("https://shop.example", "new")
+    with pytest.raises(InputError, match="'colour' is not known of listings; expected one of"):
+        run_scan(folder, catalog, tmp_path / "other", config=CONFIG, known={"colour": "red"})
+    listing = Listing("a", condition="used")
+    assert with_known((listing, None), known)[0] == replace(listing, url="https://shop.example")
 
 
 def test_a_torn_shard_is_done_again(catalog: Catalog, folder: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.Monkey
     assert done.exit_code == 0, done.output
     assert "refused fpr_1e-2" in done.output
     made = Calibration.load(out)
-    assert made.synthetic
+    assert made.fitted_on == "self"
     assert made.prevalence == 0.03
     assert made.space["id"] == catalog.space.id
     matcher = Matcher(catalog, Config(signals=QUICK.signals, fusion=FusionConfig(calibration=str(out))))
@@ -84,7 +84,7 @@ def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.Monkey
     record = matcher.examine(Listing("L", photos=(photo.name,), title="brand1 Item 3", price="150 EUR"), photos=photo.parent)
     assert record.verdict is not None
     assert record.verdict.probability is not None
-    assert "synthetic: self-fitted on forged photos of the catalog's own" in (record.verdict.calibration or "")
+    assert "fitted on forged photos of the catalog's own" in (record.verdict.calibration or "")
 
 
 @pytest.mark.parametrize(("items", "photos"), [(9, 2), (20, 1)], ids=["few items", "one view each"])
@@ -120,4 +120,4 @@ def test_on_a_clip_checkpoint(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     made = Matcher(Catalog.load(path)).fusion.calibration  # taken by itself
     assert made is not None
-    assert "self-fitted" in made.describe()
+    assert "self-calibration" in made.describe()

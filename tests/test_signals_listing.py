@@ -122,6 +122,23 @@ def test_seller(listing: Listing, value: float | None) -> None:
     assert findings(listing, "bag")["seller"].value == value
 
 
+SHOPS = [
+    (Listing("L", url="https://shop.example/x", condition="new"), 1.0),
+    (Listing("L", url="https://shop.example/x", condition="new", seller_id="x"), 1.0),
+    (Listing("L", url="https://shop.aurel.com/x", condition="new"), 0.0),
+    (Listing("L", url="https://shop.example/x", condition="used"), None),
+    (Listing("L", url="https://shop.example/x"), None),
+    (Listing("L", url="https://bazaar.example/x", platform="bazaar", condition="new"), None),
+    (Listing("L", url="http://127.0.0.1/x", condition="new"), None),
+    (Listing("L", condition="new"), None),
+]
+
+
+@pytest.mark.parametrize(("listing", "value"), SHOPS)
+def test_shop(listing: Listing, value: float | None) -> None:
+    assert findings(listing, "bag")["shop"].value == value
+
+
 def test_seller_abstains_where_the_brand_lists_none() -> None:
     listing = Listing("L", platform="bazaar", seller_id="s-2", condition="new")
     assert findings(listing, "watch")["seller"].status is FindingStatus.ABSTAINED

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgmatch.records import ScanRecord
 
 _ENCODER = "mobilenet-v2"
-_DECISIONS = ("lead", "review", "clear", "failed")
+_DECISIONS = ("lead", "review", "unjudged", "clear", "failed")
 
 
 def register(app: typer.Typer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,16 @@ def scan(
         Path | None,
         typer.Option(help="Table of posts that lead to these listings (docs/listings.md).", show_default=False),
     ] = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="What is known of all the listings, such as [b]url=https://shop.example[/], [b]condition=new[/] or "
+            "[b]seller_id=…[/]; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
     ] = None,
@@ -43,7 +54,9 @@ def scan(
     resume: Annotated[
         bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
     ] = True,
-    retry_failed: Annotated[bool, typer.Option(help="Examine shards with failed rows again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Examine again what failed: rows, photos that ran out of time, signals that broke.")
+    ] = False,
     runner: Annotated[
         str, typer.Option(help="[b]local[/], or [b]ray[/]: on the workers of a Ray cluster (docs/scaling.md).")
     ] = "local",
@@ -52,14 +65,18 @@ def scan(
     ] = False,
     fail_on: Annotated[
         str | None,
-        typer.Option(help="[b]review[/] or [b]lead[/]: exit with 10 if any listing gets that far.", show_default=False),
+        typer.Option(
+            help="[b]brand[/] (a brand is shown: unjudged or further), [b]review[/] or [b]lead[/]: exit with 10 if any "
+            "listing gets that far.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Examine listings against a catalog; writes records.jsonl, records.csv, report.html and run.json."""
     from imgmatch.types import Decision
 
-    if fail_on not in (None, "review", "lead"):
-        raise typer.BadParameter(f"expected review or lead, got {fail_on}", param_hint="--fail-on")
+    if fail_on not in (None, "brand", "review", "lead"):
+        raise typer.BadParameter(f"expected brand, review or lead, got {fail_on}", param_hint="--fail-on")
     if runner not in ("local", "ray"):
         raise typer.BadParameter(f"expected local or ray, got {runner}", param_hint="--runner")
     settings = read_config(config, signals)
@@ -83,6 +100,7 @@ def scan(
             Catalog.load(catalog),
             out,
             posts=posts,
+            known=_pairs(known or ()),
             config=settings,
             resume=resume,
             retry_failed=retry_failed,
@@ -91,8 +109,20 @@ def scan(
             runner=run_shards,
         )
     show_summary(summary)
-    if fail_on and any(summary.counts[str(d)] for d in Decision if d.rank >= Decision(fail_on).rank):
+    least = Decision.UNJUDGED if fail_on == "brand" else Decision(fail_on or "lead")
+    if fail_on and any(summary.counts[str(d)] for d in Decision if d.rank >= least.rank):
         raise typer.Exit(EXIT_FLAGGED)
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    """Return FIELD=VALUE arguments as a mapping."""
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise typer.BadParameter(f"expected FIELD=VALUE, got {text}", param_hint="--set")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def read_config(path: Path | None, signals: str | None = None) -> Config:
@@ -115,7 +145,8 @@ def show_summary(summary: ScanSummary) -> None:
         highlight=False,
     )
     console.print(
-        f"[bold red]{counts['lead']} lead[/]  [bold yellow]{counts['review']} review[/]  {counts['clear']} clear  "
+        f"[bold red]{counts['lead']} lead[/]  [bold yellow]{counts['review']} review[/]  "
+        f"[bold cyan]{counts['unjudged']} unjudged[/]  {counts['clear']} clear  "
         f"{counts['failed']} failed"
     )
     for note in summary.notes:

@@ -148,7 +148,8 @@ def calibrate(
     made = fit(
         examples_from(rows, decided, rules, bank),
         space=space,
-        rules=rules.fingerprint,
+        gating=rules.gating,
+        fitted_on="reviews",
         name=name,
         source="reviewers' decisions",
         created=today,
@@ -185,10 +186,8 @@ def show_calibration(made: Calibration) -> None:
         (
             p.name,
             f"{p.threshold:.3f}",
-            f"{p.review_threshold:.3f}",
             f"{p.fpr:.2%} ({p.fpr_interval[0]:.2%} to {p.fpr_interval[1]:.2%})",
             f"{p.recall:.1%} ({p.recall_interval[0]:.1%} to {p.recall_interval[1]:.1%})",
-            f"{p.review_share:.1%}",
             f"{p.negatives} + {p.positives}",
         )
         for p in made.points.values()
@@ -196,10 +195,8 @@ def show_calibration(made: Calibration) -> None:
     columns = (
         "operating point",
         "lead from",
-        "review from",
         "honest listings led to",
         "bad ones found",
-        "honest reviewed",
         "n",
     )
     show_table("operating points, cross-fitted over sellers, 95 % intervals", columns, rows)
@@ -254,15 +251,20 @@ def _show(record: ScanRecord, rules: Rules) -> None:
     if verdict is None:
         console.print(f"[red]failed[/]: {_plain(record.error or '')}", highlight=False)
         return
-    style = {"clear": "green", "review": "yellow", "lead": "red"}[str(verdict.decision)]
+    style = {"clear": "green", "unjudged": "cyan", "review": "yellow", "lead": "red"}[str(verdict.decision)]
     claimed = f", presents itself as {verdict.brand}" if verdict.brand else ""
     console.print(f"[bold {style}]{verdict.decision}[/] ({verdict.basis}{_plain(claimed)})", highlight=False)
     if verdict.labels:
         console.print("labels: " + ", ".join(map(str, verdict.labels)), highlight=False)
-    if verdict.probability is not None:
-        console.print(f"probability {verdict.probability:.3f}, by {_plain(verdict.calibration or '')}", highlight=False)
+    if verdict.shows_brand:
+        console.print(
+            f"shown by {', '.join(verdict.shown_by)}, certainty {verdict.certainty:.2f}", highlight=False, markup=False
+        )
+    if verdict.rank is None:
+        console.print("no rank: the rules alone decided, without a calibration", highlight=False)
     else:
-        console.print("no probability: no calibration fits the catalog's embedding space", highlight=False)
+        said = f"rank {verdict.rank:.3f}" if verdict.probability is None else f"probability {verdict.probability:.3f}"
+        console.print(f"{said}, by {_plain(verdict.calibration or '')}", highlight=False)
     assessment = rules.assess(verdict.findings)
     strengths = {f.signal: s for f, s in assessment.contradictions}
     if assessment.brand is not None:
@@ -272,11 +274,11 @@ def _show(record: ScanRecord, rules: Rules) -> None:
     for reason in verdict.reasons:
         console.print(f"  - {_plain(reason)}", highlight=False)
     console.print()
-    facts: dict[str, float] = next((f.evidence.get("facts", {}) for f in verdict.findings if f.signal == "probability"), {})
+    facts: dict[str, float] = next((f.evidence.get("facts", {}) for f in verdict.findings if f.signal == "rank"), {})
     claims = {f.signal for f in assessment.claims}
     rows = []
     for f in verdict.findings:
-        if f.signal == "probability":
+        if f.signal == "rank":
             continue
         part = facts.get(f.signal)
         counts = strengths.get(f.signal, "") or ("claim" if f.signal in claims else "")

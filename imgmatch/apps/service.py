@@ -97,7 +97,8 @@ def create_app(
         title="imgmatch",
         version=imgmatch.__version__,
         description="Hold listings against a catalog of authentic products. A lead is for human review, not proof; "
-        "clear means no contradiction was found, never authentic. Nothing is fetched: photos are sent along.",
+        "clear means no contradiction was found, never authentic; unjudged, that nothing is known "
+        "that could speak for or against it. Nothing is fetched: photos are sent along.",
         lifespan=lifespan,
         redoc_url=None,
         responses={status: _refused(text) for status, text in _REFUSALS.items()},

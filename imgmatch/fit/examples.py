@@ -48,7 +48,8 @@ def examples_from(
             Example(
                 values=feature_values(rules, assessment, findings),
                 positive=label.label == "confirm",
-                allows=allows.rank,
+                may_lead=allows is Decision.LEAD,
+                quiet=allows is Decision.CLEAR,
                 group=f"{listing.platform}/{listing.seller_id}" if listing.seller_id else record.listing_id,
                 brand=verdict.brand,
                 random=label.sampled_by == RANDOM,

@@ -25,8 +25,8 @@ BoolArray = npt.NDArray[np.bool_]
 POINTS: Mapping[str, float] = {"fpr_1e-1": 1e-1, "fpr_3e-2": 3e-2, "fpr_1e-2": 1e-2, "fpr_3e-3": 3e-3, "fpr_1e-3": 1e-3}
 """Operating points by the share of honest listings that become a lead at most. ``balanced`` is chosen by F1 instead."""
 
-REVIEW_SHARE = 0.1
-"""Share of honest listings that may be sent to review, leads included."""
+_LEAST_HONEST = 30
+"""Honest listings drawn at random that any operating point takes: they support a rate of 0.1."""
 
 _RULE_OF_THREE = 3.0
 """n negatives support a rate of at least 3 / n: the 95 % upper bound of a rate of which none was seen.
@@ -59,8 +59,8 @@ class Example:
         What :func:`imgmatch.verdicts.feature_values` gives; None for an abstention.
     positive : bool
         A reviewer confirmed the lead.
-    allows : int
-        ``Decision.rank`` that the rules allow, photo-only cap included.
+    may_lead, quiet : bool
+        The rules allow a lead (photo-only cap included); they find no contradiction.
     group : str
         What must not straddle fitting and measuring: the seller.
     brand : str or None
@@ -71,7 +71,8 @@ class Example:
 
     values: Mapping[str, float | None]
     positive: bool
-    allows: int
+    may_lead: bool
+    quiet: bool
     group: str
     brand: str | None = None
     random: bool = True
@@ -81,11 +82,11 @@ def fit(
     examples: Sequence[Example],
     *,
     space: EmbeddingSpace,
-    rules: str,
+    gating: str,
+    fitted_on: str,
     name: str,
     source: str,
     created: str,
-    synthetic: bool = False,
     prevalence: float | None = None,
 ) -> Calibration:
     """Fit a calibration.
@@ -96,9 +97,9 @@ def fit(
         At least 10 positives and 30 negatives.
     space : EmbeddingSpace
         Of the catalog that the findings were made with.
-    rules : str
-        Fingerprint of the rules that gated them.
-    name, source, created, synthetic
+    gating : str
+        :attr:`imgmatch.verdicts.rules.Rules.gating` of the rules that gated them.
+    fitted_on, name, source, created
         See :class:`Calibration`.
     prevalence : float, optional
         Share of bad listings where it will be used, in (0, 1); that of the examples by default. Probabilities, the
@@ -117,8 +118,9 @@ def fit(
     -----
     Coefficients are fitted on all examples; a finding that fewer than 5 of them show gets none, and
     :class:`imgmatch.verdicts.Fusion` then leaves what it contradicts to a person. Operating points are measured on
-    probabilities that were cross-fitted over 5 folds of whole groups, so no listing is judged by a model that saw its
-    seller. A threshold is the lowest that keeps the measured rate at or below the target, counting ties against it.
+    ranks that were cross-fitted over 5 folds of whole groups, so no listing is judged by a model that saw its seller. A
+    threshold is the lowest that keeps the measured rate at or below the target, counting ties against it; its figures are
+    measured at it. Of points that lead the same listings one is offered: ``balanced``, else the strictest name.
     Where there are 500 listings of either kind, scores are bent by an isotonic regression, likewise cross-fitted; with
     fewer the logistic model is its own (Platt) scaling. Deterministic.
     """
@@ -151,7 +153,7 @@ def fit(
     coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
     quality = quality_of(sigmoid(score + logit(share) - logit(base)), y, share)
     strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
-    lead = np.array([e.allows == 2 for e in examples]) & (probability >= strictest.threshold)
+    lead = np.array([e.may_lead for e in examples]) & (probability >= strictest.threshold)
     brands: dict[str, dict[str, int]] = {}
     for e, is_lead in zip(examples, lead, strict=True):
         row = brands.setdefault(e.brand or "", {"negatives": 0, "positives": 0, "false_leads": 0, "true_leads": 0})
@@ -159,12 +161,12 @@ def fit(
         row["true_leads" if e.positive else "false_leads"] += int(is_lead)
     return Calibration(
         name=name,
-        synthetic=synthetic,
+        fitted_on=fitted_on,
         source=source,
         dataset=hashlib.sha256(json.dumps([asdict(e) for e in examples], sort_keys=True).encode()).hexdigest(),
         created=created,
         space={"id": space.id, "description": space.describe()},
-        rules=rules,
+        gating=gating,
         examples=len(examples),
         positives=int(y.sum()),
         training_prevalence=base,
@@ -262,47 +264,28 @@ def _cross_fit(x: FloatArray, y: BoolArray, fold: npt.NDArray[np.int_]) -> Float
 
 
 def _operating_points(
-    examples: Sequence[Example], y: BoolArray, probability: FloatArray, weight: FloatArray
+    examples: Sequence[Example], y: BoolArray, rank: FloatArray, weight: FloatArray
 ) -> tuple[dict[str, OperatingPoint], dict[str, str]]:
     random = np.array([e.random for e in examples])
-    allows = np.array([e.allows for e in examples])
     negative, positive = random & ~y, random & y
     n = int(negative.sum())
-    points: dict[str, OperatingPoint] = {}
-    refused: dict[str, str] = {}
-    if n < _RULE_OF_THREE / REVIEW_SHARE or not positive.any():
+    reason = ""
+    if n < _LEAST_HONEST or not positive.any():
         reason = (
             f"a false-positive rate needs listings drawn at random, unflagged ones included; "
             f"there are {n} rejected and {int(positive.sum())} confirmed ones"
         )
-        return {}, dict.fromkeys([*POINTS, "balanced"], reason)
-    if not (allows[negative] == 0).any():
+    elif not any(e.quiet for e, honest in zip(examples, negative, strict=True) if honest):
         reason = (
             f"all {n} rejected listings said to be drawn at random had been flagged; a false-positive rate needs an audit "
             "of all listings, unflagged ones included"
         )
+    if reason:
         return {}, dict.fromkeys([*POINTS, "balanced"], reason)
-    # A listing that the rules do not let through counts as if its probability were below every threshold.
-    as_lead = np.where(allows >= 2, probability, -1.0)
-    as_review = np.where(allows >= 1, probability, -1.0)
-    review = threshold_at(as_review[negative], REVIEW_SHARE)
-
-    def measure(name: str, threshold: float) -> OperatingPoint:
-        false, true = int((as_lead[negative] >= threshold).sum()), int((as_lead[positive] >= threshold).sum())
-        threshold = max(threshold, review)  # what is not worth a review is not worth a lead
-        return OperatingPoint(
-            name,
-            threshold,
-            review,
-            negatives=n,
-            positives=int(positive.sum()),
-            fpr=false / n,
-            fpr_interval=wilson_interval(false, n),
-            recall=true / int(positive.sum()),
-            recall_interval=wilson_interval(true, int(positive.sum())),
-            review_share=float((as_review[negative] >= review).mean()),
-        )
-
+    # A listing that the rules do not let through counts as if its rank were below every threshold.
+    score = np.where([e.may_lead for e in examples], rank, -1.0)
+    refused: dict[str, str] = {}
+    wanted = {"balanced": _best_f1(score[random], y[random], weight[random])}
     for name, rate in POINTS.items():
         if n < _RULE_OF_THREE / rate:
             refused[name] = (
@@ -310,9 +293,31 @@ def _operating_points(
                 f"{int(np.ceil(_RULE_OF_THREE / rate))} are needed"
             )
         else:
-            points[name] = measure(name, threshold_at(as_lead[negative], rate))
-    points["balanced"] = measure("balanced", _best_f1(as_lead[random], y[random], weight[random]))
-    return points, refused
+            wanted[name] = threshold_at(score[negative], rate)
+    points: dict[str, OperatingPoint] = {}
+    led: dict[bytes, str] = {}
+    for name in ["balanced", *sorted(set(wanted) - {"balanced"}, key=lambda name: POINTS[name])]:
+        flagged = random & (score >= wanted[name])
+        twin = led.setdefault(flagged.tobytes(), name)
+        if twin == name:
+            points[name] = _measured(name, wanted[name], flagged[negative], flagged[positive])
+        else:
+            refused[name] = f"it would lead the same listings as {twin}"
+    return dict(sorted(points.items(), key=lambda item: -item[1].threshold)), refused
+
+
+def _measured(name: str, threshold: float, honest: BoolArray, bad: BoolArray) -> OperatingPoint:
+    """Say what was measured at a threshold: which of the honest and of the bad listings became a lead."""
+    return OperatingPoint(
+        name,
+        threshold,
+        negatives=len(honest),
+        positives=len(bad),
+        fpr=float(honest.mean()),
+        fpr_interval=wilson_interval(int(honest.sum()), len(honest)),
+        recall=float(bad.mean()),
+        recall_interval=wilson_interval(int(bad.sum()), len(bad)),
+    )
 
 
 def threshold_at(negatives: FloatArray, rate: float) -> float:

@@ -84,11 +84,11 @@ def calibrate_self(
     return fit(
         self_examples(catalog, config, progress=progress),
         space=catalog.space,
-        rules=_rules(config).fingerprint,
+        gating=_rules(config).gating,
+        fitted_on="self",
         name="self-calibration",
-        source="self-fitted on forged photos of the catalog's own and invented offers",
+        source="forged photos of the catalog's own and invented offers",
         created=created,
-        synthetic=True,
         prevalence=prevalence,
     )
 

@@ -21,10 +21,15 @@ COLUMNS = (
     "status",
     "decision",
     "basis",
+    "rank",
     "probability",
+    "calibration",
     "labels",
     "brand",
     "item_id",
+    "shows_brand",
+    "shown_by",
+    "certainty",
     "similarity",
     "reasons",
     "error",
@@ -53,10 +58,15 @@ def flat_row(record: ScanRecord) -> dict[str, Any]:
         "status": record.status,
         "decision": v and str(v.decision),
         "basis": v and str(v.basis),
+        "rank": v and v.rank,
         "probability": v and v.probability,
+        "calibration": v and v.calibration,
         "labels": v and "; ".join(map(str, v.labels)),
         "brand": v and v.brand,
         "item_id": v and v.item_id,
+        "shows_brand": v and v.shows_brand,
+        "shown_by": v and "; ".join(v.shown_by),
+        "certainty": v and v.certainty,
         "similarity": v and v.similarity,
         "reasons": v and "; ".join(v.reasons),
         "error": record.error,
@@ -114,7 +124,8 @@ def _parquet(path: Path) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtraError("writing Parquet", "parquet") from error
-    kinds = {"probability": pa.float64(), "similarity": pa.float64(), "photos": pa.int32(), "photos_failed": pa.int32()}
+    kinds = dict.fromkeys(("rank", "probability", "certainty", "similarity"), pa.float64())
+    kinds |= dict.fromkeys(("photos", "photos_failed"), pa.int32())
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in (*COLUMNS, "record")])
     with atomic_write(path, "wb") as f, pq.ParquetWriter(f, schema) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))

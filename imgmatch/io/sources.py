@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,9 +14,10 @@ from imgmatch.io.files import PHOTO_SUFFIXES
 from imgmatch.io.tables import TABLE_SUFFIXES, read_table
 from imgmatch.records import Listing
 
-__all__ = ["Posts", "Row", "listing_root", "read_listings", "read_posts"]
+__all__ = ["Posts", "Row", "listing_root", "read_listings", "read_posts", "with_known"]
 
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})
+_TEXTS = frozenset(f.name for f in fields(Listing)) - _LISTS - {"listing_id", "extra"}
 
 Row = tuple[Listing, str | None]
 """A listing, and what is wrong with its row where it cannot be examined."""
@@ -55,6 +56,22 @@ def read_listings(path: Path) -> Iterator[Row]:
         raise InputError(
             "no such listings: expected a folder of photos, or a .csv / .jsonl / .parquet table", source=str(path)
         )
+
+
+def with_known(row: Row, known: Mapping[str, str]) -> Row:
+    """Return a listing with what is known of all listings of its source, where its own row does not say otherwise.
+
+    Raises
+    ------
+    InputError
+        For a name that is no text field of a listing.
+    """
+    unknown = sorted(set(known) - _TEXTS)
+    if unknown:
+        raise InputError(f"{unknown[0]!r:.60} is not known of listings; expected one of {', '.join(sorted(_TEXTS))}")
+    listing, problem = row
+    missing: dict[str, Any] = {name: value for name, value in known.items() if not getattr(listing, name)}
+    return (replace(listing, **missing), problem) if missing else row
 
 
 def _read_folder(folder: Path) -> Iterator[Row]:

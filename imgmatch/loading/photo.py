@@ -176,11 +176,14 @@ class Query:
         The readable photos, listing photos first, then promo photos; may be empty.
     candidates : list of Candidate
         Best first; filled by the matcher from what the signals propose, before any of them examines.
+    unreadable : tuple of str
+        Ids of the photos that could not be read.
     """
 
     listing: Listing
     photos: list[PhotoContext] = field(default_factory=list)
     candidates: Sequence[Candidate] = ()
+    unreadable: tuple[str, ...] = ()
 
     def of_role(self, role: str) -> list[PhotoContext]:
         """Return the photos with role ``listing`` or ``promo``."""

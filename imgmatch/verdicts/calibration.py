@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgmatch.errors import CalibrationError, SpaceMismatchError
+from imgmatch.errors import CalibrationError
 from imgmatch.io.files import atomic_write
 from imgmatch.types import EmbeddingSpace
+
+if TYPE_CHECKING:
+    from imgmatch.verdicts.rules import Rules
 
 __all__ = ["Calibration", "Coefficient", "OperatingPoint", "bent", "logit", "shipped_calibration", "sigmoid"]
 
@@ -51,29 +54,23 @@ class OperatingPoint:
     ----------
     name : str
     threshold : float
-        Least probability of a lead (which the rules must allow as well).
-    review_threshold : float
-        Least probability of a review, <= `threshold`.
+        Least rank of a lead, which the rules must allow as well; below it the listing stays in review.
     negatives, positives : int
         Randomly drawn listings that the figures rest on.
     fpr, recall : float
-        Share of honest and of bad listings that become a lead, by cross-fitting over groups.
+        Share of honest and of bad listings that become a lead at this very threshold, by cross-fitting over groups.
     fpr_interval, recall_interval : tuple of float
         Wilson intervals, 95 %.
-    review_share : float
-        Share of honest listings that become a lead or a review.
     """
 
     name: str
     threshold: float
-    review_threshold: float
     negatives: int
     positives: int
     fpr: float
     fpr_interval: tuple[float, float]
     recall: float
     recall_interval: tuple[float, float]
-    review_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,9 @@ class Calibration:
     Parameters
     ----------
     name : str
-    synthetic : bool
-        Fitted on rendered or edited photos; said on every record.
+    fitted_on : str
+        ``reviews`` (reviewers' decisions), ``self`` (a catalog's own photos, forged and not, in invented offers) or
+        ``rendered`` (fictional markets). What a model fitted on rendered markets gives is a rank, not a probability.
     source : str
         In words, what it was fitted on.
     dataset : str
@@ -93,8 +91,8 @@ class Calibration:
         ISO 8601 date.
     space : mapping
         ``id`` and ``description`` of the embedding space.
-    rules : str
-        Fingerprint of the rules it was fitted with.
+    gating : str
+        :attr:`Rules.gating` of the rules it was fitted with.
     examples, positives : int
     training_prevalence, prevalence : float
         Share of positives it was fitted on, and the one it is corrected to.
@@ -114,12 +112,12 @@ class Calibration:
     """
 
     name: str
-    synthetic: bool
+    fitted_on: str
     source: str
     dataset: str
     created: str
     space: Mapping[str, str]
-    rules: str
+    gating: str
     examples: int
     positives: int
     training_prevalence: float
@@ -132,8 +130,13 @@ class Calibration:
     quality: Mapping[str, float] = field(default_factory=dict)
     curve: tuple[tuple[float, float], ...] = ()
 
-    def probability(self, values: Mapping[str, float | None]) -> tuple[float, dict[str, float]]:
-        """Return the probability of one listing and what it is made of.
+    @property
+    def earns_probability(self) -> bool:
+        """Whether its ranks are probabilities: it has seen a person's own listings, or photos of the catalog itself."""
+        return self.fitted_on != "rendered"
+
+    def rank(self, values: Mapping[str, float | None]) -> tuple[float, dict[str, float]]:
+        """Return the rank of one listing and what it is made of.
 
         Parameters
         ----------
@@ -142,7 +145,8 @@ class Calibration:
 
         Returns
         -------
-        probability : float
+        rank : float
+            In (0, 1); a probability where :attr:`earns_probability`.
         contributions : dict of str to float
             ``intercept``, one per finding, and ``isotonic`` where there is a curve; they sum to the logit.
 
@@ -161,28 +165,28 @@ class Calibration:
             contributions["isotonic"] = float(bent(np.float64(score), self.curve)) - score
         return float(sigmoid(np.float64(sum(contributions.values())))), contributions
 
-    def require(self, space: EmbeddingSpace, rules: str) -> None:
-        """Raise unless this was fitted in `space` and with the rules of fingerprint `rules`.
+    def misfit(self, space: EmbeddingSpace, rules: Rules) -> tuple[str, str] | None:
+        """Say why this cannot be used; None where it can.
 
-        Raises
-        ------
-        SpaceMismatchError, CalibrationError
+        Returns
+        -------
+        (``space`` or ``rules``, what differs and what to do), or None
+
+        Notes
+        -----
+        It depends on the embedding space, on what makes a claim, and on the names and meaning of the findings that it
+        weighs; not on labels, nor on how strong a contradiction the rules call a value.
         """
         if self.space["id"] != space.id:
-            raise SpaceMismatchError(
-                f"{self.space['description']}, the space of calibration {self.name}",
-                space.describe(),
-                hint="Fit one from reviewed listings of this catalog: imgmatch calibrate",
+            return "space", (
+                f"calibration {self.name} was fitted in another embedding space, {self.space['description']}; the "
+                f"catalog's is {space.describe()}. Fit one for this catalog: imgmatch calibrate --self CATALOG"
             )
-        if self.rules != rules:
-            raise CalibrationError(
-                f"calibration {self.name} was fitted with other rules ({self.rules}, not {rules}). "
-                "Fit it again: imgmatch calibrate"
-            )
-
-    def fits(self, space: EmbeddingSpace, rules: str) -> bool:
-        """Return whether :meth:`require` would let this pass."""
-        return self.space["id"] == space.id and self.rules == rules
+        unknown = sorted(set(self.coefficients) - set(rules.contradictions))
+        if unknown or self.gating != rules.gating:
+            why = f"the rules have no {', '.join(unknown)}" if unknown else "other findings make a claim in these rules"
+            return "rules", f"calibration {self.name} was fitted with other rules: {why}. Fit it again: imgmatch calibrate"
+        return None
 
     def point(self, name: str) -> OperatingPoint:
         """Return an operating point.
@@ -200,9 +204,13 @@ class Calibration:
         )
 
     def describe(self) -> str:
-        """Return a line for records and reports; says synthetic where it is."""
-        kind = "synthetic: " if self.synthetic else ""
-        return f"{self.name} ({kind}{self.source}, {self.examples} listings, {self.created})"
+        """Return a line for records and reports, which says what its numbers are of."""
+        kind = {
+            "rendered": "ranks, not probabilities",
+            "self": "probabilities among listings made of the catalog's own photos",
+        }
+        said = f"{kind[self.fitted_on]}; " if self.fitted_on in kind else ""
+        return f"{self.name} ({said}fitted on {self.source}, {self.examples} listings, {self.created})"
 
     def with_prevalence(self, prevalence: float) -> Calibration:
         """Return the same model for another share of bad listings; thresholds move along, FPR and recall stay.
@@ -219,10 +227,7 @@ class Calibration:
         def move(p: float) -> float:
             return p if p in (0.0, 1.0) else float(sigmoid(np.float64(logit(p) + shift)))
 
-        points = {
-            name: replace(point, threshold=move(point.threshold), review_threshold=move(point.review_threshold))
-            for name, point in self.points.items()
-        }
+        points = {name: replace(point, threshold=move(point.threshold)) for name, point in self.points.items()}
         return replace(self, prevalence=prevalence, points=points)
 
     @property
@@ -231,7 +236,7 @@ class Calibration:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        return json.dumps({"format": "imgmatch calibration 1", **asdict(self)}, indent=1, sort_keys=True) + "\n"
+        return json.dumps({"format": "imgmatch calibration 2", **asdict(self)}, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: str | Path) -> None:
         """Write the JSON, whole or not at all."""
@@ -264,6 +269,8 @@ class Calibration:
             wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
         except (ValueError, RecursionError) as error:
             raise CalibrationError(f"{source}: not valid JSON: {error}") from error
+        if isinstance(row, dict) and row.get("format") == "imgmatch calibration 1":
+            raise CalibrationError(f"{source}: was made by an earlier version; fit it again: imgmatch calibrate")
         if wrong is not None:
             where = "/".join(map(str, wrong.absolute_path)) or "the file"
             raise CalibrationError(f"{source}: not a calibration: {where}: {wrong.message:.200}")

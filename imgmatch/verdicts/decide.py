@@ -1,23 +1,24 @@
-"""From findings to a verdict: the rules say what may be said, the calibration how probable it is.
+"""From findings to a verdict: the rules say what may be said, the calibration orders what they allow.
 
-Without a calibration for the catalog's embedding space the *provisional rule* decides: claim × contradiction as in
-``weights/rules.toml``, capped at review, without a probability. With one, a lead needs the rules' consent **and** a
-probability at or above the operating point; a review needs a contradiction and a probability at or above the point's
-review threshold. Findings that disagree on the brand always go to review, and so does a contradiction that the calibration
-has no coefficient for; a photo-only listing never goes further.
+The rules bind both ways. A contradiction that they call strong or weak is at least a review, whatever the calibration
+says; a listing without one is *clear* or *unjudged*. With a calibration a lead needs the rules' consent **and** a rank at or
+above the operating point, else it stays in review. Without one the rules lead alone where a strong contradiction meets a
+plain claim, and say so. A photo-only listing never goes beyond review. What could not be read is not cleared.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imgmatch.config import Config
+from imgmatch.errors import CalibrationError
 from imgmatch.io.files import foreign_file
 from imgmatch.loading.photo import Query
 from imgmatch.market.sellers import authorisation
-from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Verdict
+from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 from imgmatch.verdicts.calibration import Calibration, OperatingPoint, shipped_calibration
 from imgmatch.verdicts.negatives import NegativeBank
 from imgmatch.verdicts.rules import Assessment, Rules
@@ -25,7 +26,12 @@ from imgmatch.verdicts.rules import Assessment, Rules
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
-__all__ = ["Fusion", "feature_values"]
+_log = logging.getLogger("imgmatch")
+
+__all__ = ["DERIVED", "Fusion", "feature_values"]
+
+DERIVED = ("disagreement", "rank")
+"""Names of the findings that :meth:`Fusion.decide` adds to those of the signals."""
 
 
 class Fusion:
@@ -38,7 +44,7 @@ class Fusion:
     config : Config
         `operating_point` is read.
     calibration : Calibration or None
-        None for the provisional rule.
+        None for the rules alone.
     rules : Rules or None
         None for the rules that ship.
     negatives : NegativeBank or None
@@ -51,10 +57,8 @@ class Fusion:
 
     Raises
     ------
-    SpaceMismatchError
-        Where `calibration` was fitted in another space than the catalog's.
     CalibrationError
-        Where `calibration` does not have the configured operating point; says why.
+        Where `calibration` does not fit the catalog's space or the rules, or does not have the configured operating point.
 
     Notes
     -----
@@ -75,7 +79,8 @@ class Fusion:
         self._brands = catalog.brands
         self._point: OperatingPoint | None = None
         if calibration is not None:
-            calibration.require(catalog.space, self.rules.fingerprint)
+            if misfit := calibration.misfit(catalog.space, self.rules):
+                raise CalibrationError(": ".join(misfit))
             self._point = calibration.point(config.operating_point)
         parts = [self.rules.fingerprint, "" if calibration is None else calibration.fingerprint, self.negatives.fingerprint]
         self.fingerprint = hashlib.sha256("+".join(parts).encode()).hexdigest()[:16]
@@ -86,22 +91,19 @@ class Fusion:
 
         Notes
         -----
-        ``calibration = "auto"`` takes the catalog folder's own ``calibration.json``, else the one that ships for the
-        catalog's space, and neither where it was fitted in another space or with other rules; ``"none"`` takes none;
-        anything else is a path, and a calibration that does not fit is an error.
+        ``calibration = "auto"`` takes the catalog folder's own ``calibration.json`` where it fits, else the one that ships
+        for the catalog's space, else none; what does not fit is logged, once, as *rules* or *space*, with what to do.
+        ``"none"`` takes none. Anything else is a path, and one that does not fit is an error.
         """
         settings = config.fusion
         rules = Rules.load(config.folder / settings.rules if settings.rules else None)
-        calibration: Calibration | None
-        if settings.calibration == "none":
-            calibration = None
-        elif settings.calibration == "auto":
-            own = None if catalog.path is None else foreign_file(catalog.path, "calibration.json")
-            calibration = shipped_calibration(catalog.space) if own is None else Calibration.load(own)
-            if calibration is not None and not calibration.fits(catalog.space, rules.fingerprint):
-                calibration = None
-        else:
+        calibration, note = None, None
+        if settings.calibration == "auto":
+            calibration, note = _found(catalog, rules)
+        elif settings.calibration != "none":
             calibration = Calibration.load(config.folder / settings.calibration)
+        if note is not None:
+            _log.warning(note)
         return cls(catalog, config, calibration, rules, NegativeBank.of_catalog(catalog.path))
 
     def decide(self, query: Query, findings: Sequence[Finding]) -> Verdict:
@@ -110,7 +112,7 @@ class Fusion:
         Parameters
         ----------
         query : Query
-            Its listing and candidates.
+            Its listing, candidates, and which photos could not be read.
         findings : sequence of Finding
             Of all signals; their order changes nothing but the order in which they are kept.
 
@@ -118,116 +120,140 @@ class Fusion:
         -------
         Verdict
             With `findings` as given (those that a reviewer rejected before as abstentions), plus ``disagreement`` where
-            brands disagree and ``probability`` (whose facts are the contributions, which sum to the logit) where a
-            calibration applies.
+            brands disagree and ``rank`` (whose facts are the contributions, which sum to the logit) where a calibration
+            applies.
         """
         findings = self.negatives.silenced(findings, query.photos)
-        assessment = self.rules.assess(findings)
-        if assessment.brand is None:
-            return self._without_claim(query, findings)
-        candidate = next((c for c in query.candidates if c.brand == assessment.brand), None)
-        derived = [f for f, _ in assessment.contradictions if f.signal == "disagreement"]
-        authorised = self._authorised(assessment.brand, query)
-        probability, explained = self._probability(None if authorised else assessment, findings)
-        reasons: list[str] = []
-        if authorised is not None:
-            decision, basis = Decision.CLEAR, Basis.AUTHORISED
-            reasons.append(authorised)
-            reasons += [f"noted all the same: {f.reason}" for f, _ in assessment.contradictions]
+
+        def authorises(brand: str) -> str | None:
+            return authorisation(self._brands[brand], query.listing) if brand in self._brands else None
+
+        assessment = self.rules.assess(findings, authorises)
+        brand = assessment.brand
+        authorised = None if brand is None else authorises(brand)
+        rank, explained = self._rank(None if authorised else assessment, findings)
+        if brand is None:
+            decision, basis, reasons = self._without_claim(query, findings)
         else:
-            decision, caps = self._decision(query, assessment, probability)
-            basis = Basis.CONTRADICTION if assessment.allows.rank else Basis.NO_CONTRADICTION
-            reasons += [f"{f.reason} ({s})" for f, s in assessment.contradictions]
-            reasons += [f"claims {assessment.brand}: {f.reason}" for f in assessment.claims[:2]]
-            reasons += caps
+            decision, basis, reasons = self._with_claim(query, findings, assessment, rank, authorised)
+        candidates = [c for c in query.candidates if brand in (None, c.brand)]
+        calibration, shown = self.calibration, assessment.shown
         return Verdict(
             decision,
             basis,
-            probability=probability,
-            calibration=None if self.calibration is None else self.calibration.describe(),
-            labels=assessment.labels if decision.rank else (),
-            brand=assessment.brand,
-            item_id=None if candidate is None else candidate.item_id,
-            similarity=None if candidate is None else candidate.similarity,
+            rank=rank,
+            probability=rank if calibration is not None and calibration.earns_probability else None,
+            calibration=None if calibration is None else calibration.describe(),
+            labels=assessment.labels if decision.rank >= Decision.REVIEW.rank else (),
+            brand=brand,
+            item_id=candidates[0].item_id if brand is not None and candidates else None,
+            similarity=candidates[0].similarity if candidates else None,
+            shows_brand=brand if shown else None,
+            shown_by=tuple(f.signal for f in shown),
+            certainty=shown[0].value if shown else None,
             candidates=tuple(query.candidates),
-            findings=(*findings, *derived, *explained),
+            findings=(*findings, *(f for f, _ in assessment.contradictions if f.signal == "disagreement"), *explained),
             reasons=tuple(reasons),
         )
 
-    def _authorised(self, brand: str, query: Query) -> str | None:
-        known = self._brands.get(brand)
-        return None if known is None else authorisation(known, query.listing)
-
-    def _probability(self, assessment: Assessment | None, findings: Sequence[Finding]) -> tuple[float | None, list[Finding]]:
+    def _rank(self, assessment: Assessment | None, findings: Sequence[Finding]) -> tuple[float | None, list[Finding]]:
         if self.calibration is None:
             return None, []
-        values = feature_values(self.rules, assessment, findings)
-        probability, contributions = self.calibration.probability(values)
+        rank, contributions = self.calibration.rank(feature_values(self.rules, assessment, findings))
         facts = {name: round(x, 4) for name, x in contributions.items()}
         reason = f"the contributions sum to a logit of {sum(contributions.values()):+.2f}, by {self.calibration.describe()}"
-        return probability, [Finding("probability", FindingStatus.OK, probability, reason, evidence={"facts": facts})]
+        return rank, [Finding("rank", FindingStatus.OK, rank, reason, evidence={"facts": facts})]
 
-    def _decision(self, query: Query, assessment: Assessment, probability: float | None) -> tuple[Decision, list[str]]:
-        """Return the decision and what kept it from being graver."""
-        notes: list[str] = []
-        if self._point is None or probability is None:
-            decision = min(assessment.allows, Decision.REVIEW, key=lambda d: d.rank)
-            if assessment.allows is Decision.LEAD:
-                notes.append("capped at review: no calibration fits this catalog's embedding space")
-        elif probability >= self._point.threshold:
-            decision = assessment.allows
-        elif probability >= self._point.review_threshold:
-            decision = min(assessment.allows, Decision.REVIEW, key=lambda d: d.rank)
-        else:
-            decision = Decision.CLEAR
-        if self._point is not None and decision.rank < assessment.allows.rank:
-            notes.append(f"the probability is below what {self._point.name} asks for a {assessment.allows}")
+    def _with_claim(
+        self, query: Query, findings: Sequence[Finding], assessment: Assessment, rank: float | None, authorised: str | None
+    ) -> tuple[Decision, Basis, list[str]]:
+        """Return decision, basis and reasons of a listing that presents itself as a brand."""
+        reasons = [authorised] if authorised else []
+        reasons += [f"{f.reason} ({s})" for f, s in assessment.contradictions]
+        reasons += [f"claims {assessment.brand}: {f.reason}" for f in assessment.claims[:2]]
+        if assessment.allows is not Decision.CLEAR:
+            decision, note = self._weighed(query, assessment, rank)
+            return decision, Basis.CONTRADICTION, reasons + note
+        if authorised:
+            return Decision.CLEAR, Basis.AUTHORISED, reasons
+        if unread := _unread(query, findings):
+            return Decision.REVIEW, Basis.UNREADABLE, [unread, *reasons]
+        if not assessment.known:
+            reasons.append("nothing is known that could speak for or against it")
+            return Decision.UNJUDGED, Basis.NOTHING_KNOWN, reasons
+        return Decision.CLEAR, Basis.NO_CONTRADICTION, reasons
+
+    def _weighed(self, query: Query, assessment: Assessment, rank: float | None) -> tuple[Decision, list[str]]:
+        """Return lead or review where something contradicts the claim, and what decided between them."""
+        if assessment.allows is not Decision.LEAD:
+            return Decision.REVIEW, []
+        if query.listing.photo_only:
+            return Decision.REVIEW, ["held at review: nothing is known of the listing but its photos"]
+        if self.calibration is None or self._point is None or rank is None:
+            if assessment.plain:
+                return Decision.LEAD, [
+                    "a lead by the rules alone, without a calibration: a strong contradiction of a plain claim"
+                ]
+            return Decision.REVIEW, [
+                "held at review: without a calibration only a strong contradiction of a plain claim leads"
+            ]
+        if rank >= self._point.threshold:
+            return Decision.LEAD, []
         counted = [f.signal for f, strength in assessment.contradictions if strength != "note"]
-        weighed = counted if self.calibration is None else self.calibration.coefficients
-        unknown = [name for name in counted if name not in weighed]
-        if unknown and decision is Decision.CLEAR:
-            decision = Decision.REVIEW
-            notes.append(f"the calibration has not seen enough listings with {', '.join(unknown)} to weigh that")
-        if assessment.disagreement and decision is Decision.CLEAR:
-            decision = Decision.REVIEW
-            notes.append("findings that disagree on the brand are for a person to look at")
-        if query.listing.photo_only and decision is Decision.LEAD:
-            decision = Decision.REVIEW
-            notes.append("capped at review: nothing is known of the listing but its photos")
-        return decision, notes
+        unseen = [name for name in counted if name not in self.calibration.coefficients]
+        note = f"held at review: the rank is below what {self._point.name} asks for a lead"
+        if unseen:
+            note += f"; the calibration has not seen enough listings with {', '.join(unseen)} to weigh that"
+        return Decision.REVIEW, [note]
 
-    def _without_claim(self, query: Query, findings: Sequence[Finding]) -> Verdict:
+    def _without_claim(self, query: Query, findings: Sequence[Finding]) -> tuple[Decision, Basis, list[str]]:
         asked = [f for f in findings if f.signal in self.rules.claims]
-        statuses = {f.status for f in asked}
+        failed = sorted({f.reason for f in findings if f.status is FindingStatus.FAILED})
+        silent = all(f.status is not FindingStatus.OK for f in asked)
         declared = (query.listing.brand_claim or "").strip()
-        decision, basis = Decision.CLEAR, Basis.NO_CLAIM
-        if not query.photos and FindingStatus.OK not in statuses:
-            decision, basis = Decision.REVIEW, Basis.UNREADABLE
-            reason = "no photo could be read and no text claims a brand: nothing could be examined"
-        elif FindingStatus.FAILED in statuses and FindingStatus.OK not in statuses:
-            decision, basis = Decision.REVIEW, Basis.UNREADABLE
-            reason = "; ".join(sorted({f.reason for f in asked if f.status is FindingStatus.FAILED}))
-        elif declared:
-            basis, reason = Basis.UNKNOWN_BRAND, f"{declared} is not a brand of the catalog, and nothing claims one that is"
-        elif FindingStatus.OK not in statuses:
-            basis = Basis.UNKNOWN_BRAND
+        lost = [
+            f"no {role} photo could be read"
+            for role, given in (("listing", query.listing.photos), ("promo", query.listing.promo_photos))
+            if given and not query.of_role(role)
+        ]
+        if lost or (silent and (failed or not query.photos)):
+            return Decision.REVIEW, Basis.UNREADABLE, ["; ".join([*lost, *failed]) or "there was nothing to examine"]
+        if declared:
+            reason = f"{declared} is not a brand of the catalog, and nothing claims one that is"
+            return Decision.CLEAR, Basis.UNKNOWN_BRAND, [reason]
+        if silent:
             reason = "no brand of the catalog is near enough, or several are equally near"
-        else:
-            reason = "nothing presents this listing as a brand of the catalog"
-        probability, explained = self._probability(None, findings)
-        if basis is Basis.UNREADABLE:
-            probability, explained = None, []
-        top: Candidate | None = query.candidates[0] if query.candidates else None
-        return Verdict(
-            decision,
-            basis,
-            probability=probability,
-            calibration=None if self.calibration is None else self.calibration.describe(),
-            similarity=None if top is None else top.similarity,
-            candidates=tuple(query.candidates),
-            findings=(*findings, *explained),
-            reasons=(reason,),
+            return Decision.CLEAR, Basis.UNKNOWN_BRAND, [reason]
+        return Decision.CLEAR, Basis.NO_CLAIM, ["nothing presents this listing as a brand of the catalog"]
+
+
+def _found(catalog: Catalog, rules: Rules) -> tuple[Calibration | None, str | None]:
+    """Return the calibration that fits, and what there is to say where the catalog's own does not or there is none."""
+    own = None if catalog.path is None else foreign_file(catalog.path, "calibration.json")
+    known = [] if own is None else [Calibration.load(own)]
+    shipped = shipped_calibration(catalog.space)
+    notes: list[str] = []
+    for calibration in [*known, *([] if shipped is None else [shipped])]:
+        misfit = calibration.misfit(catalog.space, rules)
+        if misfit is None:
+            return calibration, "; ".join(notes) or None
+        notes.append(f"not used ({misfit[0]}): {misfit[1]}")
+    if not notes:
+        notes.append(
+            f"no calibration (space): none is known for {catalog.space.encoder} [{catalog.space.id}]. "
+            f"Fit one: imgmatch calibrate --self {catalog.path} --out {catalog.path / 'calibration.json'}"
         )
+    return None, "; ".join([*notes, "the rules decide alone, without ranks"])
+
+
+def _unread(query: Query, findings: Sequence[Finding]) -> str | None:
+    """Say what of a listing that claims a brand could not be examined; None where everything was."""
+    if not query.of_role("listing"):
+        return "a brand is claimed and no listing photo could be examined"
+    if query.unreadable:
+        return f"a brand is claimed and {', '.join(query.unreadable)} could not be read"
+    failed = sorted({f"{f.signal}: {f.reason}" for f in findings if f.status is FindingStatus.FAILED})
+    return f"a brand is claimed and not everything could be asked: {'; '.join(failed)}" if failed else None
 
 
 def feature_values(rules: Rules, assessment: Assessment | None, findings: Sequence[Finding]) -> dict[str, float | None]:
@@ -255,7 +281,7 @@ def feature_values(rules: Rules, assessment: Assessment | None, findings: Sequen
             f.value for f in findings if f.signal == name and f.value is not None and f.brand in (None, assessment.brand)
         ]
         values[name] = max(held, default=None)
-    if assessment is not None and "disagreement" in values:
+    if assessment is not None and assessment.brand is not None and "disagreement" in values:
         derived = [f.value for f, _ in assessment.contradictions if f.signal == "disagreement"]
         values["disagreement"] = max((v for v in derived if v is not None), default=0.0)
     return values

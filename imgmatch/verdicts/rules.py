@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +29,9 @@ Strength = str
 
 _STRENGTHS: tuple[Strength, ...] = ("strong", "weak", "note")
 
+_MEANING = 1
+"""Raised where the value of a contradiction comes to mean something else: calibrations of before do not fit then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -44,6 +47,8 @@ class Contradiction:
         The finding carries a brand claim of its own.
     beside : bool
         Counts only beside a contradiction that is not `beside`; else it is a note.
+    photo : bool
+        Is about what a photo shows and not about the offer.
     """
 
     source: str
@@ -52,6 +57,7 @@ class Contradiction:
     note: float | None = None
     alone: bool = False
     beside: bool = False
+    photo: bool = False
 
     def strength(self, value: float) -> Strength | None:
         """Return the greatest strength that `value` reaches, None for none."""
@@ -84,10 +90,16 @@ class Assessment:
     contradictions : tuple of (Finding, strength)
         What speaks against it, strongest first, one per finding name.
     allows : Decision
-        The most that claim × contradiction supports.
+        The most that claim × contradiction supports: lead, review, or clear where nothing contradicts. A verdict is never
+        below review where this is review or lead.
     labels : tuple of Label
-    disagreement : bool
-        Whether findings claim different brands.
+    plain : bool
+        A strong contradiction meets another finding whose claim is plain (words, mark, copied photo): enough for a lead
+        where there is no calibration.
+    known : bool
+        Something is known of the offer that could contradict the claim, whether it does or not.
+    shown : tuple of Finding
+        Those of `claims` that are about a photo of the listing.
     """
 
     brand: str | None
@@ -95,7 +107,12 @@ class Assessment:
     contradictions: tuple[tuple[Finding, Strength], ...] = ()
     allows: Decision = Decision.CLEAR
     labels: tuple[Label, ...] = ()
-    disagreement: bool = False
+    plain: bool = False
+    known: bool = False
+
+    @property
+    def shown(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.claims if (f.photo_id or "").startswith("photo-"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +128,8 @@ class Rules:
     labels : tuple of LabelRule
     alone : mapping of str to float
         Finding name to the least value that makes a claim where no other finding names the brand.
-    single : frozenset of str
-        Finding names of which one listing photo is expected to claim one brand.
+    single, plain : frozenset of str
+        Finding names of which one listing photo is expected to claim one brand, and those whose claim is plain.
     """
 
     claims: Mapping[str, float]
@@ -120,6 +137,7 @@ class Rules:
     labels: tuple[LabelRule, ...]
     alone: Mapping[str, float] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Rules:
@@ -142,69 +160,41 @@ class Rules:
     def from_dict(cls, table: Mapping[str, Any]) -> Rules:
         """Make rules of what the TOML holds; anything unknown is an error."""
         _only(table, {"claims", "contradictions", "labels"}, "")
-        for key in ("claims", "contradictions"):
-            _only(table.get(key, {}), None, f"{key}.")
-        claims, alone, single = {}, {}, set()
-        for name, row in table.get("claims", {}).items():
-            levels = row if isinstance(row, Mapping) else {"least": row}
-            _only(levels, {"least", "alone", "single"}, f"claims.{name}.")
-            claims[name] = _value(levels.get("least"), f"claims.{name}")
-            if "alone" in levels:
-                alone[name] = _value(levels["alone"], f"claims.{name}.alone")
-            if levels.get("single"):
-                single.add(name)
-        if not claims:
-            raise ConfigError("claims: expected at least one finding name with its least value")
-        contradictions = {}
-        for name, row in table.get("contradictions", {}).items():
-            where = f"contradictions.{name}"
-            _only(row, {"source", "strong", "weak", "note", "alone", "beside"}, f"{where}.")
-            if not isinstance(row.get("source"), str):
-                raise ConfigError(f"{where}.source: expected a word that says what was looked at")
-            levels = {level: _value(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
-            if not levels:
-                raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
-            if list(levels.values()) != sorted(levels.values(), reverse=True):
-                raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
-            strong, weak, note = (levels.get(level) for level in _STRENGTHS)
-            own, beside = (bool(row.get(flag, False)) for flag in ("alone", "beside"))
-            contradictions[name] = Contradiction(row["source"], strong, weak, note, own, beside)
-        labels = []
-        for i, row in enumerate(table.get("labels", ())):
-            _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
-            try:
-                label = Label(row["label"])
-            except (KeyError, ValueError):
-                raise ConfigError(f"labels[{i}].label: expected one of {', '.join(Label)}") from None
-            for key, known in (("claims", claims), ("contradictions", contradictions)):
-                if not isinstance(row.get(key), list):
-                    raise ConfigError(f"labels[{i}].{key}: expected a list of finding names")
-                unknown = set(row[key]) - set(known)
-                if unknown:
-                    raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
-            labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
-        return cls(claims, contradictions, tuple(labels), alone, frozenset(single))
+        claims = _read_claims(table.get("claims", {}))
+        contradictions = _read_contradictions(table.get("contradictions", {}))
+        flagged = {flag: frozenset(n for n, row in claims.items() if row.get(flag)) for flag in ("single", "plain")}
+        return cls(
+            {name: row["least"] for name, row in claims.items()},
+            contradictions,
+            _read_labels(table.get("labels", ()), set(claims), set(contradictions)),
+            {name: row["alone"] for name, row in claims.items() if "alone" in row},
+            **flagged,
+        )
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over every rule."""
         labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
-        table = [
-            dict(self.claims),
-            dict(self.alone),
-            sorted(self.single),
-            {k: asdict(v) for k, v in self.contradictions.items()},
-            labels,
-        ]
-        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+        return _digest([self._gates, sorted(self.plain), {k: asdict(v) for k, v in self.contradictions.items()}, labels])
 
-    def assess(self, findings: Sequence[Finding]) -> Assessment:
+    @property
+    def gating(self) -> str:
+        """16 hex digits over what decides which findings a calibration sees: what makes a claim, and what findings mean."""
+        return _digest([_MEANING, self._gates])
+
+    @property
+    def _gates(self) -> list[Any]:
+        return [dict(self.claims), dict(self.alone), sorted(self.single)]
+
+    def assess(self, findings: Sequence[Finding], authorised: Callable[[str], object] = lambda brand: None) -> Assessment:
         """Weigh the findings of one listing.
 
         Parameters
         ----------
         findings : sequence of Finding
             Of all signals, in any order; only those with status ``ok`` count.
+        authorised : callable
+            Whether a brand authorises the seller. Then what is weak is a note and what is strong allows a review at most.
 
         Returns
         -------
@@ -234,6 +224,7 @@ class Rules:
         for finding in ok:
             if finding.signal in self.contradictions and finding.brand in (None, brand):
                 _keep_best(best, finding)
+        known = any(not self.contradictions[name].photo for name in best)
         if others:
             other = min(others, key=_order)
             own = claims[brand].get(other.signal, mine[0])
@@ -245,14 +236,20 @@ class Rules:
                 photo_id=other.photo_id,
                 brand=brand,
             )
-        contradictions = self._strengths(best, {f.signal for f in mine})
+        names = {f.signal for f in mine}
+        contradictions = self._strengths(best, names)
+        trusted = bool(authorised(brand))
+        if trusted:
+            contradictions = tuple((f, "weak" if s == "strong" else "note") for f, s in contradictions)
+        allows = _allowed([(self.contradictions[f.signal].source, s) for f, s in contradictions])
         return Assessment(
             brand,
             tuple(mine),
             contradictions,
-            _allowed([(self.contradictions[f.signal].source, s) for f, s in contradictions]),
-            self._labels({f.signal for f in mine}, {f.signal for f, _ in contradictions}),
-            bool(others),
+            min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
+            self._labels(names, {f.signal for f, _ in contradictions}),
+            any(s == "strong" and names & self.plain - {f.signal} for f, s in contradictions),
+            known,
         )
 
     def _disagrees(self, other: Finding, mine: Mapping[str, Finding]) -> bool:
@@ -302,6 +299,62 @@ def _order(finding: Finding) -> tuple[float, str, str, str, str]:
 def _keep_best(best: dict[str, Finding], finding: Finding) -> None:
     if finding.signal not in best or _order(finding) < _order(best[finding.signal]):
         best[finding.signal] = finding
+
+
+def _digest(table: Any) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_claims(table: Any) -> dict[str, dict[str, Any]]:
+    _only(table, None, "claims.")
+    out: dict[str, dict[str, Any]] = {}
+    for name, row in table.items():
+        levels = dict(row) if isinstance(row, Mapping) else {"least": row}
+        _only(levels, {"least", "alone", "single", "plain"}, f"claims.{name}.")
+        levels["least"] = _value(levels.get("least"), f"claims.{name}")
+        if "alone" in levels:
+            levels["alone"] = _value(levels["alone"], f"claims.{name}.alone")
+        out[name] = levels
+    if not out:
+        raise ConfigError("claims: expected at least one finding name with its least value")
+    return out
+
+
+def _read_contradictions(table: Any) -> dict[str, Contradiction]:
+    _only(table, None, "contradictions.")
+    out = {}
+    for name, row in table.items():
+        where = f"contradictions.{name}"
+        _only(row, {"source", *_STRENGTHS, "alone", "beside", "photo"}, f"{where}.")
+        if not isinstance(row.get("source"), str):
+            raise ConfigError(f"{where}.source: expected a word that says what was looked at")
+        levels = {level: _value(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
+        if not levels:
+            raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
+        if list(levels.values()) != sorted(levels.values(), reverse=True):
+            raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
+        strong, weak, note = (levels.get(level) for level in _STRENGTHS)
+        alone, beside, photo = (bool(row.get(flag, False)) for flag in ("alone", "beside", "photo"))
+        out[name] = Contradiction(row["source"], strong, weak, note, alone, beside, photo)
+    return out
+
+
+def _read_labels(rows: Any, claims: set[str], contradictions: set[str]) -> tuple[LabelRule, ...]:
+    labels = []
+    for i, row in enumerate(rows):
+        _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
+        try:
+            label = Label(row["label"])
+        except (KeyError, ValueError):
+            raise ConfigError(f"labels[{i}].label: expected one of {', '.join(Label)}") from None
+        for key, known in (("claims", claims), ("contradictions", contradictions)):
+            if not isinstance(row.get(key), list):
+                raise ConfigError(f"labels[{i}].{key}: expected a list of finding names")
+            unknown = set(row[key]) - known
+            if unknown:
+                raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
+        labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
+    return tuple(labels)
 
 
 def _only(row: Any, known: set[str] | None, where: str) -> None:

@@ -24,11 +24,11 @@ __all__ = ["Entry", "EntryMaker", "strength", "write_report"]
 
 _FAILURES_SHOWN = 50
 _BRANDS_SHOWN = 12
-_CLEAR_DRAWN = 50  # nothing was found about them: some to see what was cleared; opening more is most of a page's cost
+_QUIET_DRAWN = 50  # nothing was found about them: some to see what was cleared; opening more is most of a page's cost
 _STRIP = 6
 _OVERLAYS = 2
 _TITLE_KEPT = 2000
-_UNCALIBRATED = "none: the provisional rule decides, without probabilities"
+_UNCALIBRATED = "none: the rules alone decide, without ranks or probabilities"
 
 
 def write_report(
@@ -57,14 +57,15 @@ def write_report(
     out : Path
         The HTML file: self-contained, without scripts, opens no connection.
     limit : int
-        Listings shown with pictures, strongest first, at most 50 of them clear; the rest is counted.
+        Listings shown with pictures, strongest first, unjudged ones by brand and surest first, at most 50 of them clear; the
+        rest is counted.
     rings : sequence of Ring
         Sellers tied by shared photos, drawn above the listings.
 
     Notes
     -----
-    Strength: decision, then calibrated probability (without one, the strongest finding that points to something), then
-    similarity, then input order.
+    Strength: decision, then rank (without one, the strongest finding that points to something; of an unjudged listing how
+    sure its brand is), then similarity, then input order.
     """
     summary, strongest = _read(records, limit)
     maker = EntryMaker(Gallery([photo_root], catalog), catalog)
@@ -89,6 +90,7 @@ class Summary:
     shown_decisions: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     brands: Counter[str] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     uncalibrated: int = 0
 
@@ -102,14 +104,24 @@ class Summary:
             return
         self.decisions[verdict.decision] += 1
         self.uncalibrated += verdict.probability is None
-        if verdict.decision is not Decision.CLEAR:
+        if verdict.decision is Decision.UNJUDGED:
+            self.unjudged[verdict.brand or ""] += 1
+        elif verdict.decision is not Decision.CLEAR:
             self.labels.update(words.LABEL_WORDS[label] for label in verdict.labels)
             self.brands[verdict.brand or "no brand named"] += 1
 
     @property
     def top_brands(self) -> list[tuple[str, int]]:
-        ordered = sorted(self.brands.items(), key=lambda pair: (-pair[1], pair[0]))
-        return [(words.plain(name, 60), count) for name, count in ordered[:_BRANDS_SHOWN]]
+        return _most(self.brands)
+
+    @property
+    def unjudged_brands(self) -> list[tuple[str, int]]:
+        return _most(self.unjudged)
+
+
+def _most(brands: Counter[str]) -> list[tuple[str, int]]:
+    ordered = sorted(brands.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [(words.plain(name, 60), count) for name, count in ordered[:_BRANDS_SHOWN]]
 
 
 def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[ScanRecord]]:
@@ -126,8 +138,11 @@ def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[Scan
         elif key > heap[0][0]:
             heapq.heapreplace(heap, (key, _light(record)))
     strongest = [record for _, record in sorted(heap, key=lambda pair: pair[0], reverse=True)]
-    clear = [r for r in strongest if r.verdict and r.verdict.decision is Decision.CLEAR]
-    strongest = strongest[: len(strongest) - len(clear)] + clear[:_CLEAR_DRAWN]
+    of = {d: [r for r in strongest if r.verdict and r.verdict.decision is d] for d in Decision}
+    unjudged = sorted(
+        of[Decision.UNJUDGED], key=lambda r: r.verdict.brand or "" if r.verdict else ""
+    )  # stable: surest first
+    strongest = of[Decision.LEAD] + of[Decision.REVIEW] + unjudged + of[Decision.CLEAR][:_QUIET_DRAWN]
     summary.shown = len(strongest)
     summary.shown_decisions.update(str(r.verdict.decision) for r in strongest if r.verdict)
     return summary, strongest
@@ -135,8 +150,10 @@ def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[Scan
 
 def strength(verdict: Verdict) -> tuple[float, float, float]:
     """Return what listings are ordered by; greater is stronger."""
+    if verdict.decision is Decision.UNJUDGED:
+        return float(verdict.decision.rank), verdict.certainty or 0.0, verdict.similarity or 0.0
     pointing = [f.value for f in verdict.findings if f.value is not None and f.labels]
-    second = verdict.probability if verdict.probability is not None else max(pointing, default=0.0)
+    second = verdict.rank if verdict.rank is not None else max(pointing, default=0.0)
     return float(verdict.decision.rank), second, verdict.similarity or 0.0
 
 
@@ -176,8 +193,11 @@ class Entry:
     basis: str
     reasons: tuple[str, ...]
     labels: tuple[str, ...]
+    score: float | None
     probability: float | None
     calibration: str
+    shown_by: str
+    certainty: float | None
     similarity: float | None
     main: figures.Pair | None
     led: figures.Pair | None
@@ -226,7 +246,7 @@ class EntryMaker:
         used = [query(main_id), main_reference]
 
         shown: list[Shown] = []
-        for finding in sorted(verdict.findings, key=lambda f: -(f.value or 0.0)):
+        for finding in sorted((f for f in verdict.findings if f.signal != "rank"), key=lambda f: -(f.value or 0.0)):
             reference = self._gallery.reference(_text_or_none(finding.evidence.get("reference_photo")))
             picture = query(finding.photo_id or (main_id if finding.evidence else None))
             overlays = sum(s.drawing.overlay is not None for s in shown) < _OVERLAYS
@@ -255,8 +275,11 @@ class EntryMaker:
             basis=words.BASIS_WORDS[verdict.basis],
             reasons=tuple(words.plain(r, 500) for r in verdict.reasons),
             labels=tuple(words.LABEL_WORDS[label] for label in verdict.labels),
+            score=verdict.rank,
             probability=verdict.probability,
-            calibration=words.plain(verdict.calibration, 120),
+            calibration=words.plain(verdict.calibration, 200),
+            shown_by=", ".join(words.signal_words(name).lower() for name in verdict.shown_by),
+            certainty=verdict.certainty,
             similarity=verdict.similarity,
             main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
             led=led,

@@ -35,6 +35,7 @@ DISCLAIMER = "A lead for human review, not proof."
 DECISION_WORDS: Mapping[str, str] = {
     Decision.LEAD: "Lead",
     Decision.REVIEW: "Review",
+    Decision.UNJUDGED: "Unjudged",
     Decision.CLEAR: "Clear",
     "failed": "Not examined",
 }
@@ -42,6 +43,7 @@ DECISION_WORDS: Mapping[str, str] = {
 DECISION_HELP: Mapping[str, str] = {
     Decision.LEAD: "The listing claims a brand and something in it contradicts that claim. Look at these first.",
     Decision.REVIEW: "Something deserves a look, but it is not enough alone.",
+    Decision.UNJUDGED: "A brand of the catalog is shown, and nothing is known that could speak for or against it.",
     Decision.CLEAR: "No contradiction was found. This does not say that the goods are authentic.",
     "failed": "The listing could not be examined; the reason is given.",
 }
@@ -52,7 +54,8 @@ BASIS_WORDS: Mapping[str, str] = {
     Basis.UNKNOWN_BRAND: "nothing in the catalog is near enough to say which brand this is",
     Basis.NO_CONTRADICTION: "a brand is claimed and nothing found contradicts it",
     Basis.CONTRADICTION: "a brand is claimed and something contradicts the claim",
-    Basis.UNREADABLE: "no photo could be read",
+    Basis.NOTHING_KNOWN: "a brand is shown and nothing is known that could speak for or against it",
+    Basis.UNREADABLE: "not everything could be read",
 }
 
 LABEL_WORDS: Mapping[str, str] = {
@@ -73,6 +76,7 @@ _SIGNAL_WORDS: Mapping[str, str] = {
     "listing_mismatch": "Promo against destination",
     "logo": "Brand mark",
     "logo_tamper": "Altered mark or lettering",
+    "shop": "A shop that is not the brand's",
     "text": "Lettering in the photo",
     "wording": "Wording of the listing",
 }

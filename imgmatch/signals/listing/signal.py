@@ -15,7 +15,7 @@ from imgmatch.market.contacts import extract_contacts
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
 from imgmatch.market.prices import Price, convert, parse_price
-from imgmatch.market.sellers import authorisation
+from imgmatch.market.sellers import authorisation, registrable_domain
 from imgmatch.metrics import wilson_interval
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal, fingerprint_of
@@ -55,6 +55,9 @@ class ListingSignal(Signal):
         another brand, else all of them; all the brand's items where none is a candidate.
     ``seller``
         1 where new goods are sold by someone whom the brand does not list, though it lists its sellers.
+    ``shop``
+        1 where new goods are sold at an address, on no platform, whose domain is neither the brand's nor an authorised
+        seller's, though the brand lists some.
     ``seller_history``
         Lower bound (Wilson, 95 %) of the share of the seller's listings that were removed, from the table's columns
         ``seller_listings`` and ``seller_removed``.
@@ -84,9 +87,9 @@ class ListingSignal(Signal):
         brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
         if not brands:
             reason = "no catalog brand is in question"
-            return [Finding.abstained("price", reason), Finding.abstained("seller", reason), *offer]
+            return [*(Finding.abstained(name, reason) for name in ("price", "seller", "shop")), *offer]
         prices = [self._price(query, brand) for brand in brands]
-        sellers = [self._seller(query.listing, brand) for brand in brands]
+        sellers = [f for brand in brands for f in self._sellers(query.listing, brand)]
         return [*prices, *sellers, *offer]
 
     def _price(self, query: Query, brand: str) -> Finding:
@@ -168,21 +171,33 @@ class ListingSignal(Signal):
         mentions = self._names.find(" ".join(filter(None, (listing.brand_claim, listing.title, listing.description))))
         return [m.brand for m in mentions if not m.everyday]
 
-    def _seller(self, listing: Listing, brand_id: str) -> Finding:
+    def _sellers(self, listing: Listing, brand_id: str) -> list[Finding]:
+        """Ask of a platform's seller, and of a shop at an address of its own, whether the brand lists it."""
         brand = self._brands.get(brand_id, Brand(brand_id))
         name = brand.name or brand_id
+        platform, domain = (listing.platform or "").strip(), registrable_domain(listing.url or "")
+        known = {"seller": bool((platform and listing.seller_id) or domain), "shop": bool(domain and not platform)}
         why = authorisation(brand, listing)
         if why is not None:
-            return Finding("seller", FindingStatus.OK, 0.0, why, brand=brand_id)
+            return [Finding(n, FindingStatus.OK, 0.0, why, brand=brand_id) for n, is_known in known.items() if is_known]
+        unsaid = None
         if not brand.authorised_sellers and not brand.official_domains:
-            return Finding.abstained("seller", f"the catalog lists no sellers of {name}", brand=brand_id)
-        if not (listing.platform and listing.seller_id) and not listing.url:
-            return Finding.abstained("seller", "the seller is not known", brand=brand_id)
-        if condition_of(listing.condition) != "new":
-            reason = "second-hand goods need no authorised seller" if listing.condition else "the condition is not stated"
-            return Finding.abstained("seller", reason, brand=brand_id)
-        reason = f"offers new goods and is none of the sellers that {name} lists"
-        return Finding("seller", FindingStatus.OK, 1.0, reason, brand=brand_id, labels=(Label.UNAUTHORISED_SELLER,))
+            unsaid = f"the catalog lists no sellers of {name}"
+        elif condition_of(listing.condition) != "new":
+            unsaid = "second-hand goods need no authorised seller" if listing.condition else "the condition is not stated"
+        reasons = {
+            "seller": f"offers new goods and is none of the sellers that {name} lists",
+            "shop": f"new goods at {domain}, which the catalog does not list for {name}",
+        }
+        missing = {"seller": "the seller is not known", "shop": "the listing is on a platform, or its address is not known"}
+        out = []
+        for kind, reason in reasons.items():
+            if not known[kind] or unsaid is not None:
+                out.append(Finding.abstained(kind, unsaid or missing[kind], brand=brand_id))
+            else:
+                labels = (Label.UNAUTHORISED_SELLER,)
+                out.append(Finding(kind, FindingStatus.OK, 1.0, reason, brand=brand_id, labels=labels))
+        return out
 
     def _history(self, listing: Listing) -> Finding:
         counts = [_count(listing.extra.get(column)) for column in ("seller_removed", "seller_listings")]
