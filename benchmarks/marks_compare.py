@@ -19,8 +19,9 @@ import numpy as np
 from benchmarks.common import read_raw, shared_data, wilson
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext, Query
-from imgmatch.market.wordmarks import letters, names
+from imgmatch.market.wordmarks import names_of
 from imgmatch.metrics import split_of
+from imgmatch.names import letters
 from imgmatch.records import Listing
 from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.signals.logo.signal import shows
@@ -99,7 +100,7 @@ def score(
     readings = {r["path"]: r for r in read_raw("marks_read")}
     rows = [r for r in read_raw("marks_compare") if r["path"] in readings]
     found = claims([readings[r["path"]] for r in rows])
-    wordmarks = {letters(n).lower(): same(b.brand) for b in brands.values() for n in names(b) if len(letters(n)) >= 4}
+    wordmarks = {letters(n).lower(): same(b.brand) for b in brands.values() for n in names_of(b) if len(letters(n)) >= 4}
     truth = {r["path"]: r for r in labels}
     known = {same(b) for b in brands}
     table: dict[str, list[dict[str, float]]] = {k: [] for k in ("logo and text", "embedding", "SIFT alone", "OCR alone")}

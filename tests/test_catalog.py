@@ -103,6 +103,21 @@ def test_manifest_source(tmp_path: Path) -> None:
     assert [x.problem for x in c.issues] == ["photos: expected at least one path"]
 
 
+def test_two_spellings_of_a_brand_are_one_brand(tmp_path: Path) -> None:
+    spellings = ["\u00c9lora\u00e9 Cie", "E\u0301lorae\u0301-cie", "\u00e9lora\u00e9 CIE\u00ae"]
+    trees = [write_tree(tmp_path / str(i), {f"{s}/item{i}/0.png": picture(i)}) for i, s in enumerate(spellings)]
+    write_tree(trees[0], {f"{spellings[1]}/other/0.png": picture(7)})
+    (trees[0] / "brands.jsonl").write_text(
+        json.dumps({"brand": "elorae cie", "name": "\u00c9lora\u00e9 & Cie", "aliases": ["EC"]}), encoding="utf-8"
+    )
+    write_tree(trees[1], {"ec/by-alias/0.png": picture(8)})
+    c = Catalog.build(trees[0], tmp_path / "c", encoder=GridEncoder()).add(trees[1])
+    c = c.merge(Catalog.build(trees[2], tmp_path / "d", encoder=GridEncoder()))
+    assert {b.brand: b.name for b in c.brands.values()} == {"elorae cie": "\u00c9lora\u00e9 & Cie"}
+    assert {i.brand for i in c.items.values()} == {p.brand for p in c.photos.values()} == {"elorae cie"}
+    assert len(c.items) == 5
+
+
 def test_a_bad_photo_costs_itself(tmp_path: Path) -> None:
     src = write_tree(source(tmp_path / "src"), {"brand0/item0/broken.png": picture(3)[:60]})
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())

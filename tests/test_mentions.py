@@ -25,6 +25,8 @@ BRANDS = {
         Brand("coach", "Coach", ("COACH",)),
         Brand("cp", "C.P. Company", ("C.P. COMPANY",)),
         Brand("dior", "Dior", ("DIOR", "CHRISTIAN DIOR")),
+        Brand("londara", "londara"),  # from folders: nobody listed how they are written
+        Brand("newbalance", "newbalance"),
     )
 }
 LEXICON = Lexicon.load()
@@ -44,6 +46,16 @@ NAMES = NameFinder(BRANDS, LEXICON.everyday, LEXICON.nicknames)
         ("C.P. Company jacket", "cp"),
         ("古驰包包 全新", "gucci"),
         ("구찌가방", "gucci"),
+        ("Gucci's belt", "gucci"),
+        ("GUCCI&trade; belt", "gucci"),
+        ("Dolce &amp; Gabbana dress", "dg"),
+        ("GUCCI包包", "gucci"),
+        ("【ROLEX】時計", "rolex"),
+        ("L'Ondara tote", "londara"),
+        ("l&rsquo;ondara tote", "londara"),
+        ("New Balance 574", "newbalance"),
+        ("new-balance 574", "newbalance"),
+        ("NEWBALANCE 574", "newbalance"),
     ],
 )
 def test_named_openly(text: str, brand: str) -> None:
@@ -83,6 +95,13 @@ def test_names_nothing(text: str) -> None:
 
 def test_an_ordinary_word_is_marked_as_such() -> None:
     assert [m.everyday for m in NAMES.find("coach tickets to London")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"), [("不是高仿 … 顶级高仿", 1), ("no replica, no replica", 0), ("no replica at all; a replica", 1)]
+)
+def test_each_place_of_a_phrase_is_asked_whether_it_is_denied(text: str, phrases: int) -> None:
+    assert len(LEXICON.find(text)) == phrases
 
 
 @given(st.sampled_from(["Gucci", "Rolex", "Chanel"]), st.text("abc xyz.,", max_size=20), st.text(" xyz.,", max_size=20))

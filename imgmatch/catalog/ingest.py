@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from imgmatch.catalog.items import Brand, CatalogPhoto, Item, LogoReference, to_row
+from imgmatch.catalog.items import Brand, CatalogPhoto, Item, LogoReference, brand_ids, to_row
 from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
 from imgmatch.catalog.parts import SegmentWriter, refuse_links, store_photo, sweep, write_index, write_rows
 from imgmatch.catalog.reading import (
@@ -31,6 +31,7 @@ from imgmatch.images import load_image, perceptual_hash, read_file
 from imgmatch.indexes import load_index, new_index
 from imgmatch.indexes.faiss import default_factory
 from imgmatch.io.files import lock
+from imgmatch.names import name_key
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.types import EmbeddingSpace, Image, PhotoRole
 from imgmatch.vision.marks import make_reference, views
@@ -132,11 +133,11 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
 
 
 def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None) -> None:
-    source = read_source(source_path)
     with _writing(root):
         manifest = Manifest.load(root)
         manifest.spaces[manifest.active].space.require(encoder.space)
         state = _State.of(root, manifest)
+        source = read_source(source_path, known=state.brands.values())
         for item in source.items.values():
             known = state.items.setdefault(item.item_id, item)
             if known.brand != item.brand:
@@ -181,7 +182,8 @@ def merge(root: Path, other: Path) -> None:
         manifest.spaces[key].space.require(
             theirs.spaces[theirs.active].space, hint="embed one of them with the other's encoder"
         )
-        state, other_state = _State.of(root, manifest), _State.of(other, theirs)
+        state = _State.of(root, manifest)
+        other_state = _renamed(_State.of(other, theirs), brand_ids(state.brands.values()))
         for item in other_state.items.values():
             mine = state.items.setdefault(item.item_id, replace(item, photos=()))
             if mine.brand != item.brand:
@@ -324,6 +326,18 @@ def _own(state: _State, entry: CatalogPhoto) -> None:
     if entry.item_id is not None:
         item = state.items[entry.item_id]
         state.items[entry.item_id] = replace(item, photos=(*item.photos, entry.sha256))
+
+
+def _renamed(state: _State, ids: Mapping[str, str]) -> _State:
+    """Give brands that another catalog knows, under whatever spelling, the ids that they have there."""
+    new = {b.brand: ids.get(name_key(b.brand)) or ids.get(name_key(b.name)) or b.brand for b in state.brands.values()}
+    brands: dict[str, Brand] = {}
+    for brand in state.brands.values():
+        brand = replace(brand, brand=new[brand.brand])
+        brands[brand.brand] = _united(brands.get(brand.brand), brand)
+    items = {i.item_id: replace(i, brand=new.get(i.brand, i.brand)) for i in state.items.values()}
+    photos = {p.sha256: replace(p, brand=new.get(p.brand or "", p.brand)) for p in state.photos.values()}
+    return replace(state, items=items, brands=brands, photos=photos)
 
 
 def _united(mine: Brand | None, theirs: Brand) -> Brand:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from imgmatch.errors import InputError
+from imgmatch.names import name_key
 from imgmatch.types import PhotoRole
 
-__all__ = ["Brand", "CatalogPhoto", "Item", "LogoReference"]
+__all__ = ["Brand", "CatalogPhoto", "Item", "LogoReference", "brand_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,13 @@ class CatalogPhoto:
     phash: str
     phash_quality: int
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def brand_ids(brands: Iterable[Brand]) -> dict[str, str]:
+    """Return brands' ids by the `name_key` of their ids and names, and of wordmarks and aliases that are no brand's name."""
+    known = list(brands)
+    ids = {name_key(name): b.brand for b in reversed(known) for name in (b.name, b.brand) if name}
+    return {**{name_key(name): b.brand for b in reversed(known) for name in (*b.aliases, *b.wordmarks)}, **ids}
 
 
 def to_row(value: Item | Brand | CatalogPhoto) -> dict[str, Any]:

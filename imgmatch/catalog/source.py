@@ -7,16 +7,17 @@ source, ``brand/logo/`` holds pictures of the brand's marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from imgmatch.catalog.items import Brand, Item
+from imgmatch.catalog.items import Brand, Item, brand_ids
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import resolve_within
 from imgmatch.io.files import PHOTO_SUFFIXES
 from imgmatch.io.tables import TABLE_SUFFIXES, read_rows, read_table
+from imgmatch.names import name_key, spelled
 from imgmatch.types import PhotoRole
 
 __all__ = ["Issue", "Source", "SourcePhoto", "read_source"]
@@ -63,20 +64,32 @@ class Source:
     brands: dict[str, Brand] = field(default_factory=dict)
     photos: list[SourcePhoto] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)
 
-    def brand(self, name: str) -> Brand:
-        return self.brands.setdefault(name, Brand(name, name))
+    def brand_id(self, spelling: str) -> str:
+        """Return the id of the brand that is spelled so: two spellings are one brand, under the id of the first."""
+        return self.ids.setdefault(name_key(spelling), spelled(spelling).lower())
+
+    def brand(self, spelling: str) -> Brand:
+        key = self.brand_id(spelling)
+        return self.brands.setdefault(key, Brand(key, spelled(spelling)))
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
     """Read what a folder or a manifest names.
+
+    Parameters
+    ----------
+    path : Path
+    known : iterable of Brand
+        Brands of the catalog that the source is added to; they keep their ids, however the source spells them.
 
     Raises
     ------
     InputError
         Where the source as a whole cannot be used: missing, or without a single item.
     """
-    source = Source()
+    source = Source(ids=brand_ids(known))
     if path.is_dir():
         root = path
         _read_brands(root, source)
@@ -103,8 +116,7 @@ def _read_folder(root: Path, source: Source) -> None:
     for brand_dir in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
         if brand_dir.name in _ROLE_FOLDERS:
             continue
-        brand = brand_dir.name.lower()
-        source.brand(brand)
+        brand = source.brand(brand_dir.name).brand
         for item_dir in sorted(p for p in brand_dir.iterdir() if not p.name.startswith(".")):
             if not item_dir.is_dir():
                 source.issues.append(Issue(str(item_dir), "left out: not inside a folder brand/item/"))
@@ -129,6 +141,7 @@ def _read_manifest(path: Path, source: Source) -> None:
             if isinstance(row, InputError):
                 raise row
             item, photos, sellers = _manifest_row(row, place)
+            spelling, item = item.brand, replace(item, brand=source.brand_id(item.brand))
             known = source.items.get(item.item_id)
             if known is not None and known.brand != item.brand:
                 raise InputError(f"item {item.item_id} has brand {known.brand} above and {item.brand} here", source=place)
@@ -136,7 +149,7 @@ def _read_manifest(path: Path, source: Source) -> None:
             source.issues.append(Issue(place, str(error).removeprefix(f"{place}: ")))
             continue
         source.items.setdefault(item.item_id, item)
-        brand = source.brand(item.brand)
+        brand = source.brand(spelling)
         new = tuple(s for s in sellers if s not in brand.authorised_sellers)
         source.brands[item.brand] = replace(brand, authorised_sellers=brand.authorised_sellers + new)
         for name in photos:
@@ -154,7 +167,6 @@ def _manifest_row(row: Mapping[str, Any], place: str) -> tuple[Item, list[str], 
         if not isinstance(values.get(name), (str, int)) or values[name] == "":
             raise InputError(f"{name}: missing", source=place)
         values[name] = str(values[name])
-    values["brand"] = values["brand"].lower()
     photos = values.pop("photos", [])
     if not isinstance(photos, list) or not photos or not all(isinstance(p, str) and p.strip() for p in photos):
         raise InputError("photos: expected at least one path", source=place)
@@ -180,10 +192,11 @@ def _read_brands(root: Path, source: Source) -> None:
     for row in read_rows(path):
         logos = row.pop("logos", [])
         try:
-            name = str(row.pop("brand")).lower()
+            spelling = str(row.pop("brand"))
+            name = source.brand_id(spelling)
             brand = Brand(
                 brand=name,
-                name=str(row.pop("name", name)),
+                name=spelled(str(row.pop("name", spelling))),
                 wordmarks=tuple(map(str, row.pop("wordmarks", []))),
                 aliases=tuple(map(str, row.pop("aliases", []))),
                 official_domains=tuple(map(str, row.pop("official_domains", []))),
@@ -199,3 +212,4 @@ def _read_brands(root: Path, source: Source) -> None:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"brand row not understood ({error!r}); see docs/catalog.md", source=str(path)) from error
         source.brands[name] = brand
+    source.ids = {**brand_ids(source.brands.values()), **source.ids}

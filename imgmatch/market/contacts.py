@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from imgmatch.config import ContactsConfig
 from imgmatch.errors import ImageError, MissingExtraError
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.names import beginning
 from imgmatch.vision import ocr
 
 __all__ = ["Contact", "extract_contacts", "mask_contact"]
@@ -24,17 +25,18 @@ _LINKS = {
 }
 # A handle follows the messenger's name, perhaps with "id" and a sign between. WeChat ids begin with a letter or are a
 # phone number (https://help.wechat.com, "WeChat ID"); Telegram's have 5-32 signs (https://core.telegram.org/method/account.updateUsername).
-_AFTER = r"(?:\s*(?:id|no|号|號|번호|아이디))?\s*[:：=\-–—>]?\s*@?"
+# Blanks are single where these are looked for, so that no pattern can try them over and over.
+_AFTER = r"(?:\s?(?:id|no|号|號|번호|아이디))?\s?[:：=\-–—>]?\s?@?"
 _HANDLES = {
     "wechat": re.compile(
         rf"(?:we\s?chat|weixin|微信|微\s?信|威信|薇信|加v|v信|위챗|(?<![a-z])wx|(?<![a-z])vx){_AFTER}([a-z\d][\w-]{{4,19}})",
         re.I,
     ),
     "telegram": re.compile(rf"(?:telegram|텔레그램|телеграм|(?<![a-z])tg){_AFTER}([a-z]\w{{4,31}})", re.I),
-    "line": re.compile(r"(?<![a-z])line\s?(?:id)?\s*[:：=@]\s*@?([a-z\d][\w.-]{3,19})", re.I),
+    "line": re.compile(r"(?<![a-z])line\s?(?:id)?\s?[:：=@]\s?@?([a-z\d][\w.-]{3,19})", re.I),
     "kakaotalk": re.compile(rf"(?:kakao\s?talk|kakao|카카오톡|카톡){_AFTER}([a-z\d][\w.-]{{3,19}})", re.I),
-    "instagram": re.compile(r"(?:instagram|(?<![a-z])insta|(?<![a-z])ig)\s*[:：=]\s*@?([\w.]{3,30})", re.I),
-    "qq": re.compile(r"(?<![a-z])qq(?:\s*(?:号|號|id))?\s*[:：]?\s*([1-9]\d{4,10})(?!\d)", re.I),
+    "instagram": re.compile(r"(?:instagram|(?<![a-z])insta|(?<![a-z])ig)\s?[:：=]\s?@?([\w.]{3,30})", re.I),
+    "qq": re.compile(r"(?<![a-z])qq(?:\s?(?:号|號|id))?\s?[:：]?\s?([1-9]\d{4,10})(?!\d)", re.I),
 }
 _WHATSAPP_WORD = re.compile(r"whats\s?app|wsp|(?<![a-z])wa(?![a-z])", re.IGNORECASE)
 
@@ -85,6 +87,10 @@ def extract_contacts(
     ------
     MissingExtraError
         Where the extra ``contacts`` (phonenumbers) is not installed.
+
+    Notes
+    -----
+    Linear in the length of each text, of which the `beginning` is read.
     """
     found: dict[tuple[str, str], Contact] = {}
     for source, text in _sources(texts, photos):
@@ -149,7 +155,8 @@ def _qr_codes(photo: PhotoContext) -> tuple[str, ...]:
 
 
 def _in_text(text: str, regions: Sequence[str]) -> Iterator[tuple[str, str]]:
-    plain = unicodedata.normalize("NFKC", text)
+    lines = unicodedata.normalize("NFKC", beginning(text)).splitlines()
+    plain = "\n".join(" ".join(line.split()) for line in lines)
     for email in _EMAIL.findall(plain):
         yield "email", email.lower()
     for kind, pattern in _LINKS.items():
@@ -169,7 +176,8 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[tuple[str, str]]:
         import phonenumbers
     except ImportError as error:
         raise MissingExtraError("Finding phone numbers", "contacts") from error
-    for region in (None, *regions):
+    # Without a country only numbers with a plus are understood.
+    for region in (*([None] if "+" in text else []), *regions):
         for match in phonenumbers.PhoneNumberMatcher(text, region):
             number = phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164)
             yield number, text[max(match.start - 16, 0) : match.start]

@@ -8,10 +8,12 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from imgmatch.errors import ConfigError
+from imgmatch.names import UNSPACED, Stretches, beginning, without_accents
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -61,7 +63,7 @@ class Lexicon:
         self.everyday = frozenset(_strings(table.get("everyday", {}).get("words", []), "everyday.words"))
         self.nicknames = {b: _strings(v, f"nicknames.{b}") for b, v in table.get("nicknames", {}).items()}
         negation = table.get("negation", {})
-        self._negations = {_plain(w).strip() for w in _strings(negation.get("words", []), "negation.words")}
+        self._negations = {"".join(_words(w)) for w in _strings(negation.get("words", []), "negation.words")}
         self._affixes = _strings(negation.get("affixes", []), "negation.affixes")
         self._phrases: dict[str, Phrase] = {}
         for language, groups in table.get("wording", {}).items():
@@ -69,11 +71,11 @@ class Lexicon:
                 raise ConfigError(f"wording.{language}: expected strong and weak, got {', '.join(sorted(groups))}")
             for strength in ("strong", "weak"):  # a phrase that one language lists as strong is strong
                 for text in _strings(groups.get(strength, []), f"wording.{language}.{strength}"):
-                    kept = self._phrases.get(_plain(text))
+                    key = "".join(_words(text))
+                    kept = self._phrases.get(key)
                     if kept is None or (kept.strength == "weak" and strength == "strong"):
-                        self._phrases[_plain(text)] = Phrase(text, language, strength)
-        longest_first = sorted((re.escape(p.strip()) for p in self._phrases if not _glued(p)), key=len, reverse=True)
-        self._spaced = re.compile(rf" ({'|'.join(longest_first)})(?= )") if longest_first else None
+                        self._phrases[key] = Phrase(text, language, strength)
+        self._stretches = Stretches([key for key in self._phrases if not UNSPACED.search(key)])
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Lexicon:
@@ -93,33 +95,40 @@ class Lexicon:
             raise ConfigError(f"{source}: {error}") from error
 
     def find(self, text: str) -> list[Phrase]:
-        """Return the phrases that `text` uses and does not deny, strong ones first; each once."""
-        plain = _plain(text)
-        found: dict[str, Phrase] = {}
-        if self._spaced is not None:
-            for hit in self._spaced.finditer(plain):
-                before = plain[: hit.start()].split()[-2:]
-                if not self._negations & set(before):
-                    found[hit[1]] = self._phrases[f" {hit[1]} "]
-        for key, phrase in self._phrases.items():
-            if _glued(key) and (at := plain.find(key.strip())) >= 0:
-                around = plain[max(at - 6, 0) : at + len(key) + 8]
-                if not any(affix in around for affix in self._affixes):
-                    found[key] = phrase
-        return sorted(found.values(), key=lambda p: (p.strength != "strong", p.text))
+        """Return the phrases that `text` uses and does not deny, strong ones first; each once.
+
+        Notes
+        -----
+        Linear in the length of the text, of which the `beginning` is read.
+        """
+        words = _words(text)
+        found: set[str] = set()
+        reached = 0
+        for start, group in groupby(self._stretches.find(words), key=lambda hit: hit[0]):
+            *_, (_, end, key) = group  # the longest that starts here
+            if start >= reached and not self._negations & set(words[max(start - 2, 0) : start]):
+                found.add(key)
+                reached = end
+        plain = "".join(words)
+        found |= {key for key in self._phrases if UNSPACED.search(key) and self._stands_in(plain, key.strip())}
+        return sorted((self._phrases[key] for key in found), key=lambda p: (p.strength != "strong", p.text))
+
+    def _stands_in(self, plain: str, phrase: str) -> bool:
+        """Say whether the phrase stands anywhere without being denied right before or after."""
+        at = plain.find(phrase)
+        while at >= 0:
+            around = plain[max(at - 6, 0) : at + len(phrase) + 10]
+            if not any(affix in around for affix in self._affixes):
+                return True
+            at = plain.find(phrase, at + len(phrase))
+        return False
 
 
-def _plain(text: str) -> str:
-    """Return the words of `text`, without case and accents, each between single spaces; ``1:1`` and ``+`` survive."""
-    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    bare = unicodedata.normalize("NFC", "".join(c for c in bare if not "\u0300" <= c <= "\u036f"))
+def _words(text: str) -> list[str]:
+    """Return the words of `text` without case and accents, each with a blank behind it; ``1:1`` and ``+`` survive."""
+    bare = without_accents(unicodedata.normalize("NFKC", beginning(text)).casefold())
     bare = re.sub(r"(\d) ?: ?(?=\d)", r"\1:", bare.replace("’", "'"))
-    return " " + " ".join(re.findall(r"\d+:\d+|[\w']+\+*", bare)) + " "
-
-
-def _glued(text: str) -> bool:
-    """Say whether `text` is in a script that writes words without spaces or glues particles to them."""
-    return any("\u0e00" <= c <= "\u0e7f" or "\u1100" <= c <= "\u11ff" or "\u3040" <= c <= "\ud7a3" for c in text)
+    return [f"{word} " for word in re.findall(r"\d+:\d+|[\w']+\+*", bare)]
 
 
 def _strings(value: Any, key: str) -> tuple[str, ...]:

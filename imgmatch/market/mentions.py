@@ -6,17 +6,21 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgmatch.catalog.items import Brand
-from imgmatch.market.wordmarks import HOMOGLYPHS, fold, letters, names, skeleton
+from imgmatch.market.wordmarks import is_listed, names_of
+from imgmatch.names import HOMOGLYPHS, INVISIBLE, UNSPACED, Stretches, beginning, fold, letters, skeleton
 
 __all__ = ["Mention", "NameFinder"]
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
-_TOKEN = re.compile(r"[^\s,;:()\[\]{}\"“”„«»<>?/]+")
+_APOSTROPHES = "'’‘‛ʼʹ′`´＇"
+_POSSESSIVE = rf"[{_APOSTROPHES}][sS](?!\w)"
+_BETWEEN = r"\s,;:()\[\]{}\"“”„«»<>?/、。・，；：？【】「」『』《》〈〉"
+# Latin letters beside Chinese, Japanese or Korean ones are a word of their own (GUCCI包), and so is a possessive's s.
+_TOKEN = re.compile(rf"{UNSPACED.pattern}+|{_POSSESSIVE}|(?:(?!{UNSPACED.pattern}|{_POSSESSIVE})[^{_BETWEEN}])+")
+_EDGES = ".!_-#@" + _APOSTROPHES
 _MASKED = re.compile(r"(?<![\w*])\w+\*[\w*]*\w(?![\w*])")
-_RUN = 16
-"""Longest row of single letters that is tried as one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,12 @@ class Mention:
     everyday: bool = False
 
 
+class _Name(NamedTuple):
+    brand: str
+    mark: str
+    listed: bool
+
+
 class NameFinder:
     """All names of all brands, ready to be looked for in texts.
 
@@ -58,103 +68,127 @@ class NameFinder:
         self, brands: Mapping[str, Brand], everyday: Iterable[str] = (), nicknames: Mapping[str, Iterable[str]] | None = None
     ) -> None:
         self._everyday = frozenset(map(fold, everyday))
-        self._names: dict[str, tuple[str, str]] = {}  # fold -> (brand, mark)
-        self._skeletons: dict[str, tuple[str, str]] = {}
-        self._unspaced: dict[str, tuple[str, str]] = {}
-        self._nicknames: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, _Name] = {}
+        self._skeletons: dict[str, _Name] = {}
+        self._glued: dict[str, Mention] = {}
         for brand in brands.values():
-            for mark in names(brand):
-                entry = (brand.brand, mark)
-                if is_unspaced(mark):
-                    self._unspaced[_plain(mark).casefold()] = entry
+            for mark in names_of(brand):
+                if UNSPACED.search(mark):
+                    self._glued[_plain(mark)] = Mention(brand.brand, mark, mark)
                 elif fold(mark):
-                    self._names.setdefault(fold(mark), entry)
-                    self._skeletons.setdefault(skeleton(mark), entry)
+                    name = _Name(brand.brand, mark, is_listed(brand, mark))
+                    self._names.setdefault(fold(mark), name)
+                    self._skeletons.setdefault(skeleton(mark), name)
         ids = {fold(b.brand): b.brand for b in brands.values()}
-        for name, words in (nicknames or {}).items():
-            brand_id = ids.get(fold(name)) or self._names.get(fold(name), ("", ""))[0]
+        for called, words in (nicknames or {}).items():
+            known = self._names.get(fold(called))
+            brand_id = ids.get(fold(called)) or (known.brand if known else None)
             if brand_id:
-                self._nicknames.update({_plain(w).casefold(): (brand_id, name) for w in words})
-        self._words = max((len(mark.split()) for _, mark in self._names.values()), default=1)
+                how = "a nickname stands for the name"
+                self._glued.update({_plain(word): Mention(brand_id, called, word, how) for word in words})
+        self._words = max((len(_TOKEN.findall(n.mark)) for n in self._names.values()), default=1)
+        self._stretches = Stretches(self._names), Stretches(self._skeletons)
+        self._lengths = sorted({len(word) for word in self._glued})
+        self._first = (
+            re.compile(f"[{re.escape(''.join(sorted({word[0] for word in self._glued})))}]") if self._glued else None
+        )
+        self._ends: dict[tuple[str, str], list[str]] = {}  # how a name begins and ends, to the names that do
+        for folded in self._names:
+            for n in range(1, len(folded) if len(folded) >= 4 else 0):
+                for m in range(n + 1, len(folded)):
+                    self._ends.setdefault((folded[:n], folded[m:]), []).append(folded)
 
     def find(self, text: str) -> list[Mention]:
-        """Return each brand that `text` names, once openly and once in disguise at most, in order of appearance."""
-        found: dict[tuple[str, bool], tuple[int, Mention]] = {}
-        for at, mention in sorted(self._all(text), key=lambda pair: (pair[0], -len(pair[1].raw))):
-            found.setdefault((mention.brand, mention.disguise is not None), (at, mention))
-        return [mention for _, mention in found.values()]
+        """Return each brand that `text` names, once openly and once in disguise at most, in order of appearance.
 
-    def _all(self, text: str) -> Iterator[tuple[int, Mention]]:
-        plain = _plain(text).casefold()
-        for word, (brand, name) in self._nicknames.items():
-            if (at := plain.find(word)) >= 0:
-                yield at, Mention(brand, name, word, "a nickname stands for the name")
-        for alias, (brand, mark) in self._unspaced.items():
-            if (at := plain.find(alias)) >= 0:
-                yield at, Mention(brand, mark, mark)
-        for at, raw in _windows(text, max(self._words, 2)):
-            mention = self._named(raw)
-            if mention is not None:
-                yield at, mention
+        Notes
+        -----
+        Linear in the length of the text, of which the `beginning` is read.
+        """
+        source = beginning(text)
+        found: dict[tuple[str, bool], Mention] = {}
+        judged: dict[tuple[str, _Name | Mention], Mention | None] = {}
+        named: set[tuple[int, str]] = set()
+        places: list[tuple[int, str, _Name | Mention]] = [
+            *self._in_words(source),
+            *self._glued_in(source),
+            *self._masked(source),
+        ]
+        for at, raw, what in sorted(places, key=lambda place: (place[0], -len(place[1]))):
+            if (raw, what) not in judged:
+                judged[raw, what] = self._judge(raw, what) if isinstance(what, _Name) else what
+            mention = judged[raw, what]
+            if mention is not None and (at, raw) not in named:
+                named.add((at, raw))
+                found.setdefault((mention.brand, mention.disguise is not None), mention)
+        return list(found.values())
+
+    def _in_words(self, text: str) -> Iterator[tuple[int, str, _Name]]:
+        tokens = list(_TOKEN.finditer(text))
+        for view, known, stretches in zip((fold, skeleton), (self._names, self._skeletons), self._stretches, strict=True):
+            views = {word: view(word.strip(_EDGES)) for word in {t[0] for t in tokens}}
+            kept = [(t, views[t[0]]) for t in tokens if views[t[0]]]
+            for i, j, key in stretches.find([part for _, part in kept]):
+                if j - i <= max(self._words, 2) or all(len(part) == 1 for _, part in kept[i:j]):
+                    start, end = kept[i][0].start(), kept[j - 1][0].end()
+                    yield start, text[start:end].strip(_EDGES), known[key]
+
+    def _glued_in(self, text: str) -> Iterator[tuple[int, str, Mention]]:
+        plain = _plain(text)
+        for first in self._first.finditer(plain) if self._first else ():
+            for length in self._lengths:
+                word = plain[first.start() : first.start() + length]
+                if word in self._glued:
+                    yield first.start(), word, self._glued[word]
+
+    def _masked(self, text: str) -> Iterator[tuple[int, str, Mention]]:
         for masked in _MASKED.finditer(text):
-            if self._named(masked[0]) is None:
-                yield from ((masked.start(), m) for m in self._unmasked(masked[0]))
+            # Each star may stand for one letter; a run of stars for as many, or for a few more or fewer.
+            parts = [part if part.startswith("*") else fold(part) for part in re.split(r"(\*+)", masked[0])]
+            if sum(len(part) for part in parts[::2]) >= 2:
+                for folded in self._ends.get((parts[0], parts[-1]), ()):
+                    if _fits(folded, parts):
+                        name = self._names[folded]
+                        yield masked.start(), masked[0], Mention(name.brand, name.mark, masked[0], "letters are masked")
 
-    def _named(self, raw: str) -> Mention | None:
-        folded = fold(raw)
-        hit = self._names.get(folded) or self._skeletons.get(skeleton(raw))
-        if hit is None:
-            return None
-        brand, mark = hit
-        everyday = fold(mark) in self._everyday
-        how = _disguise(raw, mark)
-        # LV is a brand, lv a unit; and a word that only looks like a short or ordinary name is left alone.
-        if how is None and len(folded) <= 3 and letters(raw) != letters(mark):
-            return None
-        if how is None and re.search(r"\s", raw) and _breaks(raw) - _breaks(mark):
-            return None  # two short words that happen to make a name (DI OR)
-        if how is not None and (everyday or (len(folded) <= 3 and not re.search(r"\w[*|_~•·]+\w", raw))):
-            return None
-        return Mention(brand, mark, raw, how, everyday)
-
-    def _unmasked(self, raw: str) -> Iterator[Mention]:
-        # Each star may stand for one letter; a run of stars for as many, or for a few more or fewer.
-        parts = re.split(r"(\*+)", raw)
-        pattern = "".join(rf"\w{{1,{len(p) + 2}}}" if p.startswith("*") else re.escape(fold(p)) for p in parts)
-        for folded, (brand, mark) in self._names.items():
-            if len(folded) >= 4 and len(fold(raw)) >= 2 and re.fullmatch(pattern, folded):
-                yield Mention(brand, mark, raw, "letters are masked")
+    def _judge(self, raw: str, name: _Name) -> Mention | None:
+        mark, short = letters(name.mark), len(fold(name.mark)) <= 3
+        how = _disguise(raw, name)
+        if how is None:
+            # LV is a brand, lv a unit. Where nobody listed how the name is written, capitals will do.
+            if short and letters(raw) != mark and (name.listed or letters(raw) != mark.upper()):
+                return None
+            if re.search(r"\s", raw) and _breaks(raw) - _breaks(name.mark) and not _two_words(raw, name):
+                return None  # two short words that happen to make a name (DI OR)
+        everyday = fold(name.mark) in self._everyday
+        if how is not None and (everyday or (short and not re.search(r"\w[*|_~•·]+\w", raw))):
+            return None  # a word that only looks like a short or an ordinary name is left alone
+        return Mention(name.brand, name.mark, raw, how, everyday)
 
 
-def is_unspaced(text: str) -> bool:
-    """Say whether `text` has letters of a script without spaces between words, or with glued particles (Korean)."""
-    return any("\u0e00" <= c <= "\u0e7f" or "\u1100" <= c <= "\u11ff" or "\u3040" <= c <= "\ud7a3" for c in text)
+def _fits(name: str, parts: list[str]) -> bool:
+    """Say whether a masked word may be `name`; `parts` are letters and runs of stars in turn."""
+    ends = {len(parts[0])}
+    for stars, known in zip(parts[1::2], parts[2::2], strict=True):
+        ends = {
+            end + gap + len(known) for end in ends for gap in range(1, len(stars) + 3) if name.startswith(known, end + gap)
+        }
+        ends = {end for end in ends if end <= len(name)}
+    return len(name) in ends
 
 
-def _windows(text: str, words: int) -> Iterator[tuple[int, str]]:
-    """Yield every stretch of up to `words` tokens, and every row of single letters."""
-    tokens = list(_TOKEN.finditer(text))
-    single = [len(letters(t[0])) <= 1 for t in tokens]
-    for i in range(len(tokens)):
-        limit = _RUN if single[i] else words
-        for n in range(min(limit, len(tokens) - i), 0, -1):
-            if n <= words or all(single[i : i + n]):
-                yield tokens[i].start(), text[tokens[i].start() : tokens[i + n - 1].end()].strip(".!'’_-#@")
-
-
-def _disguise(raw: str, mark: str) -> str | None:
-    """Say how `raw`, which comes down to `mark`, differs from open writing; None where it does not."""
-    if _INVISIBLE.search(raw):
+def _disguise(raw: str, name: _Name) -> str | None:
+    """Say how `raw`, which comes down to the name, differs from open writing; None where it does not."""
+    if INVISIBLE.search(raw):
         return "invisible characters stand between the letters"
     # Full-width Latin is ordinary in Japanese text.
-    if any(_plain(c) != c and _plain(c).isalnum() and not "！" <= c <= "～" for c in raw):
+    if any(_plain(c) != c.casefold() and _plain(c).isalnum() and not "！" <= c <= "～" for c in raw):
         return "styled letters stand in for plain ones"
-    if any(ord(c) in HOMOGLYPHS and c not in mark and unicodedata.normalize("NFKD", c)[0] == c for c in raw):
+    if any(ord(c) in HOMOGLYPHS and c not in name.mark and unicodedata.normalize("NFKD", c)[0] == c for c in raw):
         return "letters of another script stand in for Latin ones"
-    if fold(raw) != fold(mark):
+    if fold(raw) != fold(name.mark):
         return "signs stand in for letters"
-    apart, allowed = _breaks(raw), _breaks(mark) | {0}
-    if apart <= allowed:
+    if _breaks(raw) <= _breaks(name.mark) | {0} or _one_apostrophe(raw) or _two_words(raw, name):
         return None
     if len(letters(raw)) <= 3 and letters(raw).isupper() and not re.search(r"[^\w.&\s]", raw):
         return None  # Y.S.L. is how abbreviations are written
@@ -163,8 +197,19 @@ def _disguise(raw: str, mark: str) -> str | None:
     return "letters are set apart"
 
 
+def _one_apostrophe(raw: str) -> bool:
+    """Say whether nothing but one apostrophe stands between the letters: L'Ondara is a spelling of Londara."""
+    inner = [c for c in raw if not c.isalnum() and not unicodedata.combining(c)]
+    return len(inner) == 1 and inner[0] in _APOSTROPHES
+
+
+def _two_words(raw: str, name: _Name) -> bool:
+    """Say whether `raw` is a name that nobody listed as a wordmark, written as two words: a folder louisvuitton."""
+    return not name.listed and [len(letters(word)) >= 3 for word in re.split(r"[\s\-‐‑–]+", raw)] == [True, True]
+
+
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _breaks(text: str) -> set[int]:

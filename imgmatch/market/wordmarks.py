@@ -1,11 +1,5 @@
 """Hold what was read against brands' wordmarks: open-set, with a null, tolerant of OCR and of disguise.
 
-Views of a string, from strict to lenient:
-
-* `letters` keeps letters and digits after NFKC: what is literally written.
-* `fold` also drops accents and case, and turns letters of other scripts that look Latin into Latin (Cyrillic ``а``).
-* `skeleton` also unites what OCR, and people who disguise a name, take for one another (``0`` and ``o``).
-
 A reading claims a brand when its letters would hardly meet one of the catalog's marks by chance (:func:`chance_hits`).
 """
 
@@ -19,39 +13,23 @@ from dataclasses import dataclass
 from rapidfuzz.distance import OSA, Levenshtein
 
 from imgmatch.catalog.items import Brand
+from imgmatch.names import fold, letters, skeleton
 from imgmatch.vision.ocr import Reading
 
 __all__ = [
-    "HOMOGLYPHS",
     "Line",
     "Match",
     "WordmarkMatcher",
     "align",
     "chance_hits",
     "edits_allowed",
-    "fold",
-    "letters",
+    "is_listed",
     "lines",
-    "names",
-    "skeleton",
+    "names_of",
     "spelled_as",
     "spellings",
 ]
 
-
-def _pairs(text: str) -> dict[int, str]:
-    return {ord(pair[0]): pair[1] for pair in text.split()}
-
-
-HOMOGLYPHS = _pairs(
-    "Аa Вb Еe Кk Мm Нh Оo Рp Сc Тt Уy Хx Іi Јj Ѕs Ԛq Ԝw аa вb еe кk мm нh оo рp сc тt уy хx іi јj ѕs ԁd ԛq ԝw һh ӏl "
-    "Αa Βb Εe Ζz Ηh Ιi Κk Μm Νn Οo Ρp Τt Υy Χx αa βb εe ικ ιi κk νv οo ρp τt υu χx "
-    "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz ıi øo Øo łl Łl đd Đd ɡg ɑa"
-)
-"""Letters drawn like a Latin letter: a selection of https://www.unicode.org/Public/security/latest/confusables.txt."""
-
-LOOKALIKES = _pairs("0o 1l il |l !l 3e 4a @a 5s $s 7t 8b 2z €e £l")
-"""One representative for each group of signs that stand in for one another, in OCR errors and in written disguise."""
 
 FREQUENCY = {
     **dict(zip("abcdefghijklm", (82, 15, 28, 43, 127, 22, 20, 61, 70, 1.5, 7.7, 40, 24), strict=True)),
@@ -61,31 +39,6 @@ FREQUENCY = {
 
 SAME_SHAPE = frozenset("cosuvwxzkpy")
 """Letters whose capital is the small letter enlarged: OCR cannot tell their case from one word alone."""
-
-
-def letters(text: str) -> str:
-    """Return the letters and digits of `text` after NFKC (full-width, enclosed and styled letters become plain)."""
-    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
-
-
-def fold(text: str) -> str:
-    """Return `letters` without case and accents, with Latin-looking letters of other scripts as Latin.
-
-    >>> fold("Hermès"), fold("ＧＵＣＣＩ"), fold("Gυссi")
-    ('hermes', 'gucci', 'gucci')
-    """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).translate(HOMOGLYPHS).casefold())
-    return "".join(c for c in plain.translate(HOMOGLYPHS) if c.isalnum())
-
-
-def skeleton(text: str) -> str:
-    """Return `fold` with signs that stand in for one another united.
-
-    >>> skeleton("R0LEX") == skeleton("Rolex"), skeleton("$upreme"), skeleton("GUCC1") == skeleton("gucci")
-    (True, 'supreme', True)
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold().translate(LOOKALIKES)
-    return fold(plain).translate(LOOKALIKES).replace("rn", "m").replace("vv", "w")
 
 
 def spelled_as(text: str, mark: str) -> bool:
@@ -159,9 +112,16 @@ class Line:
         return min(p.confidence for p in self.parts)
 
 
-def names(brand: Brand) -> list[str]:
-    """Return the brand's wordmarks and aliases; its name, or its id, where it has no wordmarks."""
-    return list(dict.fromkeys((*(brand.wordmarks or (brand.name or brand.brand,)), *brand.aliases)))
+def names_of(brand: Brand) -> list[str]:
+    """Return the brand's wordmarks and aliases, and its name (its id, where it has none) unless they have it."""
+    listed = dict.fromkeys((*brand.wordmarks, *brand.aliases))
+    name = brand.name or brand.brand
+    return [*listed, *([] if fold(name) in map(fold, listed) else [name])]
+
+
+def is_listed(brand: Brand, name: str) -> bool:
+    """Say whether the catalog lists how `name` is written, or `name` is but what the brand is called."""
+    return name in brand.wordmarks or name in brand.aliases
 
 
 def lines(readings: Sequence[Reading]) -> list[Line]:
@@ -234,7 +194,7 @@ class WordmarkMatcher:
         self._everyday = frozenset(map(fold, everyday))
         self._marks: dict[str, list[tuple[str, str]]] = {}  # skeleton -> (brand, mark)
         for brand in brands.values():
-            for mark in names(brand):
+            for mark in names_of(brand):
                 if len(skeleton(mark)) >= 2 and skeleton(mark).isascii():
                     self._marks.setdefault(skeleton(mark), []).append((brand.brand, mark))
         self._longest = max((len(m.split()) for entries in self._marks.values() for _, m in entries), default=1)

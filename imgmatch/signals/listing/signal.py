@@ -17,6 +17,7 @@ from imgmatch.market.mentions import NameFinder
 from imgmatch.market.prices import Price, convert, parse_price
 from imgmatch.market.sellers import authorisation, registrable_domain
 from imgmatch.metrics import wilson_interval
+from imgmatch.names import read_in_part
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.listing.settings import ListingConfig
@@ -168,8 +169,8 @@ class ListingSignal(Signal):
         return NameFinder(self._brands, lexicon.everyday, lexicon.nicknames)
 
     def _named(self, listing: Listing) -> list[str]:
-        mentions = self._names.find(" ".join(filter(None, (listing.brand_claim, listing.title, listing.description))))
-        return [m.brand for m in mentions if not m.everyday]
+        texts = filter(None, (listing.brand_claim, listing.title, listing.description))
+        return [m.brand for text in texts for m in self._names.find(text) if not m.everyday]
 
     def _sellers(self, listing: Listing, brand_id: str) -> list[Finding]:
         """Ask of a platform's seller, and of a shop at an address of its own, whether the brand lists it."""
@@ -215,14 +216,17 @@ class ListingSignal(Signal):
 
 def _contact(listing: Listing, regions: Sequence[str]) -> Finding:
     kinds = {"contact" if ":" not in c else c.partition(":")[0].strip() for c in listing.contacts if c.strip()}
-    texts = [t for t in (listing.title, listing.description, listing.promo_text) if t]
+    parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
+    texts = {where: text for where, text in parts.items() if text}
     try:
-        kinds |= {c.kind for c in extract_contacts(texts, regions=regions) if c.kind != "url"}
+        found = extract_contacts(list(texts.values()), regions=regions)
+        kinds |= {c.kind for c in found if c.kind != "url"}
     except MissingExtraError as error:
         if not kinds:
             return Finding.abstained("contact", str(error))
     if not kinds:
-        reason = "the listing names no way around the platform" if texts else "the listing has no text"
+        cut = read_in_part(texts).replace(" Only", "; only").rstrip(".")
+        reason = f"the listing names no way around the platform{cut}" if texts else "the listing has no text"
         return Finding("contact", FindingStatus.OK, 0.0, reason) if texts else Finding.abstained("contact", reason)
     return Finding("contact", FindingStatus.OK, 1.0, f"asks to be reached outside the platform: {', '.join(sorted(kinds))}")
 

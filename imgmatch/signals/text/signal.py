@@ -26,7 +26,8 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon, Phrase
 from imgmatch.market.mentions import Mention, NameFinder
-from imgmatch.market.wordmarks import Line, Match, WordmarkMatcher, align, fold, letters, skeleton, spelled_as, spellings
+from imgmatch.market.wordmarks import Line, Match, WordmarkMatcher, align, spelled_as, spellings
+from imgmatch.names import fold, letters, read_in_part, skeleton
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.text.settings import TextConfig
 from imgmatch.types import Finding, FindingStatus, FloatArray, Label
@@ -110,18 +111,20 @@ class TextSignal(Signal):
         listing = query.listing
         parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
         texts = {where: text for where, text in parts.items() if text}
-        findings += self._claims(texts, listing.brand_claim, likely)
-        findings += self._wording(texts)
-        return findings
+        mentions = {where: self._names.find(text) for where, text in texts.items()}
+        findings += self._claims(mentions, listing.brand_claim, likely)
+        findings += self._wording(texts, mentions)
+        cut = read_in_part(texts)
+        return [replace(f, reason=f.reason + cut) if f.signal in ("claim", "wording") else f for f in findings]
 
     # The listing's own words
 
-    def _claims(self, texts: dict[str, str], column: str | None, likely: set[str]) -> Iterator[Finding]:
+    def _claims(self, mentions: dict[str, list[Mention]], column: str | None, likely: set[str]) -> Iterator[Finding]:
         best: dict[str, tuple[float, str, Mention]] = {}
         # In the brand column a name is a name, ordinary word or not.
         named = [(1.0, "brand column", m) for m in self._names.find(column or "")]
-        for where, text in texts.items():
-            for m in self._names.find(text):
+        for where, found in mentions.items():
+            for m in found:
                 value = EVERYDAY if m.everyday and m.brand not in likely else 0.95 if where == "title" else 0.9
                 named.append((value, where, m))
         for value, where, m in named:
@@ -133,13 +136,13 @@ class TextSignal(Signal):
                 reason = f"The {where} has “{m.raw}”, which may be {self._called(brand)} or the ordinary word."
             yield Finding("claim", FindingStatus.OK, value, reason, brand=brand, evidence={"readings": [_said(m)]})
         if not best:
-            why = "The listing's words name no brand of the catalog." if texts or column else "The listing has no text."
+            why = "The listing's words name no brand of the catalog." if mentions or column else "The listing has no text."
             yield Finding.abstained("claim", why)
 
-    def _wording(self, texts: dict[str, str]) -> Iterator[Finding]:
+    def _wording(self, texts: dict[str, str], mentions: dict[str, list[Mention]]) -> Iterator[Finding]:
         found = False
         for where, text in texts.items():
-            for m in (m for m in self._names.find(text) if m.disguise):
+            for m in (m for m in mentions[where] if m.disguise):
                 found = True
                 reason = f"The {where} writes {self._called(m.brand)} in disguise, “{m.raw}”: {m.disguise}."
                 yield Finding(

@@ -1,0 +1,185 @@
+"""One way to compare names: what is written, what it stands for, and what it may be mistaken for.
+
+Views of a text, from strict to lenient:
+
+* :func:`written` is the text as its writer meant it: HTML entities resolved, trade-mark signs gone.
+* :func:`letters` keeps letters and digits after NFKC: what is literally written.
+* :func:`fold` also drops accents and case, and turns letters of other scripts that look Latin into Latin (Cyrillic ``а``).
+  Two spellings with one fold are one name, however they write apostrophes, hyphens, blanks and accents.
+* :func:`skeleton` also unites what OCR, and people who disguise a name, take for one another (``0`` and ``o``).
+
+All of them take time linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+
+__all__ = [
+    "HOMOGLYPHS",
+    "INVISIBLE",
+    "READ_LIMIT",
+    "UNSPACED",
+    "Stretches",
+    "beginning",
+    "fold",
+    "letters",
+    "name_key",
+    "read_in_part",
+    "skeleton",
+    "spelled",
+    "without_accents",
+    "written",
+]
+
+READ_LIMIT = 10_000
+"""Characters of one text that are read. A guess: twice the longest description that we have seen, and short enough for each
+reader to take at most some 25 ms of processor time over the worst text that we could think of."""
+
+UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\ud7a3]")
+"""A letter of a script without spaces between words, or with glued particles (Korean)."""
+
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_TRADE_MARK = re.compile(r"[™℠®©℗\U0001f12c\U0001f16a-\U0001f16c]|\((?:tm|sm|r|c)\)", re.IGNORECASE)
+_LETTER_APOSTROPHES = dict.fromkeys(map(ord, "ʹʻʼʽˈ"), "'")  # modifier letters, to Unicode
+# Normalising sorts each run of combining marks by insertion: 20,000 in a row take a second. Thirty is what UAX #15,
+# section 13 ("Stream-Safe Text Format"), lets stand; no language needs more.
+_MARKS_IN_A_ROW = re.compile(r"([^\w\s\x00-\x7f]{30})[^\w\s\x00-\x7f]+")
+
+
+def _pairs(text: str) -> dict[int, str]:
+    return {ord(pair[0]): pair[1] for pair in text.split()}
+
+
+HOMOGLYPHS = _pairs(
+    "Аa Вb Еe Кk Мm Нh Оo Рp Сc Тt Уy Хx Іi Јj Ѕs Ԛq Ԝw аa вb еe кk мm нh оo рp сc тt уy хx іi јj ѕs ԁd ԛq ԝw һh ӏl "
+    "Αa Βb Εe Ζz Ηh Ιi Κk Μm Νn Οo Ρp Τt Υy Χx αa βb εe ικ ιi κk νv οo ρp τt υu χx "
+    "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz ıi øo Øo łl Łl đd Đd ɡg ɑa"
+)
+"""Letters drawn like a Latin letter: a selection of https://www.unicode.org/Public/security/latest/confusables.txt."""
+
+_LOOKALIKES = _pairs("0o 1l il |l !l 3e 4a @a 5s $s 7t 8b 2z €e £l")
+"""One representative for each group of signs that stand in for one another, in OCR errors and in written disguise."""
+
+
+def written(text: str) -> str:
+    """Return `text` with HTML entities resolved, also doubly coded ones, and trade-mark signs as blanks.
+
+    Letters that serve as apostrophes become apostrophes.
+
+    >>> written("L&#39;Ondara&trade; tote"), written("Charell&amp;eacute;"), written("D&G, H&M")
+    ("L'Ondara  tote", 'Charellé', 'D&G, H&M')
+    """
+    for _ in range(2):
+        if "&" in text:
+            text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+    if text.isascii() and "(" not in text:
+        return text
+    return _MARKS_IN_A_ROW.sub(r"\1", _TRADE_MARK.sub(" ", text)).translate(_LETTER_APOSTROPHES)
+
+
+def beginning(text: str) -> str:
+    """Return what is read of a text: `written`, and as much of it as has `READ_LIMIT` characters, also after NFKC."""
+    text = written(text[:READ_LIMIT])[:READ_LIMIT]
+    plain = unicodedata.normalize("NFKC", text)
+    return text if len(plain) <= READ_LIMIT else plain[:READ_LIMIT]  # one sign may stand for eighteen letters
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of `text` after NFKC (full-width, enclosed and styled letters become plain)."""
+    plain = filter(_is_letter, unicodedata.normalize("NFKC", written(text)))
+    return unicodedata.normalize("NFC", "".join(plain))
+
+
+def fold(text: str) -> str:
+    """Return `letters` without case and accents, with Latin-looking letters of other scripts as Latin.
+
+    >>> fold("Hermès"), fold("ＧＵＣＣＩ"), fold("Gυссi"), fold("L’Ondara™")
+    ('hermes', 'gucci', 'gucci', 'londara')
+    """
+    text = written(text)
+    if text.isascii():
+        return "".join(filter(str.isalnum, text.lower()))
+    plain = unicodedata.normalize("NFKC", text).translate(HOMOGLYPHS).casefold()
+    return "".join(filter(_is_letter, without_accents(plain).translate(HOMOGLYPHS)))
+
+
+def skeleton(text: str) -> str:
+    """Return `fold` with signs that stand in for one another united.
+
+    >>> skeleton("R0LEX") == skeleton("Rolex"), skeleton("$upreme"), skeleton("GUCC1") == skeleton("gucci")
+    (True, 'supreme', True)
+    """
+    text = written(text)
+    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return fold(plain.translate(_LOOKALIKES)).translate(_LOOKALIKES).replace("rn", "m").replace("vv", "w")
+
+
+def without_accents(text: str) -> str:
+    """Return `text` without the marks that are set above or below a letter; vowel signs and voicing marks stay.
+
+    >>> without_accents("Éloraé"), without_accents("ガ"), without_accents("แบรนด์")
+    ('Elorae', 'ガ', 'แบรนด์')
+    """
+    # Combining classes of 200 and more are positions (Unicode Standard, table 4-3); those below belong to one script.
+    apart = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in apart if unicodedata.combining(c) < 200))
+
+
+def spelled(name: str) -> str:
+    """Return a name as people are shown it: entities resolved, NFC, single blanks, no trade-mark signs."""
+    return " ".join(INVISIBLE.sub("", unicodedata.normalize("NFC", written(name))).split())
+
+
+def name_key(name: str) -> str:
+    """Return what two spellings of one name share: the `fold`, or all that is written where that leaves nothing.
+
+    >>> name_key("New-Balance") == name_key("new balance®"), name_key("!!")
+    (True, '!!')
+    """
+    return fold(name) or spelled(name).lower()
+
+
+class Stretches:
+    """Keys that are looked for in a row of parts, each as some parts that stand beside one another.
+
+    Parameters
+    ----------
+    keys : collection of str
+
+    Notes
+    -----
+    A search takes as many steps as there are parts, times the parts of the longest key at most: a stretch that begins no
+    key is not followed any further.
+    """
+
+    def __init__(self, keys: Collection[str]) -> None:
+        self._keys = frozenset(keys)
+        self._beginnings = frozenset(key[:n] for key in keys for n in range(1, len(key) + 1))
+
+    def find(self, parts: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """Yield (start, end, key) of each stretch ``parts[start:end]`` that is a key; empty parts begin none."""
+        for start in range(len(parts)):
+            stretch = ""
+            for end in range(start, len(parts)):
+                stretch += parts[end]
+                if stretch not in self._beginnings:
+                    break
+                if stretch in self._keys:
+                    yield start, end + 1, stretch
+
+
+def read_in_part(texts: dict[str, str]) -> str:
+    """Say which of the named texts are longer than what is read of them; "" where none is."""
+    long = [f"the {name} ({len(text):,} characters)" for name, text in texts.items() if len(text) > READ_LIMIT]
+    return f" Only the first {READ_LIMIT:,} characters were read of {' and '.join(long)}." if long else ""
+
+
+def _is_letter(c: str) -> bool:
+    """Say whether `c` is a letter, a digit, or a sign of a letter's own (a Thai vowel, but no variation selector)."""
+    return c.isalnum() or (unicodedata.category(c) in ("Mn", "Mc") and INVISIBLE.match(c) is None)
