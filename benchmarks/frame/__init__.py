@@ -1,0 +1,1 @@
+"""What every suite stands on: data sets, encoders, raw files, the scorer, the table. See ``benchmarks/README.md``."""

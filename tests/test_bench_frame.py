@@ -1,0 +1,210 @@
+"""The frame of the benchmarks: raw files, staleness, tables, fetching from loopback, the locked part, the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import locked
+from benchmarks.frame import fetch, job, raw, table
+from benchmarks.frame.data import File
+from benchmarks.frame.scorer import Figure
+
+BODY = bytes(range(256)) * 8192  # 2 MiB
+
+
+@pytest.mark.parametrize(
+    ("after", "same"),
+    [
+        ('"""Other words."""\nx = 1\n\n\ndef f():\n    """Told."""\n    return "a"\n', True),
+        ('"""Words."""\n# a remark\nx = 1\ndef f():\n    return "a"\n', True),
+        ('"""Words."""\nx = 2\n\n\ndef f():\n    return "a"\n', False),
+        ('"""Words."""\nx = 1\n\n\ndef f():\n    return "b"\n', False),
+    ],
+)
+def test_comments_and_docstrings_do_not_make_a_result_stale(after: str, same: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('"""Words."""\nx = 1\n\n\ndef f():\n    return "a"\n')
+    (tmp_path / "b.py").write_text(after)
+    assert (raw.code_hash(tmp_path / "a.py") == raw.code_hash(tmp_path / "b.py")) is same
+
+
+def test_tables_count_byte_by_byte_and_a_missing_file_is_a_change(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("x = 1")
+    before = raw.code_hash(tmp_path / "a.toml")
+    (tmp_path / "a.toml").write_text("x = 1 ")
+    assert raw.code_hash(tmp_path / "a.toml") != before
+    assert raw.code_hash(tmp_path / "none.py") == "gone"
+
+
+def test_a_raw_file_says_what_it_rests_on(tmp_path: Path) -> None:
+    rows = [{"query": "é.jpg", "rank": None}, {"query": "b", "rank": 2}]
+    head, back = raw.read(raw.write(tmp_path / "s" / "set@enc.jsonl.xz", {"suite": "s", "data": "set"}, iter(rows)))
+    assert back == rows
+    assert {"suite", "commit", "clean", "made", "versions", "cpu", "cores", "threads", "code", "rows"} <= set(head)
+    assert "benchmarks/frame/raw.py" in head["code"]
+    assert raw.changed(head) == []
+    head["code"]["benchmarks/frame/raw.py"] = "0" * 12
+    assert raw.changed(head) == ["benchmarks/frame/raw.py"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def head(**more: Any) -> dict[str, Any]:
+    plain = {"suite": "s", "data": "some_set", "encoder": job.ENCODER, "rendered": False, "seen": False, "locked": False}
+    return plain | more
+
+
+def test_real_and_rendered_stand_in_one_row() -> None:
+    figure = Figure("found", 0.5, target=">= 0.4", against="theirs 10 %")
+    cells = {("s", "found"): [(head(seen=True), figure), (head(data="rendered", rendered=True), Figure("found", 0.9))]}
+    assert list(table.lines(cells))[2:] == [
+        "| found | some set, seen: **50.0 %**; theirs 10 % | **90.0 %** | >= 0.4 met (some set) | `s` |"
+    ]
+    assert list(table.lines(cells, (("s", "other"),)))[2:] == ["| other | not measured | – | – | `s` |"]
+
+
+def test_a_rendered_figure_never_stands_alone() -> None:
+    cells = {("s", "found"): [(head(rendered=True), Figure("found", 0.9))]}
+    assert "not measured" in list(table.lines(cells))[2]
+
+
+def test_a_page_keeps_its_text_around_the_table() -> None:
+    page = f"before\n{table._BEGIN}\nold\n{table._END}\nafter\n"
+    assert table.written(page, "new") == f"before\n{table._BEGIN}\nnew\n{table._END}\nafter\n"
+    with pytest.raises(ValueError, match="expected the lines"):
+        table.written("no marks", "new")
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves BODY: whole, in ranges, cut off in the middle at first, or not at all."""
+
+    cut = False
+
+    def do_GET(self) -> None:
+        if self.path == "/none.zip":
+            self.send_error(404)
+            return
+        asked = self.headers.get("Range") if self.path == "/ranged.zip" else None
+        start = int(asked.split("=")[1].rstrip("-")) if asked else 0
+        if start >= len(BODY):
+            self.send_error(416)
+            return
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(BODY) - start))
+        self.end_headers()
+        end = len(BODY) // 2 if Server.cut and not asked else len(BODY)
+        self.wfile.write(BODY[start:end])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    Server.cut = False
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+def test_a_file_is_fetched_and_compared_with_its_published_checksum(address: str, tmp_path: Path) -> None:
+    said = fetch.fetch_file(File(f"{address}/ranged.zip", hashlib.sha256(BODY).hexdigest()), tmp_path)
+    assert "as published" in said
+    assert (tmp_path / "ranged.zip").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("name", ["ranged.zip", "plain.zip"])
+def test_a_fetch_that_was_cut_off_goes_on(address: str, tmp_path: Path, name: str) -> None:
+    Server.cut = True
+    with pytest.raises(OSError):
+        fetch.fetch_file(File(f"{address}/{name}"), tmp_path)
+    assert not (tmp_path / name).exists()
+    Server.cut = False
+    said = fetch.fetch_file(File(f"{address}/{name}"), tmp_path)
+    assert (tmp_path / name).read_bytes() == BODY
+    assert "none is published: recorded" in said
+    assert hashlib.sha256(BODY).hexdigest() in (tmp_path / f"{name}.sha256").read_text()
+
+
+def test_a_part_that_is_whole_needs_no_byte_more(address: str, tmp_path: Path) -> None:
+    (tmp_path / "ranged.zip.part").write_bytes(BODY)
+    fetch.fetch_file(File(f"{address}/ranged.zip", hashlib.sha256(BODY).hexdigest()), tmp_path)
+    assert (tmp_path / "ranged.zip").read_bytes() == BODY
+
+
+def test_other_bytes_than_those_published_are_removed(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="published is 0000"):
+        fetch.fetch_file(File(f"{address}/ranged.zip", "0" * 64), tmp_path)
+    assert not list(tmp_path.glob("*.zip*"))
+
+
+@pytest.mark.parametrize(
+    ("files", "by_request", "words"),
+    [
+        ((File("{}/none.zip"),), "", "answered 404"),
+        ((File("http://127.0.0.1:1/x.zip"),), "", "does not answer"),
+        ((), "sign here", "not fetched: sign here"),
+    ],
+)
+def test_fetch_says_the_licence_and_why_nothing_came(
+    files: tuple[File, ...], by_request: str, words: str, address: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    from dataclasses import replace
+
+    from benchmarks.datasets import sop
+
+    files = tuple(File(f.url.replace("{}", address)) for f in files)
+    card = replace(sop.CARD, files=files, by_request=by_request)
+    monkeypatch.setattr(fetch, "names", lambda: {"sop": card})
+    assert fetch.fetch("sop", tmp_path) == 1
+    printed = capsys.readouterr()
+    assert words in printed.out + printed.err
+    assert "licence: none stated" in printed.out
+    assert fetch.fetch("nosuch", tmp_path) == 1
+
+
+def test_the_locked_part_is_opened_once_a_version(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(locked, "OPENED", tmp_path / "opened.jsonl")
+    job._open_locked("retrieval", "some_set", "1.0")
+    job._open_locked("retrieval", "some_set", "1.1")
+    job._open_locked("copies", "some_set", "1.0")
+    with pytest.raises(PermissionError, match=r"for version 1.0 on .* would be tuning"):
+        job._open_locked("retrieval", "some_set", "1.0")
+    rows = [json.loads(x) for x in (tmp_path / "opened.jsonl").read_text().splitlines()]
+    assert [set(r) for r in rows] == [{"suite", "data", "version", "when", "commit", "clean"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nosuch"], 2, "no suite 'nosuch'; there are"),
+        (["retrieval", "--dataset", "sop=/nowhere"], 1, "not run: sop: no folder /nowhere"),
+        (["retrieval", "--dataset", "nosuch"], 1, "no data set 'nosuch'"),
+        (["datasets"], 0, "Stanford Online Products"),
+        (["fetch", "inshop"], 1, "sign the agreement"),
+    ],
+)
+def test_the_command_line_answers_in_words(arguments: list[str], code: int, words: str, tmp_path: Path, capsys) -> None:
+    assert command.main([*arguments, "--results", str(tmp_path), "--to", str(tmp_path)]) == code
+    printed = capsys.readouterr()
+    assert words in printed.out + printed.err
+    assert "Traceback" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("name", job.SUITES)
+def test_a_suite_asks_a_question_runs_and_scores(name: str) -> None:
+    module = job.suite(name)
+    assert module.QUESTION.endswith("?")
+    assert module.DATA
+    assert callable(module.run)
+    assert callable(module.score)

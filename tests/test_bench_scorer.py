@@ -1,0 +1,129 @@
+"""The scorer of the benchmarks: golden values worked out by hand; it must not import the library that it scores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.frame import scorer
+from benchmarks.frame.job import SUITES
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def test_recall_at_k_counts_queries_whose_first_right_photo_is_near_enough() -> None:
+    # Stanford Online Products: ranks 1, 3, never, 2 → recall@1 1/4, @2 2/4, @10 3/4
+    ranks = [1, 3, None, 2]
+    assert [scorer.recall_at(ranks, k).mean() for k in (1, 2, 10)] == [0.25, 0.5, 0.75]
+
+
+def test_average_precision_divides_by_all_positives_found_or_not() -> None:
+    # hits at ranks 1 and 3 of 4 positives: (1/1 + 2/3) / 4
+    assert scorer.average_precision([True, False, True], 4) == pytest.approx((1 + 2 / 3) / 4)
+    assert np.isnan(scorer.average_precision([], 0))
+
+
+def test_micro_average_precision_ranks_all_predictions_together_and_ties_against() -> None:
+    # DISC21: 0.9 right, 0.8 wrong, 0.8 right (tied: wrong first), 0.1 wrong; three copies exist: (1/1 + 2/3) / 3
+    scores, right = [0.8, 0.9, 0.1, 0.8], [True, True, False, False]
+    assert scorer.micro_average_precision(scores, right, 3) == pytest.approx((1 + 2 / 3) / 3)
+
+
+def test_score_normalisation_takes_the_mean_of_the_three_nearest_background_photos_away() -> None:
+    assert scorer.normalised(0.9, [0.1, 0.6, 0.2, 0.4, 0.0]) == pytest.approx(0.9 - (0.6 + 0.4 + 0.2) / 3)
+
+
+def test_normalisation_can_mend_an_order() -> None:
+    # a wrong match of a query that is like everything, above a right one of a query that is like nothing
+    raw = [(0.80, [0.79, 0.78, 0.77], False), (0.70, [0.1, 0.1, 0.1], True)]
+    assert scorer.micro_average_precision([s for s, _, _ in raw], [r for *_, r in raw], 1) == 0.5
+    assert scorer.micro_average_precision([scorer.normalised(s, b) for s, b, _ in raw], [r for *_, r in raw], 1) == 1.0
+
+
+def test_auroc_counts_a_tie_half() -> None:
+    # pairs: 2>1 yes, 2>2 half, 1>1 half, 1>2 no → (1 + 0.5 + 0.5 + 0) / 4
+    assert scorer.auroc([2, 1], [1, 2]) == 0.5
+    assert np.isnan(scorer.auroc([], [1.0]))
+
+
+@pytest.mark.parametrize(("rate", "above"), [(0.01, 2), (0.1, 20), (0.0, 0), (1 / 200, 1)])
+def test_threshold_is_exceeded_by_the_share_it_names(rate: float, above: int) -> None:
+    negatives = list(range(200))
+    assert sum(x > scorer.threshold_at(negatives, rate) for x in negatives) == above
+
+
+def test_threshold_of_nothing_lets_everything_pass() -> None:
+    assert scorer.threshold_at([], 0.01) == float("-inf")
+
+
+def test_wilson_as_published() -> None:
+    # 0 of 100: upper end z² / (n + z²)
+    low, high = scorer.wilson(0, 100)
+    assert (low, round(high, 4)) == (0.0, 0.0370)
+
+
+def test_interval_draws_units_not_rows() -> None:
+    # two articles, one always right, one never: whole units give 0, ½ or 1; single rows would give a narrow interval
+    values, units = [1.0] * 50 + [0.0] * 50, ["a"] * 50 + ["b"] * 50
+    assert scorer.interval(values, units) == (0.0, 1.0)
+    low, high = scorer.interval(values, list(range(100)))
+    assert 0.35 < low < 0.45
+    assert 0.55 < high < 0.65
+
+
+def test_interval_of_no_failure_counts_each_unit_once() -> None:
+    assert scorer.interval([1.0] * 60, ["a", "b", "c"] * 20) == scorer.wilson(3, 3)
+
+
+def test_brier_skill_and_calibration_error_by_hand() -> None:
+    table = [[1.0, 1, 1], [0.0, 0, 1]]
+    assert scorer.brier_skill(table) == 1.0
+    assert scorer.brier_skill([[0.5, 1, 1], [0.5, 0, 1]]) == 0.0
+    # two of p = 0.35 with one bad: |0.35 - 0.5|; 0.05 takes no part
+    assert scorer.calibration_error([[0.35, 1, 1], [0.35, 0, 1], [0.05, 1, 1]]) == pytest.approx(0.15)
+
+
+def test_precision_recall_by_hand() -> None:
+    recall, precision = scorer.precision_recall([0.9, 0.5, 0.4], [True, False, True], 4)
+    assert recall.tolist() == [0.25, 0.25, 0.5]
+    assert precision.tolist() == [1.0, 0.5, pytest.approx(2 / 3)]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
+def test_micro_average_precision_does_not_depend_on_order(rows: list[tuple[float, bool]]) -> None:
+    positives = sum(r for _, r in rows) + 1
+    one = scorer.micro_average_precision([s for s, _ in rows], [r for _, r in rows], positives)
+    other = scorer.micro_average_precision([s for s, _ in rows[::-1]], [r for _, r in rows[::-1]], positives)
+    assert one == pytest.approx(other)
+    assert 0 <= one <= 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "text", "met"),
+    [
+        (scorer.Figure("x", 0.5, 0.25, 0.75, 8, 4, target=">= 0.4"), "50.0 % [25.0, 75.0] of 8 in 4", True),
+        (scorer.Figure("x", 0.02, target="<= 0.01"), "2.0 %", False),
+        (scorer.Figure("x", 1847.2, form="n"), "1,847", None),
+        (scorer.Figure("x", float("nan"), target=">= 1"), "–", False),
+    ],
+)
+def test_a_figure_prints_itself_and_knows_its_target(figure: scorer.Figure, text: str, met: bool | None) -> None:
+    assert (figure.text(), figure.met) == (text, met)
+
+
+def test_scores_are_computed_without_the_library() -> None:
+    code = (
+        "import sys; sys.modules['imgmatch'] = None\n"
+        "from benchmarks.frame import job, table, raw\n"
+        "for name in job.SUITES: job.suite(name)\n"
+        "table.collected(raw.RESULTS)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert SUITES
