@@ -177,7 +177,7 @@ def run(data: Path, split: str, cache: Path) -> None:
     def examine(pixels: np.ndarray) -> dict[str, Any]:
         photo = PhotoContext("photo-1", load_image(pixels))
         vector = catalog.encoder.encode([photo.image])
-        near = next(catalog.search(vector, 20).rows())
+        near = next(catalog.nearest(vector, 20).rows())
         phash, quality = perceptual_hash(photo.image)
         distances = {s: hamming(phash, p.phash) for s, p in catalog.photos.items() if p.phash_quality >= 50}
         nearest = min(distances, key=lambda s: distances[s])

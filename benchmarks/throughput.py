@@ -105,10 +105,10 @@ def first_record(folder: Path, catalog: Path, cache: Path) -> dict[str, Any]:
     from imgmatch import Catalog, Config, Matcher
     from imgmatch.io.sources import read_listings
     from imgmatch.loading.cache import PhotoCache
-    from imgmatch.scan import scan
+    from imgmatch.scan import scan_listings
 
     matcher = Matcher(Catalog.load(catalog), Config.from_dict({"signals": ["design"]}), cache=PhotoCache(cache))
-    record = next(scan(read_listings(folder), matcher, root=folder))
+    record = next(scan_listings(read_listings(folder), matcher, root=folder))
     return {"status": record.status, "at": time.time(), "torch": "torch" in sys.modules}
 
 

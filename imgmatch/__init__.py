@@ -1,6 +1,7 @@
 """imgmatch: find listings that pass off fake luxury goods, and defend every flag.
 
-Nothing heavy happens at import: each name is loaded when it is first used.
+Nothing heavy happens at import: each name is loaded when it is first used. ``__init__.pyi`` beside this file gives type
+checkers and editors the real types.
 """
 
 from __future__ import annotations
@@ -11,17 +12,27 @@ from typing import Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Basis": "imgmatch.types",
+    "Brand": "imgmatch.catalog",
+    "Candidate": "imgmatch.types",
     "Catalog": "imgmatch.catalog",
     "Config": "imgmatch.config",
+    "Decision": "imgmatch.types",
     "Finding": "imgmatch.types",
     "ImgmatchError": "imgmatch.errors",
+    "Item": "imgmatch.catalog",
+    "Label": "imgmatch.types",
     "Listing": "imgmatch.records",
     "Matcher": "imgmatch.matcher",
+    "Results": "imgmatch.results",
     "ScanRecord": "imgmatch.records",
+    "Signal": "imgmatch.signals",
     "Verdict": "imgmatch.types",
+    "default_signals": "imgmatch.signals",
     "load_encoder": "imgmatch.encoders",
     "load_image": "imgmatch.images",
-    "scan": "imgmatch.scan",
+    "run_scan": "imgmatch.scan",
+    "scan_listings": "imgmatch.scan",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

@@ -57,6 +57,20 @@ class Listing:
     captured_at: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in _LISTS:
+            value = getattr(self, name)
+            if isinstance(value, (str, bytes)):
+                raise TypeError(
+                    f"{name}: expected a list of texts, got the text {value!r:.60}; write {name}=[{value!r:.60}]"
+                )
+            if not isinstance(value, tuple):
+                object.__setattr__(self, name, tuple(value))
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name}: expected text as written, such as {str(value)!r:.60}, got {value!r:.60}")
+
     @property
     def photo_only(self) -> bool:
         """Whether nothing is known but the photos; such a listing is capped at review."""
@@ -103,6 +117,7 @@ def _clean(text: str) -> str:
 
 
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})
+_TEXTS = tuple(f.name for f in fields(Listing) if f.name not in _LISTS and f.name != "extra")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +189,11 @@ class ScanRecord:
     @property
     def listing_id(self) -> str:
         return self.listing.listing_id
+
+    @property
+    def decision(self) -> Decision | None:
+        """The verdict's decision; None where the row failed, see `error`."""
+        return None if self.verdict is None else self.verdict.decision
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``records.jsonl`` holds on one line."""

@@ -34,9 +34,10 @@ from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
 from imgmatch.records import Listing, ScanRecord
+from imgmatch.results import read_records
 from imgmatch.types import FindingStatus
 
-__all__ = ["Runner", "ScanSummary", "Shard", "read_records", "run_scan", "run_shards", "scan"]
+__all__ = ["Runner", "ScanSummary", "Shard", "run_scan", "run_shards", "scan_listings"]
 
 _PUBLISHED = frozenset({"records.jsonl", "records.csv", "records.parquet", "report.html"})
 
@@ -57,7 +58,7 @@ Runner = Callable[[Iterable[Shard], Matcher, Path], Iterator[tuple[int, ScanReco
 order, the shards in any."""
 
 
-def scan(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
+def scan_listings(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
     """Examine a stream of listings.
 
     Parameters
@@ -123,7 +124,7 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
             numbers.extend([shard.number] * len(shard.rows))
             yield from shard.rows
 
-    for record in scan(rows(), matcher, root=root):
+    for record in scan_listings(rows(), matcher, root=root):
         yield numbers.popleft(), record
 
 
@@ -377,22 +378,6 @@ class _Run:
             published = {"shards": state, "files": self._outputs()}
             json.dump({**self._run(), "timings": timings, "published": published}, f, indent=1)
             f.write("\n")
-
-
-def read_records(path: str | Path) -> Iterator[ScanRecord]:
-    """Yield the records of a ``records.jsonl``, one at a time.
-
-    Raises
-    ------
-    InputError
-        Naming the line that is no record.
-    """
-    with open(path, encoding="utf-8") as f:
-        for number, line in enumerate(f, 1):
-            try:
-                yield ScanRecord.from_dict(json.loads(line))
-            except (ValueError, InputError) as error:
-                raise InputError(str(error), source=f"{path}:{number}") from error
 
 
 def _write_shard(path: Path, records: list[ScanRecord]) -> None:

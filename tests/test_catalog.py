@@ -42,7 +42,7 @@ def built(tmp_path: Path) -> Catalog:
 
 def same_answers(a: Catalog, b: Catalog) -> None:
     queries = GridEncoder().encode([np.asarray(x) for x in np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3))])
-    for left, right in zip(a.search(queries, 6).rows(), b.search(queries, 6).rows(), strict=True):
+    for left, right in zip(a.nearest(queries, 6).rows(), b.nearest(queries, 6).rows(), strict=True):
         assert [round(s, 5) for _, s in left] == [round(s, 5) for _, s in right]
         assert {a.photo_ids[i] for i, _ in left} == {b.photo_ids[i] for i, _ in right}
 
@@ -53,7 +53,7 @@ def same_answers(a: Catalog, b: Catalog) -> None:
 def test_build_finds_itself_first(built: Catalog, tmp_path: Path) -> None:
     assert sorted(built.items) == ["brand0/item0", "brand0/item2", "brand1/item1", "brand1/item3"]
     for i in range(4):
-        found = built.find(tmp_path / f"src/brand{i % 2}/item{i}/1.png", k=2)
+        found = built.search(tmp_path / f"src/brand{i % 2}/item{i}/1.png", k=2)
         assert found[0].item_id == f"brand{i % 2}/item{i}"
         assert found[0].similarity == pytest.approx(1, abs=1e-5)
         assert len({c.item_id for c in found}) == 2
@@ -68,8 +68,8 @@ def test_roles_and_logos(tmp_path: Path) -> None:
     assert [p.name for p in c.of_role(PhotoRole.BACKGROUND)] == ["background/a.png"]
     assert [g.photo for g in c.brands["brand0"].logos] == [p.sha256 for p in c.of_role(PhotoRole.LOGO)]
     query = c.embedding(c.of_role(PhotoRole.BACKGROUND)[0].sha256)[None]
-    assert all(c.photos[c.photo_ids[i]].role is PhotoRole.REFERENCE for i, _ in next(c.search(query, 20).rows()))
-    background = c.search(query, 20, roles=frozenset({PhotoRole.BACKGROUND}))
+    assert all(c.photos[c.photo_ids[i]].role is PhotoRole.REFERENCE for i, _ in next(c.nearest(query, 20).rows()))
+    background = c.nearest(query, 20, roles=frozenset({PhotoRole.BACKGROUND}))
     assert [round(s, 4) for _, s in next(background.rows())] == [1.0]
 
 
@@ -193,9 +193,9 @@ def test_embed_adds_a_space_and_makes_it_active(built: Catalog) -> None:
 
 
 def test_an_old_view_goes_on_answering(built: Catalog) -> None:
-    before = built.search(built.vectors[:1], 3).ids.tolist()
+    before = built.nearest(built.vectors[:1], 3).ids.tolist()
     built.remove(["brand0/item0"])
-    assert built.search(built.vectors[:1], 3).ids.tolist() == before
+    assert built.nearest(built.vectors[:1], 3).ids.tolist() == before
 
 
 def test_an_old_view_reads_its_photos_until_the_change_after_the_next(built: Catalog) -> None:
@@ -203,7 +203,7 @@ def test_an_old_view_reads_its_photos_until_the_change_after_the_next(built: Cat
     smaller = built.remove(["brand0/item0"])
     assert built.photo(gone).image.sha256 == gone
     fresh = Catalog(built.path, built.manifest, GridEncoder())  # every part of the version before can still be opened
-    assert fresh.search(fresh.vectors[:1], 3).ids.tolist() == built.search(built.vectors[:1], 3).ids.tolist()
+    assert fresh.nearest(fresh.vectors[:1], 3).ids.tolist() == built.nearest(built.vectors[:1], 3).ids.tolist()
     smaller.remove(["brand1/item1"])
     assert not photo_path(built.path, gone).exists()
     with pytest.raises(CatalogCorruptError):
@@ -240,7 +240,7 @@ def test_a_faiss_file_is_checked_before_faiss_reads_it(tmp_path: Path, monkeypat
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     monkeypatch.setattr("faiss.read_index", lambda *_: pytest.fail("FAISS was given an unchecked file"))
     with pytest.raises(CatalogCorruptError, match="checksum"):
-        Catalog.load(c.path, encoder=GridEncoder()).search(c.vectors[:1], 1)
+        Catalog.load(c.path, encoder=GridEncoder()).nearest(c.vectors[:1], 1)
 
 
 KILLED = """
@@ -316,7 +316,7 @@ def test_errors(built: Catalog, tmp_path: Path) -> None:
             call()
     other = EmbeddingSpace("e", "w", "a", "p", "fp32", 49)
     with pytest.raises(SpaceMismatchError):
-        built.search(Embeddings(np.array(built.vectors[:1]), other), 1)
+        built.nearest(Embeddings(np.array(built.vectors[:1]), other), 1)
     assert not built.verify()
 
 

@@ -17,7 +17,7 @@ from imgmatch.fit.examples import examples_from
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import Basis, Decision, EmbeddingSpace, Finding, FindingStatus, Verdict
 from imgmatch.verdicts.calibration import Calibration
-from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels, space_of_run
+from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels
 from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
@@ -129,17 +129,6 @@ def test_examples() -> None:
     assert (a.values["price"], a.values["logo_tamper"], a.values["copy"]) == (0.8, 0.9, None)
     assert (b.may_lead, b.quiet, b.group, b.values["logo_tamper"]) == (False, False, "b", None)
     assert (c.quiet, c.values["price"]) == (True, 0.0)  # an authorised seller
-
-
-def test_space_of_run(tmp_path: Path) -> None:
-    records = write_run(tmp_path, [])
-    assert space_of_run(records) == SPACE
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(InputError, match="names no embedding space"):
-        space_of_run(records)
-    (tmp_path / "run.json").unlink()
-    with pytest.raises(InputError, match="is not there"):
-        space_of_run(records)
 
 
 # The commands.

@@ -26,7 +26,8 @@ from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, ScanError
 from imgmatch.fit.fitting import fit
 from imgmatch.investigate.report import write_report
-from imgmatch.scan import read_records, run_scan
+from imgmatch.results import read_records
+from imgmatch.scan import run_scan
 from imgmatch.verdicts.calibration import Calibration
 from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels
 from tests.fakes import GridEncoder, picture, write_tree

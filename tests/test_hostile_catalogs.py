@@ -109,12 +109,12 @@ def everything(cat: Path, world: Path) -> list[str]:
     before = outside(world)
     work = world / "work"
     steps: list[Callable[[], Any]] = [
-        lambda: Catalog.load(cat, encoder=GridEncoder()).find(picture(0), 3),
+        lambda: Catalog.load(cat, encoder=GridEncoder()).search(picture(0), 3),
         lambda: Catalog.load(cat, encoder=GridEncoder()).verify(),
         lambda: Catalog.load(cat, encoder=GridEncoder()).issues,
         lambda: [Catalog.load(cat, encoder=GridEncoder()).photo(sha).image for sha in Catalog.load(cat).photos],
         lambda: Matcher(Catalog.load(cat, encoder=GridEncoder()), CONFIG).examine(
-            Listing("1", ("0.png",), title="brand0 bag", price="10", currency="EUR"), root=world / "src/brand0/item0"
+            Listing("1", ("0.png",), title="brand0 bag", price="10", currency="EUR"), photos=world / "src/brand0/item0"
         ),
         lambda: Catalog.load(cat, encoder=GridEncoder()).save(work / "copy"),
         lambda: Catalog.load(world / "mine", encoder=GridEncoder()).merge(Catalog.load(cat, encoder=GridEncoder())),

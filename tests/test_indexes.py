@@ -158,7 +158,7 @@ def lance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
 
 def same_answers(one: Catalog, other: Catalog) -> None:
     queries = GridEncoder().encode([load_image(picture(seed)) for seed in range(0, 90, 7)])
-    mine, theirs = one.search(queries, 5), other.search(queries, 5)
+    mine, theirs = one.nearest(queries, 5), other.nearest(queries, 5)
     np.testing.assert_allclose(mine.similarities, theirs.similarities, atol=1e-5)
     assert [[one.photo_ids[i] for i in row] for row in mine.ids] == [[other.photo_ids[i] for i in row] for row in theirs.ids]
 
@@ -195,10 +195,10 @@ def test_lancedb_that_is_not_named_or_not_there_is_said(
     query = lance.vectors[:1]
     monkeypatch.setenv("IMGMATCH_LANCEDB", str(tmp_path / "elsewhere"))
     with pytest.raises(CatalogCorruptError, match=r"elsewhere cannot open what it names: .*; check IMGMATCH_LANCEDB"):
-        Catalog.load(lance.path).search(query, 1)
+        Catalog.load(lance.path).nearest(query, 1)
     monkeypatch.delenv("IMGMATCH_LANCEDB")
     with pytest.raises(CatalogError, match="no LanceDB is named: set IMGMATCH_LANCEDB"):
-        Catalog.load(lance.path).search(query, 1)
+        Catalog.load(lance.path).nearest(query, 1)
     monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'imgmatch\[lancedb\]'"):
-        Catalog.load(lance.path).search(query, 1)
+        Catalog.load(lance.path).nearest(query, 1)

@@ -301,7 +301,7 @@ def test_a_plain_mark_is_held_by_embedding_against_the_rest_of_the_catalog(tmp_p
     write_tree(tmp_path / "src", {**layout, "ours/bag/a.png": picture(1), "theirs/bag/a.png": picture(2)})
     catalog = Catalog.build(tmp_path / "src", tmp_path / "cat", encoder=CellEncoder())
     assert sum(catalog.photos[sha].role is PhotoRole.LOGO for sha in catalog.photo_ids) == 20
-    found = catalog.search(CellEncoder().encode([image(disc)]), 40)
+    found = catalog.nearest(CellEncoder().encode([image(disc)]), 40)
     assert {catalog.photos[catalog.photo_ids[row]].role for row, _ in next(found.rows())} == {PhotoRole.REFERENCE}
     canvas = np.full((400, 400, 3), 255, np.uint8)
     canvas[100:300, 100:300] = cv2.resize(disc, (200, 200))

@@ -21,7 +21,8 @@ from imgmatch.io.files import lock
 from imgmatch.io.sinks import write_tables
 from imgmatch.io.sources import read_listings, with_known
 from imgmatch.records import Listing, ScanRecord
-from imgmatch.scan import read_records, run_scan, scan
+from imgmatch.results import read_records
+from imgmatch.scan import run_scan, scan_listings
 from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -310,7 +311,7 @@ def test_scan_is_lazy_and_bounded(catalog: Catalog, folder: Path) -> None:
             yield Listing(str(n), ("00.png",))
             n += 1
 
-    stream = scan(endless(), Matcher(catalog, CONFIG), root=folder)
+    stream = scan_listings(endless(), Matcher(catalog, CONFIG), root=folder)
     first = [next(stream).listing_id for _ in range(10)]
     stream.close()
     assert first == [str(i) for i in range(10)]

@@ -50,7 +50,7 @@ def test_half_of_the_views_are_held_out_and_nothing_is_written(catalog: Catalog)
     assert len(reduced.photos) == len(catalog.photos) - 12
     for item_id, (sha,) in held.items():
         assert sha not in reduced.photos
-        near = [reduced.photo_ids[i] for i, _ in next(reduced.search(catalog.embedding(sha)[None], 50).rows())]
+        near = [reduced.photo_ids[i] for i, _ in next(reduced.nearest(catalog.embedding(sha)[None], 50).rows())]
         assert not set(near) & {s for views in held.values() for s in views}
         assert reduced.photos[near[0]].item_id == item_id
     assert sorted((p, p.stat().st_mtime_ns) for p in catalog.path.rglob("*")) == before

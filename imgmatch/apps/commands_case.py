@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, console, fail
+
+if TYPE_CHECKING:
+    from imgmatch.results import Results
 
 _verify = "verify"
 
@@ -60,9 +62,10 @@ def case(
     from imgmatch.investigate.case.case import find_subject, write_case
     from imgmatch.investigate.case.seal import load_private_key
     from imgmatch.investigate.report.rings_page import read_rings
+    from imgmatch.results import Results
     from imgmatch.signals import settings_of
 
-    run = _run(records[0])
+    run = Results(records[0])
     found = find_subject(subject, records, read_rings(rings) if rings else ())
     used = catalog or _catalog_of(run)
     packed = write_case(
@@ -71,7 +74,7 @@ def case(
         out,
         photo_roots=photos or photo_roots(records),
         catalog=None if used is None else Catalog.load(used),
-        run=run,
+        run=dict(run.run) or None,
         floor=floor,
         currency=currency,
         rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
@@ -102,15 +105,6 @@ def _check(package: Path, public_key: Path | None) -> None:
     console.print("[dim]this shows integrity since packaging, not origin; compare the hash with the one written down[/]")
 
 
-def _run(records: Path) -> dict[str, Any] | None:
-    try:
-        run = json.loads((records.parent / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return run if isinstance(run, dict) else None
-
-
-def _catalog_of(run: dict[str, Any] | None) -> Path | None:
-    used = run.get("catalog") if run else None
-    path = used.get("path") if isinstance(used, dict) else None
-    return Path(path) if isinstance(path, str) and Path(path).is_dir() else None
+def _catalog_of(run: Results) -> Path | None:
+    path = run.catalog_path
+    return path if path is not None and path.is_dir() else None

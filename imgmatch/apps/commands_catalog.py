@@ -125,7 +125,7 @@ def search(
 ) -> None:
     """Show the items that look most like a photo."""
     c = _load(path)
-    found = c.find(photo, k)
+    found = c.search(photo, k)
     show_table(
         f"nearest of {len(c.items)} items, by {c.space.encoder}",
         ("similarity", "item", "brand", "photo"),

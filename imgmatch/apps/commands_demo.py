@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +39,8 @@ def demo(
     from imgmatch.encoders.store import pull
     from imgmatch.investigate.report import write_report
     from imgmatch.investigate.report.rings_page import read_rings
-    from imgmatch.scan import read_records, run_scan
+    from imgmatch.results import Results
+    from imgmatch.scan import run_scan
     from imgmatch.world.demo import DEMO_RATES, write_demo
 
     pull(_ENCODER, say=lambda line: console.print(line, style="dim", highlight=False, markup=False))
@@ -57,19 +57,19 @@ def demo(
             update(done, total, "  ".join(f"{name} {n}" for name, n in sorted(counts.items())))
 
         summary = run_scan(world.listings, catalog, out / "scan", posts=world.posts, config=config, progress=progress)
-    records = out / "scan" / "records.jsonl"
-    rings([records], out / "rings")
+    results = Results(out / "scan")
+    rings([results.records_path], out / "rings")
     # The report comes last here, so that it can show the ring beside the listings.
     write_report(
-        read_records(records),
+        results,
         photo_root=out,
         catalog=catalog,
-        run=json.loads((out / "scan" / "run.json").read_text("utf-8")),
+        run=dict(results.run),
         out=out / "scan" / "report.html",
         rings=read_rings(out / "rings" / "rings.jsonl"),
     )
     show_summary(summary)
-    _compare(list(read_records(records)), world.truth)
+    _compare(list(results), world.truth)
     console.print(
         "[dim]Everything here is rendered and invented, and a third of it dishonest, which no real market is. "
         f"Similarity is by {_ENCODER}, an ImageNet CNN, weaker than CLIP.[/]"

@@ -94,33 +94,22 @@ def rings(
 
 def photo_roots(records: list[Path]) -> list[Path]:
     """Return the folders that the photo paths of scans are relative to, as each scan's run.json tells."""
-    import json
+    from imgmatch.results import Results
 
-    from imgmatch.io.sources import listing_root
-
-    roots = []
-    for path in records:
-        try:
-            source = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["source"]
-        except (OSError, ValueError, KeyError, TypeError):
-            source = str(path)
-        roots.append(listing_root(Path(source)))
-    return list(dict.fromkeys(roots))
+    return list(dict.fromkeys(Results(path).photo_root for path in records))
 
 
 def _embeddings(records: list[Path]) -> Embeddings | None:
     """Return what reads the embeddings that the scans left in the user's cache, where all are of one model."""
-    import json
-
     from imgmatch.encoders.store import cache_dir
+    from imgmatch.errors import InputError
     from imgmatch.loading.cache import PhotoCache
+    from imgmatch.results import Results
 
-    spaces = set()
-    for path in records:
-        try:
-            spaces.add(json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["catalog"]["space"]["id"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    try:
+        spaces = {Results(path).space.id for path in records}
+    except InputError:
+        return None
     if len(spaces) != 1:
         return None
     cache, space = PhotoCache(cache_dir() / "photos.sqlite"), spaces.pop()
@@ -132,7 +121,7 @@ def _embeddings(records: list[Path]) -> Embeddings | None:
 
 
 def _records(paths: list[Path], update: object) -> Iterator[ScanRecord]:
-    from imgmatch.scan import read_records
+    from imgmatch.results import read_records
 
     done = 0
     for path in paths:

@@ -35,7 +35,7 @@ def explain(
 ) -> None:
     """Say why a listing's verdict is what it is: claim, contradictions, rules, contributions."""
     from imgmatch.errors import InputError
-    from imgmatch.scan import read_records
+    from imgmatch.results import read_records
 
     record = next((r for r in read_records(records) if r.listing_id == listing_id), None)
     if record is None:
@@ -71,24 +71,25 @@ def label(
     from datetime import datetime, timezone
 
     from imgmatch.errors import InputError
-    from imgmatch.io.sources import listing_root
-    from imgmatch.scan import read_records
-    from imgmatch.verdicts.labels import LabelRow, append_labels, run_of
+    from imgmatch.results import Results
+    from imgmatch.verdicts.labels import LabelRow, append_labels
     from imgmatch.verdicts.negatives import NegativeBank, rejected_matches
 
     if wrong and records is None:
         raise typer.BadParameter("--wrong needs --records: the finding and its photo are found there")
     record = None
     if records is not None:
-        record = next((r for r in read_records(records) if r.listing_id == listing_id), None)
+        record = next((r for r in Results(records) if r.listing_id == listing_id), None)
         if record is None:
             raise InputError(f"no listing {listing_id!r}", source=str(records))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     row = LabelRow(listing_id, decision, reviewer, now, sampled_by)
     if wrong and record is not None and records is not None:
-        run = run_of(records)
-        folder = catalog or Path(run["catalog"]["path"])
-        rows = rejected_matches(record, wrong, listing_root(Path(run["source"])), reviewer=reviewer, time=now)
+        scan = Results(records)
+        folder = catalog or scan.catalog_path
+        if folder is None:
+            raise InputError("names no catalog; give it with --catalog", source=str(records.parent / "run.json"))
+        rows = rejected_matches(record, wrong, scan.photo_root, reviewer=reviewer, time=now)
         bank = NegativeBank.append(folder, rows)
         console.print(f"{bank}: {len(rows)} rejected matches of {listing_id}", highlight=False, markup=False)
     append_labels(labels, [row])
@@ -127,8 +128,8 @@ def calibrate(
 
     from imgmatch.fit.examples import examples_from
     from imgmatch.fit.fitting import fit
-    from imgmatch.scan import read_records
-    from imgmatch.verdicts.labels import read_labels, run_of, space_of_run
+    from imgmatch.results import Results
+    from imgmatch.verdicts.labels import read_labels
     from imgmatch.verdicts.negatives import NegativeBank
 
     if records is None or labels is None:
@@ -137,9 +138,10 @@ def calibrate(
     decided, problems = read_labels(labels)
     for problem in problems:
         console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
-    rows = [r for r in read_records(records) if r.listing_id in decided]
-    space = space_of_run(records)
-    bank = NegativeBank.of_catalog(run_of(records)["catalog"].get("path"))
+    scan = Results(records)
+    rows = [r for r in scan if r.listing_id in decided]
+    space = scan.space
+    bank = NegativeBank.of_catalog(scan.catalog_path)
     if bank.rows:
         silent = sum(r.verdict is not None and bank.silenced_record(r) != list(r.verdict.findings) for r in rows)
         console.print(

@@ -103,7 +103,7 @@ class Engine:
             Where the photo cannot be read.
         """
         catalog = self.matcher.catalog
-        return catalog, await asyncio.get_running_loop().run_in_executor(self._readers, catalog.find, photo, k)
+        return catalog, await asyncio.get_running_loop().run_in_executor(self._readers, catalog.search, photo, k)
 
     def reload_soon(self) -> None:
         """Look for a new catalog at once; may be called from any thread or from a signal handler."""
@@ -202,7 +202,7 @@ class Engine:
 
 def _ready(catalog: Catalog, config: Config) -> Matcher:
     """Make a matcher and load what it would load at its first request."""
-    catalog.search(catalog.encoder.encode([]), 1)
+    catalog.nearest(catalog.encoder.encode([]), 1)
     matcher = Matcher(catalog, config)
     matcher.warm_up()
     return matcher

@@ -8,12 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from imgmatch.catalog import ingest
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.manifest import Manifest
+from imgmatch.catalog.memory import write_source
 from imgmatch.catalog.reading import (
     check_vectors,
     load_photo,
@@ -23,13 +26,12 @@ from imgmatch.catalog.reading import (
     read_photo,
     read_tables,
 )
+from imgmatch.catalog.search import Search
 from imgmatch.catalog.source import Issue
 from imgmatch.encoders import load_encoder
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogCorruptError, CatalogError
 from imgmatch.images import ImageSource, load_image
-from imgmatch.indexes import load_index, new_index
-from imgmatch.indexes.base import BoolArray, VectorIndex
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
 
@@ -91,6 +93,7 @@ class Catalog:
         if check:
             check_vectors(path, self.vectors)
         self._encoder = encoder
+        self._folder: TemporaryDirectory[str] | None = None  # of a catalog in memory: kept as long as a view of it is
         self._lock = threading.RLock()
         self._kept: OrderedDict[str, PhotoContext] = OrderedDict()
         if encoder is not None:
@@ -160,6 +163,51 @@ class Catalog:
         ingest.build(Path(source), Path(out), model, factory, progress)
         return cls.load(out, encoder=model)
 
+    @classmethod
+    def from_items(
+        cls,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        brands: Iterable[Mapping[str, Any]] = (),
+        encoder: str | Encoder = "clip-vit-b32",
+    ) -> Catalog:
+        """Index items that are in memory; the catalog lives in a temporary folder that goes when it is no longer used.
+
+        Parameters
+        ----------
+        items : iterable of mapping
+            Each with ``item_id``, ``brand`` and ``photos`` (a list of paths, bytes, PIL images or uint8 arrays), and any
+            other column of a manifest, see docs/catalog.md.
+        brands : iterable of mapping
+            Rows of ``brands.jsonl``; logos are pictures too: ``{"brand": "acme", "logos": [{"photo": image}]}``.
+        encoder : str or Encoder
+
+        Raises
+        ------
+        InputError
+            Where a row is not understood.
+        CatalogError
+            Where an item is left without a readable photo.
+
+        Examples
+        --------
+        >>> catalog = Catalog.from_items(
+        ...     [{"item_id": "tote-1", "brand": "acme", "photos": ["tote.jpg"]}], encoder="mobilenet-v2"
+        ... )  # doctest: +SKIP
+        """
+        folder = TemporaryDirectory(prefix="imgmatch-catalog-")
+        root = Path(folder.name)
+        (root / "source").mkdir()
+        catalog = cls.build(write_source(items, brands, root / "source"), root / "catalog", encoder=encoder)
+        catalog._folder = folder
+        return catalog
+
+    def __repr__(self) -> str:
+        return (
+            f"Catalog({str(self.path)!r}, {len(self.items)} items of {len({i.brand for i in self.items.values()})} brands, "
+            f"{len(self.photos)} photos, {self.space.encoder})"
+        )
+
     def add(self, source: str | Path, *, progress: Progress | None = None) -> Catalog:
         """Add the items and photos of a source; known items gain photos, known photos are left alone."""
         ingest.add(Path(source), self.path, self.encoder, progress)
@@ -191,7 +239,9 @@ class Catalog:
         """Embed the stored photos with another encoder as well, and make its space the active one."""
         model = load_encoder(encoder) if isinstance(encoder, str) else encoder
         ingest.embed(self.path, model, progress)
-        return Catalog.load(self.path, encoder=model)
+        catalog = Catalog.load(self.path, encoder=model)
+        catalog._folder = self._folder
+        return catalog
 
     def save(self, out: str | Path) -> Catalog:
         """Copy the catalog to another folder, which must not exist.
@@ -210,7 +260,9 @@ class Catalog:
         return Catalog.load(out, encoder=self._encoder)
 
     def _reload(self) -> Catalog:
-        return Catalog.load(self.path, space=self.space.id, encoder=self._encoder)
+        catalog = Catalog.load(self.path, space=self.space.id, encoder=self._encoder)
+        catalog._folder = self._folder
+        return catalog
 
     # Looking at it
 
@@ -272,7 +324,7 @@ class Catalog:
                 self._kept.popitem(last=False)
             return context
 
-    def search(
+    def nearest(
         self,
         queries: FloatArray | Embeddings,
         k: int,
@@ -296,24 +348,38 @@ class Catalog:
         if isinstance(queries, Embeddings):
             self.space.require(queries.space)
             queries = queries.vectors
-        return self._index.search(queries, k, keep=self._rows_with(roles))
+        return self._search.photos(queries, k, roles)
 
-    def find(self, photo: ImageSource, k: int = 10) -> list[Candidate]:
-        """Return the `k` items that look most like a photo, best first, one row per item with its nearest photo."""
+    def search(self, photo: ImageSource, k: int = 10, *, brand: str | None = None) -> list[Candidate]:
+        """Return the items that look most like a photo, by plain cosine similarity.
+
+        Parameters
+        ----------
+        photo : path, bytes, binary file object, PIL image or uint8 array (H, W, 3)
+        k : int
+            Most items.
+        brand : str, optional
+            Only items of this brand.
+
+        Returns
+        -------
+        list of Candidate
+            Best first, one per item with its nearest photo.
+
+        Raises
+        ------
+        ImageError
+            Where the photo cannot be read.
+        ValueError
+            Where `k` is below 1, or the catalog has no such brand.
+        """
+        if k < 1:
+            raise ValueError(f"k: expected at least 1, got {k}")
+        if brand is not None and brand not in self.brands:
+            raise ValueError(f"brand: the catalog has no brand {brand!r}; it has {', '.join(sorted(self.brands)[:10])}")
         image = load_image(photo, target_side=2 * self.encoder.input_size)
         vector = self.encoder.encode([image])
-        best: dict[str, Candidate] = {}
-        # An item may own the first many photos: look further until k items are found or there is nothing left.
-        width = 4 * k
-        while True:
-            for row, similarity in next(self.search(vector, width).rows()):
-                entry = self.photos[self.photo_ids[row]]
-                if entry.item_id is not None and entry.brand is not None and entry.item_id not in best:
-                    found = Candidate(entry.item_id, entry.brand, similarity, entry.sha256, "photo-1", similarity)
-                    best[entry.item_id] = found
-            if len(best) >= k or width >= len(self.photo_ids):
-                return list(best.values())[:k]
-            width *= 4
+        return self._search.items(vector, k, brand)
 
     def verify(self) -> list[str]:
         """Compare every file of the catalog with its checksum.
@@ -341,29 +407,9 @@ class Catalog:
         return {sha: row for row, sha in enumerate(self.photo_ids)}
 
     @cached_property
-    def _role_rows(self) -> dict[PhotoRole, BoolArray]:
-        rows = {role: np.zeros(len(self.photo_ids), np.bool_) for role in PhotoRole}
-        for row, sha in enumerate(self.photo_ids):
-            if (entry := self.photos.get(sha)) is not None:
-                rows[entry.role][row] = True
-        return rows
-
-    def _rows_with(self, roles: frozenset[PhotoRole]) -> BoolArray:
-        keep = np.zeros(len(self.photo_ids), np.bool_)
-        for role in roles:
-            keep |= self._role_rows[role]
-        return keep
-
-    @cached_property
-    def _index(self) -> VectorIndex:
-        with self._lock:
-            parts = self.manifest.spaces[self.manifest.active]
-            if parts.index is not None:
-                return load_index(parts.index.check(self.path), parts.factory)
-            index = new_index(self.space.dim, parts.factory)
-            if len(self.vectors):
-                index.add(np.ascontiguousarray(self.vectors))
-            return index
+    def _search(self) -> Search:
+        parts = self.manifest.spaces[self.manifest.active]
+        return Search(self.path, parts, self.vectors, [self.photos.get(sha) for sha in self.photo_ids])
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

@@ -1,18 +1,15 @@
-"""What reviewers decided: an append-only table of labels, and which scan they speak of."""
+"""What reviewers decided: an append-only table of labels."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
-from imgmatch.types import EmbeddingSpace
 
-__all__ = ["RANDOM", "LabelRow", "append_labels", "read_labels", "run_of", "space_of_run"]
+__all__ = ["RANDOM", "LabelRow", "append_labels", "read_labels"]
 
 _VALUES = ("confirm", "reject")
 RANDOM = "random"
@@ -89,40 +86,3 @@ def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
         labels.pop(label.listing_id, None)
         labels[label.listing_id] = label
     return labels, problems
-
-
-def run_of(records: str | Path) -> dict[str, Any]:
-    """Return ``run.json`` beside a records file.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it is not one.
-    """
-    path = Path(records).parent / "run.json"
-    try:
-        run = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(
-            "is not there; what the scan was made with (catalog, embedding space) stands there, beside its records",
-            source=str(path),
-        ) from error
-    except ValueError as error:
-        raise InputError(f"not valid JSON: {error}", source=str(path)) from error
-    if not isinstance(run, dict) or not isinstance(run.get("catalog"), dict):
-        raise InputError("names no embedding space and no catalog", source=str(path))
-    return run
-
-
-def space_of_run(records: str | Path) -> EmbeddingSpace:
-    """Return the embedding space that ``run.json`` beside a records file names.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it names no space.
-    """
-    try:
-        return EmbeddingSpace(**{k: v for k, v in run_of(records)["catalog"]["space"].items() if k != "id"})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"names no embedding space: {error}", source=str(Path(records).parent / "run.json")) from error

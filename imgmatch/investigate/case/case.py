@@ -31,7 +31,7 @@ from imgmatch.investigate.rings.market import Market, asking_prices, photo_opene
 from imgmatch.io.files import sha256_file
 from imgmatch.market.contacts import mask_contact
 from imgmatch.records import PhotoRecord, ScanRecord
-from imgmatch.scan import read_records
+from imgmatch.results import read_records
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

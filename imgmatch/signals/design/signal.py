@@ -96,7 +96,7 @@ class DesignSignal(Signal):
         if not photos:
             return [[] for _ in queries]
         self._hold(photos)
-        found = self.catalog.search(np.stack([photo.embedding for photo in photos]), self.config.neighbors)
+        found = self.catalog.nearest(np.stack([photo.embedding for photo in photos]), self.config.neighbors)
         items = {id(photo): self._items_of(row for row, _ in rows) for photo, rows in zip(photos, found.rows(), strict=True)}
         return [self._candidates(query, {i for p in query.of_role("listing") for i in items[id(p)]})[0] for query in queries]
 

@@ -165,7 +165,7 @@ class LogoSignal(Signal):
         encoder = self._catalog.encoder
         vectors = encoder.encode([cut(photo.image, w.box, 2 * encoder.input_size) for w in windows])
         roles = frozenset({PhotoRole.LOGO, PhotoRole.REFERENCE, PhotoRole.BACKGROUND})
-        rows = self._catalog.search(vectors, NEAREST, roles=roles).rows()
+        rows = self._catalog.nearest(vectors, NEAREST, roles=roles).rows()
         for window, near in zip(windows, rows, strict=True):
             reference = index.references[window.reference]
             similarity = {True: -1.0, False: -1.0}

@@ -191,7 +191,7 @@ class MismatchSignal(Signal):
         """Yield, per view and item near it, how certainly the view shows the item."""
         if not views:
             return
-        found = self._catalog.search(np.stack([v.vector for v in views]), self.config.neighbors)
+        found = self._catalog.nearest(np.stack([v.vector for v in views]), self.config.neighbors)
         for view, rows in zip(views, found.rows(), strict=True):
             mapped = self._mapped(view.vector)
             near = [row for row, _ in rows]
