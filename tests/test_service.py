@@ -109,7 +109,7 @@ def test_search_gives_the_nearest_items(client: TestClient, unchanging: Catalog)
     ):
         found = answer.json()
         assert found["catalog_version"] == unchanging.version
-        assert [x["item_id"] for x in found["items"]] == [x.item_id for x in unchanging.find(picture(30), 3)]
+        assert [x["item_id"] for x in found["items"]] == [x.item_id for x in unchanging.search(picture(30), 3)]
         assert found["items"][0]["name"] == "brand0/item3/0.png"
         assert found["items"][0]["similarity"] == pytest.approx(1, abs=1e-5)
 
