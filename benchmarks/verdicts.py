@@ -1,12 +1,17 @@
-"""Verdicts on synthetic markets: how many bad listings become a lead, how many honest ones are bothered.
+"""Verdicts on synthetic markets: how many bad listings become a lead, how many honest ones are bothered, what pixels add.
 
-    python -m benchmarks.verdicts run      # make the four worlds and scan them, one process a core; raw records
+    python -m benchmarks.verdicts run      # make the worlds and scan them, with photos and without; raw records
     python -m benchmarks.verdicts fit      # weights/calibration-mobilenet-v2.json from the fit worlds
     python -m benchmarks.verdicts score    # the tables, on the test worlds
 
-Everything is rendered and invented, and so are the figures. Fit and test worlds differ in seed, brands, design forgeries and
-copy edits (half of each exists in a fit world, the other half in a test world). Worlds have far more bad listings than a
-market, for the sake of numbers; probabilities and scores are corrected to a base rate of 3 % by weighting.
+    python -m benchmarks.verdicts refit    # all three, one after the other
+
+Everything is rendered and invented, and so are the figures. Fit and test worlds differ in seed, brands, fonts, phrases,
+price laws, design forgeries and copy edits (half of each exists in a fit world, the other half in a test world). The two
+sides overlap at the rates of :mod:`imgmatch.augment.rates`. What counts is what pixels add: the same listings are scanned
+without their photos, and ranked by price alone and by photos alone. Worlds have far more bad listings than a market, for the
+sake of numbers; what is said of a market is corrected to a base rate of 3 % by weighting. Intervals are by bootstrap over
+worlds, and sellers in them.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.common import OUT, RAW, REPO, environment, write_raw
-from imgmatch.metrics import auroc, bootstrap_interval, wilson_interval
+from imgmatch.metrics import auroc, wilson_interval
 
 BASE_RATE = 0.03
 RESELLERS = ("reseller_official", "grey_market", "stock_user")
@@ -48,14 +53,17 @@ class Plan:
     brands: tuple[int, ...]
     listings: int
     base_rate: float
-    half: int
+    market: str
 
 
+FACES = {"fit": ("",), "test": ("DejaVuSerif", "STIXGeneral", "DejaVuSans-Bold")}
 PLANS = {
-    "fit-1": Plan(11, (2101, 2102, 2103), 240, 0.25, 0),
-    "test-1": Plan(21, (3101, 3102, 3103), 240, 0.2, 1),
-    "fit-2": Plan(12, (2201, 2202, 2203), 240, 0.25, 0),
-    "test-2": Plan(22, (3201, 3202, 3203), 240, 0.2, 1),
+    "fit-1": Plan(11, (2101, 2102, 2103), 136, 0.25, "fit"),
+    "test-1": Plan(21, (3101, 3102, 3103), 80, 0.3, "test"),
+    "fit-2": Plan(12, (2201, 2202, 2203), 136, 0.25, "fit"),
+    "test-2": Plan(22, (3201, 3202, 3203), 80, 0.3, "test"),
+    "fit-3": Plan(13, (2301, 2302, 2303), 136, 0.25, "fit"),
+    "test-3": Plan(23, (3301, 3302, 3303), 80, 0.3, "test"),
 }
 
 
@@ -71,7 +79,7 @@ def make(name: str, limit: int | None) -> Path:
     plan, out = PLANS[name], WORK / name
     plan = replace(plan, listings=limit or plan.listings)
     key = hashlib.sha256(repr(plan).encode())
-    for source in sorted((REPO / "imgmatch" / "world").glob("*.py")):
+    for source in sorted(f for room in ("augment", "world") for f in (REPO / "imgmatch" / room).glob("*.py")):
         key.update(source.read_bytes())
     mark = out / "made-by"
     if mark.is_file() and mark.read_text() == key.hexdigest():
@@ -83,11 +91,12 @@ def make(name: str, limit: int | None) -> Path:
         seed=plan.seed,
         listings=plan.listings,
         base_rate=plan.base_rate,
-        brands=[make_brand(s) for s in plan.brands],
-        bags=4,
-        watches=3,
-        forgeries=list(ITEM_FORGERIES)[plan.half :: 2],
-        copy_edits=list(EDITS)[plan.half :: 2],
+        brands=[make_brand(s, FACES[plan.market]) for s in plan.brands],
+        bags=3,
+        watches=2,
+        forgeries=list(ITEM_FORGERIES)[plan.market == "test" :: 2],
+        copy_edits=list(EDITS)[plan.market == "test" :: 2],
+        market=plan.market,
     )
     write_catalog_source(out / "catalog_source", market.products)
     Catalog.build(out / "catalog_source" / "manifest.jsonl", out / "catalog", encoder="mobilenet-v2")
@@ -126,6 +135,7 @@ def run_world(name: str, limit: int | None = None) -> tuple[str, float]:
     from imgmatch.config import Config, FusionConfig
     from imgmatch.scan import run_scan
     from imgmatch.world.demo import DEMO_RATES
+    from imgmatch.world.market import LISTING_COLUMNS, write_table
 
     start, out = time.perf_counter(), make(name, limit)
     config = replace(
@@ -137,12 +147,23 @@ def run_world(name: str, limit: int | None = None) -> tuple[str, float]:
         if done % 24 == 0:
             print(f"{name} {done}/{total} {dict(counts)} {time.perf_counter() - start:.0f} s", flush=True)
 
-    run_scan(out / "listings.csv", Catalog.load(out / "catalog"), out / "scan", config=config, progress=progress)
+    with open(out / "listings.csv", encoding="utf-8") as t:
+        listings = [{**row, "photos": [], "promo_photos": []} for row in csv.DictReader(t)]
+    write_table(out / "blind.csv", listings, LISTING_COLUMNS)
+    catalog = Catalog.load(out / "catalog")
+    run_scan(out / "listings.csv", catalog, out / "scan", config=config, progress=progress)
+    run_scan(out / "blind.csv", catalog, out / "blind", config=config)
     with open(out / "truth.csv", encoding="utf-8") as t:
         truth = {r["listing_id"]: r for r in csv.DictReader(t)}
-    records = map(json.loads, (out / "scan" / "records.jsonl").read_text("utf-8").split("\n")[:-1])
+    seen, blind = (
+        [json.loads(line) for line in (out / folder / "records.jsonl").read_text("utf-8").split("\n")[:-1]]
+        for folder in ("scan", "blind")
+    )
     head = {"environment": environment(), "run": json.loads((out / "scan" / "run.json").read_text())}
-    rows = [{"truth": truth[r["listing_id"]], "looks": looks(out, r), "record": r} for r in records]
+    rows = [
+        {"truth": truth[r["listing_id"]], "looks": looks(out, r), "record": r, "blind": b}
+        for r, b in zip(seen, blind, strict=True)
+    ]
     write_raw(f"verdicts-{name}", [head, *rows])
     return name, time.perf_counter() - start
 
@@ -172,31 +193,46 @@ def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, space
 
 
-def examples(rows: list[dict[str, Any]]) -> list[Any]:
+ARMS = ("everything", "no pixel", "photos alone", "price alone")
+_SEEN = frozenset({"design", "local", "copy", "text", "logo", "logo_tamper", "discrepancy", "known_offender"})
+
+
+def examples(rows: list[dict[str, Any]], arm: str = "everything") -> list[Any]:
+    """Return what a calibration is fitted on, from what one arm of the comparison may see; one per row."""
     from imgmatch.fit.examples import examples_from
-    from imgmatch.records import ScanRecord
+    from imgmatch.records import Listing, ScanRecord
+    from imgmatch.types import Basis, Decision, Verdict
     from imgmatch.verdicts.labels import RANDOM, LabelRow
     from imgmatch.verdicts.rules import Rules
 
     rules, out = Rules.load(), []
     for row in rows:
-        record = ScanRecord.from_dict(row["record"])
+        record = ScanRecord.from_dict(row["blind" if arm in ("no pixel", "price alone") else "record"])
+        verdict = record.verdict or Verdict(Decision.CLEAR, Basis.NO_CLAIM)
+        if arm == "photos alone":
+            # As if offered by nobody in particular: what the seller's list says would be a fact that no photo shows.
+            verdict = replace(
+                verdict, basis=Basis.NO_CLAIM, findings=tuple(f for f in verdict.findings if f.signal in _SEEN)
+            )
+            record = replace(record, listing=Listing(record.listing_id, title="a photo", seller_id=record.listing.seller_id))
+        elif arm == "price alone":
+            kept = tuple(f for f in verdict.findings if f.signal in ("claim", "price"))
+            verdict = replace(verdict, basis=Basis.NO_CLAIM, findings=kept)
         label = "confirm" if row["truth"]["bad"] == "true" else "reject"
-        made = examples_from([record], {record.listing_id: LabelRow(record.listing_id, label, "", "", RANDOM)}, rules)
-        out += [replace(e, group=f"{row['world']}/{e.group}") for e in made]
+        labels = {record.listing_id: LabelRow(record.listing_id, label, "", "", RANDOM)}
+        [made] = examples_from([replace(record, verdict=verdict)], labels, rules)
+        out.append(replace(made, group=f"{row['world']}/{made.group}"))
     return out
 
 
-def fit_default(names: list[str]) -> None:
-    """Fit what ships."""
-    from imgmatch.apps.commands_verdicts import show_calibration
+def fitted(rows: list[dict[str, Any]], space: dict[str, Any], arm: str = "everything") -> Any:
+    """Fit a calibration on what one arm sees of some worlds."""
     from imgmatch.fit.fitting import fit
     from imgmatch.types import EmbeddingSpace
     from imgmatch.verdicts.rules import Rules
 
-    rows, space = stored(names)
-    made = fit(
-        examples(rows),
+    return fit(
+        examples(rows, arm),
         space=EmbeddingSpace(**{k: v for k, v in space.items() if k != "id"}),
         gating=Rules.load().gating,
         fitted_on="rendered",
@@ -205,12 +241,19 @@ def fit_default(names: list[str]) -> None:
         created=datetime.now(timezone.utc).date().isoformat(),
         prevalence=BASE_RATE,
     )
+
+
+def fit_default(names: list[str]) -> None:
+    """Fit what ships."""
+    from imgmatch.apps.commands_verdicts import show_calibration
+
+    made = fitted(*stored(names))
     made.save(WEIGHTS)
     show_calibration(made)
 
 
-def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provisional: bool = False) -> list[Any]:
-    """Return the verdict on each stored record, by the calibration in the package, from its findings alone."""
+def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], alone: bool = False) -> list[Any]:
+    """Return the verdict on each stored record, from its findings: by the calibration in the package or the rules alone."""
     from types import SimpleNamespace
 
     from imgmatch.catalog import Catalog
@@ -224,7 +267,7 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
 
     out: list[Any] = []
     fusions: dict[str, Fusion] = {}
-    calibration = None if provisional else Calibration.load(WEIGHTS)
+    calibration = None if alone else Calibration.load(WEIGHTS)
     for row in rows:
         if row["world"] not in fusions:
             catalog: Any = SimpleNamespace(
@@ -239,7 +282,8 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], provis
         photos = [
             PhotoContext(p.photo_id, _no_pixels, p.role, sha256=p.sha256 or "") for p in record.photos if p.status == "ok"
         ]
-        query = Query(record.listing, photos, record.verdict.candidates)
+        lost = tuple(p.photo_id for p in record.photos if p.status != "ok")
+        query = Query(record.listing, photos, record.verdict.candidates, lost)
         asked = [f for f in record.verdict.findings if f.signal not in DERIVED]
         out.append(fusions[row["world"]].decide(query, asked))
     return out
@@ -249,20 +293,34 @@ def _no_pixels() -> Any:
     raise LookupError("verdicts are made of findings alone")
 
 
-def _sellers(rows: list[dict[str, Any]]) -> Any:
-    """Return who offers each row: listings of one seller are drawn together, so that intervals do not take them for many."""
-    return np.array([f"{r['world']}/{r['record']['listing'].get('seller_id') or r['record']['listing_id']}" for r in rows])
+def sellers_of(rows: list[dict[str, Any]]) -> Any:
+    """Return world and seller of each row: what is drawn together, so that intervals do not take them for many."""
+    return np.array([(r["world"], r["record"]["listing"].get("seller_id") or r["record"]["listing_id"]) for r in rows])
 
 
-def _share(flags: Any, sellers: Any = None) -> str:
-    """Return a share with its interval: by bootstrap over sellers, by Wilson where none or all are flagged."""
+def interval(values: Any, sellers: Any, statistic: Any = np.mean, rounds: int = 1000) -> tuple[float, float]:
+    """Return a 95 % percentile bootstrap interval: worlds are drawn, then sellers of each."""
+    rng, values = np.random.default_rng(0), np.asarray(values)
+    members: dict[str, dict[str, list[int]]] = {}
+    for i, (world, seller) in enumerate(sellers):
+        members.setdefault(world, {}).setdefault(seller, []).append(i)
+    pools = [[np.array(rows) for rows in of.values()] for of in members.values()]
+    drawn = []
+    for _ in range(rounds):
+        worlds = [pools[i] for i in rng.integers(len(pools), size=len(pools))]
+        rows = np.concatenate([of[i] for of in worlds for i in rng.integers(len(of), size=len(of))])
+        drawn.append(float(statistic(values[rows])))
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def share(flags: Any, sellers: Any) -> str:
+    """Return a share with its interval: by bootstrap, by Wilson where none or all are flagged."""
     flags = np.asarray(flags, float)
     if not len(flags):
         return "-"
-    if sellers is None or flags.min() == flags.max():
-        low, high = wilson_interval(int(flags.sum()), len(flags))
-    else:
-        low, high = bootstrap_interval(flags, groups=sellers, rounds=1000)
+    same = flags.min() == flags.max()
+    low, high = wilson_interval(int(flags.sum()), len(flags)) if same else interval(flags, sellers)
     return f"{flags.mean():.1%} ({low:.1%} to {high:.1%})"
 
 
@@ -273,111 +331,129 @@ def _precision(recall: float, honest: Any, base: float) -> str:
     return f"{likely:.0%} (at least {least:.0%})" if recall else "-"
 
 
+def levels(verdicts: list[Any]) -> Any:
+    """Return each decision as a word; ``failed`` where there is no verdict."""
+    return np.array(["failed" if v is None else str(v.decision) for v in verdicts])
+
+
 def score(names: list[str]) -> None:
     """Print the tables; figures are computed here from the decisions, weighted to the base rate."""
     from imgmatch.verdicts.calibration import Calibration
 
     rows, space = stored(names)
     bad = np.array([r["truth"]["bad"] == "true" for r in rows])
-    sellers, made = _sellers(rows), Calibration.load(WEIGHTS)
-    reseller = np.array([r["truth"]["kind"] in RESELLERS for r in rows])
-    print("# Verdicts on synthetic markets (python -m benchmarks.verdicts score)\n")
+    sellers, made = sellers_of(rows), Calibration.load(WEIGHTS)
+    print("# Verdicts on synthetic markets: python -m benchmarks.verdicts score\n")
     print(
-        f"Synthetic: {len(rows)} listings of {len(set(sellers))} sellers in {len(names)} test worlds, {bad.sum()} bad. "
-        "Brands, design forgeries and copy edits are not those of the fit worlds. 95 % intervals by bootstrap over sellers "
-        "(Wilson where none or all are flagged).\n"
+        f"Synthetic: {len(rows)} listings of {len(set(map(tuple, sellers)))} sellers in {len(names)} test worlds, "
+        f"{bad.sum()} bad. Brands, fonts, phrases, price laws, forgeries and copy edits are not those of the fit worlds. "
+        "95 % intervals by bootstrap over worlds and sellers (Wilson where none or all are flagged).\n"
     )
-    rates = (0.01, 0.03, 0.05)
-    print(
-        "| operating point | bad: lead | bad: lead or review | honest: lead | honest: review | honest resellers: lead | "
-        + " | ".join(f"precision at {r:.0%} bad" for r in rates)
-        + " |"
-    )
-    print("| --- |" + " ---: |" * (5 + len(rates)))
-    for point in ["rules alone", *sorted(made.points)]:
-        verdicts = decide(rows, "balanced" if point == "rules alone" else point, space, point == "rules alone")
-        rank = np.array([-1 if v is None else v.decision.rank for v in verdicts])
-        cells = [
-            _share(rank[of] >= least if up else rank[of] == least, sellers[of])
-            for of, least, up in ((bad, 3, 0), (bad, 2, 1), (~bad, 3, 0), (~bad, 2, 0), (reseller, 3, 0))
-        ]
-        print(
-            f"| {point} | "
-            + " | ".join([*cells, *(_precision(float((rank[bad] == 3).mean()), rank[~bad] == 3, r) for r in rates)])
-            + " |"
-        )
-    for point, why in sorted(made.refused.items()):
-        print(f"| {point} | refused: {why} |" + " |" * 7)
-    baselines(rows, bad, sellers)
-    quality(decide(rows, "balanced", space), bad, sellers)
-    point = "fpr_1e-2" if "fpr_1e-2" in made.points else "balanced"
-    verdicts = decide(rows, point, space)
-    by_kind(rows, verdicts, point)
+    by_point(rows, bad, sellers, made, space)
+    arms(rows, bad, sellers, space)
+    alone = levels(decide(rows, "balanced", space, True))
+    said = levels(decide(rows, "balanced", space))
+    subgroups(rows, alone, said, sellers)
+    verdicts = decide(rows, "balanced", space)
+    by_kind(rows, verdicts)
     open_set(rows, verdicts, sellers)
     by_label(rows, verdicts, sellers)
 
 
-def quality(verdicts: list[Any], bad: Any, sellers: Any) -> None:
-    """Print what the probabilities are worth, listings weighted to the base rate."""
-    p = np.array([0.0 if v is None or v.rank is None else v.rank for v in verdicts])
-    weight = np.where(bad, BASE_RATE / bad.mean(), (1 - BASE_RATE) / (1 - bad.mean()))
-    table = np.stack([p, bad.astype(float), weight], axis=1)
-    print(f"\n| the probability, weighted to {BASE_RATE:.0%} bad | value |\n| --- | ---: |")
-    for title, statistic in (("Brier skill over the base rate", _skill), ("calibration error among p > 0.1", _ece)):
-        low, high = bootstrap_interval(table, statistic, groups=sellers, rounds=500)
-        print(f"| {title} | {statistic(table):.3f} ({low:.3f} to {high:.3f}) |")
-    print(f"| AUROC | {_auroc(p, bad)} |")
-    sure = p > 0.1
-    print(f"| listings with p > 0.1 | {int((sure & bad).sum())} bad, {int((sure & ~bad).sum())} honest |")
+def by_point(rows: list[dict[str, Any]], bad: Any, sellers: Any, made: Any, space: dict[str, Any]) -> None:
+    reseller = np.array([r["truth"]["kind"] in RESELLERS for r in rows])
+    rates = (0.01, 0.03, 0.05)
+    columns = ("bad: lead", "bad: lead or review", "honest: lead", "honest: review", "honest resellers: lead")
+    precisions = [f"precision at {r:.0%} bad" for r in rates]
+    print("| operating point | " + " | ".join([*columns, *precisions]) + " |")
+    print("| --- |" + " ---: |" * (len(columns) + len(rates)))
+    for point in ["rules alone", *made.points]:
+        said = levels(decide(rows, "balanced" if point == "rules alone" else point, space, point == "rules alone"))
+        lead, review = said == "lead", said == "review"
+        cells = [
+            share(flags[of], sellers[of])
+            for flags, of in ((lead, bad), (lead | review, bad), (lead, ~bad), (review, ~bad), (lead, reseller))
+        ]
+        precision = [_precision(float(lead[bad].mean()), lead[~bad], r) for r in rates]
+        default = " (the default)" if point == "balanced" else ""
+        print(f"| {point}{default} | " + " | ".join([*cells, *precision]) + " |")
+    for point, why in sorted(made.refused.items()):
+        print(f"| {point} | refused: {why} |" + " |" * 7)
 
 
-def trivial(rows: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
-    """Return what needs no understanding: its name, what it flags and how it ranks.
-
-    Each ranks alone; which way, and where it flags 1 % of the honest listings, is taken from the fit worlds.
-    """
+def arms(rows: list[dict[str, Any]], bad: Any, sellers: Any, space: dict[str, Any]) -> None:
+    """Print what each part of a listing is worth: a model fitted on the fit worlds from that part alone, on these worlds."""
     fit_rows = stored([n for n in scanned() if n.startswith("fit")])[0]
     fit_bad = np.array([r["truth"]["bad"] == "true" for r in fit_rows])
-    out = []
-    for name, value in (("picture size", "pixels"), ("saturation", "saturation"), ("price alone", "price")):
-        if len(set(fit_bad.tolist())) < 2:
-            continue
-        known, asked = (np.array([_simple(r, value) for r in some]) for some in (fit_rows, rows))
-        sign = 1.0 if auroc(known, fit_bad) >= 0.5 else -1.0
-        out.append((name, sign * asked > np.quantile(sign * known[~fit_bad], 0.99), sign * asked))
-    return out
+    print(
+        "\n| what is looked at | AUROC | bad: flagged at 1 % of fit | honest: flagged | rules: bad, at least review "
+        "| honest |"
+    )
+    print("| --- |" + " ---: |" * 5)
+    ranks: dict[str, Any] = {}
+    for arm in ARMS:
+        made, asked = fitted(fit_rows, space, arm), examples(rows, arm)
+        known = np.array([made.rank(e.values)[0] for e in examples(fit_rows, arm)])
+        ranks[arm] = np.array([made.rank(e.values)[0] for e in asked])
+        flagged = ranks[arm] > np.quantile(known[~fit_bad], 0.99)
+        loud = np.array([not e.quiet for e in asked])
+        cells = [share(x[of], sellers[of]) for x, of in ((flagged, bad), (flagged, ~bad), (loud, bad), (loud, ~bad))]
+        print(f"| {arm} | {_auroc(ranks[arm], bad, sellers)} | " + " | ".join(cells) + " |")
+    for name in ("pixels", "saturation"):
+        rank = np.array([r["looks"][name] for r in rows])
+        rank = rank if auroc(rank, bad) >= 0.5 else -rank
+        print(f"| {'picture size' if name == 'pixels' else name}, whichever way | {_auroc(rank, bad, sellers)} | | | | |")
+    table = np.stack([ranks["everything"], ranks["no pixel"], bad.astype(float)], axis=1)
+    gain = auroc(ranks["everything"], bad) - auroc(ranks["no pixel"], bad)
+    low, high = interval(table, sellers, lambda t: _both(t[:, 0], t[:, 2]) - _both(t[:, 1], t[:, 2]))
+    print(f"\nPixels add {gain:+.3f} ({low:+.3f} to {high:+.3f}) of AUROC to what is known without them.")
 
 
-def baselines(rows: list[dict[str, Any]], bad: Any, sellers: Any) -> None:
-    print("\n| trivial baseline | bad: flagged | honest: flagged | AUROC |\n| --- | ---: | ---: | ---: |")
-    for name, flagged, rank in trivial(rows):
-        cells = [_share(flagged[of], sellers[of]) for of in (bad, ~bad)]
-        print(f"| {name} | " + " | ".join(cells) + f" | {_auroc(rank, bad)} |")
+def _both(rank: Any, bad: Any) -> float:
+    """AUROC, not a number where a resample holds one kind alone."""
+    return auroc(rank, bad > 0.5) if 0 < bad.sum() < len(bad) else float("nan")
 
 
-def _auroc(rank: Any, bad: Any) -> str:
-    return f"{auroc(rank, bad):.3f}" if 0 < bad.sum() < len(bad) else "-"
+def _auroc(rank: Any, bad: Any, sellers: Any) -> str:
+    table = np.stack([rank, bad.astype(float)], axis=1)
+    low, high = interval(table, sellers, lambda t: _both(t[:, 0], t[:, 1]))
+    return f"{auroc(rank, bad):.3f} ({low:.3f} to {high:.3f})"
 
 
-def _simple(row: dict[str, Any], name: str) -> float:
-    if name != "price":
-        return float(row["looks"][name])
-    findings = (row["record"]["verdict"] or {}).get("findings", ())
-    return max((f["value"] for f in findings if f["signal"] == "price" and f["value"] is not None), default=0.0)
+def subgroups(rows: list[dict[str, Any]], alone: Any, said: Any, sellers: Any) -> None:
+    """Print what becomes of the hard ones, by the rules alone and at the default point."""
+    truth = [r["truth"] for r in rows]
+    bad = np.array([t["bad"] == "true" for t in truth])
+    kind, priced = (np.array([t[name] for t in truth]) for name in ("kind", "priced"))
+    groups = {
+        "honest: under the usual price": ~bad & (priced != "usual"),
+        "honest: grey market": kind == "grey_market",
+        "honest: resellers with official photos": np.isin(kind, RESELLERS),
+        "honest: unknown brands": kind == "unknown_brand",
+        "honest: a post in which the brand is worn": kind == "styled_post",
+        "bad: at the usual price": bad & (priced == "usual"),
+        "bad: nothing wrong in the photos": kind == "unaltered",
+        "bad: stolen photos": kind == "photo_thief",
+        "bad: altered marks": kind == "altered_logo",
+        "bad: altered parts": kind == "altered_parts",
+    }
+    print("\n| hard subgroup | n | rules alone: lead | lead | review |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, of in groups.items():
+        flags = (alone == "lead", said == "lead", said == "review")
+        print(f"| {name} | {of.sum()} | " + " | ".join(share(f[of], sellers[of]) for f in flags) + " |")
 
 
-def by_kind(rows: list[dict[str, Any]], verdicts: list[Any], point: str) -> None:
-    print(f"\n| kind of listing, at {point} | n | lead | review | clear | claims a wrong brand |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+def by_kind(rows: list[dict[str, Any]], verdicts: list[Any]) -> None:
+    print("\n| kind of listing, at the default point | n | lead | review | unjudged | clear | claims a wrong brand |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     kinds = sorted({(r["truth"]["bad"] != "true", r["truth"]["kind"]) for r in rows})
     for honest, kind in kinds:
         some = [(v, r) for v, r in zip(verdicts, rows, strict=True) if r["truth"]["kind"] == kind and v is not None]
         counts = Counter(str(v.decision) for v, _ in some)
         wrong = sum(v.brand is not None and v.brand != r["truth"]["brand"] for v, r in some)
-        print(
-            f"| {'honest' if honest else 'bad'}: {kind.replace('_', ' ')} | {len(some)} | {counts['lead']} | "
-            f"{counts['review']} | {counts['clear']} | {wrong} |"
-        )
+        numbers = [counts[d] for d in ("lead", "review", "unjudged", "clear")]
+        name = f"{'honest' if honest else 'bad'}: {kind.replace('_', ' ')}"
+        print(f"| {name} | {len(some)} | " + " | ".join(map(str, [*numbers, wrong])) + " |")
 
 
 def open_set(rows: list[dict[str, Any]], verdicts: list[Any], sellers: Any) -> None:
@@ -392,9 +468,9 @@ def open_set(rows: list[dict[str, Any]], verdicts: list[Any], sellers: Any) -> N
         ("said so of unrelated goods", kind == "unrelated"),
         ("said so, wrongly, of brands of the catalog", known),
     ):
-        print(f"| {title} | {_share(said[of], sellers[of])} |")
+        print(f"| {title} | {share(said[of], sellers[of])} |")
     claimed = ~said & strangers
-    print(f"| false claims on unknown brands and unrelated goods | {_share(claimed[strangers], sellers[strangers])} |")
+    print(f"| false claims on unknown brands and unrelated goods | {share(claimed[strangers], sellers[strangers])} |")
 
 
 def by_label(rows: list[dict[str, Any]], verdicts: list[Any], sellers: Any) -> None:
@@ -404,31 +480,18 @@ def by_label(rows: list[dict[str, Any]], verdicts: list[Any], sellers: Any) -> N
     for label in ("counterfeit_suspected", "lookalike", "photo_theft", "bait_and_switch", "unauthorised_seller"):
         holds = np.array([label in json.loads(r["truth"]["labels"] or "[]") for r in rows])
         given = np.array([v is not None and label in v.labels for v in verdicts])
-        print(f"| {label} | {_share(given[holds], sellers[holds])} | {_share(given[~holds], sellers[~holds])} |")
-
-
-def _skill(table: Any) -> float:
-    p, y, w = table.T
-    base = (w * y).sum() / w.sum()
-    return float(1 - (w * (p - y) ** 2).sum() / (w * (base - y) ** 2).sum())
-
-
-def _ece(table: Any) -> float:
-    p, y, w = table[table[:, 0] > 0.1].T
-    bins = np.minimum((p * 10).astype(int), 9)
-    gaps = [abs((w * (p - y))[bins == b].sum()) for b in np.unique(bins)]
-    return float(sum(gaps) / w.sum())
+        print(f"| {label} | {share(given[holds], sellers[holds])} | {share(given[~holds], sellers[~holds])} |")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "fit", "score"])
+    parser.add_argument("what", choices=["run", "fit", "score", "refit"])
     parser.add_argument("worlds", nargs="*", metavar="WORLD", help=", ".join(PLANS))
     parser.add_argument("--limit", type=int, help="listings per world, to try it out")
     arguments = parser.parse_args()
-    if arguments.what == "run":
+    if arguments.what in ("run", "refit"):
         run(arguments.worlds or list(PLANS), arguments.limit)
-    elif arguments.what == "fit":
+    if arguments.what in ("fit", "refit"):
         fit_default(arguments.worlds or [n for n in scanned() if n.startswith("fit")])
-    else:
+    if arguments.what in ("score", "refit"):
         score(arguments.worlds or [n for n in scanned() if n.startswith("test")])

@@ -266,9 +266,13 @@ def test_what_the_rules_allow(names: list[str], allows: Decision) -> None:
 
 
 def test_what_the_calibration_never_saw_is_left_to_a_person() -> None:
-    verdict = Fusion(CATALOG, Config(), calibration()).decide(query(), [*CLAIM, found("wording", 0.9)])
+    fusion = Fusion(CATALOG, Config(), calibration())
+    verdict = fusion.decide(query(), [*CLAIM, found("wording", 0.9)])
     assert verdict.decision is Decision.REVIEW
-    assert "not seen enough listings with wording" in " ".join(verdict.reasons)
+    assert "no calibration has seen enough of wording" in " ".join(verdict.reasons)
+    verdict = fusion.decide(query(), [found("claim", 1.0), found("wording", 0.9)])
+    assert verdict.decision is Decision.LEAD
+    assert "a lead by the rules alone (no calibration has seen enough of wording)" in " ".join(verdict.reasons)
 
 
 def test_one_finding_is_not_both_claim_and_strong_contradiction() -> None:
@@ -434,6 +438,9 @@ def test_the_rules_bind_both_ways(
         assert not any(r.endswith(("(strong)", "(weak)")) for r in verdict.reasons)
 
 
+SEEN = ("logo_tamper", "price", "copy")
+
+
 def test_every_set_of_contradictions_at_every_strength() -> None:
     """Exhaustive where hypothesis samples: each pair of findings, at each strength, under ranks of 0, 1 and none."""
     levels = (None, 0.1, 0.6, 1.0)
@@ -447,7 +454,8 @@ def test_every_set_of_contradictions_at_every_strength() -> None:
             if allows is Decision.CLEAR:
                 assert {alone, low, high} <= {Decision.CLEAR, Decision.UNJUDGED}
             else:
-                assert low is Decision.REVIEW
+                unseen = {f.signal for f, s in rules.assess(findings).contradictions if s == "strong"} - set(SEEN)
+                assert low is (Decision.LEAD if unseen - {"logo_tamper"} else Decision.REVIEW)
                 assert high is allows
                 assert alone in (Decision.REVIEW, allows)
 

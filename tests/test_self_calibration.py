@@ -63,7 +63,7 @@ def test_examples(catalog: Catalog) -> None:
     assert all(e.random for e in examples)
     assert len({e.group for e in examples}) == 12 + 12
     priced = [(e.values["price"], e.positive) for e in examples if e.values["price"] is not None and e.brand]
-    assert min(v for v, bad in priced if bad) >= 0.45
+    assert min(v for v, bad in priced if bad) < 0.3  # some of the bad ask what is usual
     assert self_examples(catalog, QUICK, listings=8) == examples[:8]
 
 

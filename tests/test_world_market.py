@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from imgmatch.augment import wording
+from imgmatch.augment.rates import BAD, HONEST, Manner, asked
 from imgmatch.io.sources import read_listings, read_posts
+from imgmatch.market.lexicon import Lexicon
+from imgmatch.metrics import auroc
 from imgmatch.records import Listing
 from imgmatch.types import Label
 from imgmatch.world.brands import make_brand
@@ -21,6 +24,7 @@ from imgmatch.world.campaign import make_campaign
 from imgmatch.world.catalog_source import write_catalog_source
 from imgmatch.world.demo import DEMO_RATES
 from imgmatch.world.goods import GOODS, goods_photo
+from imgmatch.world.logos import wordmark_ink
 from imgmatch.world.market import LISTING_COLUMNS, TRUTH_COLUMNS, Market, make_market
 from imgmatch.world.offers import BAD_OFFERS, HONEST_OFFERS
 from tests.test_world import REAL
@@ -95,15 +99,15 @@ def test_a_ring_shares_photos_across_sellers_and_platforms(market: Market) -> No
     assert not outside & {r["seller_id"] for r, _ in ring}
 
 
-def test_only_the_dishonest_use_replica_words_and_some_honest_ones_can_be_reached_outside(market: Market) -> None:
+def test_only_the_dishonest_say_replica_and_some_honest_ones_can_be_reached_outside(market: Market) -> None:
     reachable: dict[bool, list[bool]] = {True: [], False: []}
     for row, truth in zip(market.listings, market.truth, strict=True):
         text = f"{row['contacts']} {row['description']}"
         reachable[truth["bad"]].append("telegram:" in text or "whatsapp:" in text)
-        said = any(words in row["description"] for words in wording._REPLICA)
+        said = any(words in row["description"] for words in wording.SPEECH["fit"].outright)
         assert said == (truth["kind"] == "replica_wording")
     honest, bad = (np.mean(reachable[is_bad]) for is_bad in (False, True))
-    assert 0 < honest < bad
+    assert 0 <= honest < bad
 
 
 def test_a_bait_shows_a_brand_and_leads_to_something_else(market: Market) -> None:
@@ -111,6 +115,7 @@ def test_a_bait_shows_a_brand_and_leads_to_something_else(market: Market) -> Non
     assert {t["mismatch"] == "switched" for _, t in promoted} == {True, False}
     for row, truth in promoted:
         assert (truth["mismatch"] == "switched") == (truth["kind"] == "bait_switch")
+        assert (truth["mismatch"] == "styled") == (truth["kind"] == "styled_post")
         if truth["bad"]:
             assert {p["source"] for p in truth["photos"][: len(row["photos"])]} == {"goods"}
             assert truth["photos"][-1]["item_id"] == truth["item_id"]
@@ -180,9 +185,53 @@ def test_prices_as_written_by_hand() -> None:
 
 def test_an_obfuscated_name_is_not_the_name() -> None:
     rng = np.random.default_rng(0)
-    names = {wording.obfuscated(rng, "Halvenne") for _ in range(60)}
-    assert "Halvenne" not in names
-    assert "H.a.l.v.e.n.n.e" in names
+    for speech in wording.SPEECH.values():
+        names = {wording.obfuscated(rng, "Halvenne", speech.obfuscations) for _ in range(60)}
+        assert "Halvenne" not in names
+        assert {"H.a.l.v.e.n.n.e", "H a l v e n n e"} & names
+
+
+def phrases(speech: wording.Speech) -> set[str]:
+    said = {p for words in speech.conditions.values() for p in words}
+    return said | {
+        *speech.titles,
+        *speech.private,
+        *speech.shop,
+        *speech.hints,
+        *speech.outright,
+        *speech.posts,
+        *speech.hidden,
+    }
+
+
+def test_the_two_markets_share_no_phrase_and_none_is_copied_from_the_lexicon() -> None:
+    fit, test = wording.SPEECH["fit"], wording.SPEECH["test"]
+    assert not phrases(fit) & phrases(test)
+    assert not set(fit.obfuscations) & set(test.obfuscations)
+    lexicon = Lexicon.load()
+    for speech in (fit, test):
+        entries = {p.text for line in phrases(speech) for p in lexicon.find(line)}
+        assert not {line.casefold() for line in phrases(speech)} & {e.casefold() for e in entries}
+        known = [any(p.strength == "strong" for p in lexicon.find(line)) for line in speech.outright]
+        assert 0 < np.mean(known) <= 0.5  # the rest the lexicon would have to know by luck
+        assert not any(p.strength == "strong" for line in (*speech.private, *speech.shop) for p in lexicon.find(line))
+
+
+@pytest.mark.parametrize("market", ["fit", "test"])
+def test_no_price_separates_honest_from_dishonest(market: str) -> None:
+    rng = np.random.default_rng(1)
+    bad, honest = ([asked(rng, side, market)[1] for _ in range(4000)] for side in (BAD, HONEST))
+    assert 0.2 < np.mean(np.array(bad) > 0.7) < 0.6  # many of the bad ask what is usual
+    assert 0.03 < np.mean(np.array(honest) < 0.5) < 0.2  # and some of the honest next to nothing
+    assert 0.6 < auroc(-np.array([*bad, *honest]), np.repeat([True, False], 4000)) < 0.8
+    assert asked(np.random.default_rng(0), Manner(0, 1, 0, 0, 0, 0), market)[0] == "cheap"
+
+
+def test_fonts_of_a_world_are_told(tmp_path: Path) -> None:
+    brand = make_brand(3101, ("DejaVuSerif",))
+    assert brand.letters.face == "DejaVuSerif"
+    plain, serif = (wordmark_ink("HALVENNE", b.letters) for b in (make_brand(3101), brand))
+    assert plain.shape != serif.shape or (plain != serif).mean() > 0.05
 
 
 @pytest.mark.parametrize("kind", sorted(GOODS))
@@ -200,6 +249,7 @@ def test_unrelated_goods_are_photos(kind: str) -> None:
         ({"brands": ()}, "at least one brand"),
         ({"forgeries": ["melt"]}, "unknown edits: melt"),
         ({"copy_edits": ["melt"]}, "unknown edits: melt"),
+        ({"market": "moon"}, "market to be one of fit, test"),
     ],
 )
 def test_misuse_says_what_was_expected(tmp_path: Path, options: dict[str, object], says: str) -> None:

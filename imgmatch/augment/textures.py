@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
+
+from imgmatch.errors import MissingExtraError
 
 __all__ = ["LIGHT", "Colour", "FloatArray", "Mask", "grain", "lettering", "metal", "mix", "shade"]
 
@@ -38,7 +42,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 @lru_cache(maxsize=512)
 def lettering(
-    text: str, height: int, tracking: float = 0.0, stretch: float = 1.0, weight: float = 0.0, slant: float = 0.0
+    text: str,
+    height: int,
+    tracking: float = 0.0,
+    stretch: float = 1.0,
+    weight: float = 0.0,
+    slant: float = 0.0,
+    face: str = "",
 ) -> Mask:
     """Return `text` as coverage, cropped to its ink.
 
@@ -55,13 +65,12 @@ def lettering(
         Thickness added to the strokes, in units of the height.
     slant : float
         Shear to the right, 0 for upright.
-
-    Notes
-    -----
-    Drawn in Aileron, the font inside Pillow (its licence: CC0), so that a picture is the same on every machine.
+    face : str
+        Empty for Aileron, the font inside Pillow (its licence: CC0), so that a picture is the same on every machine; else a
+        font that Matplotlib carries, such as ``DejaVuSerif``.
     """
     size = max(8, round(height * 1.38))  # the cap height of Aileron is 0.72 em
-    font = ImageFont.load_default(size)
+    font = _carried(face, size) if face else ImageFont.load_default(size)
     stroke = round(weight * height)
     gap = tracking * height
     widths = [font.getlength(c) for c in text]
@@ -83,6 +92,14 @@ def lettering(
     return np.asarray(
         cv2.resize(pixels, (max(1, round(w * stretch * height / h)), height), interpolation=cv2.INTER_AREA), np.uint8
     )
+
+
+def _carried(face: str, size: int) -> ImageFont.FreeTypeFont:
+    """Return a font of those that Matplotlib carries."""
+    found = importlib.util.find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise MissingExtraError(f"lettering in {face}", "case")
+    return ImageFont.truetype(str(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / f"{face}.ttf"), size)
 
 
 TILE = 512  # pixels of a texture tile; it repeats seamlessly

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import PIL.Image
 
-from imgmatch.augment import wording
 from imgmatch.augment.changes import Photo
 from imgmatch.augment.conditions import condition
 from imgmatch.augment.edits import EDITS, edit
+from imgmatch.augment.rates import BAD, HONEST, asked
 from imgmatch.augment.region_forge import REGION_FORGERIES, forge_region
+from imgmatch.augment.wording import SPEECH, contacts
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Item
 from imgmatch.config import Config
@@ -44,6 +45,7 @@ LEAST_ITEMS = 10
 BATCH = 8
 SIDE = 1024  # longer side of the photos made, in pixels, as platforms serve them
 _CONDITIONS = ("light", "white_balance", "jpeg", "resize", "crop", "perspective", "occlusion")
+_OUTRIGHT = 0.15  # of dishonest offers that say what they are: a guess
 _TIDY = ("resize", "recompress", "crop", "border", "caption", "watermark")  # edits that honest shops make too
 
 
@@ -195,8 +197,7 @@ def _bound(
 
 
 def _own(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
-    share = rng.uniform(0.25, 0.5) if rng.random() < 0.06 else rng.uniform(0.75, 1.2)  # some do not know what it is worth
-    return _offer(rng, listing_id, item, _taken(rng, pixels), brand, share, "private", used=rng.random() < 0.85)
+    return _offer(rng, listing_id, item, _taken(rng, pixels), brand)
 
 
 def _forged(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
@@ -205,23 +206,22 @@ def _forged(rng: np.random.Generator, listing_id: str, item: Item | None, pixels
     x, y = (rng.uniform(0.15, 0.85, 2) * ((w, h) - side)).tolist()  # the product is in the middle
     box = Box(x, y, x + float(side[0]), y + float(side[1]))
     name = str(rng.choice(sorted(REGION_FORGERIES)))
-    altered = forge_region(name, pixels, box, rng, float(rng.uniform(0.5, 1.0))).image
-    used = rng.random() < 0.5
-    return _offer(rng, listing_id, item, _taken(rng, altered), brand, rng.uniform(0.18, 0.5), "vague", used=used, bad=True)
+    altered = forge_region(name, pixels, box, rng, float(rng.uniform(0.2, 1.0))).image
+    return _offer(rng, listing_id, item, _taken(rng, altered), brand, bad=True)
 
 
 def _shop(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
     shown = _copied(rng, pixels, _TIDY) if rng.random() < 0.4 else pixels
-    return _offer(rng, listing_id, item, shown, brand, rng.uniform(0.75, 1.1), "shop", used=rng.random() < 0.5)
+    return _offer(rng, listing_id, item, shown, brand, shop=True)
 
 
 def _thief(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
-    shown = _copied(rng, pixels, sorted(EDITS)) if rng.random() < 0.7 else pixels
-    return _offer(rng, listing_id, item, shown, brand, rng.uniform(0.12, 0.35), "vague", used=False, bad=True)
+    shown = _copied(rng, pixels, sorted(EDITS)) if rng.random() < 0.6 else pixels
+    return _offer(rng, listing_id, item, shown, brand, shop=rng.random() < 0.4, bad=True)
 
 
 def _unrelated(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
-    return _offer(rng, listing_id, item, _taken(rng, pixels), brand, 1.0, "private", used=True)
+    return _offer(rng, listing_id, item, _taken(rng, pixels), brand)
 
 
 def _offer(
@@ -230,28 +230,28 @@ def _offer(
     item: Item | None,
     pixels: Photo,
     brand: str,
-    share: float,
-    words: str,
     *,
-    used: bool,
+    shop: bool = False,
     bad: bool = False,
 ) -> _Offer:
-    """Put a listing together; `share` is of the usual price, which is left out where the catalog knows none."""
+    """Put a listing together; it is priced and worded at the rates of its side, without a price where none is known."""
+    manner, speech = BAD if bad else HONEST, SPEECH["fit"]
+    used = rng.random() > (0.5 if shop else manner.new)
     usual = None if item is None else _usual(item, used)
-    described = wording.description(rng, words)
-    if bad and words == "vague" and rng.random() < 0.15:
-        described = f"{wording.replica_wording(rng)}. {described}"
+    described = speech.description(rng, shop, manner.hints, manner.silent)
+    if bad and rng.random() < _OUTRIGHT:
+        described = f"{rng.choice(speech.outright)} {described}".strip()
     listing = Listing(
         listing_id,
         photos=(f"{listing_id}.jpg",),
         title="For sale" if item is None else f"{brand} {item.name or item.model or item.category or ''}".strip(),
         description=described,
-        price=None if usual is None else f"{max(usual * share, 1.0):.2f}",
+        price=None if usual is None else f"{max(usual * asked(rng, manner, 'fit')[1], 1.0):.2f}",
         currency=None if usual is None or item is None else item.currency,
         condition="used" if used else "new",
         seller_id=f"of {item.item_id}" if item is not None else listing_id,  # an item is one group
         platform="self-calibration",
-        contacts=wording.contacts(rng) if rng.random() < (0.35 if bad else 0.06) else (),
+        contacts=contacts(rng) if rng.random() < manner.reachable else (),
     )
     return _Offer(listing, _jpeg(rng, pixels), bad)
 

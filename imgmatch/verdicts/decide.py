@@ -1,9 +1,10 @@
 """From findings to a verdict: the rules say what may be said, the calibration orders what they allow.
 
 The rules bind both ways. A contradiction that they call strong or weak is at least a review, whatever the calibration
-says; a listing without one is *clear* or *unjudged*. With a calibration a lead needs the rules' consent **and** a rank at or
-above the operating point, else it stays in review. Without one the rules lead alone where a strong contradiction meets a
-plain claim, and say so. A photo-only listing never goes beyond review. What could not be read is not cleared.
+says; a listing without one is *clear* or *unjudged*. With a calibration a lead needs the rules' consent and a rank at or
+above the operating point, else it stays in review. Without one, or where it has seen a contradiction too seldom to weigh it,
+the rules lead alone where that is strong and meets a plain claim, and say so. A photo-only listing never goes beyond review.
+What could not be read is not cleared.
 """
 
 from __future__ import annotations
@@ -189,22 +190,17 @@ class Fusion:
             return Decision.REVIEW, []
         if query.listing.photo_only:
             return Decision.REVIEW, ["held at review: nothing is known of the listing but its photos"]
-        if self.calibration is None or self._point is None or rank is None:
-            if assessment.plain:
-                return Decision.LEAD, [
-                    "a lead by the rules alone, without a calibration: a strong contradiction of a plain claim"
-                ]
-            return Decision.REVIEW, [
-                "held at review: without a calibration only a strong contradiction of a plain claim leads"
-            ]
-        if rank >= self._point.threshold:
+        weighed = {} if self.calibration is None else self.calibration.coefficients
+        unseen = [f.signal for f, strength in assessment.contradictions if strength != "note" and f.signal not in weighed]
+        if self._point is not None and rank is not None and rank >= self._point.threshold:
             return Decision.LEAD, []
-        counted = [f.signal for f, strength in assessment.contradictions if strength != "note"]
-        unseen = [name for name in counted if name not in self.calibration.coefficients]
+        why = "without a calibration" if self._point is None else f"no calibration has seen enough of {', '.join(unseen)}"
+        if set(unseen) & set(assessment.plain):
+            return Decision.LEAD, [f"a lead by the rules alone ({why}): a strong contradiction of a plain claim"]
+        if self._point is None:
+            return Decision.REVIEW, [f"held at review: {why} only a strong contradiction of a plain claim leads"]
         note = f"held at review: the rank is below what {self._point.name} asks for a lead"
-        if unseen:
-            note += f"; the calibration has not seen enough listings with {', '.join(unseen)} to weigh that"
-        return Decision.REVIEW, [note]
+        return Decision.REVIEW, [f"{note}; {why}" if unseen else note]
 
     def _without_claim(self, query: Query, findings: Sequence[Finding]) -> tuple[Decision, Basis, list[str]]:
         asked = [f for f in findings if f.signal in self.rules.claims]

@@ -93,9 +93,9 @@ class Assessment:
         The most that claim × contradiction supports: lead, review, or clear where nothing contradicts. A verdict is never
         below review where this is review or lead.
     labels : tuple of Label
-    plain : bool
-        A strong contradiction meets another finding whose claim is plain (words, mark, copied photo): enough for a lead
-        where there is no calibration.
+    plain : tuple of str
+        Strong contradictions that meet another finding whose claim is plain (words, mark, copied photo): each is enough for
+        a lead where no calibration weighs it.
     known : bool
         Something is known of the offer that could contradict the claim, whether it does or not.
     shown : tuple of Finding
@@ -107,7 +107,7 @@ class Assessment:
     contradictions: tuple[tuple[Finding, Strength], ...] = ()
     allows: Decision = Decision.CLEAR
     labels: tuple[Label, ...] = ()
-    plain: bool = False
+    plain: tuple[str, ...] = ()
     known: bool = False
 
     @property
@@ -248,7 +248,7 @@ class Rules:
             contradictions,
             min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
             self._labels(names, {f.signal for f, _ in contradictions}),
-            any(s == "strong" and names & self.plain - {f.signal} for f, s in contradictions),
+            tuple(f.signal for f, s in contradictions if s == "strong" and names & self.plain - {f.signal}),
             known,
         )
 

@@ -6,7 +6,7 @@ other scripts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,7 @@ class LetterStyle:
     stretch: float = 1.0
     weight: float = 0.0
     slant: float = 0.0
+    face: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +173,15 @@ _FIGURES = ("rosette", "crescents", "shield", "sun", "arches", "lozenge")
 _PLATFORMS = ("bazario", "vintly", "shopgram")
 
 
-def make_brand(seed: int) -> BrandDesign:
+def make_brand(seed: int, faces: Sequence[str] = ("",)) -> BrandDesign:
     """Invent a brand.
 
     Parameters
     ----------
     seed : int
         The same seed always gives the same brand; different seeds differ in name, marks, canvas and colours.
+    faces : sequence of str
+        Fonts of which its wordmark is set in one; see :func:`imgmatch.augment.textures.lettering`.
     """
     rng = np.random.default_rng([seed, 0xB4A])
     first, second = rng.choice(len(_SYLLABLES), 2, replace=False)
@@ -197,6 +200,7 @@ def make_brand(seed: int) -> BrandDesign:
             stretch=float(rng.uniform(0.75, 1.35)),
             weight=float(rng.choice([0.0, 0.0, 0.03, 0.06])),
             slant=float(rng.choice([0.0, 0.0, 0.0, 0.2])),
+            face=faces[seed % len(faces)],
         ),
         figure=Figure(
             kind,

@@ -68,7 +68,7 @@ def make_campaign(out: Path, market: Market, seed: int = 0, posts: int = 6) -> N
             {
                 "link": row["url"] if n % 2 else row["listing_id"],
                 "photos": [photo],
-                "text": wording.promo_text(rng, product.spec.brand.name, True),
+                "text": wording.SPEECH["fit"].post(rng, product.spec.brand.name, True),
                 "post_id": f"post-{n + 1}",
                 "account": account,
                 "posted_at": (start + timedelta(hours=20 * n)).isoformat(),
@@ -97,7 +97,7 @@ def _destination(
         "promo_photos": [],
         "contacts": [],
         "title": wording.unrelated_title(rng, kind),
-        "description": wording.description(rng, "vague"),
+        "description": wording.SPEECH["fit"].description(rng, True, 1.0, 0.0),
         "price": str(int(rng.integers(95, 190))),
         "currency": "EUR",
         "condition": "new",

@@ -20,7 +20,7 @@ LOGO_KINDS = ("wordmark", "figure", "combined", "monogram")
 
 def wordmark_ink(text: str, letters: LetterStyle, height: int = 96) -> Mask:
     """Return a wordmark as coverage, shape (height, W)."""
-    return lettering(text, height, letters.tracking, letters.stretch, letters.weight, letters.slant)
+    return lettering(text, height, letters.tracking, letters.stretch, letters.weight, letters.slant, letters.face)
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ import numpy as np
 from imgmatch.augment import wording
 from imgmatch.augment.changes import Photo
 from imgmatch.augment.edits import EDITS
+from imgmatch.augment.rates import BAD, HONEST
 from imgmatch.world.brands import DEMO_BRANDS, BrandDesign, make_brand
 from imgmatch.world.collection import Product, make_collection
 from imgmatch.world.forge import ITEM_FORGERIES
@@ -29,18 +30,27 @@ LISTING_COLUMNS = (
 )  # fmt: skip
 """Of the listing table, as ``imgmatch scan`` reads it."""
 
-TRUTH_COLUMNS = ("listing_id", "kind", "bad", "labels", "brand", "item_id", "forgery", "mismatch", "ring_id", "photos")
+TRUTH_COLUMNS = (
+    "listing_id",
+    "kind",
+    "priced",
+    "bad",
+    "labels",
+    "brand",
+    "item_id",
+    "forgery",
+    "mismatch",
+    "ring_id",
+    "photos",
+)
 """Of the truth.
 
-``kind`` is a key of HONEST_OFFERS or BAD_OFFERS; ``bad`` is true where the offer is dishonest; ``labels`` are those of
-:class:`imgmatch.types.Label` that hold; ``brand`` and ``item_id`` what the offer presents itself as (empty for unrelated
-goods and unknown brands); ``forgery`` the design edit; ``mismatch`` switched | same_product | shop_banner | brand_ad where
-there is a promo photo; ``ring_id`` the gang; ``photos`` every photo with {path, source, item_id, view, edits}, where source
-is own | official | other_seller | stock | goods | banner.
+``kind`` is a key of HONEST_OFFERS or BAD_OFFERS; ``priced`` usual | bargain | cheap; ``bad`` is true where the offer is
+dishonest; ``labels`` are those of :class:`imgmatch.types.Label` that hold; ``brand`` and ``item_id`` what it is shown
+as, empty for unrelated goods and unknown brands; ``forgery`` the design edit; ``mismatch`` switched | same_product |
+shop_banner | brand_ad | styled where there is a promo photo; ``ring_id`` the gang; ``photos`` every photo with {path,
+source, item_id, view, edits}, where source is own | official | other_seller | stock | goods | banner.
 """
-
-HONEST_CONTACTS = 0.08
-"""Share of honest sellers who can be reached outside the platform: our guess, so that contacts alone give nobody away."""
 
 _DAY_ZERO = datetime(2026, 3, 2, 8, tzinfo=timezone.utc)
 
@@ -74,6 +84,7 @@ def make_market(
     rings: int | None = None,
     forgeries: Sequence[str] = tuple(ITEM_FORGERIES),
     copy_edits: Sequence[str] = tuple(EDITS),
+    market: str = "fit",
 ) -> Market:
     """Invent a market and write ``listings.csv``, ``truth.csv`` and ``photos/`` to a folder.
 
@@ -95,6 +106,9 @@ def make_market(
         listings, which gives gangs about half of them.
     forgeries, copy_edits : sequence of str
         Names in ITEM_FORGERIES and EDITS that exist in this world, so that others can be kept for testing.
+    market : str
+        ``fit`` or ``test``: whose phrases (:data:`imgmatch.augment.wording.SPEECH`) and price laws
+        (:data:`imgmatch.augment.rates.PRICE_LAWS`) these are.
 
     Raises
     ------
@@ -108,13 +122,15 @@ def make_market(
     unknown = (set(forgeries) - set(ITEM_FORGERIES)) | (set(copy_edits) - set(EDITS))
     if unknown:
         raise ValueError(f"unknown edits: {', '.join(sorted(unknown))}")
+    if market not in wording.SPEECH:
+        raise ValueError(f"expected market to be one of {', '.join(wording.SPEECH)}, got {market!r}")
     rng = np.random.default_rng([seed, 0x3A5])
     products = [p for brand in brands for p in make_collection(brand, seed, bags=bags, watches=watches, variants=2)]
-    known = {brand.brand for brand in brands}
-    others = [b for b in (make_brand(seed * 1000 + 900_000 + i) for i in range(8)) if b.brand not in known]
+    known, faces = {brand.brand for brand in brands}, sorted({brand.letters.face for brand in brands})
+    others = [b for b in (make_brand(seed * 1000 + 900_000 + i, faces) for i in range(8)) if b.brand not in known]
     strangers = [p for brand in others for p in make_collection(brand, seed, bags=2, watches=1, variants=1)]
     store = PhotoStore(out / "photos")
-    world = World(rng, products, strangers, store, frozenset(forgeries), frozenset(copy_edits))
+    world = World(rng, products, strangers, store, frozenset(forgeries), frozenset(copy_edits), market)
     bad = round(listings * base_rate)
     offers = [*_quota(world, listings - bad, HONEST_OFFERS)]
     gangs = round(bad / 20) if rings is None else rings
@@ -138,12 +154,11 @@ def _quota(
     for (make, _, most), count in zip(kinds.values(), np.diff(ends, prepend=0).tolist(), strict=True):
         while count > 0:
             seller = world.seller()
-            if world.rng.random() < (0.6 if kinds is BAD_OFFERS else HONEST_CONTACTS):
+            if world.rng.random() < (BAD if kinds is BAD_OFFERS else HONEST).reachable:
                 seller.contacts = wording.contacts(world.rng)
             for _ in range(min(count, int(world.rng.integers(1, most + 1)))):
                 offer = make(world, seller)
-                if kinds is HONEST_OFFERS:
-                    reachable(world, seller, offer, 0.7)
+                reachable(world, seller, offer, 0.7)
                 yield offer
                 count -= 1
 
@@ -162,6 +177,7 @@ def _gang(world: World, ring_id: str, total: int) -> list[Offer]:
         seller.ground, seller.contacts, seller.bank = ground, contacts, bank
         kind = world.one(("altered_logo", "altered_parts", "replica_wording", "photo_thief"))
         offer = BAD_OFFERS[kind][0](world, seller)
+        reachable(world, seller, offer, 0.5)
         offer.truth |= {"ring_id": ring_id, "labels": [*offer.truth["labels"], "ring_member"]}
         offers.append(offer)
     return offers

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from imgmatch.augment import wording
+from imgmatch.augment.rates import BAD, HONEST
 from imgmatch.world.collection import Product
 from imgmatch.world.forge import forge_item, forgeries_of, misspell
 from imgmatch.world.goods import GOODS
@@ -15,27 +16,30 @@ from imgmatch.world.staging import LOGO_FORGERIES, Offer, Seller, World, forged
 
 __all__ = ["BAD_OFFERS", "HONEST_OFFERS", "reachable"]
 
+SHOPLIKE = 0.4
+"""Share of dishonest sellers of new goods who describe them as a shop would: our guess."""
+
 TIDY = ("resize", "recompress", "crop", "border", "caption", "watermark")
 """Edits that honest shops make too."""
 
 _OWN = {"bag": ("phone_a", "phone_b", "phone_c", "phone_logo"), "watch": ("phone_a", "phone_dial", "phone_b", "phone_c")}
 
 
-def _own_views(world: World, spec: ItemSpec, least: int = 1, most: int = 3) -> list[str]:
+def _own_views(world: World, spec: ItemSpec, least: int = 1, most: int = 2) -> list[str]:
     names = [str(v) for v in world.rng.permutation(_OWN[spec.category])]
     return names[: int(world.rng.integers(least, most + 1))]
 
 
-def _official_views(world: World, spec: ItemSpec, most: int = 3) -> tuple[str, ...]:
+def _official_views(world: World, spec: ItemSpec, most: int = 2) -> tuple[str, ...]:
     return OFFICIAL_VIEWS[spec.category][: int(world.rng.integers(1, most + 1))]
 
 
 # Honest offers ------------------------------------------------------------------------------------------------------
 
 
-def _private(world: World, seller: Seller, kind: str = "private_used", low: float = 0.75, high: float = 1.2) -> Offer:
+def _private(world: World, seller: Seller, kind: str = "private_used", asks: str = "") -> Offer:
     product = world.one(world.products)
-    spec, condition = product.spec, world.condition()
+    spec, condition = product.spec, world.condition(HONEST)
     photos = world.own(spec, _own_views(world, spec), seller, spec.item_id)
     return world.offer(
         seller,
@@ -43,30 +47,30 @@ def _private(world: World, seller: Seller, kind: str = "private_used", low: floa
         photos,
         kind=kind,
         condition=condition,
-        euros=product.usual(condition) * world.rng.uniform(low, high),
+        price=world.price(product.usual(condition), HONEST, asks),
         title=world.title(spec, condition),
-        description=wording.description(world.rng, "private"),
+        description=world.says(HONEST),
     )
 
 
 def _bargain(world: World, seller: Seller) -> Offer:
     """An honest seller who does not know what it is worth."""
-    return _private(world, seller, "bargain", 0.25, 0.5)
+    return _private(world, seller, "bargain", "bargain")
 
 
 def _stock_user(world: World, seller: Seller) -> Offer:
     """A private seller who took the popular photo instead of making one."""
     product = world.one(world.products[:4])
-    condition = world.condition()
+    condition = world.condition(HONEST)
     return world.offer(
         seller,
         product,
         [world.stock(product)],
         kind="stock_user",
         condition=condition,
-        euros=product.usual(condition) * world.rng.uniform(0.75, 1.15),
+        price=world.price(product.usual(condition), HONEST),
         title=world.title(product.spec, condition),
-        description=wording.description(world.rng, "private"),
+        description=world.says(HONEST),
     )
 
 
@@ -83,9 +87,9 @@ def _reseller(world: World, seller: Seller) -> Offer:
         photos,
         kind="reseller_official",
         condition=condition,
-        euros=product.usual(condition) * world.rng.uniform(0.82, 1.1),
+        price=world.price(product.usual(condition), HONEST),
         title=world.title(product.spec, condition),
-        description=wording.description(world.rng, "shop"),
+        description=world.says(HONEST, shop=True),
     )
 
 
@@ -99,9 +103,9 @@ def _grey(world: World, seller: Seller) -> Offer:
         photos,
         kind="grey_market",
         condition="new",
-        euros=product.price * world.rng.uniform(0.7, 0.88),
+        price=world.price(0.8 * product.price, HONEST, "usual"),
         title=world.title(product.spec, "new"),
-        description=wording.description(world.rng, "shop"),
+        description=world.says(HONEST, shop=True),
         labels=["unauthorised_seller"],
     )
 
@@ -118,9 +122,9 @@ def _authorised(world: World, seller: Seller) -> Offer:
         photos,
         kind="authorised",
         condition="new",
-        euros=product.price * world.rng.choice([1.0, 1.0, 0.85]),
+        price=("usual", product.price * world.rng.choice([1.0, 1.0, 0.85])),
         title=product.spec.name,
-        description=wording.description(world.rng, "shop"),
+        description=world.says(HONEST, shop=True),
     )
     if world.rng.random() < 0.3:
         offer.row["url"] = f"https://{brand.domain}/p/{product.spec.item_id}"
@@ -130,7 +134,7 @@ def _authorised(world: World, seller: Seller) -> Offer:
 def _unknown(world: World, seller: Seller) -> Offer:
     """Goods of a brand that the catalog has not."""
     product = world.one(world.strangers)
-    condition = world.condition()
+    condition = world.condition(HONEST)
     photos = world.own(product.spec, _own_views(world, product.spec), seller, "")
     return world.offer(
         seller,
@@ -138,24 +142,24 @@ def _unknown(world: World, seller: Seller) -> Offer:
         photos,
         kind="unknown_brand",
         condition=condition,
-        euros=product.usual(condition) * world.rng.uniform(0.5, 1.2),
+        price=world.price(product.usual(condition), HONEST),
         title=world.title(product.spec, condition),
-        description=wording.description(world.rng, "private"),
+        description=world.says(HONEST),
     )
 
 
-def _unrelated(world: World, seller: Seller) -> Offer:
-    kind = world.one(tuple(GOODS))
+def _unrelated(world: World, seller: Seller, kind: str = "") -> Offer:
+    kind = kind or world.one(tuple(GOODS))
     photos = world.goods(kind, int(world.rng.integers(1, 3)), bool(world.rng.random() < 0.3))
     return world.offer(
         seller,
         None,
         photos,
         kind="unrelated",
-        condition=world.condition(),
-        euros=float(world.rng.uniform(8, 120)),
+        condition=world.condition(HONEST),
+        price=("usual", float(world.rng.uniform(8, 120))),
         title=wording.unrelated_title(world.rng, kind),
-        description=wording.description(world.rng, "private"),
+        description=world.says(HONEST),
     )
 
 
@@ -174,9 +178,19 @@ def _promoted(world: World, seller: Seller) -> Offer:
         )
     offer.row |= {
         "promo_photos": [p["path"] for p in promo],
-        "promo_text": wording.promo_text(world.rng, product.spec.brand.name, False),
+        "promo_text": world.speech.post(world.rng, product.spec.brand.name, False),
     }
     offer.truth |= {"mismatch": how, "photos": offer.truth["photos"] + promo}
+    return offer
+
+
+def _styled(world: World, seller: Seller) -> Offer:
+    """Clothes, honestly for sale, from a post in which a bag of the brand is worn with them."""
+    product = world.one(world.products)
+    offer = _unrelated(world, seller, world.one(("dress", "hoodie", "tshirt")))
+    promo = world.own(product.spec, _own_views(world, product.spec, 1, 1), seller, product.spec.item_id)
+    offer.row["promo_photos"] = [p["path"] for p in promo]
+    offer.truth |= {"kind": "styled_post", "mismatch": "styled", "photos": offer.truth["photos"] + promo}
     return offer
 
 
@@ -208,21 +222,20 @@ def _altered(world: World, seller: Seller, logo: bool | None, kind: str) -> Offe
         close = "phone_logo" if spec.category == "bag" else "phone_dial"
         views = [close, *[v for v in _own_views(world, spec, 1, 2) if v != close]]
         photos = world.own(spec, views, seller, product.spec.item_id)
-    condition = world.one(("new", "like new"))
+    condition = world.condition(BAD)
     offer = world.offer(
         seller,
         product,
         photos,
         kind=kind or ("altered_logo" if name in LOGO_FORGERIES else "altered_parts"),
         condition=condition,
-        euros=product.usual(condition) * world.rng.uniform(0.18, 0.5),
+        price=world.price(product.usual(condition), BAD),
         title=world.title(product.spec, condition),
-        description=wording.description(world.rng, "vague"),
+        description=world.says(BAD, shop=bool(world.rng.random() < SHOPLIKE)),
         bad=True,
         labels=["counterfeit_suspected"],
         forgery=name,
     )
-    reachable(world, seller, offer, 0.5)
     return offer
 
 
@@ -234,20 +247,31 @@ def _altered_parts(world: World, seller: Seller) -> Offer:
     return _altered(world, seller, False, "")
 
 
+def _unaltered(world: World, seller: Seller) -> Offer:
+    """A replica in which nothing that a photo shows is wrong: only what is said and asked can give it away."""
+    offer = _private(world, seller, "unaltered")
+    product, condition = world.product(offer.truth["item_id"]), world.condition(BAD)
+    priced, euros = world.price(product.usual(condition), BAD)
+    offer.row["condition"], offer.row["description"] = condition, world.says(BAD)
+    offer.row["price"], offer.row["currency"] = wording.price_text(world.rng, euros, seller.currency)
+    offer.truth |= {"bad": True, "priced": priced, "labels": ["counterfeit_suspected"]}
+    return offer
+
+
 def _replica(world: World, seller: Seller) -> Offer:
     """Says it is a replica, or writes the brand so that a filter misses it."""
     offer = _altered(world, seller, None, "replica_wording")
-    words = wording.replica_wording(world.rng)
-    offer.row["description"] = f"{words}. {offer.row['description']}"
+    words = world.one(world.speech.outright)
+    offer.row["description"] = f"{words} {offer.row['description']}".strip()
     if world.rng.random() < 0.6:
         name = world.product(offer.truth["item_id"]).spec.brand.name
-        offer.row["title"] = offer.row["title"].replace(name, wording.obfuscated(world.rng, name))
+        offer.row["title"] = offer.row["title"].replace(name, wording.obfuscated(world.rng, name, world.speech.obfuscations))
         offer.row["brand_claim"] = ""
     return offer
 
 
 def _thief(world: World, seller: Seller) -> Offer:
-    """Shows the brand's or another seller's photo, far too cheap."""
+    """Shows the brand's or another seller's photo; some ask what a shop would."""
     if seller.bank:
         product, photos, _ = _from_bank(world, seller)
         photos += world.official(product, ("front",), 0.7)
@@ -257,21 +281,21 @@ def _thief(world: World, seller: Seller) -> Offer:
         photos = [world.copied(pixels, {**source, "source": "other_seller"}, 0.2, 0.7)]
     else:
         product = world.one(world.products)
-        photos = world.official(product, _official_views(world, product.spec), 0.7)
-    offer = world.offer(
+        tidy = TIDY if world.rng.random() < 0.5 else ()
+        photos = world.official(product, _official_views(world, product.spec), 0.6, tidy)
+    condition = world.condition(BAD)
+    return world.offer(
         seller,
         product,
         photos,
         kind="photo_thief",
-        condition="new",
-        euros=product.price * world.rng.uniform(0.12, 0.35),
-        title=world.title(product.spec, "new"),
-        description=wording.description(world.rng, "vague"),
+        condition=condition,
+        price=world.price(product.usual(condition), BAD),
+        title=world.title(product.spec, condition),
+        description=world.says(BAD, shop=bool(world.rng.random() < SHOPLIKE)),
         bad=True,
         labels=["photo_theft", "counterfeit_suspected"],
     )
-    reachable(world, seller, offer, 0.6)
-    return offer
 
 
 def _lookalike(world: World, seller: Seller) -> Offer:
@@ -289,9 +313,9 @@ def _lookalike(world: World, seller: Seller) -> Offer:
         photos,
         kind="lookalike",
         condition="new",
-        euros=float(world.rng.uniform(35, 140)),
+        price=world.price(product.price, BAD, "cheap"),
         title=world.title(product.spec, "new", name.capitalize()),
-        description=wording.description(world.rng, "vague"),
+        description=world.says(BAD, shop=True),
         bad=True,
         labels=["lookalike"],
         forgery="misspelt_wordmark",
@@ -318,25 +342,28 @@ def _bait(world: World, seller: Seller) -> Offer:
         photos,
         kind="bait_switch",
         condition="new",
-        euros=product.price * world.rng.uniform(0.05, 0.15),
+        price=world.price(product.price, BAD, "cheap"),
         title=wording.unrelated_title(world.rng, kind),
-        description=wording.description(world.rng, "vague"),
+        description=world.says(BAD),
         bad=True,
         labels=["bait_and_switch"],
         mismatch="switched",
         brand=brand.brand,
         item_id=product.spec.item_id,
     )
-    offer.row |= {"promo_photos": [p["path"] for p in promo], "promo_text": wording.promo_text(world.rng, brand.name, True)}
+    offer.row |= {
+        "promo_photos": [p["path"] for p in promo],
+        "promo_text": world.speech.post(world.rng, brand.name, bool(world.rng.random() < 0.6)),
+    }
     offer.truth["photos"] = photos + promo
-    reachable(world, seller, offer, 0.4)
     return offer
 
 
 HONEST_OFFERS: dict[str, tuple[Callable[[World, Seller], Offer], float, int]] = {
-    "private_used": (_private, 0.38, 3),
-    "bargain": (_bargain, 0.03, 2),
+    "private_used": (_private, 0.34, 3),
+    "bargain": (_bargain, 0.05, 2),
     "stock_user": (_stock_user, 0.02, 1),
+    "styled_post": (_styled, 0.02, 1),
     "reseller_official": (_reseller, 0.13, 12),
     "grey_market": (_grey, 0.05, 8),
     "authorised": (_authorised, 0.06, 12),
@@ -350,8 +377,9 @@ BAD_OFFERS: dict[str, tuple[Callable[[World, Seller], Offer], float, int]] = {
     "photo_thief": (_thief, 0.26, 3),
     "altered_logo": (_altered_logo, 0.2, 3),
     "altered_parts": (_altered_parts, 0.14, 3),
-    "replica_wording": (_replica, 0.14, 3),
-    "lookalike": (_lookalike, 0.14, 4),
-    "bait_switch": (_bait, 0.12, 5),
+    "unaltered": (_unaltered, 0.1, 3),
+    "replica_wording": (_replica, 0.1, 3),
+    "lookalike": (_lookalike, 0.1, 4),
+    "bait_switch": (_bait, 0.1, 5),
 }
 """The same for the dishonest ones."""

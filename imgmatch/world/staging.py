@@ -14,6 +14,7 @@ from imgmatch.augment import wording
 from imgmatch.augment.changes import Photo
 from imgmatch.augment.conditions import snapshot
 from imgmatch.augment.edits import edit
+from imgmatch.augment.rates import PRICE_LAWS, Manner, asked
 from imgmatch.augment.surfaces import SURFACES
 from imgmatch.augment.textures import Colour
 from imgmatch.world.brands import BrandDesign
@@ -113,6 +114,8 @@ class World:
     store : PhotoStore
     forgeries, copy_edits : frozenset of str
         Which design edits and copy edits exist in this world.
+    market : str
+        ``fit`` or ``test``: whose phrases and price laws these are.
     seen : list of (pixels, provenance)
         Private photos that thieves may copy.
     """
@@ -123,6 +126,7 @@ class World:
     store: PhotoStore
     forgeries: frozenset[str]
     copy_edits: frozenset[str]
+    market: str = "fit"
     seen: list[tuple[Photo, dict[str, Any]]] = field(default_factory=list)
 
     def one(self, things: Sequence[Any]) -> Any:
@@ -225,22 +229,22 @@ class World:
         photos: list[dict[str, Any]],
         *,
         kind: str,
-        euros: float,
+        price: tuple[str, float],
         title: str,
         description: str,
         condition: str,
         **truth: Any,
     ) -> Offer:
-        """Put a listing together; keywords beyond the listing's own go to the truth."""
-        price, currency = wording.price_text(self.rng, euros, seller.currency)
+        """Put a listing together; `price` is how it is priced, and EUR; other keywords go to the truth."""
+        written, currency = wording.price_text(self.rng, price[1], seller.currency)
         if self.rng.random() < 0.04:
-            price, currency = "", ""
+            written, currency = "", ""
         spec = product.spec if product is not None else None
         row = {
             "photos": [p["path"] for p in photos],
             "title": title,
             "description": description,
-            "price": price,
+            "price": written,
             "currency": currency,
             "condition": condition,
             "quantity": "1",
@@ -253,6 +257,7 @@ class World:
         }
         base = {
             "kind": kind,
+            "priced": price[0],
             "bad": False,
             "labels": [],
             "brand": spec.brand.brand if spec is not None else "",
@@ -264,11 +269,25 @@ class World:
         }
         return Offer(row, {**base, **truth})
 
-    def condition(self) -> str:
-        return str(self.rng.choice(list(CONDITION_SHARE), p=[0.15, 0.3, 0.4, 0.15]))
+    @property
+    def speech(self) -> wording.Speech:
+        return wording.SPEECH[self.market]
+
+    def price(self, usual: float, manner: Manner, asks: str = "") -> tuple[str, float]:
+        """Return how a seller prices what usually costs so many EUR, and the price; `asks` settles how."""
+        how, share = asked(self.rng, manner, self.market)
+        return (asks, usual * PRICE_LAWS[self.market][asks](self.rng)) if asks else (how, usual * share)
+
+    def condition(self, manner: Manner) -> str:
+        rest = np.array([0.3, 0.4, 0.15])
+        shares = [manner.new, *(rest / rest.sum() * (1 - manner.new))]
+        return str(self.rng.choice(list(CONDITION_SHARE), p=shares))
+
+    def says(self, manner: Manner, shop: bool = False) -> str:
+        return self.speech.description(self.rng, shop, manner.hints, manner.silent)
 
     def title(self, spec: ItemSpec, condition: str, name: str | None = None) -> str:
-        return wording.title(self.rng, name or spec.brand.name, spec.model, spec.category, spec.variant, condition)
+        return self.speech.title(self.rng, name or spec.brand.name, spec.model, spec.category, spec.variant, condition)
 
 
 def _banner(brand: BrandDesign, seed: int) -> Photo:
@@ -290,5 +309,5 @@ def forged(world: World, logo: bool) -> tuple[Product, ItemSpec, str]:
         names = [n for n in forgeries_of(product.spec) if (n in LOGO_FORGERIES) == logo and n in world.forgeries]
         if names:
             name = world.one(names)
-            return product, forge_item(name, product.spec, world.rng, float(world.rng.uniform(0.5, 1.0))), name
+            return product, forge_item(name, product.spec, world.rng, float(world.rng.uniform(0.2, 1.0))), name
     raise ValueError(f"no item of this world can be forged with {', '.join(sorted(world.forgeries))}")
