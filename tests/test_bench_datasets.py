@@ -197,7 +197,7 @@ def test_the_published_layout_is_read(name: str, tmp_path: Path) -> None:
     found = [b for p in data.photos for b in p.boxes]
     assert len(found) == boxes
     assert all((b.x0, b.y0, b.x1, b.y1) in (BOX, (0.0, 0.0, 1.0, 1.0)) and b.brand for b in found)
-    catalog, queries = catalog_of(list(data.photos))
+    catalog, queries = catalog_of(data.photos)
     if name != "manifest":
         assert {q.item for q in queries} <= {p.item for p in catalog}
         assert queries
@@ -229,10 +229,14 @@ def test_every_card_says_licence_citation_and_protocol(name: str, card: object) 
 def test_one_photo_of_each_article_is_held_out_and_single_ones_are_not_asked(tmp_path: Path) -> None:
     for place in ("acme/tote/1.jpg", "acme/tote/2.jpg", "acme/tote/3.jpg", "acme/single/1.jpg"):
         photo(tmp_path / place)
-    catalog, queries = catalog_of(list(load(f"folder={tmp_path}").photos))
+    photos = load(f"folder={tmp_path}").photos
+    catalog, queries = catalog_of(photos)
     assert len(queries) == 1
     assert queries[0].item == "acme/tote"
     assert len(catalog) == 3
+    folds = [catalog_of(photos, fold, 2) for fold in (0, 1)]
+    assert sorted(q.path.name for _, queries in folds for q in queries) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert all(len(catalog) + len(queries) == 4 for catalog, queries in folds)
 
 
 def test_a_smoke_run_takes_few_photos_of_each_part(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,3 +128,76 @@ def test_scores_are_computed_without_the_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert SUITES
+
+
+def row(contender: str, kind: str, matches: list[tuple[str, float]], split: str = "test", **more: Any) -> dict[str, Any]:
+    truth = "right" if kind == "copy" else None
+    return {
+        "contender": contender,
+        "query": "q",
+        "kind": kind,
+        "split": split,
+        "unit": "u",
+        "truth": truth,
+        "matches": matches,
+        **more,
+    }
+
+
+def test_copies_are_right_only_where_the_photo_that_was_copied_is_named() -> None:
+    from benchmarks import copies
+
+    rows = [
+        row("imgmatch", "copy", [("right", 0.9)]),
+        row("imgmatch", "copy", [("wrong", 0.9), ("right", 0.6)]),
+        row("imgmatch", "copy", [("wrong", 0.9)]),
+        row("imgmatch", "copy", []),
+        row("imgmatch", "held out", [("x", 0.5)]),
+        row("imgmatch", "held out", []),
+        row("imgmatch", "held out", [("x", 0.7)], split="dev"),
+    ]
+    cosine = [{**r, "contender": "cosine", "matches": [[i, 0.88] for i, _ in r["matches"]]} for r in rows]
+    found = {f.what: f for f in copies.score(rows + cosine, {"locked": False, "data": "any"})}
+    assert found["copies found where one is claimed"].value == 0.5  # 0.9 and 0.6 of the right photo
+    assert found["copies found where one is claimed"].against.startswith("as published: cosine 50.0% at 50.0% false")
+    assert found["a copy claimed where there is none"].value == 0.5
+    # one negative on dev at 0.7: a copy must exceed it
+    assert found["copies found at the threshold of 1 % false on dev"].value == 0.25
+    assert found["copies that count as a contradiction (value >= 0.95)"].value == 0.0
+
+
+def test_disc_is_scored_with_and_without_normalisation() -> None:
+    from benchmarks import copies
+
+    rows = [
+        row("cosine", "distractor", [("x", 0.8)], background=[0.79, 0.78, 0.77]),
+        row("cosine", "copy", [("right", 0.7)], background=[0.1, 0.1, 0.1]),
+    ]
+    plain, better = (f.value for f in copies._official(rows, {"data": "disc21"}))
+    assert (plain, better) == (0.5, 1.0)
+
+
+def test_copydays_is_scored_on_its_strong_edits() -> None:
+    from benchmarks import copies
+
+    rows = [
+        {**row("cosine", "copy", [("right", 0.7)]), "query": "strong/200001.jpg"},
+        {**row("cosine", "copy", [("x", 0.9), ("right", 0.7)]), "query": "strong/200101.jpg"},
+        {**row("cosine", "copy", []), "query": "crops/10/200000.jpg"},
+    ]
+    (figure,) = copies._official(rows, {"data": "copydays"})
+    assert (figure.value, figure.n) == (0.75, 2)
+
+
+def test_retrieval_is_scored_on_the_part_that_chose_nothing() -> None:
+    from benchmarks import retrieval
+
+    ranks = {"imgmatch": (1, 1, None, 1), "plain": (1, 2, None, 1)}
+    rows = [
+        {"contender": c, "query": str(n), "unit": str(n), "split": "dev" if n == 3 else "test", "rank": rank}
+        for c, mine in ranks.items()
+        for n, rank in enumerate(mine)
+    ]
+    one, five = retrieval.score(rows, {"locked": False, "data": "any"})
+    assert (one.value, five.value, one.n) == (pytest.approx(2 / 3), pytest.approx(2 / 3), 3)
+    assert one.against.startswith("plain cosine 33.3%: +33.3")

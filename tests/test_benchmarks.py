@@ -8,37 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks import discrepancy, discrepancy_tables, open_set
-from benchmarks.peers.accuracy import at_rate, fixed
 from benchmarks.peers.environments import ADAPTERS, pins
 from benchmarks.peers.speed import ratios
 
 PEERS = sorted(p.stem for p in ADAPTERS.glob("*.py") if p.stem != "__init__")
-
-# score, positive, right, group: four edited photos of two originals, four others
-TABLE = np.array(
-    [
-        [0.9, 1, 1, 0],
-        [0.8, 1, 0, 0],  # another photo was nearer
-        [0.5, 1, 1, 1],
-        [-np.inf, 1, 0, 1],  # the peer abstained
-        [0.7, 0, 0, 2],
-        [0.5, 0, 0, 3],
-        [0.2, 0, 0, 4],
-        [0.1, 0, 0, 5],
-    ]
-)
-
-
-def test_fixed_threshold_counts_right_and_near_enough() -> None:
-    recall, (low, high), false, n = fixed(TABLE, 0.6)
-    assert (recall, false, n) == (0.25, 1, 4)
-    assert (low, high) == (0.0, 0.5)  # whole originals are drawn: one has a half, the other nothing
-
-
-@pytest.mark.parametrize(("rate", "expected"), [(0.01, 0.25), (0.25, 0.25), (0.5, 0.5)])
-def test_recall_at_a_rate_counts_ties_against(rate: float, expected: float) -> None:
-    # at 25 % the limit is 0.5 itself, which the third copy only reaches
-    assert at_rate(TABLE, rate) == expected
 
 
 def test_speed_is_the_difference_of_two_runs() -> None:

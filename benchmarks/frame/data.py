@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -188,21 +188,33 @@ def part_of(name: str, unit: str, published: str = "") -> str:
     return published or ("test" if hashlib.sha256(unit.encode()).digest()[0] % 2 else "dev")
 
 
-def catalog_of(photos: list[Photo], *, ask: int = 1) -> tuple[list[Photo], list[Photo]]:
-    """Split photos into a catalog and queries: by role, or `ask` photos held out of each item that has more.
+def catalog_of(photos: Sequence[Photo], fold: int = 0, folds: int = 1) -> tuple[list[Photo], list[Photo]]:
+    """Split photos into a catalog and queries.
 
-    The photo that is held out is the one whose name hashes lowest: the same on every machine.
+    Parameters
+    ----------
+    photos : sequence of Photo
+        Those with roles keep them. Of an item whose photos are both, the photo whose name hashes lowest is asked about, and
+        the others are the catalog; with several folds each photo is asked about once, in one of them.
+    fold, folds : int
+        Which fold, and of how many.
+
+    Returns
+    -------
+    tuple of list of Photo
+        Catalog and queries; nothing is asked of which the catalog has no photo.
     """
-    catalog, queries = [p for p in photos if p.role == "catalog"], [p for p in photos if p.role == "query"]
+    catalog, queries = [p for p in photos if p.role == "catalog"], [p for p in photos if p.role == "query" and not fold]
     by_item: dict[str, list[Photo]] = {}
     for p in photos:
         if p.role == "both":
             by_item.setdefault(p.item, []).append(p)
     for mine in by_item.values():
         mine.sort(key=lambda p: hashlib.sha256(p.path.name.encode()).digest())
-        held = min(ask, len(mine) - 1)
-        queries += mine[:held]
-        catalog += mine[held:]
+        held = mine[fold::folds] if folds > 1 else mine[:1]
+        held = held if len(held) < len(mine) else []
+        queries += held
+        catalog += [p for p in mine if p not in held]
     known = {p.item for p in catalog}
     return catalog, [replace(p, role="query") for p in queries if p.item in known]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import REPO
+from benchmarks.frame.data import REPO
 
-__all__ = ["ADAPTERS", "HOME", "PeerError", "call", "install", "pins"]
+__all__ = ["ADAPTERS", "HOME", "PeerError", "call", "install", "mobilenet_v2", "pins"]
 
 HOME = REPO / "out" / "peers"
 ADAPTERS = Path(__file__).parent / "adapters"
@@ -96,3 +96,16 @@ def call(peer: str, what: str, job: dict[str, Any], work: Path) -> list[dict[str
     if done.returncode:
         raise PeerError(f"exit {done.returncode}: " + "; ".join(done.stderr.strip().splitlines()[-3:]))
     return [json.loads(line) for line in answer.read_text("utf-8").splitlines()]
+
+
+def mobilenet_v2() -> Path:
+    """Return torchvision's tensors of our mobilenet-v2 as a file that any torch reads, for peers that take weights."""
+    import torch
+
+    from imgmatch.encoders import store
+
+    file = HOME / "weights" / "mobilenet_v2.pt"
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(store.read_tensors(store.require("mobilenet-v2", None)), file)
+    return file
