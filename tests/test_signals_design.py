@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.catalog.background import Background
+from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, highest_outside
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.likeness import Likeness
 from imgmatch.catalog.metric import Metric
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals import Signal
-from imgmatch.signals.design.local import local_similarity
+from imgmatch.signals.design.local import CloserLook, local_similarity
 from imgmatch.signals.design.settings import DesignConfig
 from imgmatch.signals.design.signal import DesignSignal
 from imgmatch.types import Candidate, FindingStatus, Image, Neighbors, PhotoRole
@@ -59,6 +61,10 @@ class FakeCatalog:
             prepare=lambda photo: photo.sha256, encode_dense=lambda shas: (None, np.stack([unit(cells(s)) for s in shas]))
         )
 
+    @cached_property
+    def likeness(self) -> Likeness:
+        return Likeness(self)  # type: ignore[arg-type]
+
     def prepared(self, sha: str) -> str:
         return sha
 
@@ -68,21 +74,21 @@ class FakeCatalog:
     def photo(self, sha: str) -> PhotoContext:
         return PhotoContext(sha, Image(PIXELS.copy(), sha, sha, 8, 8, "RAW"), "reference")
 
-    def search(self, queries: np.ndarray, k: int) -> Neighbors:
+    def nearest(self, queries: np.ndarray, k: int) -> Neighbors:
         sims = queries @ self.vectors.T
         ids = np.argsort(-sims, axis=1)[:, :k]
         return Neighbors(ids.astype(np.int64), np.take_along_axis(sims, ids, 1))
 
 
 def catalog() -> FakeCatalog:
-    """Two brands at right angles, two items each, two photos an item."""
+    """Four brands at right angles, two items each, six photos an item: enough to know a stranger by."""
     rng = np.random.default_rng(0)
     rows = []
-    for axis, brand in enumerate(("aurel", "brume")):
+    for axis, brand in enumerate(("aurel", "brume", "corto", "delia")):
         for item in range(2):
-            centre = np.zeros(6)
-            centre[axis], centre[2 + 2 * axis + item] = 3, 1
-            rows += [(brand, f"{brand}-{item}", list(centre + 0.1 * rng.normal(size=6))) for _ in range(2)]
+            centre = np.zeros(12)
+            centre[axis], centre[4 + 2 * axis + item] = 3, 1
+            rows += [(brand, f"{brand}-{item}", list(centre + 0.15 * rng.normal(size=12))) for _ in range(6)]
     return FakeCatalog(rows)
 
 
@@ -120,34 +126,100 @@ def test_metric_needs_photos_that_share_a_group() -> None:
     assert Metric.fit(vectors, np.arange(300).astype(str), shrinkage=0.3) is None
 
 
-def test_certainty_is_half_where_both_errors_are_equal() -> None:
-    b = Background(np.zeros((0, 2), np.float32), np.array([], str), 1, 10, np.float32([0.4, 0.6]), np.float32([0.4, 0.6]))
-    assert b.certainty(0.5) == 0.5
-    assert b.certainty(0.0) < 0.5 < b.certainty(1.0)
-
-
-def test_what_lies_outside_a_group_by_hand() -> None:
+def likeness_with(genuine: object, foreign: object) -> Likeness:
+    """A likeness that held out photos with these scores."""
+    c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
     none = np.zeros(0, np.float32)
-    vectors = np.float32([[0.9, 0], [0.8, 0], [0.6, 0], [0.1, 0]])
-    background = Background(vectors, np.array(["a", "b", "a", "c"]), 1.0, 2, none, none)
-    outside = background.outside(background.similarities(np.float32([1, 0])))
-    told = [outside(group) for group in ("a", "b", "c", "another")]
-    assert told == pytest.approx([(0.8 + 0.1) / 2, (0.9 + 0.6) / 2, (0.9 + 0.8) / 2, (0.9 + 0.8) / 2])
-    empty = Background(np.zeros((0, 2), np.float32), np.array([], str), 1.0, 2, none, none)
-    assert empty.outside(empty.similarities(np.float32([1, 0])))("a") == 0.0
+    scores = [np.sort(np.float32(x)) for x in (genuine, foreign)]
+    c.likeness.learnt = HeldOut(0, np.zeros(3), len(scores[0]), *scores, none, none.astype(str), none, none)
+    return c.likeness
+
+
+def test_certainty_by_hand() -> None:
+    """Ten own photos at 0.6, ten of other brands at 0.4: at 0.61 all own ones are below and no other is above."""
+    likeness = likeness_with([0.6] * 10, [0.4] * 10)
+    # one-sided Wilson limits at z = 1.645 of 10 and 0 of 10: 1 / (1 + z²/10) and z²/10 / (1 + z²/10)
+    high, low = 1 / (1 + 1.645**2 / 10), 1.645**2 / 10 / (1 + 1.645**2 / 10)
+    assert likeness.certainty(0.61) == pytest.approx(high / (high + low))
+    assert likeness.certainty(0.5) == 0.0
+    assert likeness.certainty(0.3) == 0.0
+
+
+@pytest.mark.parametrize(("genuine", "foreign"), [([], [0.4] * 50), ([0.9] * 50, []), ([], [])])
+def test_no_evidence_no_certainty(genuine: list[float], foreign: list[float]) -> None:
+    assert likeness_with(genuine, foreign).certainty(1.0) == 0.0
+
+
+@pytest.mark.parametrize(("photos", "certain"), [(14, 0.84), (100, 0.975), (260, 0.99)])
+def test_a_small_catalog_cannot_be_certain(photos: int, certain: float) -> None:
+    assert likeness_with([0.5] * photos, [0.1] * photos).certainty(1.0) == pytest.approx(certain, abs=0.006)
+
+
+def test_the_highest_outside_a_group_by_hand() -> None:
+    similarities = np.float32([0.9, *[0.5] * 9, 0.1])
+    whole, without = highest_outside(similarities, np.array(["a", *"bcdefghij", "k"]))
+    assert whole == pytest.approx(0.54)
+    assert without["a"] == pytest.approx((9 * 0.5 + 0.1) / 10)
+    assert without["b"] == pytest.approx((0.9 + 8 * 0.5 + 0.1) / 10)
+    assert "k" not in without  # leaving it out changes nothing
+    assert highest_outside(np.zeros(0, np.float32), np.array([])) == (0.0, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_better"),
+    [("0000", "0001", True), ("0011", "1100", False), ("0" * 8 + "1", "0001" + "0" * 5, False), ("01", "01", False)],
+)
+def test_a_way_is_better_by_a_standard_error(before: str, after: str, is_better: bool) -> None:
+    assert better(np.array(list(after)) == "1", np.array(list(before)) == "1") is is_better
+
+
+def turned(rng: np.random.Generator, noise: float) -> Sample:
+    """Forty items of ten brands, five photos each; the first axes tell how a photo was taken, the others what it shows."""
+    what = np.repeat(rng.normal(size=(40, 12)), 5, axis=0)
+    vectors = np.concatenate([noise * rng.normal(size=(200, 4)), what + 0.1 * rng.normal(size=(200, 12))], axis=1)
+    items = np.repeat([f"i{n:02d}" for n in range(40)], 5)
+    return Sample(unit(vectors), items, np.repeat([f"b{n}" for n in range(10)], 20))
+
+
+def test_the_metric_is_used_where_held_out_photos_are_ranked_better_by_it() -> None:
+    rng = np.random.default_rng(4)
+    by_view = held_out(turned(rng, 4.0))
+    assert by_view.recall[2] > by_view.recall[0] + 0.2
+    assert by_view.way == 2
+    assert len(by_view.matrix) == 16
+    easy = held_out(turned(rng, 0.1))
+    assert (easy.way, len(easy.matrix)) == (0, 0)
+
+
+def test_what_a_metric_makes_of_its_own_photos_is_not_believed() -> None:
+    """Brands without any likeness: a metric learnt on the very photos tells them apart, on photos held out it does not."""
+    rng = np.random.default_rng(5)
+    vectors = unit(rng.normal(size=(160, 96)))
+    brands = np.repeat([f"b{n}" for n in range(8)], 20)
+    items = np.array([f"{brand}-{n:03d}" for n, brand in enumerate(brands)])
+    learnt = held_out(Sample(vectors, items, brands))
+    assert learnt.recall.max() < 0.3
+    assert np.median(learnt.genuine) < np.quantile(learnt.foreign, 0.9)
+
+
+def test_copies_of_a_photo_say_nothing() -> None:
+    """Every photo is there twice and none a third time: there is no second photo."""
+    rows = [(brand, brand, list(np.eye(4)[axis])) for axis, brand in enumerate("abcd") for _ in range(2)]
+    c = FakeCatalog(rows)
+    assert c.likeness.learnt.trials == 0
+    assert "no second photo" in ask(DesignSignal(c, DesignConfig()), query([1, 0, 0, 0.1]))[1].reason  # type: ignore[arg-type]
+    assert "nothing is certain" in c.likeness.describe()
 
 
 def test_a_brand_has_a_floor_of_its_own() -> None:
-    """Photos of the tight brand are 0.99 and more alike, those of the loose one some 0.9: 0.95 is near for one of them."""
+    """Photos of the tight brand are 0.97 and more alike, those of the loose one some 0.8."""
     rng = np.random.default_rng(0)
     rows = []
-    for axis, (brand, noise) in enumerate((("loose", 0.3), ("tight", 0.03))):
-        rows += [(brand, brand, list(np.eye(8)[axis] + noise * rng.normal(size=8))) for _ in range(30)]
+    for axis, (brand, noise) in enumerate((("loose", 0.3), ("tight", 0.08))):
+        rows += [(brand, f"{brand}{n}", list(np.eye(8)[axis] + noise * rng.normal(size=8))) for n in range(30)]
     rows.append(("small", "small", list(np.eye(8)[2])))
-    background = Background.of(FakeCatalog(rows))  # type: ignore[arg-type]
-    assert background.least("loose") < 0.95 < background.least("tight")
-    assert background.least("small") == background.floor
-    assert background.least("loose") < background.floor < background.least("tight")
+    likeness = FakeCatalog(rows).likeness
+    assert likeness.least("loose") < likeness.least("small") < likeness.least("tight") <= 0.98
 
 
 def test_local_similarity_by_hand() -> None:
@@ -171,6 +243,9 @@ def test_the_ground_weighs_little() -> None:
     assert thing == pytest.approx(0.012 / 4.016, abs=1e-4)
 
 
+SEPARABLE = likeness_with(*(np.random.default_rng(0).normal(m, 0.2, 50) for m in (0.4, 0.0)))
+
+
 # Conformance and behaviour
 
 
@@ -180,7 +255,7 @@ def test_it_is_a_signal() -> None:
 
 def test_the_item_is_named_with_its_model_and_variant() -> None:
     c = catalog()
-    candidates, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[2]))  # type: ignore[arg-type]
+    candidates, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[8]))  # type: ignore[arg-type]
     assert candidates[0].item_id == finding.item_id == "aurel-1"
     assert candidates[0].similarity == pytest.approx(1)
     assert finding.status is FindingStatus.OK
@@ -192,12 +267,12 @@ def test_the_item_is_named_with_its_model_and_variant() -> None:
 
 def test_the_best_of_several_photos_counts() -> None:
     c = catalog()
-    _, finding = ask(DesignSignal(c, DesignConfig()), query([1, 1, 0, 0, 0, 0], c.vectors[2]))  # type: ignore[arg-type]
+    _, finding = ask(DesignSignal(c, DesignConfig()), query([1, 1, *[0] * 10], c.vectors[8]))  # type: ignore[arg-type]
     assert (finding.item_id, finding.photo_id) == ("aurel-1", "photo-2")
 
 
 def test_two_brands_equally_near_is_no_claim() -> None:
-    _, finding = ask(DesignSignal(catalog(), DesignConfig()), query([1, 1, 0.2, 0, 0.2, 0]))  # type: ignore[arg-type]
+    _, finding = ask(DesignSignal(catalog(), DesignConfig()), query([1, 1, 0, 0, 0.2, 0, 0.2, *[0] * 5]))  # type: ignore[arg-type]
     assert finding.status is FindingStatus.ABSTAINED
     assert finding.brand is None
 
@@ -205,12 +280,13 @@ def test_two_brands_equally_near_is_no_claim() -> None:
 def seen_in_parts() -> tuple[FakeCatalog, Query]:
     """A catalog and a photo that is nearest to aurel-1 as a whole, to aurel-0 part by part."""
     c = catalog()
-    parts = {"sha0": [1, 0, 0], "sha1": [1, 0, 0], "sha2": [0, 1, 0], "sha3": [0, 1, 0], "q1": [1, 0, 0]}
+    parts = {f"sha{n}": [1, 0, 0] if n < 6 else [0, 1, 0] for n in range(12)} | {"q1": [1, 0, 0]}
     c.see(lambda sha: np.tile(parts.get(sha, [0.0, 0.0, 1.0]), (2, 2, 1)))
-    return c, query(c.vectors[2] + 0.95 * c.vectors[0])
+    return c, query(c.vectors[6] + 0.9 * c.vectors[0])
 
 
-def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
+def test_the_closer_look_can_turn_the_order_but_not_raise_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CloserLook, "helps", True)
     c, q = seen_in_parts()
     signal = DesignSignal(c, DesignConfig(local_weight=1.0))  # type: ignore[arg-type]
     plain = {x.item_id: x for x in DesignSignal(c, DesignConfig(local_weight=0.0)).propose([q])[0]}  # type: ignore[arg-type]
@@ -222,7 +298,18 @@ def test_the_closer_look_can_turn_the_order_but_not_raise_a_score() -> None:
     assert signal.examine([q])[0][0].evidence["facts"]["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_what_other_signals_proposed_is_ranked_with_the_rest() -> None:
+@pytest.mark.parametrize(("parts_know", "helps"), [(True, True), (False, False)])
+def test_the_closer_look_is_used_where_held_out_photos_are_ranked_better_by_it(parts_know: bool, helps: bool) -> None:
+    """Photos whose vectors say nothing; the parts of an item's photos are alike, or as random."""
+    rng = np.random.default_rng(6)
+    c = FakeCatalog([("b", f"i{n:02d}", list(rng.normal(size=6))) for n in range(12) for _ in range(3)])
+    of_item, of_photo = unit(rng.normal(size=(12, 3))), unit(rng.normal(size=(36, 3)))
+    c.see(lambda sha: np.tile(of_item[int(sha[3:]) // 3] if parts_know else of_photo[int(sha[3:])], (2, 2, 1)))
+    assert CloserLook(c, 8.0).helps is helps  # type: ignore[arg-type]
+
+
+def test_what_other_signals_proposed_is_ranked_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CloserLook, "helps", True)
     c, q = seen_in_parts()
     signal = DesignSignal(c, DesignConfig(local_weight=1.0, neighbors=1))  # type: ignore[arg-type]
     own = signal.propose([q])[0]
@@ -242,13 +329,13 @@ def test_without_a_photo_it_abstains() -> None:
 
 
 def test_promo_photos_claim_nothing() -> None:
-    candidates, _ = ask(DesignSignal(catalog(), DesignConfig()), query([1, 0, 0, 0, 0, 0], role="promo"))  # type: ignore[arg-type]
+    candidates, _ = ask(DesignSignal(catalog(), DesignConfig()), query([1, *[0] * 11], role="promo"))  # type: ignore[arg-type]
     assert candidates == []
 
 
 def test_a_query_is_answered_alike_alone_and_in_a_batch() -> None:
     signal = DesignSignal(catalog(), DesignConfig())  # type: ignore[arg-type]
-    rows = np.random.default_rng(3).normal(size=(4, 6))
+    rows = np.random.default_rng(3).normal(size=(4, 12))
     together = signal.propose([query(r) for r in rows])
     assert together == [signal.propose([query(r)])[0] for r in rows]
 
@@ -260,9 +347,8 @@ def test_a_query_is_answered_alike_alone_and_in_a_batch() -> None:
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_certainty_never_falls_as_the_score_rises(a: float, b: float) -> None:
     rng = np.random.default_rng(0)
-    genuine, foreign = (np.sort(rng.normal(m, 0.2, 50)).astype(np.float32) for m in (0.4, 0.0))
-    background = Background(np.zeros((0, 2), np.float32), np.array([], str), 1.0, 10, genuine, foreign)
-    assert background.certainty(min(a, b)) <= background.certainty(max(a, b))
+    assert SEPARABLE.certainty(min(a, b)) <= SEPARABLE.certainty(max(a, b))
+    assert SEPARABLE.certainty(rng.uniform(-2, 2)) <= 0.99  # of 50 photos
 
 
 def test_local_similarity_does_not_ask_where_parts_lie() -> None:

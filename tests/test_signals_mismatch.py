@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import PIL.Image
 import pytest
 
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.likeness import Likeness
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
@@ -61,15 +63,22 @@ class TinyCatalog:
         self.items, self.photos, self.photo_ids, vectors = {}, {}, [], []
         for n in range(16):
             brand, kind = ("aurel", "brix")[n % 2], ("bag", "watch")[n // 2 % 2]
-            self.items[f"i{n}"] = Item(f"i{n}", brand, category=kind, name=f"{kind} {n}")
-            for shot in range(3):
-                sha = f"{n:032x}{shot:032x}"
+            shas = tuple(f"{n:032x}{shot:032x}" for shot in range(3))
+            self.items[f"i{n}"] = Item(f"i{n}", brand, category=kind, name=f"{kind} {n}", photos=shas)
+            for shot, sha in enumerate(shas):
                 self.photos[sha] = CatalogPhoto(sha, PhotoRole.REFERENCE, f"i{n}", brand, "", SIDE, SIDE, "0" * 64, 100)
                 self.photo_ids.append(sha)
                 vectors.append(encode(pattern(n, shot)))
         self.vectors = np.stack(vectors)
 
-    def search(self, vectors: np.ndarray, k: int) -> Neighbors:
+    @cached_property
+    def likeness(self) -> Likeness:
+        return Likeness(self)  # type: ignore[arg-type]
+
+    def embedding(self, sha: str) -> np.ndarray:
+        return self.vectors[self.photo_ids.index(sha)]
+
+    def nearest(self, vectors: np.ndarray, k: int) -> Neighbors:
         similarities = vectors @ self.vectors.T
         ids = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
         return Neighbors(ids, np.take_along_axis(similarities, ids, axis=1))

@@ -86,7 +86,8 @@ def info(path: Folder) -> None:
     manifest = c.manifest
     rows = [("version", c.version), *manifest.counts.items(), ("active space", c.space.describe())]
     rows += [("space", s.space.describe()) for key, s in manifest.spaces.items() if key != manifest.active]
-    rows += [("index", manifest.spaces[manifest.active].factory), ("left out", f"{len(c.issues)} (see: catalog issues)")]
+    rows += [("index", manifest.spaces[manifest.active].factory), ("designs are ranked by", c.likeness.describe())]
+    rows.append(("left out", f"{len(c.issues)} (see: catalog issues)"))
     show_table(str(path), ("", ""), rows)
     items = {b: sum(i.brand == b for i in c.items.values()) for b in c.brands}
     show_table(

@@ -15,6 +15,7 @@ import numpy as np
 
 from imgmatch.catalog import ingest
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.likeness import Likeness
 from imgmatch.catalog.manifest import Manifest
 from imgmatch.catalog.memory import write_source
 from imgmatch.catalog.reading import (
@@ -286,6 +287,16 @@ class Catalog:
     def issues(self) -> list[Issue]:
         """What the source had and the catalog has not."""
         return read_issues(self.path, self.manifest)
+
+    @property
+    def likeness(self) -> Likeness:
+        """What a photo's nearness to the items is worth here, learnt when first used."""
+        with self._lock:
+            return self._likeness
+
+    @cached_property
+    def _likeness(self) -> Likeness:
+        return Likeness(self)
 
     def of_role(self, role: PhotoRole) -> list[CatalogPhoto]:
         return [p for p in self.photos.values() if p.role is role]

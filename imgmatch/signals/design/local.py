@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.catalog.background import sample
+from imgmatch.catalog.held_out import better
+from imgmatch.catalog.likeness import sample
 from imgmatch.encoders.base import Prepared
 from imgmatch.encoders.store import cache_dir
 from imgmatch.loading.cache import CellCache, remembered
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["CloserLook", "local_similarity"]
 
 _CENTRE_PHOTOS = 64  # a mean over 64 photos' cells is steady
+_TRIALS = 48  # held-out photos that are asked, each against its nearest items: some 500 forward passes, once per catalog
+_CANDIDATES = 10
 _READY = 128 << 20  # bytes of references ready to be compared: some 400 of MobileNetV2's, 900 of ViT-B/32's
 
 
@@ -34,6 +37,8 @@ class CloserLook:
     Parameters
     ----------
     catalog : Catalog
+    weight : float
+        How much the part-by-part similarity counts beside the cosine.
 
     Notes
     -----
@@ -41,9 +46,9 @@ class CloserLook:
     on disk, as the catalog's mean cell is; what was lately compared with stays in memory, ready.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._lock = threading.Lock()
+    def __init__(self, catalog: Catalog, weight: float) -> None:
+        self._catalog, self._weight = catalog, weight
+        self._lock = threading.RLock()
         self._ready: OrderedDict[str, _Parts] = OrderedDict()
 
     def similarities(self, photo: PhotoContext, references: Sequence[str]) -> list[float]:
@@ -51,6 +56,37 @@ class CloserLook:
         cells = photo.cells(lambda: self._catalog.encoder)
         query = _Parts.of(cells, self._centre)
         return [query.similarity(reference) for reference in self._references(references)]
+
+    @property
+    def helps(self) -> bool:
+        """Whether held-out photos of the catalog are ranked better by it, or there are none to ask.
+
+        Where there are none it is used: of the sets of one photo an item, the packages of ``python -m benchmarks.retrieval``
+        gain 0.3 of recall@1 by it and articles seen from other sides lose 0.06.
+        """
+        with self._lock:
+            return self._helps
+
+    @cached_property
+    def _helps(self) -> bool:
+        rows, photos = sample(self._catalog)
+        shas = [self._catalog.photo_ids[row] for row in rows]
+        trials = list(photos.trials(_TRIALS, _CANDIDATES))
+
+        def hits() -> dict[str, npt.NDArray[Any]]:
+            plain, closer = [], []
+            for query, candidates, right in trials:
+                known = self._cells([shas[query], *(shas[c] for c in candidates)])
+                parts = _Parts.of(known[shas[query]], self._centre)
+                local = [parts.similarity(_Parts.of(known[shas[c]], self._centre)) for c in candidates]
+                plain.append(right[0])
+                closer.append(right[int((photos.cosines[query][candidates] + self._weight * np.array(local)).argmax())])
+            return {"plain": np.array(plain, bool), "closer": np.array(closer, bool)}
+
+        if not trials:
+            return True
+        found = remembered("closer-1", hits, photos.vectors, photos.items, photos.brands, self._weight)
+        return better(found["closer"], found["plain"])
 
     def _references(self, shas: Sequence[str]) -> list[_Parts]:
         with self._lock:
@@ -71,7 +107,7 @@ class CloserLook:
     @cached_property
     def _centre(self) -> FloatArray:
         """Mean cell of a few catalog photos, evenly over the catalog."""
-        rows, _, _ = sample(self._catalog, _CENTRE_PHOTOS)
+        rows, _ = sample(self._catalog, _CENTRE_PHOTOS)
         shas = [self._catalog.photo_ids[row] for row in rows[:_CENTRE_PHOTOS]]
 
         def mean() -> dict[str, FloatArray]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgmatch.catalog.background import Background, sample
-from imgmatch.catalog.metric import Metric
+from imgmatch.catalog.likeness import Compared
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.signals.base import Signal
 from imgmatch.signals.design.local import CloserLook
 from imgmatch.signals.design.settings import DesignConfig
-from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, PhotoRole
+from imgmatch.types import Candidate, Finding, FindingStatus
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
 __all__ = ["DesignSignal"]
 
-_ITEMS_KEPT = 5_000  # items whose vectors in the metric's space are kept: some 100 MB at 4 photos of 1,280 floats
+_CLAIM = 0.6
+"""Least certainty of a claim: on the dev units of ``python -m benchmarks.design`` catalogs of 2, 5 or 20 product photos a
+brand claim at most 1 of 133 everyday photos, at 0.5 up to 2."""
 
 
 class DesignSignal(Signal):
@@ -37,11 +36,11 @@ class DesignSignal(Signal):
     Notes
     -----
     Open set: where nothing is near enough, or two brands are equally near, it abstains. How near is near enough comes
-    from leaving photos of the catalog itself out, see :meth:`Background.certainty`, never from the photos examined.
-    Cost per photo: one index search and one product with the background sample. In catalogs with too few photos per item
-    or brand for a metric, the nearest candidates are ranked again by :func:`imgmatch.signals.design.local.local_similarity`:
-    a decode and a forward pass per reference photo the first time it is met, on this machine; ``python -m
-    benchmarks.retrieval`` prints what that takes.
+    from holding photos of the catalog itself out, see :class:`imgmatch.catalog.likeness.Likeness`, never from the photos
+    examined; where the catalog has no second photo of any item or brand, nothing is.
+    Cost per photo: one index search and one product with a sample of the catalog. Where the closer look ranks better and no
+    metric does, the nearest candidates are ranked again by :func:`imgmatch.signals.design.local.local_similarity`: a decode
+    and a forward pass per reference photo the first time it is met, on this machine.
     """
 
     name = "design"
@@ -50,45 +49,16 @@ class DesignSignal(Signal):
     def __init__(self, catalog: Catalog, config: DesignConfig | None = None) -> None:
         self.catalog = catalog
         self.config = DesignConfig() if config is None else config
-        self._lock = threading.Lock()
-        self._kept: dict[str, tuple[list[str], FloatArray, FloatArray]] = {}
-        self._closer_look = CloserLook(catalog)
+        self._closer_look = CloserLook(catalog, self.config.local_weight)
 
     @property
     def dense(self) -> bool:
-        """Whether photos are looked at part by part: a learnt metric ranks better without."""
-        with self._lock:
-            return self.config.local_weight > 0 and self._metric is None
-
-    @property
-    def background(self) -> Background:
-        """The background of the catalog, sampled when first used."""
-        with self._lock:
-            return self._background
-
-    @cached_property
-    def _background(self) -> Background:
-        config = self.config
-        return Background.of(
-            self.catalog,
-            self._metric,
-            photos=config.background_photos,
-            weight=config.background_weight,
-            nearest=config.background_nearest,
-        )
-
-    @cached_property
-    def _metric(self) -> Metric | None:
-        """Learnt from photos of one item, else of one brand; None where the catalog has too few."""
-        rows, groups, items = sample(self.catalog, self.config.background_photos)
-        known = np.flatnonzero([item in self.catalog.items for item in items])
-        vectors = np.ascontiguousarray(self.catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
-        by_item = Metric.fit(vectors, items[known], shrinkage=self.config.shrinkage)
-        return by_item or Metric.fit(vectors, groups[known], shrinkage=self.config.shrinkage)
+        """Whether photos are looked at part by part."""
+        return self.config.local_weight > 0 and self.catalog.likeness.metric is None and self._closer_look.helps
 
     def warm_up(self) -> None:
-        """Learn the catalog's metric and sample its background."""
-        self.background  # noqa: B018 - computes it
+        """Learn what nearness is worth in the catalog."""
+        self.dense  # noqa: B018 - computes it
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """Name the items nearest to any listing photo, best first, at most `config.candidates` each."""
@@ -106,17 +76,15 @@ class DesignSignal(Signal):
         return [[self._finding(query)] for query in queries]
 
     def _hold(self, photos: Sequence[PhotoContext]) -> None:
-        """Map the photos of a batch with the metric and hold them against the background, in one product each."""
+        """Compare the photos of a batch with the catalog, in one product."""
         waiting = [photo for photo in photos if not photo.remembers(self._held)]
-        if not waiting:
-            return
-        vectors, background = np.stack([photo.embedding for photo in waiting]), self.background
-        mapped = vectors if self._metric is None else self._metric(vectors)
-        for photo, vector, similarities in zip(waiting, mapped, background.similarities(mapped), strict=True):
-            photo.remember((vector, background.outside(similarities), {}), self._held)
+        if waiting:
+            compared = self.catalog.likeness.compare(np.stack([photo.embedding for photo in waiting]))
+            for photo, one in zip(waiting, compared, strict=True):
+                photo.remember((one, {}), self._held)
 
-    def _held(self, photo: PhotoContext) -> tuple[FloatArray, Callable[[str], float], dict[str, Candidate]]:
-        raise LookupError("the photo was not compared with the background; propose and examine do so for a whole batch")
+    def _held(self, photo: PhotoContext) -> tuple[Compared, dict[str, Candidate]]:
+        raise LookupError("the photo was not compared with the catalog; propose and examine do so for a whole batch")
 
     def _similarities(self, photo: PhotoContext) -> dict[str, float]:
         return {}  # by reference photo, filled by _local
@@ -137,8 +105,11 @@ class DesignSignal(Signal):
         return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
 
     def _looks_closer(self, ranked: Sequence[Candidate]) -> bool:
-        """Tell whether the part-by-part look is worth it: a stranger needs none."""
-        return self.dense and len(ranked) > 1 and self.background.certainty(ranked[0].score) >= 0.5
+        """Tell whether the part-by-part look is worth it: a stranger needs none, where strangers can be told."""
+        if len(ranked) < 2 or not self.dense:
+            return False
+        likeness = self.catalog.likeness
+        return not likeness.learnt.trials or ranked[0].similarity >= likeness.least(likeness.group(ranked[0].item_id))
 
     def _closer(self, query: Query, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Rank again by a part-by-part look; scores only fall by it, so that it never makes a stranger near."""
@@ -158,41 +129,28 @@ class DesignSignal(Signal):
             found |= {(photo.photo_id, reference): known[reference] for reference in asked}
         return [found[c.photo_id, c.photo] for c in candidates]
 
-    def _references(self, item_id: str) -> tuple[list[str], FloatArray, FloatArray]:
-        """Return an item's reference photos, their vectors, and these in the space of the metric; kept while in use."""
-        known = self._kept.get(item_id)
-        if known is None:
-            photos = self.catalog.photos
-            shas = [s for s in self.catalog.items[item_id].photos if s in photos and photos[s].role is PhotoRole.REFERENCE]
-            plain = np.stack([self.catalog.embedding(sha) for sha in shas]) if shas else np.empty((0, 0), np.float32)
-            known = shas, plain, plain if self._metric is None or not shas else self._metric(plain)
-            if len(self._kept) >= _ITEMS_KEPT:
-                self._kept.clear()
-            self._kept[item_id] = known
-        return known
-
     def _nearest(self, photo: PhotoContext, item_ids: Sequence[str]) -> list[Candidate]:
         """Score items against one photo, each by its nearest reference, and return the best `config.candidates`."""
-        mapped, outside, scored = photo.once(self._held)
+        compared, scored = photo.once(self._held)
         if all(item_id in scored for item_id in item_ids):  # examined after it was proposed
             return [scored[item_id] for item_id in item_ids]
-        known = [(item_id, *self._references(item_id)) for item_id in item_ids]
-        known = [row for row in known if row[1]]
+        known = [(item_id, self.catalog.likeness.references(item_id)) for item_id in item_ids]
+        known = [(item_id, references) for item_id, references in known if references.photos]
         if not known:
             return []
-        similarities = np.concatenate([references for *_, references in known]) @ mapped
-        starts = np.cumsum([0, *(len(shas) for _, shas, *_ in known)])
-        background = self.background
-        groups = [self._group(item_id, background) for item_id, *_ in known]
-        taken_off = {group: background.weight * outside(group) for group in dict.fromkeys(groups)}
-        scores = [float(s) for s in np.maximum.reduceat(similarities, starts[:-1])]
-        ranked = sorted((taken_off[g] - s, n) for n, (g, s) in enumerate(zip(groups, scores, strict=True)))
-        for loss, n in ranked[: self.config.candidates]:
-            item_id, shas, references, _ = known[n]
-            nearest = int(similarities[starts[n] : starts[n + 1]].argmax())
-            brand, similarity = self.catalog.items[item_id].brand, float(references[nearest] @ photo.embedding)
-            scored[item_id] = Candidate(item_id, brand, similarity, shas[nearest], photo.photo_id, -loss, (self.name,))
-        return [scored[known[n][0]] for _, n in ranked[: self.config.candidates]]
+        similarities = np.concatenate([references.mapped for _, references in known]) @ compared.vector
+        starts = np.cumsum([0, *(len(references.photos) for _, references in known)])
+        nearest = np.maximum.reduceat(similarities, starts[:-1]).tolist()
+        scores = compared.scores(nearest, [item_id for item_id, _ in known])
+        best = sorted(range(len(known)), key=lambda n: (-scores[n], n))[: self.config.candidates]
+        for n in best:
+            item_id, references = known[n]
+            at = int(similarities[starts[n] : starts[n + 1]].argmax())
+            brand, similarity = self.catalog.items[item_id].brand, float(references.plain[at] @ photo.embedding)
+            scored[item_id] = Candidate(
+                item_id, brand, similarity, references.photos[at], photo.photo_id, scores[n], (self.name,)
+            )
+        return [scored[known[n][0]] for n in best]
 
     def _finding(self, query: Query) -> Finding:
         if not query.of_role("listing"):
@@ -205,24 +163,27 @@ class DesignSignal(Signal):
         evidence = self._evidence(best, candidates)
         if closer:
             evidence["facts"]["part-by-part similarity"] = round(self._local(query, [best])[0], 4)
-        certainty = self.background.certainty(best.score)
+        likeness = self.catalog.likeness
+        certainty, least = likeness.certainty(best.score), likeness.least(likeness.group(best.item_id))
         rival = next((c for c in candidates if c.brand != best.brand), None)
-        if certainty < 0.5 or best.similarity < self.background.least(self._group(best.item_id, self.background)):
-            return Finding.abstained(
-                self.name,
+        why = None
+        if not likeness.learnt.trials:
+            why = (
+                f"The nearest item is {self._called(best)} (similarity {best.similarity:.2f}), but the catalog has no "
+                "second photo of any item or brand that would say what that is worth."
+            )
+        elif certainty < _CLAIM or best.similarity < least:
+            why = (
                 f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
-                f"{best.similarity:.2f}, which says no more than that of another brand would.",
-                photo_id=best.photo_id,
-                evidence=evidence,
+                f"{best.similarity:.2f}, which says no more than that of another brand would."
             )
-        if rival is not None and self.background.certainty(rival.score) >= 0.5:
-            return Finding.abstained(
-                self.name,
+        elif rival is not None and likeness.certainty(rival.score) >= 0.5:
+            why = (
                 f"Two brands are about equally near: {self._called(best)} ({best.similarity:.2f}) and "
-                f"{self._called(rival)} ({rival.similarity:.2f}).",
-                photo_id=best.photo_id,
-                evidence=evidence,
+                f"{self._called(rival)} ({rival.similarity:.2f})."
             )
+        if why is not None:
+            return Finding.abstained(self.name, why, photo_id=best.photo_id, evidence=evidence)
         reason = (
             f"The photo looks like {self._called(best)} (similarity {best.similarity:.2f}){_variant(evidence['facts'])}."
         )
@@ -237,11 +198,6 @@ class DesignSignal(Signal):
             evidence=evidence,
         )
 
-    def _group(self, item_id: str, background: Background) -> str:
-        """Return the group of the background that an item belongs to: its brand, or itself where there is one brand."""
-        brand = self.catalog.items[item_id].brand
-        return brand if brand in background else item_id
-
     def _called(self, candidate: Candidate) -> str:
         item = self.catalog.items[candidate.item_id]
         brand = self.catalog.brands.get(item.brand)
@@ -250,11 +206,17 @@ class DesignSignal(Signal):
 
     def _evidence(self, best: Candidate, candidates: Sequence[Candidate]) -> dict[str, Any]:
         item = self.catalog.items[best.item_id]
+        likeness = self.catalog.likeness
         facts: dict[str, float | str] = {
             "similarity": round(best.similarity, 4),
-            "least similarity of a claim": round(self.background.least(self._group(best.item_id, self.background)), 4),
+            "least similarity of a claim": round(likeness.least(likeness.group(best.item_id)), 4),
             "normalised score": round(best.score, 4),
+            "held-out photos that say what it is worth": likeness.learnt.trials,
         }
+        rival = next((c for c in candidates if c.brand != best.brand), None)
+        if rival is not None:
+            facts["next brand"] = rival.brand
+            facts["lead over next brand"] = round(best.score - rival.score, 4)
         if item.model:
             facts["model"] = item.model
         if item.variant:

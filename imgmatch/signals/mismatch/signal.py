@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from imgmatch.catalog.background import Background, sample
-from imgmatch.catalog.metric import Metric
+from imgmatch.catalog.likeness import sample
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
@@ -79,7 +76,7 @@ class _Category:
     other: FloatArray
 
     def certainty(self, vector: FloatArray) -> float:
-        """Return how far a photo (d,) is of the category, in [0, 1]: as in :meth:`Background.certainty`."""
+        """Return how far a photo (d,) is of the category, in [0, 1]: as in :meth:`Likeness.certainty`."""
         score = _nearness(self.vectors @ vector)
         own = (np.searchsorted(self.own, score, side="right") + 1) / (len(self.own) + 2)
         other = (len(self.other) - np.searchsorted(self.other, score, side="left") + 1) / (len(self.other) + 2)
@@ -109,7 +106,7 @@ class MismatchSignal(Signal):
         0 where that is not known. Two kinds of goods can so reach a value near 1; two designs of one kind no more than a
         half.
 
-    Certainties are as in :class:`imgmatch.catalog.background.Background`. It abstains where a side is missing or cannot be
+    Certainties are as in :class:`imgmatch.catalog.likeness.Likeness`. It abstains where a side is missing or cannot be
     read, and where the promo claims no brand of the catalog.
     """
 
@@ -119,7 +116,6 @@ class MismatchSignal(Signal):
     def __init__(self, catalog: Catalog, config: MismatchConfig | None = None) -> None:
         self._catalog = catalog
         self.config = MismatchConfig() if config is None else config
-        self._lock = threading.Lock()
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Make one ``listing_mismatch`` per query; see the class."""
@@ -167,11 +163,12 @@ class MismatchSignal(Signal):
 
     def _support(self, brand: str, there: Sequence[_View], seen: Sequence[_Sight], sight: _Sight | None) -> float:
         best = max((s.certainty for s in seen if s.brand == brand), default=0.0)
-        if sight is not None:
-            for view in there:
-                mapped = self._mapped(view.vector)
-                score = float(mapped @ self._mapped(sight.view.vector)) - self._taken_off(mapped)(brand, sight.item_id)
-                best = max(best, self._background.certainty(score))
+        if sight is not None and there:
+            likeness = self._catalog.likeness
+            promo = likeness.mapped(sight.view.vector)
+            for compared in likeness.compare(np.stack([view.vector for view in there])):
+                (score,) = compared.scores([float(compared.vector @ promo)], [sight.item_id])
+                best = max(best, likeness.certainty(score))
         return best
 
     def _agreement(self, shown: Sequence[_View], there: Sequence[_View], sight: _Sight | None) -> float | None:
@@ -191,34 +188,17 @@ class MismatchSignal(Signal):
         """Yield, per view and item near it, how certainly the view shows the item."""
         if not views:
             return
-        found = self._catalog.nearest(np.stack([v.vector for v in views]), self.config.neighbors)
-        for view, rows in zip(views, found.rows(), strict=True):
-            mapped = self._mapped(view.vector)
-            near = [row for row, _ in rows]
-            likeness: npt.NDArray[np.float32] | list[float] = []
-            if near:
-                likeness = self._mapped(np.ascontiguousarray(self._catalog.vectors[near], np.float32)) @ mapped
-            best: dict[str, tuple[float, str]] = {}
-            for row, similarity in zip(near, np.asarray(likeness).tolist(), strict=True):
-                sha = self._catalog.photo_ids[row]
-                photo = self._catalog.photos.get(sha)
-                if photo is not None and photo.item_id is not None:
-                    best[photo.item_id] = max(best.get(photo.item_id, (-2.0, "")), (similarity, sha))
-            taken_off = self._taken_off(mapped)
-            for item_id, (similarity, sha) in best.items():
-                owner = self._catalog.items[item_id].brand
-                certainty = self._background.certainty(similarity - taken_off(owner, item_id))
-                yield _Sight(certainty, similarity, item_id, owner, sha, view)
-
-    def _mapped(self, vectors: FloatArray) -> FloatArray:
-        """Return embeddings (n, d) or (d,) in the metric learnt from the catalog, where it has enough photos for one."""
-        return vectors if self._metric is None else self._metric(vectors)
-
-    def _taken_off(self, mapped: FloatArray) -> Callable[[str, str], float]:
-        """Return what gives, for a brand and its item, how near a vector in the metric's space is to all others."""
-        background = self._background
-        outside = background.outside(background.similarities(mapped))
-        return lambda brand, item_id: background.weight * outside(brand if brand in background else item_id)
+        vectors, likeness = np.stack([v.vector for v in views]), self._catalog.likeness
+        found = self._catalog.nearest(vectors, self.config.neighbors)
+        for view, compared, rows in zip(views, likeness.compare(vectors), found.rows(), strict=True):
+            entries = (self._catalog.photos.get(self._catalog.photo_ids[row]) for row, _ in rows)
+            items = list(dict.fromkeys(e.item_id for e in entries if e is not None and e.item_id is not None))
+            known = [likeness.references(item_id) for item_id in items]
+            nearest = [max(zip((r.mapped @ compared.vector).tolist(), r.photos, strict=True)) for r in known]
+            scores = compared.scores([similarity for similarity, _ in nearest], items)
+            for item_id, score, (similarity, sha) in zip(items, scores, nearest, strict=True):
+                brand = self._catalog.items[item_id].brand
+                yield _Sight(likeness.certainty(score), similarity, item_id, brand, sha, view)
 
     def _views(self, photo: PhotoContext) -> list[_View]:
         """Return the photo and its regions, embedded, computed once."""
@@ -247,11 +227,10 @@ class MismatchSignal(Signal):
     @cached_property
     def _categories(self) -> dict[str, _Category]:
         """The categories of the catalog that have photos of two items at least, from a sample of its photos."""
-        rows, _, items = sample(self._catalog, 2048)
-        vectors = np.ascontiguousarray(self._catalog.vectors[rows], np.float32)
-        known = self._catalog.items
+        _, photos = sample(self._catalog)
+        vectors, items, known = photos.vectors, photos.items, self._catalog.items
         kinds = np.array([(known[i].category or "") if i in known else "" for i in items], np.str_)
-        likeness = vectors @ vectors.T
+        likeness = photos.cosines
         found = {}
         for kind in np.unique(kinds[kinds != ""]):
             inside = kinds == kind
@@ -262,24 +241,6 @@ class MismatchSignal(Signal):
             if len(np.unique(items[inside])) > 1 and apart >= _APART:
                 found[str(kind)] = _Category(vectors[inside], own, other)
         return found
-
-    @property
-    def _background(self) -> Background:
-        with self._lock:
-            return self._sampled
-
-    @cached_property
-    def _sampled(self) -> Background:
-        return Background.of(self._catalog, self._metric)
-
-    @cached_property
-    def _metric(self) -> Metric | None:
-        """As the design signal's: learnt from photos of one item, else of one brand."""
-        rows, brands, items = sample(self._catalog, 2048)
-        known = np.flatnonzero([item in self._catalog.items for item in items])
-        vectors = np.ascontiguousarray(self._catalog.vectors[np.array(rows, np.int64)[known]], np.float32)
-        by_item = Metric.fit(vectors, items[known], shrinkage=0.3)
-        return by_item or Metric.fit(vectors, brands[known], shrinkage=0.3)
 
     @cached_property
     def _names(self) -> NameFinder:
