@@ -36,8 +36,9 @@ from imgmatch.catalog.items import Brand
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, misspelt_ratio
 from imgmatch.signals.text.settings import TextConfig
-from imgmatch.signals.text.signal import TAMPER_CENTRE, TextSignal, tamper_ratio
+from imgmatch.signals.text.signal import TextSignal
 from imgmatch.types import Image
 from imgmatch.vision import ocr
 from imgmatch.vision.ocr import Reading
@@ -361,7 +362,7 @@ def letters(genuine: int = 400, each: int = 60) -> Iterator[dict[str, Any]]:
                 start = time.perf_counter()
                 readings = ocr.read(photo)
                 matches = matcher.match(readings)
-                ratios = [(r, m) for m in matches if (r := tamper_ratio(photo, m, readings)) is not None]
+                ratios = [(r, m) for m in matches if (r := misspelt_ratio(photo, m, known[m.brand], readings)) is not None]
                 best = max(ratios, key=lambda pair: pair[0], default=(None, matches[0] if matches else None))
                 yield {
                     "split": split,
@@ -391,14 +392,14 @@ def score_letters() -> None:
         genuine = np.array([r["score"] for r in mine if r["edit"] == "genuine"])
         read_right = sum(_bare(r["mark"]) == _bare("".join(r["read"])) for r in mine if r["edit"] == "genuine")
         print(f"{split}: genuine marks read to the letter {wilson(read_right, len(genuine))}")
-        print(f"  false alarms {wilson(int((genuine > TAMPER_CENTRE).sum()), len(genuine))}")
-        hidden = [r["score"] > TAMPER_CENTRE for r in mine if r["edit"] == "hidden"]
+        print(f"  false alarms {wilson(int((genuine > MISSPELT_CENTRE).sum()), len(genuine))}")
+        hidden = [r["score"] > MISSPELT_CENTRE for r in mine if r["edit"] == "hidden"]
         print(f"  false alarms where an end is cut off or covered {wilson(sum(hidden), len(hidden))}")
         together, everything = [0, 0], [0, 0]
         for edit in EDITS[len(GENUINE) :]:
             values = np.array([r["score"] for r in mine if r["edit"] == edit])
             auroc = np.mean((values[:, None] > genuine) + 0.5 * (values[:, None] == genuine))
-            hits = int((values > TAMPER_CENTRE).sum())
+            hits = int((values > MISSPELT_CENTRE).sum())
             everything = [everything[0] + hits, everything[1] + len(values)]
             if edit != "lookalike":
                 together = [together[0] + hits, together[1] + len(values)]

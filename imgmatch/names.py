@@ -19,8 +19,10 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
+    "APOSTROPHES",
     "HOMOGLYPHS",
     "INVISIBLE",
+    "POSSESSIVE",
     "READ_LIMIT",
     "UNSPACED",
     "Stretches",
@@ -41,6 +43,10 @@ reader to take at most some 25 ms of processor time over the worst text that we 
 
 UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\ud7a3]")
 """A letter of a script without spaces between words, or with glued particles (Korean)."""
+
+APOSTROPHES = "'’‘‛′`´＇"
+
+POSSESSIVE = re.compile(rf"[{APOSTROPHES}][sS](?!\w)")
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 

@@ -105,6 +105,9 @@ def test_spelled_as(text: str, mark: str, right: bool) -> None:
         (["made by GUCCI in Italy"], "gucci", "exact"),
         (["PUMBA"], "puma", "near"),
         (["daiads"], "adidas", "near"),
+        (["abibag"], "adidas", "near"),  # b is d turned over
+        (["HANCEL"], "chanel", "near"),
+        (["www.gucci.com"], "gucci", "exact"),
     ],
 )
 def test_nearest_mark(texts: list[str], brand: str, kind: str) -> None:

@@ -10,16 +10,27 @@ from typing import NamedTuple
 
 from imgmatch.catalog.items import Brand
 from imgmatch.market.wordmarks import is_listed, names_of
-from imgmatch.names import HOMOGLYPHS, INVISIBLE, UNSPACED, Stretches, beginning, fold, letters, skeleton
+from imgmatch.names import (
+    APOSTROPHES,
+    HOMOGLYPHS,
+    INVISIBLE,
+    POSSESSIVE,
+    UNSPACED,
+    Stretches,
+    beginning,
+    fold,
+    letters,
+    skeleton,
+)
 
 __all__ = ["Mention", "NameFinder"]
 
-_APOSTROPHES = "'’‘‛ʼʹ′`´＇"
-_POSSESSIVE = rf"[{_APOSTROPHES}][sS](?!\w)"
 _BETWEEN = r"\s,;:()\[\]{}\"“”„«»<>?/、。・，；：？【】「」『』《》〈〉"
 # Latin letters beside Chinese, Japanese or Korean ones are a word of their own (GUCCI包), and so is a possessive's s.
-_TOKEN = re.compile(rf"{UNSPACED.pattern}+|{_POSSESSIVE}|(?:(?!{UNSPACED.pattern}|{_POSSESSIVE})[^{_BETWEEN}])+")
-_EDGES = ".!_-#@" + _APOSTROPHES
+_TOKEN = re.compile(
+    rf"{UNSPACED.pattern}+|{POSSESSIVE.pattern}|(?:(?!{UNSPACED.pattern}|{POSSESSIVE.pattern})[^{_BETWEEN}])+"
+)
+_EDGES = ".!_-#@" + APOSTROPHES
 _MASKED = re.compile(r"(?<![\w*])\w+\*[\w*]*\w(?![\w*])")
 
 
@@ -200,7 +211,7 @@ def _disguise(raw: str, name: _Name) -> str | None:
 def _one_apostrophe(raw: str) -> bool:
     """Say whether nothing but one apostrophe stands between the letters: L'Ondara is a spelling of Londara."""
     inner = [c for c in raw if not c.isalnum() and not unicodedata.combining(c)]
-    return len(inner) == 1 and inner[0] in _APOSTROPHES
+    return len(inner) == 1 and inner[0] in APOSTROPHES
 
 
 def _two_words(raw: str, name: _Name) -> bool:

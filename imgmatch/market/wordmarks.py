@@ -6,6 +6,7 @@ A reading claims a brand when its letters would hardly meet one of the catalog's
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from imgmatch.names import fold, letters, skeleton
 from imgmatch.vision.ocr import Reading
 
 __all__ = [
+    "CHANCE",
     "Line",
     "Match",
     "WordmarkMatcher",
@@ -30,6 +32,9 @@ __all__ = [
     "spellings",
 ]
 
+
+CHANCE = 0.1
+"""A reading is of a mark where fewer matches as good as this are expected by chance."""
 
 FREQUENCY = {
     **dict(zip("abcdefghijklm", (82, 15, 28, 43, 127, 22, 20, 61, 70, 1.5, 7.7, 40, 24), strict=True)),
@@ -197,7 +202,7 @@ class WordmarkMatcher:
             for mark in names_of(brand):
                 if len(skeleton(mark)) >= 2 and skeleton(mark).isascii():
                     self._marks.setdefault(skeleton(mark), []).append((brand.brand, mark))
-        self._longest = max((len(m.split()) for entries in self._marks.values() for _, m in entries), default=1)
+        self._longest = max((len(_WORD.findall(m)) for entries in self._marks.values() for _, m in entries), default=1)
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -233,7 +238,7 @@ class WordmarkMatcher:
         ]
 
     def _windows(self, line: Line) -> Iterator[tuple[str, bool]]:
-        words = line.text.split()
+        words = _WORD.findall(line.text)
         yield line.text, True
         if len(line.parts) > 1:  # a pair is only worth its whole; its parts are lines of their own
             return
@@ -252,6 +257,8 @@ class WordmarkMatcher:
                 continue
             for brand, text in entries:
                 everyday = fold(text) in self._everyday
+                if kind == "near" and everyday and OSA.distance(found, mark) > edits_allowed(mark):
+                    continue
                 if kind != "exact" and (fold(words) in self._everyday or (everyday and _inflected(found, mark))):
                     continue
                 many = tests * (2 * len(mark) if kind == "partial" else 1)
@@ -268,12 +275,25 @@ def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
     if mark.startswith(found) or mark.endswith(found):
         enough = len(found) >= max(PARTIAL, len(mark) / 2) or len(found) == len(mark) - 1 >= PARTIAL - 1
         return ("partial", 0, found) if enough else (None, 0, "")
-    if abs(len(found) - len(mark)) <= edits_allowed(mark):
-        distance = OSA.distance(found, mark, score_cutoff=edits_allowed(mark))
-        if distance <= edits_allowed(mark):
-            return "near", distance, mark
+    allowed = edits_allowed(mark)
+    if allowed and abs(len(found) - len(mark)) <= allowed:
+        distance = OSA.distance(found, mark, score_cutoff=allowed + 1)
+        if distance == allowed + 1:  # b, d, p and q are one letter turned over
+            distance = OSA.distance(found.translate(_TURNED), mark.translate(_TURNED))
+        if distance > allowed and len(mark) >= ANAGRAM and sorted(found) == sorted(mark) and found[0] == mark[0]:
+            distance = allowed  # SUNSAMG
+        if distance <= allowed:
+            return "near", max(distance, 1), mark
     return None, 0, ""
 
+
+_TURNED = str.maketrans("dpq", "bbb")
+
+ANAGRAM = 6
+"""Letters from which another order of them all, first in place, is near a mark. A guess: shorter anagrams are words."""
+
+
+_WORD = re.compile(r"[^\s./:@|_]+")
 
 PARTIAL = 5
 """Letters, and at least half of them all, that must be left of a mark whose end is cut off: IOR alone is not DIOR. One

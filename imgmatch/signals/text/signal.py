@@ -26,17 +26,15 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon, Phrase
 from imgmatch.market.mentions import Mention, NameFinder
-from imgmatch.market.wordmarks import Line, Match, WordmarkMatcher, align, spelled_as, spellings
-from imgmatch.names import fold, letters, read_in_part, skeleton
+from imgmatch.market.wordmarks import CHANCE, Line, Match, WordmarkMatcher, align, spellings
+from imgmatch.names import fold, letters, read_in_part
 from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, MISSPELT_SLOPE, WELL_READ, misspelt_ratio
 from imgmatch.signals.text.settings import TextConfig
-from imgmatch.types import Finding, FindingStatus, FloatArray, Label
+from imgmatch.types import Finding, FindingStatus, Label
 from imgmatch.vision import ocr
 
-__all__ = ["TextSignal", "tamper_ratio"]
-
-CHANCE = 0.1
-"""A reading claims a brand where fewer matches than this are expected by chance."""
+__all__ = ["TextSignal"]
 
 EVERYDAY = 0.45
 """Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
@@ -48,19 +46,6 @@ HELD_CENTRE, HELD_SLOPE, HELD_APART = -4.5, 1.0, 10.0
 """Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
 much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/marks.py read`` the marks
 that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
-
-TAMPER_CONFIDENCE, TAMPER_HEIGHT = 0.85, 16.0
-"""Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
-
-TAMPER_CENTRE, TAMPER_SLOPE = 3.0, 1.0
-"""Value 0.5, and steepness, of the log likelihood ratio `tamper_ratio`. Of 474 real photos, two genuine marks that were read
-wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/marks.py read``)."""
-
-PLAIN_MARGIN, SAME_GROUND, DROPPED_OWES = 0.25, 0.3, 6.0
-"""A word that lacks its first or last letter is held to be written so only where one letter's room on both sides is plain
-(spread of tone at most this share of the word's contrast) and of one tone (medians at most this far apart, likewise), for a
-strap or a fold may cover the letter; and it owes so many nats more than a misspelling. Set on renders of dev brands, see
-``docs/decisions/dropped-letters.md``."""
 
 
 class TextSignal(Signal):
@@ -180,11 +165,11 @@ class TextSignal(Signal):
                 continue
             read, lines = read + 1, lines + len(readings)
             # Only what says so in so many words: photos show shop signs and newspapers too.
-            printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= TAMPER_CONFIDENCE))
+            printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))
             if strong := [p for p in printed if p.strength == "strong"]:
                 best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
             for match in self._matcher.match(readings):
-                finding = self._tamper(photo, match, readings) or self._claim(photo, match, likely)
+                finding = self._misspelt(photo, match, readings) or self._claim(photo, match, readings, likely)
                 if finding is not None:
                     _keep(best, finding)
             if not {f.signal for f in best.values()} & {
@@ -197,7 +182,7 @@ class TextSignal(Signal):
         if not any(f.signal == "text" for f in best.values()) and read:
             yield Finding.abstained("text", f"No brand of the catalog can be read in the photos ({lines} lines of text).")
 
-    def _claim(self, photo: PhotoContext, match: Match, likely: set[str]) -> Finding | None:
+    def _claim(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading], likely: set[str]) -> Finding | None:
         # Held against the few marks of a brand that the photo's looks suggest, less is owed to chance.
         chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
         # An ordinary word is a mark only where it stands alone and is written as the mark is.
@@ -205,7 +190,8 @@ class TextSignal(Signal):
             return None
         similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
         value = match.line.confidence * similarity / (1.0 + chance)
-        if match.everyday and match.brand not in likely:
+        listed = match.mark in self._catalog.brands[match.brand].wordmarks
+        if match.everyday and match.brand not in likely and not (listed and _alone(match.line.parts, readings)):
             value = min(value, EVERYDAY)
         how = {"exact": "reads", "partial": "is cut off but reads", "near": "reads, nearly,"}[match.kind]
         reason = f"A line in the photo {how} {match.mark}: “{match.reading}”."
@@ -248,21 +234,16 @@ class TextSignal(Signal):
                 },
             )
 
-    def _tamper(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading]) -> Finding | None:
-        if match.mark not in self._catalog.brands[match.brand].wordmarks:
-            return None  # an alias or a plain name does not say how the mark is lettered
-        ratio = tamper_ratio(photo, match, readings)
-        if ratio is None:
+    def _misspelt(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading]) -> Finding | None:
+        ratio = misspelt_ratio(photo, match, self._catalog.brands[match.brand], readings)
+        value = 0.0 if ratio is None else 1.0 / (1.0 + math.exp(-(ratio - MISSPELT_CENTRE) / MISSPELT_SLOPE))
+        if ratio is None or value < 0.5:
             return None
-        value = 1.0 / (1.0 + math.exp(-(ratio - TAMPER_CENTRE) / TAMPER_SLOPE))
-        if value < 0.5:
-            return None
-        reason = f"“{match.reading}” stands where {match.mark} would: near the mark, but not its letters."
         return Finding(
             "logo_tamper",
             FindingStatus.OK,
             value,
-            reason,
+            f"“{match.reading}” stands where {match.mark} would: near the mark, but not its letters.",
             photo_id=photo.photo_id,
             brand=match.brand,
             labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
@@ -273,77 +254,16 @@ class TextSignal(Signal):
         return self._catalog.brands[brand].name or brand
 
 
-def tamper_ratio(photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading]) -> float | None:
-    """Hold a misspelt reading against the mark's own spellings on the same pixels, re-read at several scales.
-
-    Parameters
-    ----------
-    photo : PhotoContext
-    match : Match
-    readings : sequence of Reading
-        All lines of the photo.
-
-    Returns
-    -------
-    float or None
-        The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
-        where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
-        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking,
-        and which is not the mark's letters in another order, is one only where nothing can have covered that letter; where
-        it lacks, the line is re-read with room for it.
-    """
-    line = match.line
-    part = line.parts[0]
-    if not match.whole or len(line.parts) > 1 or part.mirrored:
-        return None
-    if match.everyday and not letters(match.reading).isascii():
-        return None  # oméga, in another language
-    if (
-        match.chance > CHANCE
-        or part.confidence < TAMPER_CONFIDENCE
-        or part.height < TAMPER_HEIGHT
-        or spelled_as(match.reading, match.mark)
-    ):
-        return None
-    owed = 0.0
-    said, mark = skeleton(match.reading), skeleton(match.mark)
-    ends_differ = said[0] != mark[0] or said[-1] != mark[-1]
-    if match.kind == "partial" or (ends_differ and sorted(said) != sorted(mark)):
-        # An end that differs may be a letter half covered, or another brand's name; UPMA has all the letters of PUMA.
-        wide = ocr.with_room(part)
-        if not _stands_free(photo, part, wide, readings):
-            return None
-        if match.kind == "partial":
-            if len(letters(match.mark)) - len(letters(match.reading)) != 1:
-                return None
-            part, owed = wide, DROPPED_OWES
-    forms = [form for m in spellings(match.mark) for form in (m, m.replace(" ", ""))]
-    scores = ocr.log_likelihoods(photo, part, [line.text, *dict.fromkeys(forms)])
-    ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
-    return float(ratios.min()) - owed
-
-
-def _stands_free(photo: PhotoContext, part: ocr.Reading, wide: ocr.Reading, readings: Sequence[ocr.Reading]) -> bool:
-    """Say whether a line has one letter's room on both sides: inside the picture, plain, of one tone, without other text."""
-    x0, y0 = np.min(wide.polygon, axis=0)
-    x1, y1 = np.max(wide.polygon, axis=0)
-    if x0 < 0 or y0 < 0 or x1 > photo.image.width or y1 > photo.image.height:
-        return False
+def _alone(parts: Sequence[ocr.Reading], readings: Sequence[ocr.Reading]) -> bool:
+    """Say whether no other line stands within two line heights: an ordinary word by itself is no part of a sentence."""
+    room = 2 * max(p.height for p in parts)
+    x0, y0 = np.min([p.polygon for p in parts], axis=(0, 1)) - room
+    x1, y1 = np.max([p.polygon for p in parts], axis=(0, 1)) + room
     for other in readings:
         (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
-        if other is not part and left < x1 and right > x0 and top < y1 and bottom > y0:
+        if other not in parts and left < x1 and right > x0 and top < y1 and bottom > y0:
             return False
-    tone = ocr.crop(photo, wide).mean(axis=2)
-    room = max(round(tone.shape[1] / (len(part.text) + 2)), 1)
-    before, inside, after = tone[:, :room], tone[:, room:-room], tone[:, -room:]
-    contrast = max(_spread(inside), 1.0)
-    plain = max(_spread(before), _spread(after)) <= PLAIN_MARGIN * contrast
-    return bool(plain and abs(np.median(before) - np.median(after)) <= SAME_GROUND * contrast)
-
-
-def _spread(tone: FloatArray) -> float:
-    low, high = np.percentile(tone, (3, 97))
-    return float(high - low)
+    return True
 
 
 def _keep(best: dict[str, Finding], finding: Finding) -> None:

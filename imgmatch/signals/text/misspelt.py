@@ -1,0 +1,151 @@
+"""Is a line near a wordmark a misspelling of it, or the mark itself, misread?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from imgmatch.catalog.items import Brand
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.market.wordmarks import CHANCE, Match, align, names_of, spelled_as, spellings
+from imgmatch.names import POSSESSIVE, fold, letters, skeleton
+from imgmatch.types import FloatArray
+from imgmatch.vision import ocr
+
+__all__ = ["MISSPELT_CENTRE", "MISSPELT_SLOPE", "WELL_READ", "misspelt_ratio"]
+
+_LONE = re.compile(r"(?<!\S)\w(?!\S)")
+_AND = re.compile(r"&|\+|\b(?:and|und|et|y|e)\b", re.IGNORECASE)
+
+WELL_READ, LEAST_HEIGHT = 0.85, 16.0
+"""Mean letter confidence and height in pixels from which a line is held to be read well enough to call it misspelt."""
+
+MISSPELT_CENTRE, MISSPELT_SLOPE = 3.0, 1.0
+"""Value 0.5, and steepness, of the log likelihood ratio `misspelt_ratio`. Of 474 real photos, two genuine marks that were
+read wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/marks.py read``)."""
+
+END_ROOM = 0.1
+"""Share of a letter's width at the end of a line's box that must be plain where that end's letter is not the mark's: the
+detector leaves about so much (flat logos by eye; what covers a letter reaches into it)."""
+
+PLAIN_MARGIN, SAME_GROUND, DROPPED_OWES = 0.25, 0.3, 6.0
+"""A word that lacks its first or last letter is held to be written so only where one letter's room on both sides is plain
+(spread of tone at most this share of the word's contrast) and of one tone (medians at most this far apart, likewise), for a
+strap or a fold may cover the letter; and it owes so many nats more than a misspelling. Set on renders of dev brands, see
+``docs/decisions/dropped-letters.md``."""
+
+
+def misspelt_ratio(photo: PhotoContext, match: Match, brand: Brand, readings: Sequence[ocr.Reading]) -> float | None:
+    """Compare a misspelt reading with the mark's own spellings on the same pixels, re-read at several scales.
+
+    Parameters
+    ----------
+    photo : PhotoContext
+    match : Match
+    brand : Brand
+        The one that `match` is of. Where it lists no wordmarks its name is the mark, in whatever case, with or without
+        accents, and with any sign or word for *and*.
+    readings : sequence of Reading
+        All lines of the photo.
+
+    Returns
+    -------
+    float or None
+        The least, over the re-readings, of ``log P(reading) - max over spellings log P(spelling)``, in nats; large
+        where every re-reading insists on the wrong letters. None where the line is no candidate: spelled rightly, cut
+        off, part of a longer text, small, or read without confidence. One whose first or last letter is wrong or lacking,
+        and which is not the mark's letters in another order, is one only where nothing seems to cover that letter; where
+        it lacks, the line is re-read with room for it.
+    """
+    line, part = match.line, match.line.parts[0]
+    if not match.whole or len(line.parts) > 1 or part.mirrored or match.chance > CHANCE:
+        return None
+    if part.confidence < WELL_READ or part.height < LEAST_HEIGHT:
+        return None
+    if match.mark not in (brand.wordmarks or (brand.name or brand.brand,)):
+        return None  # an alias does not say how the mark is lettered
+    if _rightly_spelled(match, brand) or (match.everyday and not letters(match.reading).isascii()):
+        return None  # oméga, in another language
+    owed = 0.0
+    said, mark = skeleton(match.reading), skeleton(match.mark)
+    if match.kind == "partial":
+        wide = ocr.with_room(part)
+        if len(letters(match.mark)) - len(letters(match.reading)) != 1 or not _stands_free(photo, part, wide, readings):
+            return None
+        part, owed = wide, DROPPED_OWES
+    elif sorted(said) != sorted(mark):  # UPMA has all the letters of PUMA
+        # An end that differs may be a letter half covered, or, where more differs, belong to another name.
+        ends = [end for end in (0, -1) if said[end] != mark[end]]
+        if ends and (match.distance > 1 or not all(_is_clear(photo, part, end) for end in ends)):
+            return None
+    scores = ocr.log_likelihoods(photo, part, [line.text, *_right_forms(match, brand)])
+    ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
+    return float(ratios.min()) - owed
+
+
+def _rightly_spelled(match: Match, brand: Brand) -> bool:
+    reading = POSSESSIVE.sub("", match.reading)
+    if any(spelled_as(text, name) for text in (match.reading, reading) for name in names_of(brand)):
+        return True
+    words = _AND.sub(" ", match.mark)
+    if words != match.mark and fold(_LONE.sub(" ", match.reading)) == fold(words):
+        return True  # an ornate & is read as a letter by itself
+    return not brand.wordmarks and fold(_AND.sub(" ", match.reading)) == fold(words)
+
+
+def _right_forms(match: Match, brand: Brand) -> list[str]:
+    """Return the ways in which the mark may rightly be written, most likely first."""
+    forms = spellings(match.mark)
+    if not brand.wordmarks:
+        forms += [f for with_sign in {_AND.sub("&", match.mark)} for f in spellings(with_sign)]
+        forms += [_in_case_of(match.reading, match.mark)]
+    return list(dict.fromkeys(form for f in forms for form in (f, f.replace(" ", ""))))
+
+
+def _in_case_of(reading: str, name: str) -> str:
+    """Return `name` with its letters in the case of the letters of `reading` that they stand under.
+
+    >>> _in_case_of("FeedEx", "fedex")
+    'FedEx'
+    """
+    out, at, upper = "", 0, False
+    for said, right in align(reading.lower(), name.lower()):
+        upper = reading[at : at + 1].isupper() if said else upper
+        at += len(said)
+        out += right.upper() if upper else right
+    return out
+
+
+def _stands_free(photo: PhotoContext, part: ocr.Reading, wide: ocr.Reading, readings: Sequence[ocr.Reading]) -> bool:
+    """Say whether a line has one letter's room on both sides: inside the picture, plain, of one tone, without other text."""
+    x0, y0 = np.min(wide.polygon, axis=0)
+    x1, y1 = np.max(wide.polygon, axis=0)
+    if x0 < 0 or y0 < 0 or x1 > photo.image.width or y1 > photo.image.height:
+        return False
+    for other in readings:
+        (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
+        if other is not part and left < x1 and right > x0 and top < y1 and bottom > y0:
+            return False
+    tone = ocr.crop(photo, wide).mean(axis=2)
+    room = max(round(tone.shape[1] / (len(part.text) + 2)), 1)
+    before, inside, after = tone[:, :room], tone[:, room:-room], tone[:, -room:]
+    contrast = max(_spread(inside), 1.0)
+    plain = max(_spread(before), _spread(after)) <= PLAIN_MARGIN * contrast
+    return bool(plain and abs(np.median(before) - np.median(after)) <= SAME_GROUND * contrast)
+
+
+def _is_clear(photo: PhotoContext, part: ocr.Reading, end: int) -> bool:
+    """Say whether the first (0) or last (-1) letter ends inside its box, with the line's own plain ground beside it."""
+    tone = ocr.crop(photo, part).mean(axis=2)
+    room = max(round(END_ROOM * tone.shape[1] / max(len(part.text), 1)), 2)
+    beside = tone[:, :room] if end == 0 else tone[:, -room:]
+    contrast = max(_spread(tone), 1.0)
+    ground = np.median(tone[[0, -1]])
+    return _spread(beside) <= PLAIN_MARGIN * contrast and abs(np.median(beside) - ground) <= SAME_GROUND * contrast
+
+
+def _spread(tone: FloatArray) -> float:
+    low, high = np.percentile(tone, (3, 97))
+    return float(high - low)
