@@ -6,10 +6,11 @@ The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts
 from imgmatch.errors import InputError
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
 
@@ -28,21 +29,21 @@ class Listing:
     photos, promo_photos : tuple of str
         Paths as the table has them, relative to the table. Promo photos are those of the post or story that links here.
     title, description, promo_text : str or None
-    price : str or None
-        As written (``"€1.299,00"``); the listing signal reads it.
+    price : str, int, float or None
+        As written (``"€1.299,00"``), the listing signal reads it; a number is that amount.
     currency, condition, quantity, seller_id, platform, url, brand_claim : str or None
     contacts : tuple of str
     listed_at, captured_at : str or None
-        ISO 8601.
+        ISO 8601; a date of a typed table is written so.
     extra : mapping
-        Columns that imgmatch does not know, kept as they were.
+        Columns that imgmatch does not know, as plain JSON.
     """
 
     listing_id: str
     photos: tuple[str, ...] = ()
     title: str | None = None
     description: str | None = None
-    price: str | None = None
+    price: str | float | None = None
     currency: str | None = None
     condition: str | None = None
     quantity: str | None = None
@@ -70,6 +71,8 @@ class Listing:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"{name}: expected text as written, such as {str(value)!r:.60}, got {value!r:.60}")
+        if self.price is not None and not isinstance(self.price, (str, int, float)):
+            raise TypeError(f"price: expected text as written or a number, got {self.price!r:.60}")
 
     @property
     def photo_only(self) -> bool:
@@ -86,38 +89,28 @@ class Listing:
         Raises
         ------
         InputError
-            Where a field has another type than the schema says.
+            Where a cell cannot mean what its field holds, see :mod:`imgmatch.cells`.
         """
         known = set(_names(cls)) - {"extra"}
         values: dict[str, Any] = {}
         for name in known & set(row):
-            value = row[name]
-            if name in _LISTS:
-                if value is None:
-                    continue
-                if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-                    raise InputError(f"{name}: expected a list of strings, got {value!r:.80}")
-                values[name] = tuple(map(_clean, value))
-            elif value is None:
-                values[name] = None
-            elif isinstance(value, str):
-                values[name] = _clean(value)
-            elif isinstance(value, (int, float)) and not isinstance(value, bool):
-                values[name] = str(value)  # tables have numbers where we keep what was written
-            else:
-                raise InputError(f"{name}: expected a string, got {value!r:.80}")
+            read = _CELLS.get(name) or as_text
+            values[name] = read(name, row[name])
         if not values.get("listing_id"):
             raise InputError("listing_id: missing or empty")
-        return cls(**values, extra={k: row[k] for k in row if k not in known})
+        return cls(**values, extra={k: as_json(row[k]) for k in row if k not in known})
 
 
-def _clean(text: str) -> str:
-    # Lone surrogates cannot be written to a table or a page; they become question marks.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
+_CELLS: Mapping[str, Callable[[str, Any], Any]] = {
+    "listing_id": as_id,
+    "seller_id": as_id,
+    "price": as_price,
+    "photos": as_texts,
+    "promo_photos": as_texts,
+    "contacts": as_texts,
+}
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})
-_TEXTS = tuple(f.name for f in fields(Listing) if f.name not in _LISTS and f.name != "extra")
+_TEXTS = tuple(f.name for f in fields(Listing) if f.name not in _LISTS | {"price", "extra"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,8 @@ from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import InputError, ScanError
 from imgmatch.io.files import atomic_write, lock
 from imgmatch.io.sinks import write_tables
-from imgmatch.io.sources import Posts, Row, listing_root, read_listings, read_posts, with_known
+from imgmatch.io.sources import Listings, Posts, Row, listing_root, read_listings, read_posts, with_known
+from imgmatch.io.tables import Layout
 from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
@@ -39,6 +41,7 @@ from imgmatch.types import FindingStatus
 
 __all__ = ["Runner", "ScanSummary", "Shard", "run_scan", "run_shards", "scan_listings"]
 
+_HOPELESS = 1000  # rows that all fail for one reason: the source is not what it was taken for
 _PUBLISHED = frozenset({"records.jsonl", "records.csv", "records.parquet", "report.html"})
 
 Progress = Callable[[int, int, Counter[str]], None]
@@ -142,6 +145,10 @@ class ScanSummary:
     seconds : float
     notes : list of str
         What the user should know, such as a missing extra.
+    stopped : str or None
+        Why the scan stopped before the end of its source, or has nothing to show for all of it; the rows read are kept.
+    reasons : Counter
+        Of the rows that failed, see :func:`reason_of`.
     """
 
     out: Path
@@ -150,6 +157,8 @@ class ScanSummary:
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    stopped: str | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 def run_scan(
@@ -159,6 +168,7 @@ def run_scan(
     *,
     posts: str | Path | None = None,
     known: Mapping[str, str] | None = None,
+    layout: Layout | None = None,
     config: Config | None = None,
     resume: bool = True,
     retry_failed: bool = False,
@@ -180,6 +190,8 @@ def run_scan(
         Table of posts that lead to the listings, see :func:`imgmatch.io.sources.read_posts`.
     known : mapping of str to str, optional
         What is known of all the listings, by field of :class:`imgmatch.records.Listing`; a listing's own row goes before it.
+    layout : Layout, optional
+        Where the fields come from in somebody else's table.
     config : Config, optional
     resume : bool
         Take finished shards of an earlier run that would come out the same.
@@ -210,8 +222,9 @@ def run_scan(
         (out / "shards").mkdir(parents=True, exist_ok=True)
         with lock(out):
             led = None if posts is None else read_posts(Path(posts), listing_root(source))
+            listings = read_listings(source, layout)
             run = _Run(
-                source, led, known or {}, catalog, out, config or Config(), resume, retry_failed, report, progress, runner
+                listings, led, known or {}, catalog, out, config or Config(), resume, retry_failed, report, progress, runner
             )
             return run.run()
     except OSError as error:
@@ -224,7 +237,7 @@ def run_scan(
 class _Run:
     def __init__(
         self,
-        source: Path,
+        listings: Listings,
         posts: Posts | None,
         known: Mapping[str, str],
         catalog: Catalog,
@@ -236,7 +249,7 @@ class _Run:
         progress: Progress | None,
         runner: Runner,
     ) -> None:
-        self.source, self.root, self.out = source, listing_root(source), out
+        self.listings, self.source, self.root, self.out = listings, listings.path, listing_root(listings.path), out
         self.posts, self.known = posts or Posts(), known
         self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
         self.config, self.resume, self.retry_failed = config, resume, retry_failed
@@ -248,7 +261,7 @@ class _Run:
     def run(self) -> ScanSummary:
         start = time.perf_counter()
         # Counting reads the source once more, which is nothing beside reading its photos.
-        self.total = sum(1 for _ in read_listings(self.source))
+        self.total, self.summary.stopped = sum(1 for _ in self._rows()), None
         shards: list[Path] = []
         # By number: the file, how many records it will hold, and those that are there.
         pending: dict[int, tuple[Path, int, list[ScanRecord]]] = {}
@@ -260,8 +273,11 @@ class _Run:
                 _write_shard(path, records)
                 del pending[number]
         if not self.summary.rows:
-            raise InputError("no listing found", source=str(self.source))
-        self.summary.notes += self.posts.problems
+            raise InputError(
+                self.summary.stopped or f"no listing found; read as {self.listings.how}", source=str(self.source)
+            )
+        self._judge_failures(at_end=True)
+        self.summary.notes += [*self.listings.notes(), *self.posts.problems]
         if self.posts.unused:
             some = ", ".join(sorted(self.posts.unused)[:3])
             self.summary.notes.append(
@@ -276,8 +292,8 @@ class _Run:
         return self.summary
 
     def _unfinished(self, shards: list[Path], pending: dict[int, tuple[Path, int, list[ScanRecord]]]) -> Iterator[Shard]:
-        rows = map(self.posts.attach, (with_known(row, self.known) for row in read_listings(self.source)))
-        while chunk := list(islice(rows, self.config.scan.shard)):
+        rows = map(self.posts.attach, (with_known(row, self.known) for row in self._rows()))
+        while self.summary.stopped is None and (chunk := list(islice(rows, self.config.scan.shard))):
             number = len(shards)
             path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"
             shards.append(path)
@@ -289,6 +305,24 @@ class _Run:
                 continue
             pending[number] = (path, len(chunk), [])
             yield Shard(number, path, chunk)
+
+    def _rows(self) -> Iterator[Row]:
+        """Yield the listings as far as they can be read; why no further is in the summary."""
+        try:
+            yield from self.listings
+        except InputError as error:
+            self.summary.stopped = str(error)
+
+    def _judge_failures(self, *, at_end: bool = False) -> None:
+        """Stop where every row failed for one and the same reason."""
+        summary = self.summary
+        if summary.counts["failed"] == summary.rows and len(summary.reasons) == 1 and (at_end or summary.rows == _HOPELESS):
+            reason = next(iter(summary.reasons))
+            what = "every listing" if at_end and summary.rows < _HOPELESS else f"each of the first {summary.rows} listings"
+            summary.stopped = summary.stopped or f"{what} failed: {reason}. {self.source} was read as {self.listings.how}"
+        elif at_end and summary.reasons:
+            most = "; ".join(f"{n} {reason}" for reason, n in summary.reasons.most_common(5))
+            summary.notes.append(f"{summary.counts['failed']} of {summary.rows} listings failed: {most}")
 
     def _key(self, chunk: list[Row]) -> str:
         """Hash all that the records of these rows depend on."""
@@ -306,6 +340,9 @@ class _Run:
     def _count(self, record: ScanRecord) -> None:
         self.summary.rows += 1
         self.summary.counts["failed" if record.verdict is None else str(record.verdict.decision)] += 1
+        if record.verdict is None and len(self.summary.reasons) < _HOPELESS:
+            self.summary.reasons[reason_of(record.error or "")] += 1
+        self._judge_failures()
         if self.progress:
             self.progress(self.summary.rows, self.total, self.summary.counts)
 
@@ -364,6 +401,8 @@ class _Run:
             "signals": {signal.name: signal.fingerprint() for signal in self.matcher.signals},
             "config_fingerprint": self.matcher.fingerprint,
             "counts": {"listings": summary.rows, "reused": summary.reused, **summary.counts},
+            "read_as": self.listings.how,
+            "stopped": summary.stopped,
         }
 
     def _write_run(self, examine_seconds: float, state: str) -> None:
@@ -378,6 +417,22 @@ class _Run:
             published = {"shards": state, "files": self._outputs()}
             json.dump({**self._run(), "timings": timings, "published": published}, f, indent=1)
             f.write("\n")
+
+
+def reason_of(error: str) -> str:
+    """Return why a row failed, without what is the row's own: its place, the names of its photos.
+
+    Examples
+    --------
+    >>> reason_of("t.csv:17: listing_id: missing or empty")
+    'listing_id: missing or empty'
+    """
+    nothing, _, rest = error.partition("nothing could be examined: ")
+    if rest and not nothing:
+        code = re.match(r"(\w+): ", rest)
+        plain = re.sub(r"^.*?: (?=no such|not |expected|a URL|too |holds|empty)", "", rest)
+        return f"nothing could be examined: {f'{code.group(1)}: {plain}' if code else rest}"[:160]
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", re.sub(r"^[^\s:][^:]*:\d+: ", "", error))[:160]
 
 
 def _write_shard(path: Path, records: list[ScanRecord]) -> None:

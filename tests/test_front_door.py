@@ -98,7 +98,7 @@ def test_a_catalog_of_what_is_in_memory_finds_its_own(catalog: Catalog, tmp_path
             "none.jpg",
         ),
         (lambda c: Listing("1", photos="bag.jpg"), TypeError, r"photos: expected a list of texts.*photos=\['bag.jpg'\]"),
-        (lambda c: Listing("1", price=120.0), TypeError, "price: expected text as written, such as '120.0'"),
+        (lambda c: Listing("1", title=120.0), TypeError, "title: expected text as written, such as '120.0'"),
         (lambda c: Listing(1), TypeError, "listing_id: expected text"),
         (lambda c: Matcher(c, signals=["design"]), TypeError, "expected a Signal"),
         (lambda c: Matcher(c, signals=[object()]), TypeError, "expected a Signal"),

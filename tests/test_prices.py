@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from babel.core import get_global
+from babel.languages import get_official_languages
+from babel.localedata import locale_identifiers
+from babel.numbers import format_currency, format_decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgmatch.market.prices import Price, convert, parse_price
+
+LOCALES = frozenset(locale_identifiers())
 
 READ = [
     ("€1.299,00", 1299.0, 1299.0, "EUR"),
@@ -19,18 +27,49 @@ READ = [
     ("1 EUR + shipping 400", 401.0, 401.0, "EUR"),
     ("£0.99 plus £350 postage", 350.99, 350.99, "GBP"),
     ("120 EUR, free shipping", 120.0, 120.0, "EUR"),
-    ("¥800 包邮", 800.0, 800.0, "JPY"),
+    ("¥800 包邮", 800.0, 800.0, "CNY"),
     ("3万円", 30000.0, 30000.0, "JPY"),
     ("12.5k", 12500.0, 12500.0, ""),
     ("2-3k USD", 2000.0, 3000.0, "USD"),
-    ("5000kr", 5000.0, 5000.0, "SEK"),
+    ("5000kr", 5000.0, 5000.0, "DKK"),
     ("Rs. 5,00,000", 500000.0, 500000.0, "INR"),
     ("R$ 1.200,50", 1200.5, 1200.5, "BRL"),
     ("NT$3,000", 3000.0, 3000.0, "TWD"),
     ("1.299", 1299.0, 1299.0, ""),
     ("1299.0", 1299.0, 1299.0, ""),
-    ("was $900 now $300", 300.0, 900.0, "USD"),
+    ("was $900 now $300", 300.0, 300.0, "USD"),
     ("0.99", 0.99, 0.99, ""),
+    ("CHF 1’250.–", 1250.0, 1250.0, "CHF"),
+    ("1ʼ250", 1250.0, 1250.0, ""),
+    ("1\u202f250,00 €", 1250.0, 1250.0, "EUR"),
+    ("1\u2009250 kr", 1250.0, 1250.0, "DKK"),
+    ("١٬٢٥٠٫٠٠ د.ك", 1250.0, 1250.0, "KWD"),
+    ("१,२५,००० ₹", 125000.0, 125000.0, "INR"),
+    ("１，２５０円", 1250.0, 1250.0, "JPY"),
+    ("45.000 KWD", 45.0, 45.0, "KWD"),
+    ("1,250 KWD", 1250.0, 1250.0, "KWD"),
+    ("1.250,000 TND", 1250.0, 1250.0, "TND"),
+    ("59⁹⁹ €", 59.99, 59.99, "EUR"),
+    ("£1·50", 1.5, 1.5, "GBP"),
+    ("1250 Kč", 1250.0, 1250.0, "CZK"),
+    ("1250:- kr", 1250.0, 1250.0, "DKK"),
+    ("Rs 1,25,000/-", 125000.0, 125000.0, "INR"),
+    ("Now 59 EUR", 59.0, 59.0, "EUR"),
+    ("VHB 59 EUR", 59.0, 59.0, "EUR"),
+    ("59 EUR or best offer", 59.0, 59.0, "EUR"),
+    ("59 Euro", 59.0, 59.0, "EUR"),
+    ("59 dollars", 59.0, 59.0, "USD"),
+    ("HK $900", 900.0, 900.0, "HKD"),
+    ("C $1,200.00 (approx. US $870)", 1200.0, 1200.0, "CAD"),
+    ("$ 900 CAD", 900.0, 900.0, "CAD"),
+    ("XQ$900", 900.0, 900.0, ""),
+    ("59 EUR statt 1200 EUR", 59.0, 59.0, "EUR"),
+    ("£1,200 RRP £1500", 1200.0, 1200.0, "GBP"),
+    ("20% off 59 EUR", 59.0, 59.0, "EUR"),
+    ("Save 20 EUR, 59 EUR", 59.0, 59.0, "EUR"),
+    ("Size 38, 59 EUR", 59.0, 59.0, "EUR"),
+    ("&euro;1&nbsp;250,00", 1250.0, 1250.0, "EUR"),
+    ("1.25e3", 1250.0, 1250.0, ""),
 ]
 
 
@@ -50,15 +89,79 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
         ("free", "is 0"),
         ("0", "is 0"),
         ("0,00 €", "is 0"),
-        ("call for price", "cannot be read"),
+        ("call for price", "on request"),
         ("2,500,00", "cannot be read"),
         ("NaN", "cannot be read"),
+        ("1.250 TND", "thousands or three decimals"),
+        ("EUR 1. 250", "told apart"),
+        ("1$250", "told apart"),
+        ("24 x 52 EUR", "told apart"),
+        ("1.25O EUR", "told apart"),
+        ("1万2500円", "told apart"),
+        ("1.250k", "told apart"),
+        ("1 25 0 EUR", "told apart"),
+        ("½ 59", "cannot be read"),
+        ("59 EUR/month", "for a part"),
+        ("59 € mtl.", "for a part"),
+        ("starting bid 1 EUR", "a bid"),
+        ("from 59 EUR", "where prices begin"),
+        ("ab 59 €", "where prices begin"),
+        ("Preis auf Anfrage, 1 EUR", "on request"),
     ],
 )
 def test_not_a_price(text: str | None, why: str) -> None:
     said = parse_price(text)
     assert isinstance(said, str)
     assert why in said
+
+
+@pytest.mark.parametrize("number", [59.987, 59, 0.5, 1250.0])
+def test_a_number_is_that_amount(number: float) -> None:
+    assert parse_price(number, "EUR") == Price(number, number, ("EUR",))
+
+
+@pytest.mark.parametrize("number", [0, -1.0, float("nan"), float("inf")])
+def test_a_number_that_is_no_price(number: float) -> None:
+    assert parse_price(number, "EUR") == "the price is 0"
+
+
+def test_a_column_that_says_otherwise_makes_the_price_unknown() -> None:
+    assert parse_price("CHF 1'250", "EUR") == "the price is in CHF, the currency column says EUR"
+
+
+CURRENCIES = (
+    "EUR USD GBP JPY CNY KRW INR CHF SEK NOK DKK ISK PLN CZK HUF RON TRY RUB UAH BRL MXN ARS CLP COP PEN CAD AUD NZD HKD "
+    "SGD TWD THB VND IDR MYR PHP ILS AED SAR QAR KWD BHD OMR JOD TND IQD LYD ZAR EGP NGN MAD PKR KZT RSD"
+)
+
+
+def forms(amount: float, code: str) -> Iterator[tuple[str, str | None]]:
+    """Write a price as software of every territory does where the currency is legal tender, and of some where it is not."""
+    locales = {"en", "de", "fr", "es", "it"}
+    for territory, used in get_global("territory_currencies").items():
+        if any(entry[0] == code and entry[2] is None and entry[3] for entry in used):
+            locales |= {f"{language}_{territory}" for language in get_official_languages(territory, de_facto=True)}
+    for locale in sorted(locales & LOCALES):
+        for digits in ("default", "latn"):
+            for kind in ("standard", "name", "accounting"):
+                yield format_currency(amount, code, locale=locale, numbering_system=digits, format_type=kind), None
+            if "_" in locale:  # elsewhere 1.250 dinars are one dinar to some
+                number = format_decimal(amount, locale=locale, numbering_system=digits)
+                yield from ((number, code), (f"{number} {code}", None), (f"{code}{number}", None))
+
+
+@pytest.mark.parametrize("code", CURRENCIES.split())
+def test_no_form_of_a_full_price_is_read_as_less(code: str) -> None:
+    """Where a price is read at all: as the full amount, or in a sign's most valuable currency, so that it bounds it."""
+    read = 0
+    for amount in (1250, 900, 1299.99, 1250000):
+        for text, column in forms(amount, code):
+            price = parse_price(text, column)
+            if isinstance(price, Price) and price.currencies:
+                read += 1
+                assert code in price.currencies, text
+                assert price.high >= 0.98 * amount, text  # yen have no decimals
+    assert read > 100
 
 
 def test_the_column_decides_what_a_sign_means() -> None:

@@ -99,7 +99,7 @@ def test_tables_agree(tmp_path: Path, suffix: str) -> None:
 def test_bad_rows_cost_themselves(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(
-        '{"listing_id": "1"}\nnot json\n\n[1]\n{"title": "no id"}\n{"listing_id": "5", "photos": "x"}\n{"listing_id": "6"}\n'
+        '{"listing_id": "1"}\nnot json\n\n[1]\n{"title": "no id"}\n{"listing_id": "5", "photos": 7}\n{"listing_id": "6"}\n'
     )
     rows = [(x.listing_id, problem) for x, problem in read_listings(path)]
     assert [r[0] for r in rows] == ["1", "t.jsonl:2", "t.jsonl:4", "t.jsonl:5", "5", "6"]

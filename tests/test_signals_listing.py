@@ -9,12 +9,13 @@ import pytest
 
 from imgmatch.catalog.items import Brand, Item
 from imgmatch.loading.photo import Query
+from imgmatch.market.conditions import condition_of
 from imgmatch.market.sellers import registrable_domain
 from imgmatch.metrics import wilson_interval
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
 from imgmatch.signals.listing.settings import ListingConfig
-from imgmatch.signals.listing.signal import ListingSignal, condition_of
+from imgmatch.signals.listing.signal import ListingSignal
 from imgmatch.types import Candidate, Finding, FindingStatus
 
 ITEMS = {
@@ -191,6 +192,57 @@ def test_contact(listing: Listing, value: float | None) -> None:
         ("Like new", "used"),
         ("neuwertig", "used"),
         ("pre-owned", "used"),
+        *(
+            (text, "new")
+            for text in (
+                "NewCondition",
+                "https://schema.org/NewCondition",
+                "NEW_WITH_TAGS",
+                "NWOT",
+                "BNIB",
+                "Sealed",
+                "1000",
+                "1500.0",
+                "New (other)",
+                "Nieuw met prijskaartje",
+                "Nowy z metką",
+                "Nytt",
+                "Новый с биркой",
+                "Yeni ve etiketli",
+                "새상품",
+                "新品、未使用",
+                "全新带吊牌",
+                "Zustand: Neu",
+                "état neuf",
+                "New, never used",
+                "mới 100%",
+                "جديد",
+                "חדש",
+            )
+        ),
+        *(
+            (text, "used")
+            for text in (
+                "http://schema.org/UsedCondition",
+                "3000",
+                "Used - Very Good",
+                "New – worn once",
+                "新品同様",
+                "未使用に近い",
+                "九成新",
+                "二手",
+                "comme neuf",
+                "seminuevo",
+                "jak nowy",
+                "как новый",
+                "yeni gibi",
+                "중고",
+                "like_new",
+                "refurbished",
+                "Très bon état",
+            )
+        ),
+        *((text, None) for text in ("purple", "newer", "12345", "not new", "Zustand siehe Foto", "brandneuzeit")),
         ("", None),
         (None, None),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgmatch.apps.console import EXIT_FLAGGED, console, progress_bar
+from imgmatch.apps.console import EXIT_FAILED, EXIT_FLAGGED, console, fail, progress_bar
 
 if TYPE_CHECKING:
     from imgmatch.config import Config
@@ -25,7 +25,7 @@ def scan(
     listings: Annotated[
         Path,
         typer.Argument(
-            help="Folder (each photo or subfolder a listing) or CSV / JSONL / Parquet table (docs/listings.md).",
+            help="Folder (each photo or subfolder a listing) or a table: CSV, JSON, Parquet, XLSX, or - (docs/listings.md).",
             show_default=False,
         ),
     ],
@@ -43,6 +43,18 @@ def scan(
             help="What is known of all the listings, such as [b]url=https://shop.example[/], [b]condition=new[/] or "
             "[b]seller_id=…[/]; may be given again.",
             show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Layout of the table: shopify, woocommerce, ebay, etsy, generic, or a TOML file.", show_default=False
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--map", help="Where fields come from: price=Variant Price,title=Title,photos=Image*.", show_default=False
         ),
     ] = None,
     config: Annotated[
@@ -85,11 +97,15 @@ def scan(
 
     from imgmatch.catalog import Catalog
     from imgmatch.investigate.report import write_report
+    from imgmatch.io.tables import Layout, parse_map
     from imgmatch.scan import run_scan, run_shards
 
     if runner == "ray":
         from imgmatch.apps.ray import run_shards
 
+    layout = Layout() if preset is None else Layout.load(preset)
+    if columns is not None:
+        layout = layout.with_columns(parse_map(columns))
     with progress_bar("scanning") as update:
 
         def progress(done: int, total: int, counts: Counter[str]) -> None:
@@ -101,6 +117,7 @@ def scan(
             out,
             posts=posts,
             known=_pairs(known or ()),
+            layout=layout,
             config=settings,
             resume=resume,
             retry_failed=retry_failed,
@@ -109,6 +126,9 @@ def scan(
             runner=run_shards,
         )
     show_summary(summary)
+    if summary.stopped is not None:
+        fail(summary.stopped)
+        raise typer.Exit(EXIT_FAILED)
     least = Decision.UNJUDGED if fail_on == "brand" else Decision(fail_on or "lead")
     if fail_on and any(summary.counts[str(d)] for d in Decision if d.rank >= least.rank):
         raise typer.Exit(EXIT_FLAGGED)

@@ -244,9 +244,8 @@ def _rules(config: Path | None) -> Rules:
 
 def _show(record: ScanRecord, rules: Rules) -> None:
     listing, verdict = record.listing, record.verdict
-    about = "  ".join(
-        filter(None, (listing.platform, listing.seller_id, listing.price, listing.currency, listing.condition))
-    )
+    known = (listing.platform, listing.seller_id, listing.price, listing.currency, listing.condition)
+    about = "  ".join(str(x) for x in known if x is not None)
     console.print(f"[bold]{_plain(record.listing_id)}[/]  {_plain(listing.title or '')}", highlight=False)
     if about:
         console.print(_plain(about), style="dim", highlight=False)

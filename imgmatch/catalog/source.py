@@ -7,25 +7,29 @@ source, ``brand/logo/`` holds pictures of the brand's marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from imgmatch.catalog.items import Brand, Item, brand_ids
+from imgmatch.cells import as_id, as_json, as_object, as_text, as_texts, is_missing
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import resolve_within
-from imgmatch.io.files import PHOTO_SUFFIXES
-from imgmatch.io.tables import TABLE_SUFFIXES, read_rows, read_table
+from imgmatch.io.folders import FileFinder, PassedOver, photos_in, visible
+from imgmatch.io.tables import read_table
 from imgmatch.names import name_key, spelled
 from imgmatch.types import PhotoRole
 
 __all__ = ["Issue", "Source", "SourcePhoto", "read_source"]
 _ROLE_FOLDERS = {str(r): r for r in (PhotoRole.BACKGROUND, PhotoRole.NEGATIVE, PhotoRole.KNOWN_OFFENDER)}
 _LOGO_FOLDER = "logo"
-_LOGO_SUFFIXES = PHOTO_SUFFIXES | {".svg"}
-_MANIFEST_LISTS = frozenset({"photos", "official_sellers"})
-_MANIFEST_OBJECTS = frozenset({"condition_prices"})
+_LOGO_KINDS = ("wordmark", "figure", "combined", "monogram")
+_MANIFEST = (
+    "item_id", "brand", "photos", "model", "variant", "category", "name", "price", "currency", "condition_prices", "url",
+    "official_sellers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Source:
     photos: list[SourcePhoto] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
+    passed: PassedOver = field(default_factory=PassedOver)
 
     def brand_id(self, spelling: str) -> str:
         """Return the id of the brand that is spelled so: two spellings are one brand, under the id of the first."""
@@ -94,18 +99,18 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
         root = path
         _read_brands(root, source)
         _read_folder(root, source)
-    elif path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+    elif path.is_file():
         root = path.parent
         _read_brands(root, source)
         _read_manifest(path, source)
     else:
         raise InputError(
-            "no such source: expected a folder brand/item/photo.jpg, or a .csv / .jsonl / .parquet manifest",
-            source=str(path),
+            "no such source: expected a folder brand/item/photo.jpg, or a table, the manifest", source=str(path)
         )
     for name, role in _ROLE_FOLDERS.items():
-        for photo in _photos_in(root / name):
+        for photo in photos_in(root / name, source.passed):
             source.photos.append(SourcePhoto(photo, f"{name}/{photo.name}", role))
+    source.issues += [Issue(str(path), note) for note in source.passed.notes()]
     if not source.items:
         hint = source.issues[0].problem if source.issues else "a folder source is laid out as brand/item/photo.jpg"
         raise InputError(f"no item found; {hint}", source=str(path))
@@ -113,38 +118,36 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
 
 
 def _read_folder(root: Path, source: Source) -> None:
-    for brand_dir in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        if brand_dir.name in _ROLE_FOLDERS:
+    for brand_dir in visible(root, source.passed):
+        if brand_dir.name in _ROLE_FOLDERS or not brand_dir.is_dir():
             continue
         brand = source.brand(brand_dir.name).brand
-        for item_dir in sorted(p for p in brand_dir.iterdir() if not p.name.startswith(".")):
+        for item_dir in visible(Path(brand_dir.path), source.passed):
             if not item_dir.is_dir():
-                source.issues.append(Issue(str(item_dir), "left out: not inside a folder brand/item/"))
+                source.issues.append(Issue(item_dir.path, "left out: not inside a folder brand/item/"))
                 continue
             role = PhotoRole.LOGO if item_dir.name == _LOGO_FOLDER else PhotoRole.REFERENCE
             item_id = None if role is PhotoRole.LOGO else f"{brand}/{item_dir.name}"
-            for photo in _photos_in(item_dir, _LOGO_SUFFIXES if role is PhotoRole.LOGO else PHOTO_SUFFIXES):
+            also = frozenset({".svg"}) if role is PhotoRole.LOGO else frozenset()
+            for photo in photos_in(Path(item_dir.path), source.passed, also=also):
                 name = photo.relative_to(root).as_posix()
                 source.photos.append(SourcePhoto(photo, name, role, brand, item_id))
             if item_id is not None:
                 source.items[item_id] = Item(item_id, brand, model=item_dir.name, name=item_dir.name)
 
 
-def _photos_in(folder: Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-
-
 def _read_manifest(path: Path, source: Source) -> None:
-    for place, row in read_table(path, _MANIFEST_LISTS, _MANIFEST_OBJECTS):
+    files = FileFinder(path.parent)
+    table = read_table(path, known=_MANIFEST, lists=frozenset({"photos"}))
+    for place, row in table:
         try:
             if isinstance(row, InputError):
                 raise row
-            item, photos, sellers = _manifest_row(row, place)
+            item, photos, sellers = _manifest_row(row)
             spelling, item = item.brand, replace(item, brand=source.brand_id(item.brand))
             known = source.items.get(item.item_id)
             if known is not None and known.brand != item.brand:
-                raise InputError(f"item {item.item_id} has brand {known.brand} above and {item.brand} here", source=place)
+                raise InputError(f"item {item.item_id} has brand {known.brand} above and {item.brand} here")
         except InputError as error:
             source.issues.append(Issue(place, str(error).removeprefix(f"{place}: ")))
             continue
@@ -154,62 +157,107 @@ def _read_manifest(path: Path, source: Source) -> None:
         source.brands[item.brand] = replace(brand, authorised_sellers=brand.authorised_sellers + new)
         for name in photos:
             try:
-                file = resolve_within(path.parent, name)
+                file = resolve_within(path.parent, files.find(name))
             except ImageError as error:
                 source.issues.append(Issue(place, str(error)))
                 continue
             source.photos.append(SourcePhoto(file, name, PhotoRole.REFERENCE, item.brand, item.item_id))
+    if not source.items and source.issues:
+        first = source.issues[0]
+        raise InputError(f"no item found; {first.problem}; the manifest was read as {table.how}", source=first.place)
 
 
-def _manifest_row(row: Mapping[str, Any], place: str) -> tuple[Item, list[str], list[tuple[str, str]]]:
-    values = {k: v for k, v in row.items() if v is not None}
-    for name in ("item_id", "brand"):
-        if not isinstance(values.get(name), (str, int)) or values[name] == "":
-            raise InputError(f"{name}: missing", source=place)
-        values[name] = str(values[name])
-    photos = values.pop("photos", [])
-    if not isinstance(photos, list) or not photos or not all(isinstance(p, str) and p.strip() for p in photos):
-        raise InputError("photos: expected at least one path", source=place)
+def _manifest_row(row: Mapping[str, Any]) -> tuple[Item, tuple[str, ...], tuple[tuple[str, str], ...]]:
+    item_id, brand = as_id("item_id", row.get("item_id")), as_text("brand", row.get("brand"))
+    if not item_id or not (brand or "").strip():
+        raise InputError(f"{'brand' if item_id else 'item_id'}: missing")
+    photos = tuple(p for p in as_texts("photos", row.get("photos")) if p.strip())
+    if not photos:
+        raise InputError("photos: expected at least one path")
+    prices = as_object("condition_prices", row.get("condition_prices"))
+    item = Item(
+        item_id,
+        brand or "",
+        model=as_text("model", row.get("model")),
+        variant=as_text("variant", row.get("variant")),
+        category=as_text("category", row.get("category")),
+        name=as_text("name", row.get("name")),
+        price=_number("price", row.get("price")),
+        currency=as_text("currency", row.get("currency")),
+        url=as_text("url", row.get("url")),
+        condition_prices={k: v for k, x in prices.items() if (v := _number("condition_prices", x)) is not None},
+        extra={k: as_json(v) for k, v in row.items() if k not in _MANIFEST and v is not None},
+    )
+    return item, photos, _sellers("official_sellers", row.get("official_sellers"))
+
+
+def _number(name: str, value: Any) -> float | None:
+    if is_missing(value):
+        return None
     try:
-        sellers = [(str(p), str(s)) for p, s in values.pop("official_sellers", [])]
+        return float(str(value))
+    except ValueError as error:
+        raise InputError(f"{name}: expected a plain number such as 1299.00, got {value!r:.60}") from error
+
+
+def _sellers(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Read pairs of platform and seller id; one pair is a list of one."""
+    if is_missing(value):
+        return ()
+    try:
+        pairs = json.loads(value) if isinstance(value, str) else value
+        if isinstance(pairs, (list, tuple)) and len(pairs) == 2 and all(isinstance(p, str) for p in pairs):
+            pairs = [pairs]
+        return tuple((as_text(name, platform) or "", as_id(name, seller) or "") for platform, seller in pairs)
     except (TypeError, ValueError) as error:
-        raise InputError('official_sellers: expected [["platform", "seller id"], …]', source=place) from error
-    try:
-        if "price" in values:
-            values["price"] = float(values["price"])
-        values["condition_prices"] = {k: float(v) for k, v in values.get("condition_prices", {}).items()}
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"prices: expected plain numbers such as 1299.00: {error}", source=place) from error
-    known = {"item_id", "brand", "model", "variant", "category", "name", "price", "currency", "condition_prices", "url"}
-    item = Item(**{k: v for k, v in values.items() if k in known}, extra={k: v for k, v in values.items() if k not in known})
-    return item, photos, sellers
+        raise InputError(f'{name}: expected [["platform", "seller id"], …], got {value!r:.60}') from error
 
 
 def _read_brands(root: Path, source: Source) -> None:
     path = root / "brands.jsonl"
     if not path.is_file():
         return
-    for row in read_rows(path):
-        logos = row.pop("logos", [])
+    for place, row in read_table(path):
         try:
-            spelling = str(row.pop("brand"))
-            name = source.brand_id(spelling)
-            brand = Brand(
-                brand=name,
-                name=spelled(str(row.pop("name", spelling))),
-                wordmarks=tuple(map(str, row.pop("wordmarks", []))),
-                aliases=tuple(map(str, row.pop("aliases", []))),
-                official_domains=tuple(map(str, row.pop("official_domains", []))),
-                authorised_sellers=tuple((str(p), str(s)) for p, s in row.pop("authorised_sellers", [])),
-                extra=row,
-            )
-            for logo in logos:
-                box = tuple(float(x) for x in logo["box"]) if logo.get("box") else None
-                file = resolve_within(root, logo["path"])
-                source.photos.append(
-                    SourcePhoto(file, logo["path"], PhotoRole.LOGO, name, None, logo.get("kind", "figure"), box)  # type: ignore[arg-type]
-                )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"brand row not understood ({error!r}); see docs/catalog.md", source=str(path)) from error
-        source.brands[name] = brand
+            if isinstance(row, InputError):
+                raise row
+            brand = _brand_row(row, source)
+            for n, logo in enumerate(row.get("logos") or [], 1):
+                source.photos.append(_logo(root, logo, f"logos, {n}", brand.brand))
+        except (InputError, ImageError) as error:
+            raise InputError(f"{str(error).removeprefix(f'{place}: ')}; see docs/catalog.md", source=place) from error
+        source.brands[brand.brand] = brand
     source.ids = {**brand_ids(source.brands.values()), **source.ids}
+
+
+def _brand_row(row: Mapping[str, Any], source: Source) -> Brand:
+    spelling = as_text("brand", row.get("brand"))
+    if not (spelling or "").strip():
+        raise InputError("brand: missing")
+    if not isinstance(row.get("logos") or [], list):
+        raise InputError('logos: expected [{"path": "crest.png"}, …]')
+    lists = {name: as_texts(name, row.get(name)) for name in ("wordmarks", "aliases", "official_domains")}
+    known = {"brand", "name", "logos", "authorised_sellers", *lists}
+    return Brand(
+        brand=source.brand_id(spelling or ""),
+        name=spelled(as_text("name", row.get("name")) or spelling or ""),
+        authorised_sellers=_sellers("authorised_sellers", row.get("authorised_sellers")),
+        extra={k: as_json(v) for k, v in row.items() if k not in known},
+        wordmarks=lists["wordmarks"],
+        aliases=lists["aliases"],
+        official_domains=lists["official_domains"],
+    )
+
+
+def _logo(root: Path, logo: Any, field_name: str, brand: str) -> SourcePhoto:
+    logo = {"path": logo} if isinstance(logo, str) else logo
+    if not isinstance(logo, Mapping) or not isinstance(logo.get("path"), str):
+        raise InputError(f'{field_name}: expected {{"path": "crest.png"}}, got {logo!r:.60}')
+    kind, box = logo.get("kind") or "figure", logo.get("box")
+    if kind not in _LOGO_KINDS:
+        raise InputError(f"{field_name}, kind: expected one of {', '.join(_LOGO_KINDS)}, got {kind!r:.60}")
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)):
+        raise InputError(f"{field_name}, box: expected four numbers x0, y0, x1, y1, got {box!r:.60}")
+    file = resolve_within(root, FileFinder(root).find(logo["path"]))
+    corners = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+    return SourcePhoto(file, logo["path"], PhotoRole.LOGO, brand, None, kind, corners)

@@ -71,7 +71,7 @@ def flat_row(record: ScanRecord) -> dict[str, Any]:
         "reasons": v and "; ".join(v.reasons),
         "error": record.error,
         "title": listing.title,
-        "price": listing.price,
+        "price": None if listing.price is None else str(listing.price),
         "currency": listing.currency,
         "seller_id": listing.seller_id,
         "platform": listing.platform,

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from imgmatch.cells import as_id, clean
 from imgmatch.errors import InputError
-from imgmatch.io.files import PHOTO_SUFFIXES
-from imgmatch.io.tables import TABLE_SUFFIXES, read_table
+from imgmatch.io.folders import FileFinder, PassedOver, is_photo, photos_in, visible
+from imgmatch.io.tables import Layout, listing_input, read_table
 from imgmatch.records import Listing
 
-__all__ = ["Posts", "Row", "listing_root", "read_listings", "read_posts", "with_known"]
+__all__ = ["Listings", "Posts", "Row", "listing_root", "read_listings", "read_posts", "with_known"]
 
 _LISTS = frozenset({"photos", "promo_photos", "contacts"})
-_TEXTS = frozenset(f.name for f in fields(Listing)) - _LISTS - {"listing_id", "extra"}
+_FIELDS = tuple(f.name for f in fields(Listing) if f.name != "extra")
+_POST_FIELDS = ("link", "photos", "text", "post_id", "account", "posted_at")
+_TEXTS = frozenset(_FIELDS) - _LISTS - {"listing_id"}
 
 Row = tuple[Listing, str | None]
 """A listing, and what is wrong with its row where it cannot be examined."""
@@ -28,34 +31,89 @@ def listing_root(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def read_listings(path: Path) -> Iterator[Row]:
-    """Yield each listing of a source, in its order.
+class Listings:
+    """The listings of a source, in its order; may be read more than once.
+
+    Iterating gives ``(listing, problem)``: why the row cannot be examined, or None; such a listing has only an id, its own
+    or the row's place. It raises InputError where the source cannot be read on; rows before were given.
 
     Parameters
     ----------
     path : Path
-        A folder, in which each photo is a listing and each subfolder one listing of several photos, or a CSV / JSONL /
-        Parquet table with the columns of :class:`imgmatch.records.Listing` (``docs/listings.md``).
+        A folder, in which each photo is a listing and each subfolder one listing of several photos; or a table with the
+        columns of :class:`imgmatch.records.Listing`, ``-`` for standard input (``docs/listings.md``).
+    layout : Layout, optional
+        Where the fields come from in somebody else's table.
 
-    Yields
-    ------
-    listing : Listing
-    problem : str or None
-        Why the row cannot be examined; the listing then has only an id (its own, or the row's place).
+    Attributes
+    ----------
+    how : str
+        How it is read, in words.
+    """
+
+    def __init__(self, path: Path, layout: Layout | None = None) -> None:
+        self.path = path
+        self.layout = layout
+        self.how = "a folder"
+        self._passed = PassedOver()
+        self._unmapped: list[str] = []
+        if not path.is_dir() and not listing_input(path).is_file():
+            raise InputError(
+                "no such listings: expected a folder of photos, or a table (docs/listings.md)", source=str(path)
+            )
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._folder() if self.path.is_dir() else self._table()
+
+    def notes(self) -> list[str]:
+        """Return what a user should know of how the source was read."""
+        notes = self._passed.notes()
+        if "guessed" in self.how:
+            notes.append(f"read as {self.how}")
+        if self._unmapped:
+            notes.append(f"columns kept but not used: {', '.join(self._unmapped[:30])}")
+        return notes
+
+    def _folder(self) -> Iterator[Row]:
+        self._passed = PassedOver()
+        entries = visible(self.path, self._passed)
+        names = {entry.name for entry in entries}
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir():
+                photos = [p.relative_to(self.path).as_posix() for p in photos_in(path, self._passed)]
+                if photos:
+                    yield Listing(clean(entry.name), tuple(photos)), None
+            elif entry.is_file() and is_photo(path, names, self._passed):
+                yield Listing(clean(entry.name), (entry.name,)), None
+
+    def _table(self) -> Iterator[Row]:
+        table = read_table(self.path, known=_FIELDS, lists=_LISTS, layout=self.layout)
+        self.how = table.how
+        files = FileFinder(listing_root(self.path))
+        for place, row in table:
+            if isinstance(row, InputError):
+                yield Listing(place), str(row)
+                continue
+            try:
+                listing = Listing.from_dict(row)
+            except InputError as error:
+                yield Listing(_id_of(row) or place), f"{place}: {error}"
+                continue
+            found = {name: tuple(map(files.find, getattr(listing, name))) for name in ("photos", "promo_photos")}
+            yield replace(listing, **found), None  # type: ignore[arg-type]
+        self._unmapped = table.unmapped
+
+
+def read_listings(path: Path, layout: Layout | None = None) -> Listings:
+    """Open a source of listings; see :class:`Listings`.
 
     Raises
     ------
     InputError
-        Where the source as a whole cannot be read.
+        Where there is no such source.
     """
-    if path.is_dir():
-        yield from _read_folder(path)
-    elif path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
-        yield from _read_listing_table(path)
-    else:
-        raise InputError(
-            "no such listings: expected a folder of photos, or a .csv / .jsonl / .parquet table", source=str(path)
-        )
+    return Listings(path, layout)
 
 
 def with_known(row: Row, known: Mapping[str, str]) -> Row:
@@ -74,34 +132,11 @@ def with_known(row: Row, known: Mapping[str, str]) -> Row:
     return (replace(listing, **missing), problem) if missing else row
 
 
-def _read_folder(folder: Path) -> Iterator[Row]:
-    # Names alone are kept: a folder may hold a million photos.
-    folders, names = set(), []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith("."):
-                names.append(entry.name)
-                if entry.is_dir():
-                    folders.add(entry.name)
-    for name in sorted(names):
-        if name in folders:
-            photos = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
-            if photos:
-                yield Listing(_safe(name), tuple(p.relative_to(folder).as_posix() for p in photos)), None
-        elif Path(name).suffix.lower() in PHOTO_SUFFIXES:
-            yield Listing(_safe(name), (name,)), None
-
-
-def _read_listing_table(path: Path) -> Iterator[Row]:
-    for place, row in read_table(path, _LISTS):
-        if isinstance(row, InputError):
-            yield Listing(place), str(row)
-            continue
-        try:
-            yield Listing.from_dict(row), None
-        except InputError as error:
-            given = row.get("listing_id")
-            yield Listing(_safe(given) if isinstance(given, str) and given else place), f"{place}: {error}"
+def _id_of(row: Mapping[str, Any]) -> str | None:
+    try:
+        return as_id("listing_id", row.get("listing_id"))
+    except InputError:
+        return None
 
 
 @dataclass(slots=True)
@@ -154,7 +189,8 @@ def read_posts(path: Path, root: Path) -> Posts:
         Where the table as a whole cannot be read.
     """
     posts = Posts()
-    for place, row in read_table(path, frozenset({"photos"})):
+    files = FileFinder(path.parent)
+    for place, row in read_table(path, known=_POST_FIELDS, lists=frozenset({"photos"})):
         try:
             if isinstance(row, InputError):
                 raise row
@@ -168,7 +204,7 @@ def read_posts(path: Path, root: Path) -> Posts:
             )  # fmt: skip
             if not given.photos and not given.promo_text:
                 raise InputError("the post has neither photos nor text")
-            photos = [Path(os.path.relpath(path.parent / photo, root)).as_posix() for photo in given.photos]
+            photos = [Path(os.path.relpath(path.parent / files.find(photo), root)).as_posix() for photo in given.photos]
             outside = next((p for p in photos if p.startswith("..")), None)
             if outside is not None:
                 raise InputError(f"photos: {outside!r:.80} lies outside {root}, the folder of the listings")
@@ -191,8 +227,3 @@ def _address(url: str) -> str:
     kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not k.lower().startswith("utm_")]
     query = f"?{urlencode(kept)}" if kept else ""
     return f"{parts.netloc.lower().removeprefix('www.')}{parts.path.rstrip('/')}{query}"
-
-
-def _safe(name: str) -> str:
-    # File names may hold bytes that are no UTF-8; an id must be writable.
-    return name.encode("utf-8", "replace").decode("utf-8")

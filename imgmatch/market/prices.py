@@ -1,56 +1,34 @@
-"""Prices as people write them: an amount range and a currency, or why there is none."""
+"""Prices as people and programs write them: an amount range and a currency, or why there is none.
+
+A text is read where it can be read in one way. Where it cannot (marks that are no thousands, two numbers that touch, a price
+per month), the price is unknown and says why.
+"""
 
 from __future__ import annotations
 
+import html
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from imgmatch.market.currencies import CurrencyMark, decimal_marks, decimals, find_marks, phrases, thousands
 
 __all__ = ["Price", "convert", "parse_price"]
 
-_CODES: Mapping[str, tuple[str, ...]] = {
-    "€": ("EUR",),
-    "£": ("GBP",),
-    "₩": ("KRW",),
-    "₹": ("INR",),
-    "₽": ("RUB",),
-    "₺": ("TRY",),
-    "₫": ("VND",),
-    "฿": ("THB",),
-    "₱": ("PHP",),
-    "₴": ("UAH",),
-    "zł": ("PLN",),
-    "r$": ("BRL",),
-    "us$": ("USD",),
-    "c$": ("CAD",),
-    "ca$": ("CAD",),
-    "a$": ("AUD",),
-    "au$": ("AUD",),
-    "nz$": ("NZD",),
-    "hk$": ("HKD",),
-    "s$": ("SGD",),
-    "nt$": ("TWD",),
-    "mx$": ("MXN",),
-    "rmb": ("CNY",),
-    "元": ("CNY",),
-    "円": ("JPY",),
-    "rs": ("INR", "PKR", "LKR", "NPR"),
-    "$": ("USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN"),
-    "¥": ("JPY", "CNY"),
-    "￥": ("JPY", "CNY"),
-    "kr": ("SEK", "NOK", "DKK", "ISK"),
-}
-"""Signs to ISO 4217 codes (https://en.wikipedia.org/wiki/Currency_symbol); the first is the usual reading."""
-
-_NUMBER = re.compile(r"\d[\d.,'’\s]*\d|\d")
-_ADDED = re.compile(
-    r"(?i)\+|\bplus\b|\band\b|\bshipping\b|\bpostage\b|\bdelivery\b|\bversand\b|\bporto\b|\blivraison\b|运费|邮费|送料"
-)
-_INCLUDED = re.compile(
-    r"(?i)\bfree\s+(?:shipping|postage|delivery)\b|\bkostenloser versand\b|\blivraison gratuite\b|包邮|送料無料"
-)
-_THOUSAND = re.compile(r"(?i)\d(?:([kw])(?![a-z])|([万萬]))")
-_TIMES = {"k": 1e3, "w": 1e4, "万": 1e4, "萬": 1e4}
+_LONGEST = 200  # nobody writes a price longer than this; a pattern should not see a novel
+_APOSTROPHES = dict.fromkeys(map(ord, "'’‘‛ʼʹ′`´＇٬"), "'")  # U+066C is the thousands mark of Arabic digits
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−~〜～∼"), "-")
+_DECIMALS = {ord("٫"): "·", ord("‧"): "·", ord("•"): "·", ord("،"): ","}
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_NUMBER = re.compile(r"\d+(?:(?:[.,'·]\d+)|(?: \d{3}(?!\d)))*")
+_FLOAT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}")
+_PERCENT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%")
+_ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?\d)|=)")  # 1250.-  1250,--  1250:-  1250/-
+_RANGE = re.compile(r"(?i)\s*(?:-|\.\.\.?|…|\bto\b|\bbis\b|\buntil\b|\bà\b|\ba\b|\btot\b|\btill\b|\bдо\b|至|到)\s*")
+_BEFORE = re.compile(r"[\s.:=(\-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +40,7 @@ class Price:
     low, high : float
         The same unless a range was written; > 0. Shipping that is charged apart is in both.
     currencies : tuple of str
-        ISO 4217 codes that the sign may stand for, the usual one first; empty where none is written.
+        ISO 4217 codes that the sign may stand for, the most valuable one first; empty where none is written.
     """
 
     low: float
@@ -70,25 +48,40 @@ class Price:
     currencies: tuple[str, ...]
 
 
-def parse_price(text: str | None, currency: str | None = None) -> Price | str:
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    start: int
+    end: int
+    value: float
+    codes: tuple[str, ...] = ()
+    joined: bool = False  # the upper end of a range
+
+
+class _UnreadableError(ValueError):
+    """Why a text gives no price."""
+
+
+def parse_price(text: str | float | None, currency: str | None = None) -> Price | str:
     """Read a price.
 
     Parameters
     ----------
-    text : str or None
-        For example ``"€1.299,00"``, ``"US$ 300–350"``, ``"1 EUR + shipping 400"``.
+    text : str, int, float or None
+        For example ``"€1.299,00"``, ``"US$ 300–350"``, ``"1 EUR + shipping 400"``. A number is that amount.
     currency : str or None
         The table's own currency column; it decides what ``$`` is.
 
     Returns
     -------
     Price or str
-        A string says in plain words why there is no price: missing, free, not a number.
+        A string says in plain words why there is no price: missing, free, not a number, not to be told apart, per month.
 
     Notes
     -----
-    Numbers are read by the kept library ``price-parser``; ranges, shipping charged apart and thousands (``12.5k``, ``3万``)
-    are taken apart here. Where a lone group of three digits may be decimals or thousands (``1.299``) it is thousands.
+    Thousands are marked by ``.``, ``,``, apostrophes of any kind, blanks of any width or U+066C, in groups of three or the
+    Indian way; decimals by ``.``, ``,``, ``·`` or U+066B; digits are those of any script. A lone group of three digits
+    (``1.299``) is thousands, except in currencies of three decimals: there the marks in use where the currency is legal
+    tender decide, and where they disagree the price is unknown. Codes and decimals are those of ISO 4217 and CLDR.
 
     Examples
     --------
@@ -96,26 +89,20 @@ def parse_price(text: str | None, currency: str | None = None) -> Price | str:
     Price(low=1299.0, high=1299.0, currencies=('EUR',))
     >>> parse_price("1 EUR + shipping 400")
     Price(low=401.0, high=401.0, currencies=('EUR',))
+    >>> parse_price("45.000 KWD"), parse_price(59.987, "EUR").low
+    (Price(low=45.0, high=45.0, currencies=('KWD',)), 59.987)
     >>> parse_price("free")
     'the price is 0'
     """
-    if text is None or not text.strip():
-        return "no price is given"
-    text = text[:200]  # nobody writes a price longer than this; a pattern should not see a novel
-    body = _INCLUDED.sub(" ", text)
-    parts = [p for p in _ADDED.split(body) if p.strip()]
-    amounts = [pair for pair in map(_amounts, parts) if pair is not None]
-    if not amounts:
-        return (
-            "the price is 0"
-            if re.search(r"(?i)\bfree\b|\bgratis\b|免费", text)
-            else f"the price cannot be read: {text!r:.60}"
-        )
-    # Without a plus or a word for shipping there is one part: the price itself.
-    low, high = sum(a for a, _ in amounts), sum(b for _, b in amounts)
-    if low <= 0.0:
-        return "the price is 0"
-    return Price(low, high, _currencies(text, currency))
+    try:
+        column = _column(currency)
+        if isinstance(text, (int, float)):
+            return _price([_Amount(0, 0, float(text))], column)
+        if text is None or not text.strip():
+            return "no price is given"
+        return _read(_plain(text), column)
+    except _UnreadableError as error:
+        return str(error)
 
 
 def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -> float | None:
@@ -133,47 +120,253 @@ def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -
     return amount * rates[currency] / rates[to]
 
 
-def _amounts(part: str) -> tuple[float, float] | None:
-    """Return (least, greatest) of the numbers in one part, None where it has none.
+def _read(text: str, column: tuple[str, ...]) -> Price:
+    kinds = phrases()
+    if kinds["asked"].search(text):
+        raise _UnreadableError("the price is told on request")
+    if kinds["share"].search(text):
+        raise _UnreadableError(f"the price is for a part, not for the goods: {text!r:.60}")
+    if kinds["bid"].search(text):
+        raise _UnreadableError(f"the price is a bid: {text!r:.60}")
+    if _FLOAT.fullmatch(text.strip()):
+        return _price([_Amount(0, 0, float(text))], column)
+    body = _PERCENT.sub(lambda found: " " * len(found.group()), kinds["included"].sub(" ", text))
+    marks = find_marks(body)
+    amounts = _amounts(body, marks, column)
+    if not amounts:
+        if kinds["free"].search(text):
+            raise _UnreadableError("the price is 0")
+        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+    if kinds["open"].search(body) and not any(a.joined for a in amounts):
+        raise _UnreadableError(f"the price is only where prices begin: {text!r:.60}")
+    parts = [_paid(part, body) for part in _parts(amounts, body)]
+    if not parts[0] and len(parts) == 1:
+        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+    summed = _sum([part for part in parts if part])
+    return _price(summed, _codes(summed, marks, column))
 
-    Several numbers are a range, or a price that was and one that is; which is which we do not guess.
-    """
-    pieces = [found.group() + part[found.end() : found.end() + 2] for found in _NUMBER.finditer(part)]
-    values = [v for v in map(_amount, pieces) if v is not None]
+
+def _price(amounts: Sequence[_Amount], codes: tuple[str, ...]) -> Price:
+    values = [a.value for a in amounts if a.value > 0.0 and math.isfinite(a.value)]
     if not values:
-        return None
-    if len(values) == 2 and _thousand(pieces[1]) and not _thousand(pieces[0]):
-        values[0] *= _TIMES[_thousand(pieces[1])]  # "2-3k"
-    return min(values), max(values)
+        raise _UnreadableError("the price is 0")
+    return Price(min(values), max(values), codes)
 
 
-def _amount(text: str) -> float | None:
-    from price_parser import Price as Parsed
+def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) -> list[_Amount]:
+    """Return the amounts of a text, each with the currency that stands beside it.
 
-    amount = Parsed.fromstring(text).amount_float
-    return None if amount is None else float(amount) * _TIMES.get(_thousand(text), 1.0)
+    Raises
+    ------
+    _UnreadableError
+        Where a number touches what is no part of a price.
+    """
+    found = [(number.start(), number.end(), number.group()) for number in _NUMBER.finditer(text)]
+    inside = [m for m in marks if not any(m.start < end and start < m.end for start, end, _ in found)]
+    amounts: list[_Amount] = []
+    for start, end, number in found:
+        factor, after = _factor(text, end)
+        if any(m.start == end and text[m.end : m.end + 1].isdigit() for m in inside):  # 1$250
+            raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+        codes, after = _beside(text, start, after, inside)
+        _check_edges(text, start, after, inside)
+        gap = text[amounts[-1].end : start] if amounts else ""
+        if amounts:
+            _check_gap(gap, amounts[-1], number, codes, text, inside)
+        value = _value(number, codes or column, text, scaled=factor != 1.0) * factor
+        joined = bool(amounts) and _RANGE.fullmatch(_without(gap, amounts[-1].end, inside)) is not None
+        if joined:
+            low = amounts.pop()
+            if factor != 1.0 and low.value < value / factor:  # "2-3k"
+                low = replace(low, value=low.value * factor)
+            amounts.append(replace(low, codes=low.codes or codes))
+            codes = codes or low.codes
+        amounts.append(_Amount(start, after, value, codes, joined))
+    return amounts
 
 
-def _thousand(text: str) -> str:
-    found = _THOUSAND.search(text)
-    return "" if found is None else (found.group(1) or found.group(2)).lower()
+def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark]) -> None:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    touches = any(m.end == start for m in marks)
+    if (before and (before.isalpha() or before in ".,'·_/\\") and not touches) or (
+        after.isalpha() or after in ("_", "\\", "'")
+    ):
+        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
 
 
-def _currencies(text: str, column: str | None) -> tuple[str, ...]:
-    for source in (column, text):
-        if not source:
-            continue
-        code = re.search(r"(?<![A-Za-z])([A-Za-z]{3})(?![A-Za-z])", source)
-        if code and code.group(1).upper() in _KNOWN:
-            return (code.group(1).upper(),)
-        for sign in sorted(_CODES, key=len, reverse=True):
-            pattern = re.escape(sign) if not sign[0].isalpha() else rf"(?<![a-z]){re.escape(sign)}(?![a-z])"
-            if re.search(pattern, source.casefold()):
-                return _CODES[sign]
-    return ()
+def _check_gap(
+    gap: str, last: _Amount, number: str, codes: tuple[str, ...], text: str, marks: Sequence[CurrencyMark]
+) -> None:
+    """Refuse two numbers with nothing between them that would say what they are to each other: ``1. 250``, ``24 x 52``."""
+    words = re.findall(r"[^\W\d_]+", gap.casefold())
+    marked = any(last.end <= m.start < last.end + len(gap) for m in marks)
+    if not words and not marked and not _RANGE.fullmatch(gap) and "+" not in gap:
+        apart = re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
+        if not apart or not (codes or last.codes) or (gap.startswith(",") and len(re.split(r"[.,' ·]", number)[0]) == 3):
+            raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+    if words[:1] == ["x"] or any(word in thousands() for word in words) or _scaled_before(text, last, gap):
+        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
 
 
-_KNOWN = {code for codes in _CODES.values() for code in codes} | {
-    "CHF", "CZK", "HUF", "RON", "BGN", "ILS", "AED", "SAR", "QAR", "KWD", "ZAR", "EGP", "NGN", "MAD", "IDR", "MYR",
-    "ARS", "CLP", "COP", "PEN", "UYU", "MOP", "KZT",
-}  # fmt: skip
+def _scaled_before(text: str, amount: _Amount, gap: str) -> bool:
+    """Tell whether a multiplied number is followed by another with nothing between: ``1万2500``."""
+    return not gap.strip() and not text[amount.end - 1].isdigit() and not amount.codes
+
+
+def _value(number: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> float:
+    """Return the number that a text of digits and marks stands for."""
+    groups, marks = re.split(r"[.,'· ]", number), re.findall(r"[.,'· ]", number)
+    if not marks:
+        return float(number)
+    last = marks[-1]
+    whole, thousands_marks = groups[:-1], set(marks[:-1])
+    decimal = (
+        last in ".,·"
+        and len(thousands_marks) <= 1
+        and not thousands_marks & {last, "·"}
+        and (len(whole) == 1 or _grouped(whole))
+    )
+    grouped = len(set(marks)) == 1 and last != "·" and _grouped(groups)
+    if decimal and grouped:
+        grouped = _is_thousands(last, codes, text, scaled=scaled)
+        decimal = not grouped
+    if grouped:
+        return float("".join(groups))
+    if decimal:
+        return float("".join(whole) + "." + groups[-1])
+    raise _UnreadableError(f"the price cannot be read: its marks are no thousands: {text!r:.60}")
+
+
+def _is_thousands(mark: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> bool:
+    """Tell whether one mark before three digits is a thousands mark."""
+    if scaled:  # 1.250k
+        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+    if not any(decimals(code) == 3 for code in codes[:1]):
+        return True
+    used = decimal_marks(codes[0])
+    if {".", ","} <= used:
+        raise _UnreadableError(
+            f"the price cannot be told apart: {text!r:.60} may be thousands or three decimals of {codes[0]}"
+        )
+    return mark not in used
+
+
+def _grouped(groups: Sequence[str]) -> bool:
+    """Tell whether digits are grouped by threes, or the Indian way: by three, then twos."""
+    first, *rest = groups
+    if not rest or len(rest[-1]) != 3 or first.startswith("0"):
+        return False
+    western = 1 <= len(first) <= 3 and all(len(g) == 3 for g in rest)
+    return western or (1 <= len(first) <= 2 and all(len(g) == 2 for g in rest[:-1]))
+
+
+def _factor(text: str, end: int) -> tuple[float, int]:
+    """Return by what a number is multiplied, and where that word ends."""
+    found = re.match(r"\s?([^\W\d_]+\.?)", text[end:])
+    if found is None:
+        return 1.0, end
+    word = found.group(1).casefold()
+    for name in (word, word.rstrip("."), *([word[0]] if ord(word[0]) > 0x2E80 else [])):
+        if name in thousands() and not (
+            name in ("k", "w", "tr", "cr", "mil") and found.group().startswith(" ") and name in "kw"
+        ):
+            return thousands()[name], end + found.start(1) + len(name)
+    return 1.0, end
+
+
+def _beside(text: str, start: int, end: int, marks: Sequence[CurrencyMark]) -> tuple[tuple[str, ...], int]:
+    """Return the codes of the currency mark beside a number, and where the amount ends with it."""
+    closing = _ENDS.match(text[end:])
+    end += closing.end() if closing else 0
+    after = [m for m in marks if m.start >= end and not text[end : m.start].strip(" \"'(")]
+    before = [m for m in marks if m.end <= start and _BEFORE.fullmatch(text[m.end : start])]
+    chosen = after[0] if after and not (after[0].is_word and before) else None
+    if before and (chosen is None or len(before[-1].codes) <= len(chosen.codes)) and not before[-1].is_word:
+        stop = chosen.end if chosen is not None and not text[chosen.end : chosen.end + 2].strip().isdigit() else end
+        return _agreed(before[-1].codes, chosen.codes if chosen and stop == chosen.end else ()), stop
+    if chosen is not None:
+        return chosen.codes, chosen.end
+    return (before[-1].codes if before else ()), end
+
+
+def _agreed(codes: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what two marks of one amount mean together: ``$ 900 CAD``."""
+    both = tuple(code for code in codes if code in more)
+    return both or codes
+
+
+def _without(gap: str, at: int, marks: Sequence[CurrencyMark]) -> str:
+    for m in marks:
+        if at <= m.start and m.end <= at + len(gap):
+            gap = gap[: m.start - at] + " " * (m.end - m.start) + gap[m.end - at :]
+    return gap
+
+
+def _parts(amounts: Sequence[_Amount], text: str) -> list[list[_Amount]]:
+    """Split amounts where one is charged on top of another."""
+    parts: list[list[_Amount]] = [[]]
+    for previous, amount in zip([None, *amounts], amounts, strict=False):
+        begin = previous.end if previous else 0
+        if previous is not None and phrases()["added"].search(text[begin : amount.start]):
+            parts.append([])
+        parts[-1].append(amount)
+    return parts
+
+
+def _paid(amounts: list[_Amount], text: str) -> list[_Amount]:
+    """Leave out what has no currency where something has, what a price was and what is saved; keep a new price alone."""
+    amounts = [a for a in amounts if a.codes] or amounts
+    said: list[str] = []
+    begin = 0
+    for amount in amounts:
+        gap, after = text[begin : amount.start], text[amount.end : amount.end + 16]
+        words = [(m.start(), kind) for kind in ("was", "now", "off") for m in phrases()[kind].finditer(gap)]
+        kind = max(words)[1] if words else ("same" if amount.joined and said else "")
+        if re.match(r"(?i)off\b|rabatt\b|discount\b|de réduction\b", after.strip()):
+            kind = "off"
+        said.append(said[-1] if kind == "same" else kind)
+        begin = amount.end
+    for wanted in (("now",), ("", "same")):
+        kept = [a for a, kind in zip(amounts, said, strict=True) if kind in wanted]
+        if kept:
+            return kept
+    return [a for a, kind in zip(amounts, said, strict=True) if kind != "off"]
+
+
+def _sum(parts: Sequence[list[_Amount]]) -> list[_Amount]:
+    """Return the least and the greatest total; of amounts in two currencies the first counts (``59 EUR (65 USD)``)."""
+    ends = []
+    for part in parts:
+        same = [a for a in part if a.codes == part[0].codes or not a.codes]
+        ends.append((min(a.value for a in same), max(a.value for a in same)))
+    codes = next((a.codes for part in parts for a in part if a.codes), ())
+    return [_Amount(0, 0, sum(low for low, _ in ends), codes), _Amount(0, 0, sum(high for _, high in ends), codes)]
+
+
+def _codes(amounts: Sequence[_Amount], marks: Sequence[CurrencyMark], column: tuple[str, ...]) -> tuple[str, ...]:
+    named = amounts[0].codes or next((m.codes for m in marks if m.codes and not m.is_word), ())
+    if column and named:
+        both = tuple(code for code in column if code in named)
+        if not both:
+            raise _UnreadableError(f"the price is in {named[0]}, the currency column says {column[0]}")
+        return both
+    return column or named
+
+
+def _column(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
+    marks = find_marks(_plain(text).upper() if len(text.strip()) == 3 else _plain(text))
+    return next((m.codes for m in marks if m.codes), ())
+
+
+def _plain(text: str) -> str:
+    """Return a text with one kind of digit, apostrophe, dash and blank."""
+    text = _INVISIBLE.sub("", html.unescape(text[:_LONGEST]))
+    # Decimals that shops print raised: 59⁹⁹, 59,⁹⁹
+    text = re.sub(r"(?<=\d)([.,]?)([⁰¹²³⁴-⁹]{2})(?!\w)", lambda m: (m[1] or ".") + m[2].translate(_RAISED), text)
+    if any(unicodedata.category(c) == "No" for c in text):  # fractions, circled and raised digits
+        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+    text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
+    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
+    return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)

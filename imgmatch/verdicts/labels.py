@@ -72,7 +72,7 @@ def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
     """
     labels: dict[str, LabelRow] = {}
     problems: list[str] = []
-    for place, row in read_table(Path(path), frozenset()):
+    for place, row in read_table(Path(path)):
         if isinstance(row, InputError):
             problems.append(str(row))
             continue

@@ -112,7 +112,7 @@ class NegativeBank:
         if path is None:
             return cls()
         rows = []
-        for place, row in read_table(path, frozenset()):
+        for place, row in read_table(path):
             if isinstance(row, InputError):
                 raise row
             try:

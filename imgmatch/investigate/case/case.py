@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import imgmatch
 from imgmatch.catalog.manifest import photo_path
 from imgmatch.catalog.reading import read_photo
+from imgmatch.cells import utc_time
 from imgmatch.errors import CatalogCorruptError, ImageError, InputError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.investigate.case.pdf import write_pdf
@@ -27,7 +28,7 @@ from imgmatch.investigate.report.pages import environment
 from imgmatch.investigate.report.pictures import Gallery
 from imgmatch.investigate.report.rings_page import show_rings
 from imgmatch.investigate.rings import Ring
-from imgmatch.investigate.rings.market import Market, asking_prices, photo_opener, utc_time
+from imgmatch.investigate.rings.market import Market, asking_prices, photo_opener
 from imgmatch.io.files import sha256_file
 from imgmatch.market.contacts import mask_contact
 from imgmatch.records import PhotoRecord, ScanRecord

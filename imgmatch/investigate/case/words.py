@@ -16,7 +16,7 @@ def line(listing: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": words.plain(listing["listing_id"], 60),
         "title": words.plain(facts.get("title"), 90),
-        "price": words.plain(" ".join(filter(None, (facts.get("price"), facts.get("currency")))), 40),
+        "price": words.plain(" ".join(str(x) for x in (facts.get("price"), facts.get("currency")) if x is not None), 40),
         "time": words.plain(words.time_words(facts.get("captured_at") or facts.get("listed_at")), 30),
         "url": words.plain(facts.get("url"), 160),
         "decision": words.DECISION_WORDS[verdict["decision"] if verdict else "failed"],

@@ -339,7 +339,7 @@ def _shown(finding: Finding, drawing: figures.Drawing, photos: Mapping[str, Phot
 def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
     """The facts of a listing as it was captured, those that are there."""
     listing = record.listing
-    price = " ".join(filter(None, (listing.price, listing.currency)))
+    price = " ".join(str(x) for x in (listing.price, listing.currency) if x is not None)
     for name, value in (
         ("price", price),
         ("condition", listing.condition),

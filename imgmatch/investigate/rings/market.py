@@ -9,12 +9,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imgmatch.cells import utc_time
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.investigate.rings.duplicates import Groups, group_photos
@@ -26,7 +26,7 @@ from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import FindingStatus, FloatArray
 
 __all__ = [
-    "Market", "Offer", "OpenPhoto", "Sight", "Token", "asking_prices", "boiled_down", "photo_opener", "rarity", "utc_time",
+    "Market", "Offer", "OpenPhoto", "Sight", "Token", "asking_prices", "boiled_down", "photo_opener", "rarity",
 ]  # fmt: skip
 
 OpenPhoto = Callable[[str, str], "PhotoContext | None"]
@@ -65,7 +65,7 @@ class Offer:
     """What is kept of a listing."""
 
     time: str
-    price: str | None
+    price: str | float | None
     currency: str | None
     brand: str | None
 
@@ -311,23 +311,11 @@ def _contacts(listing: Listing, record: ScanRecord) -> set[str]:
 
 
 def _newer(a: Offer, b: Offer) -> bool:
-    return (a.time, a.price or "", a.currency or "") > (b.time, b.price or "", b.currency or "")
+    return (a.time, str(a.price or ""), a.currency or "") > (b.time, str(b.price or ""), b.currency or "")
 
 
-def _short(text: str | None) -> str | None:
-    return text if text is None or len(text) <= 100 else text[:100]
-
-
-def utc_time(text: str | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, None where it is not one; times without a zone are taken as UTC."""
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    time = time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
-    return time.isoformat(timespec="seconds")
+def _short(price: str | float | None) -> str | float | None:
+    return price[:100] if isinstance(price, str) else price
 
 
 def asking_prices(offers: Iterable[Offer], rates: Mapping[str, float], currency: str | None) -> tuple[dict[str, float], int]:
@@ -355,7 +343,7 @@ def asking_prices(offers: Iterable[Offer], rates: Mapping[str, float], currency:
         if isinstance(price, str):
             unpriced += 1
             continue
-        code = price.currencies[0] if price.currencies else "unknown currency"
+        code = price.currencies[0] if len(price.currencies) == 1 else "unknown currency"  # "¥" is two of them
         converted = convert(price.low, code, currency, rates) if currency else None
         if currency and converted is not None:
             total[currency] += converted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from imgmatch.catalog.items import Brand, Item
 from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import Query
+from imgmatch.market.conditions import condition_of
 from imgmatch.market.contacts import extract_contacts
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
@@ -26,12 +26,7 @@ from imgmatch.types import Candidate, Finding, FindingStatus, Label
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
-__all__ = ["ListingSignal", "condition_of"]
-
-_NEW = re.compile(
-    r"(?i)^(brand[ -]new|new|unworn|unused|neu|neuf|neuve|nuevo|nueva|nuovo|nuova|novo|nova|nwt|bnwt|nib|全新|新品)(?!\w)"
-)
-"""Words that a condition starts with where goods are new; "like new", "neuwertig" and all the rest are used."""
+__all__ = ["ListingSignal"]
 
 
 class ListingSignal(Signal):
@@ -110,9 +105,8 @@ class ListingSignal(Signal):
                 continue
             reference, condition = found
             paid = self._in(price, item.currency or "")
-            if paid is None:
-                other = item.currency or "a price without currency"
-                why = f"{price.currencies[0]} cannot be compared with {other}; give both rates"
+            if isinstance(paid, str):
+                why = paid
                 continue
             if reference / paid < lowest:
                 lowest, best = reference / paid, (reference, item, condition, paid)
@@ -140,11 +134,21 @@ class ListingSignal(Signal):
             },
         )
 
-    def _in(self, price: Price, currency: str) -> float | None:
-        """Return the upper end of the price in `currency`, read as that currency where the sign allows it."""
-        if currency in price.currencies:
+    def _in(self, price: Price, currency: str) -> float | str:
+        """Return the upper end of a price in `currency`, or why it cannot be told.
+
+        A sign of several currencies (``$``, ``¥``, ``kr``) is read as the most valuable of them, so that the price is an
+        upper bound; where that is not `currency` itself, the rates have to say so.
+        """
+        usual = price.currencies[0]
+        if usual == currency:
             return price.high
-        return convert(price.high, price.currencies[0], currency, self._rates)
+        readings = [convert(price.high, code, currency, self._rates) for code in price.currencies]
+        if readings[0] is not None:
+            return max(r for r in readings if r is not None)
+        if len(price.currencies) > 1:
+            return f"its currency may be {' or '.join(price.currencies[:3])}; add a currency column"
+        return f"{usual} cannot be compared with {currency or 'a price without currency'}; give both rates"
 
     def _comparable(self, query: Query, brand: str) -> list[Item]:
         """Return the items of a brand that the listing may show; all of the brand's where none is a candidate."""
@@ -184,8 +188,11 @@ class ListingSignal(Signal):
         unsaid = None
         if not brand.authorised_sellers and not brand.official_domains:
             unsaid = f"the catalog lists no sellers of {name}"
-        elif condition_of(listing.condition) != "new":
-            unsaid = "second-hand goods need no authorised seller" if listing.condition else "the condition is not stated"
+        elif (condition := condition_of(listing.condition)) == "used":
+            unsaid = "second-hand goods need no authorised seller"
+        elif condition is None:
+            given = (listing.condition or "").strip()
+            unsaid = f"the condition {given!r:.40} is not known" if given else "the condition is not stated"
         reasons = {
             "seller": f"offers new goods and is none of the sellers that {name} lists",
             "shop": f"new goods at {domain}, which the catalog does not list for {name}",
@@ -229,19 +236,6 @@ def _contact(listing: Listing, regions: Sequence[str]) -> Finding:
         reason = f"the listing names no way around the platform{cut}" if texts else "the listing has no text"
         return Finding("contact", FindingStatus.OK, 0.0, reason) if texts else Finding.abstained("contact", reason)
     return Finding("contact", FindingStatus.OK, 1.0, f"asks to be reached outside the platform: {', '.join(sorted(kinds))}")
-
-
-def condition_of(text: str | None) -> str | None:
-    """Return ``new``, ``used`` or None for a condition as written; whatever is not clearly new is used.
-
-    Examples
-    --------
-    >>> condition_of("New with tags"), condition_of("Like new"), condition_of(" ")
-    ('new', 'used', None)
-    """
-    if text is None or not text.strip():
-        return None
-    return "new" if _NEW.match(text.strip()) else "used"
 
 
 def _reference(item: Item, condition: str | None) -> tuple[float, str] | str:

@@ -1,0 +1,254 @@
+"""Folders as people have them: which files are photos, what is passed over and why, which file a table means."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from imgmatch.io.files import PHOTO_SUFFIXES
+
+__all__ = ["FileFinder", "PassedOver", "is_photo", "leftover", "photos_in", "visible"]
+
+_LEFTOVERS = re.compile(
+    r"""(?xi)
+      __macosx | @eadir | @__thumb | \.@__thumb | [\#@]recycle | \#snapshot | @tmp | \$recycle\.bin | recycler
+    | system\ volume\ information | lost\+found | found\.\d{3} | network\ trash\ folder | temporary\ items
+    | (eh)?thumbs(_\w+)?\.db | desktop\.ini | picasa\.ini | icon\r | folder\.htt | autorun\.inf | zbthumbnail\.info
+    | ~\$.* | .*\.(tmp|temp|part|partial|crdownload|download|lnk|bak|swp)
+    | \..*      # hidden: .DS_Store, ._photo.jpg, .Trashes, .stversions
+    """
+)
+"""What macOS, Windows, Synology and QNAP boxes, Dropbox, Syncthing and browsers leave beside photos, as whole names."""
+
+_CONFLICT = re.compile(
+    r"""(?xi)
+      \.sync-conflict-\d{8}                                 # Syncthing
+    | \([^()]*(conflict|konflikt|conflit|en\ conflicto|in\ conflitto)[^()]*\)   # Dropbox, Nextcloud
+    | _conf\(\d{4}                                          # Resilio
+    """
+)
+_SIDECARS = frozenset({".xmp", ".aae", ".json", ".thm", ".pp3", ".dop", ".cos", ".on1", ".exif", ".md5", ".sha256"})
+_RAW = frozenset(
+    {".arw", ".cr2", ".cr3", ".crw", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw"}
+)
+_BURST = re.compile(r"(?i)^(?P<burst>.*_BURST\d+?)(?P<n>\d{3})?(?P<cover>_COVER)?(?=\.[^.]+$)")
+_EDITED = re.compile(r"^IMG_(\d{4,})(?=\.[^.]+$)")
+
+
+@dataclass(slots=True)
+class PassedOver:
+    """What lay in a folder and is no photo: how many files by reason, and the first of each."""
+
+    by_reason: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, reason: str, name: str) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        some = self.by_reason.setdefault(reason, [])
+        if len(some) < 3:
+            some.append(name)
+
+    def notes(self) -> list[str]:
+        """Return a line per reason: ``passed over 3: left by a system (.DS_Store, Thumbs.db, …)``."""
+        return [
+            f"passed over {n}: {reason} ({', '.join(self.by_reason[reason])}{', …' * (n > len(self.by_reason[reason]))})"
+            for reason, n in self.counts.items()
+        ]
+
+
+def leftover(name: str) -> str | None:
+    """Return why a file or folder is none that its owner put there, None where it may be.
+
+    Examples
+    --------
+    >>> leftover("Thumbs.db"), leftover("bag (Ann's conflicted copy 2024-05-01).jpg"), leftover("bag.jpg")
+    ('left by a system', 'a copy left by a sync conflict', None)
+    """
+    if _LEFTOVERS.fullmatch(name):
+        return "left by a system"
+    return "a copy left by a sync conflict" if _CONFLICT.search(name) else None
+
+
+def visible(folder: Path, passed: PassedOver) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder but for leftovers, by name."""
+    kept = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            reason = leftover(entry.name)
+            if reason is None:
+                kept.append(entry)
+            else:
+                passed.add(reason, entry.name)
+    return kept
+
+
+def photos_in(folder: Path, passed: PassedOver, *, also: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Yield the photos below a folder, sorted within each folder; links to folders are not followed.
+
+    Parameters
+    ----------
+    folder : Path
+    passed : PassedOver
+        Is told the rest.
+    also : frozenset of str
+        Suffixes that count as photos as well (``.svg``).
+    """
+    if not folder.is_dir():
+        return
+    found = []
+    folders = [folder]
+    while folders:
+        entries = visible(folders.pop(), passed)
+        names = {entry.name for entry in entries}
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif entry.is_file() and (path.suffix.lower() in also or is_photo(path, names, passed)):
+                found.append(path)
+    yield from sorted(found)
+
+
+def is_photo(path: Path, beside: set[str], passed: PassedOver) -> bool:
+    """Tell whether a file is a photo of its own, by its content where its suffix does not say; else note why not.
+
+    Parameters
+    ----------
+    path : Path
+    beside : set of str
+        Names in its folder: of a burst with a cover the cover counts, of a photo and its edited copy the copy.
+    passed : PassedOver
+    """
+    suffix, name = path.suffix.lower(), path.name
+    reason = None
+    if suffix in _SIDECARS:
+        reason = "a sidecar"
+    elif suffix in _RAW:
+        reason = "a camera's raw file"
+    elif (found := _BURST.match(name)) and not found["cover"] and _has_cover(found["burst"], beside):
+        reason = "of a burst whose cover is there"
+    elif (edited := _EDITED.match(name)) and f"IMG_E{name[4:]}" in beside and edited:
+        reason = "the original of an edited copy that is there"
+    elif suffix not in PHOTO_SUFFIXES and not _holds_photo(path):
+        reason = "not a photo"
+    if reason is not None:
+        passed.add(reason, name)
+    return reason is None
+
+
+def _has_cover(burst: str, beside: set[str]) -> bool:
+    return any("_COVER" in name.upper() and name.startswith(burst) for name in beside)
+
+
+def _holds_photo(path: Path) -> bool:
+    """Tell by the first bytes whether a file is in a format that is read; an unreadable one fails aloud later."""
+    try:
+        with open(path, "rb") as f:
+            head = f.read(32)
+    except OSError:
+        return False
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")):
+        return True
+    if head[:2] == b"BM":
+        return len(head) >= 18 and head[6:10] == b"\0\0\0\0" and head[14] in (12, 40, 52, 56, 64, 108, 124)
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"WEBP"
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF
+
+
+_HEIF = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+
+
+class FileFinder:
+    """Finds the file that a table means, whichever way it writes the name.
+
+    Parameters
+    ----------
+    root : Path
+        The table's folder; nothing outside it is looked at.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._by_name: dict[str, list[str]] | None = None
+        self._taken: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        """Return the path of the file, relative to the root, as the disk has it; `name` itself where there is none.
+
+        Notes
+        -----
+        Tried in turn: the name as it stands; composed and decomposed (NFC, NFD), which macOS and zip programs mix; with
+        Windows' backslashes; with ``%20`` and its like decoded. A URL, which is never fetched, means the one file below the
+        root with its base name, as scrapers save it; two URLs that would share a file get none.
+        """
+        if re.match(r"(?i)(https?:)?//", name):
+            return self._saved(name)
+        if self._is_there(name):
+            return name
+        for written in (name, name.replace("\\", "/"), unquote(name), unquote(name.replace("\\", "/")).strip()):
+            for form in ("NFC", "NFD"):
+                text = unicodedata.normalize(form, written)
+                if self._is_there(text):
+                    return text
+        if name.isascii() or ".." in name:
+            return name
+        return self._by_parts(name) or name
+
+    def _is_there(self, name: str) -> bool:
+        if not name or name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name:
+            return False
+        try:
+            return (self.root / name).is_file()
+        except (OSError, ValueError):
+            return False
+
+    def _by_parts(self, name: str) -> str | None:
+        """Find a name part by part, where a folder is in one form and a file in the other."""
+        at, found = self.root, []
+        for part in re.split(r"[/\\]", name):
+            try:
+                entries = {unicodedata.normalize("NFC", entry): entry for entry in os.listdir(at)}  # noqa: PTH208
+            except OSError:
+                return None
+            entry = entries.get(unicodedata.normalize("NFC", part))
+            if entry is None:
+                return None
+            found.append(entry)
+            at = at / entry
+        return "/".join(found)
+
+    def _saved(self, url: str) -> str:
+        try:
+            address = urlsplit(url).path
+        except ValueError:
+            return url
+        base = unicodedata.normalize("NFC", unquote(address.rsplit("/", 1)[-1])).casefold()
+        candidates = self._names().get(base, []) if base else []
+        if len(candidates) > 1:  # in folders named like the address
+            depth = [_common_tail(path, unquote(address)) for path in candidates]
+            candidates = [path for path, n in zip(candidates, depth, strict=True) if n == max(depth) and n > 1]
+        if len(candidates) != 1 or self._taken.setdefault(candidates[0], address) != address:
+            return url
+        return candidates[0]
+
+    def _names(self) -> dict[str, list[str]]:
+        if self._by_name is None:
+            self._by_name = {}
+            for folder, folders, files in os.walk(self.root):
+                folders[:] = [name for name in folders if leftover(name) is None]
+                for name in files:
+                    if leftover(name) is None:
+                        path = (Path(folder) / name).relative_to(self.root).as_posix()
+                        self._by_name.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(path)
+        return self._by_name
+
+
+def _common_tail(path: str, address: str) -> int:
+    ours, theirs = path.casefold().split("/")[::-1], address.casefold().split("/")[::-1]
+    return next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))

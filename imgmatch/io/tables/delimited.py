@@ -1,0 +1,141 @@
+"""CSV and its kin: which delimiter, and rows that a quote left open cannot swallow."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from imgmatch.errors import InputError
+from imgmatch.io.tables.encoding import Encoding, open_text
+
+__all__ = ["Cells", "delimiter_of", "read_cells"]
+
+Cells = list[str]
+
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_LINES = 50  # that the delimiter is told by; a guess
+_SEP = re.compile(r"""\s*["']?sep=(.)["']?[\s,;]*""", re.IGNORECASE | re.DOTALL)
+# A cell may hold a description of megabytes; Python's default of 128 KiB would end the whole table there.
+_CELL_LIMIT = 64 * 2**20
+
+
+def delimiter_of(path: Path, encoding: Encoding) -> tuple[str, int]:
+    """Return the delimiter of a table and how many lines stand before its header: 1 where the first is ``sep=;``."""
+    with open_text(path, encoding) as f:
+        lines = list(islice(f, _LINES))
+    if lines and (found := _SEP.fullmatch(lines[0])):
+        return found.group(1), 1
+    return max(_DELIMITERS, key=lambda delimiter: _fit(lines, delimiter)), 0
+
+
+def describe(delimiter: str) -> str:
+    return _DELIMITERS.get(delimiter, repr(delimiter))
+
+
+def _fit(lines: list[str], delimiter: str) -> tuple[float, int]:
+    """Return how well a delimiter cuts lines: the share of rows as wide as the header, and that width; (0, 0) where none."""
+    widths = [len(row) for row in csv.reader(_without_nul(lines), delimiter=delimiter, skipinitialspace=True) if any(row)]
+    if not widths or widths[0] < 2:
+        return 0.0, 0
+    # Half of the rows may be ragged (cells too many, a quote left open); a header of more columns goes before a tie.
+    alike = sum(width == widths[0] for width in widths) / len(widths)
+    return round(alike, 1) * widths[0], widths[0]
+
+
+def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Iterator[tuple[int, Cells | InputError]]:
+    """Yield the line where each row begins, and its cells, or what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        Where a quote is left open: naming the line where it opened. Rows before it were yielded.
+
+    Notes
+    -----
+    Empty lines are passed over. A quote may open at the beginning of a cell alone, so ``12" wide`` is a text as it stands. A
+    row that is wrong within one line costs itself; one that went on over several lines is a quote left open, since whatever
+    follows may have been part of it.
+    """
+    csv.field_size_limit(_CELL_LIMIT)
+    with open_text(path, encoding) as f:
+        lines = _Lines(islice(_without_nul(f), skip, None))
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+        first: Cells = []
+        while True:
+            begin = reader.line_num + skip + 1
+            lines.seen.clear()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if len(lines.seen) > 1 or "unexpected end" in str(error):
+                    raise _left_open(path, begin) from error
+                sloppy = _sloppy(lines.seen[0], delimiter)
+                if sloppy is None:
+                    yield begin, InputError(f"cannot be taken apart into cells: {error}")
+                else:
+                    yield begin, sloppy
+                continue
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(lines.seen) > 1 and any(_like(line, first, delimiter) for line in lines.seen[1:]):
+                raise _left_open(path, begin)
+            first = cells
+            yield begin, cells
+
+
+class _Lines:
+    """Lines as they go by, those of the row that is being read remembered."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.seen: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.seen.append(line)
+        return line
+
+
+def _sloppy(line: str, delimiter: str) -> Cells | None:
+    """Read one line with quotes within a quoted cell (``"19" monitor"``); None where a cell's quote does not close on it."""
+    quoted, cells, at = re.compile(rf'\s*"(.*?)"\s*(?={re.escape(delimiter)}|$)'), [], 0
+    line = line.rstrip("\r\n")
+    while at <= len(line):
+        found = quoted.match(line, at)
+        end = found.end() if found else line.find(delimiter, at) % (len(line) + 1)
+        cell = found.group(1).replace('""', '"') if found else line[at:end].strip()
+        if not found and cell.startswith('"'):
+            return None
+        cells.append(cell)
+        at = end + 1
+    return cells
+
+
+def _like(line: str, row: Cells, delimiter: str) -> bool:
+    """Tell whether a line within a quoted cell looks like a row of its own: as many cells, and a first cell of one shape."""
+    cells = line.split(delimiter)
+    return len(row) > 2 and len(cells) >= len(row) and bool(row[0].strip()) and _shape(cells[0]) == _shape(row[0])
+
+
+def _shape(cell: str) -> str:
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", cell.strip()))
+
+
+def _left_open(path: Path, line: int) -> InputError:
+    return InputError(
+        f"a quote that opens in line {line} is not closed; the rows before it were read, nothing after it. Close the quote, "
+        "or double it where it is part of the text",
+        source=f"{path.name}:{line}",
+    )
+
+
+def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+    return (line.replace("\0", "") for line in lines)

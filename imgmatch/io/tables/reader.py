@@ -1,0 +1,264 @@
+"""One way in for every table: what it is, is told by its content."""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import io
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from imgmatch.cells import as_texts, is_missing
+from imgmatch.errors import InputError
+from imgmatch.io.files import append_lines
+from imgmatch.io.tables.columns import Columns, Layout
+from imgmatch.io.tables.delimited import delimiter_of, describe, read_cells
+from imgmatch.io.tables.encoding import Encoding, encoding_of, open_text, undecodable
+from imgmatch.io.tables.records import WRAPPERS, read_json, read_jsonl, read_parquet, read_sheet
+
+__all__ = ["Table", "append_rows", "listing_input", "read_table"]
+
+_OLE = b"\xd0\xcf\x11\xe0"  # .xls
+_JSONL = frozenset({".jsonl", ".ndjson"})
+_STDIN = "-"
+
+Rows = Iterator[tuple[str, Any]]
+
+
+class Table:
+    """The rows of a table, and how it is read.
+
+    Iterating gives ``(place, row)``, or ``(place, InputError)`` where one row cannot be read; `place` is ``table.csv:17``,
+    the line, row or number it is at. It raises InputError where the table cannot be read on.
+
+    Attributes
+    ----------
+    how : str
+        In words: ``CSV, semicolon, cp1252, columns id, title``.
+    unmapped : list of str
+        Columns that are none of the fields asked for, as far as rows were read.
+    """
+
+    def __init__(self, how: str, rows: Rows, columns: Columns) -> None:
+        self.how = how
+        self._rows = rows
+        self._columns = columns
+
+    def __iter__(self) -> Rows:
+        return self._rows
+
+    @property
+    def unmapped(self) -> list[str]:
+        return list(self._columns.unmapped)
+
+
+def read_table(
+    path: Path,
+    *,
+    known: Iterable[str] = (),
+    lists: frozenset[str] = frozenset(),
+    layout: Layout | None = None,
+) -> Table:
+    """Open a table.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with any delimiter and encoding, JSON lines, a JSON array, Parquet (extra ``parquet``) or a spreadsheet (extra
+        ``xlsx``), whatever its suffix; ``-`` is standard input.
+    known : iterable of str
+        Fields that are asked for; columns are matched whatever their case, blanks or hyphens.
+    lists : frozenset of str
+        Fields that may stand in several columns; what their cells mean, :func:`imgmatch.cells.as_texts` says.
+    layout : Layout, optional
+        Where the fields come from in somebody else's table.
+
+    Raises
+    ------
+    InputError
+        Where the table as a whole cannot be read.
+    """
+    columns = Columns(known, lists, layout)
+    name, path = path.name, listing_input(path)
+    try:
+        how, rows = _open(path, name, columns)
+        return Table(how, _checked(_grouped(rows, layout, lists), path), columns)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
+
+
+def listing_input(path: Path) -> Path:
+    """Return the file to read: standard input, where the path is ``-``, as a temporary file, since it is read twice."""
+    return _stdin() if str(path) == _STDIN else path
+
+
+@cache
+def _stdin() -> Path:
+    with tempfile.NamedTemporaryFile(prefix="imgmatch-stdin-", delete=False) as f:
+        shutil.copyfileobj(sys.stdin.buffer, f)
+    atexit.register(Path(f.name).unlink, missing_ok=True)
+    return Path(f.name)
+
+
+def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
+    with open(path, "rb") as f:
+        head = f.read(4096)
+    if not head.strip():
+        raise InputError("the table is empty", source=name)
+    if head[:4] == b"PAR1":
+        names, rows = read_parquet(path)
+        columns.check(names, name)
+        return f"Parquet, columns {_few(names)}", _named(name, rows, columns)
+    if head[:2] == b"PK" or head[:4] == _OLE:
+        sheet, cells = read_sheet(path)
+        return _positional(name, f"spreadsheet, sheet {sheet!r}", iter(cells), columns)
+    encoding = encoding_of(path)
+    start = head.decode(encoding.name, "replace").lstrip("\ufeff \t\r\n")
+    if start[:1] == "[" and path.suffix.lower() not in {".csv", ".tsv"}:
+        return f"JSON array, {encoding.describe()}", _named(name, read_json(path, encoding), columns)
+    if start[:1] == "{" and path.suffix.lower() not in _JSONL and not _is_jsonl(path, encoding):
+        return f"JSON, {encoding.describe()}", _named(name, read_json(path, encoding), columns)
+    if start[:1] == "{" or path.suffix.lower() in _JSONL:
+        return f"JSON lines, {encoding.describe()}", _named(name, read_jsonl(path, encoding), columns)
+    delimiter, skip = delimiter_of(path, encoding)
+    how = f"CSV, {describe(delimiter)}, {encoding.describe()}"
+    return _positional(name, how, read_cells(path, encoding, delimiter, skip), columns)
+
+
+def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> tuple[str, Rows]:
+    """Name the cells of each row by the first row."""
+    _, header = next(rows, (0, []))
+    if isinstance(header, InputError) or not header:
+        raise InputError(f"expected a header line{f': {header}' if header else ''}", source=name)
+    names = ["" if is_missing(cell) else str(cell).strip() for cell in header]
+    if undecodable("".join(names)):
+        raise InputError("the header holds bytes that cannot be decoded; save the table as UTF-8", source=name)
+    columns.check(names, name)
+
+    def read() -> Rows:
+        for number, cells in rows:
+            place = f"{name}:{number}"
+            if isinstance(cells, InputError):
+                yield place, InputError(str(cells), source=place)
+                continue
+            more = [cell for cell in cells[len(names) :] if not is_missing(cell)]
+            if more:
+                yield place, InputError(f"{len(cells) - len(names)} cells more than the header has", source=place)
+                continue
+            bad = next((n for n, c in zip(names, cells, strict=False) if isinstance(c, str) and undecodable(c)), None)
+            if bad is not None:
+                yield place, InputError(f"{bad}: holds bytes that cannot be decoded; save the table as UTF-8", source=place)
+                continue
+            padded = [*cells, *[None] * (len(names) - len(cells))]
+            yield place, columns.fields(list(zip(names, padded, strict=False)), place)
+
+    return f"{how}, columns {_few(names)}", read()
+
+
+def _named(name: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> Rows:
+    """Give rows that name their own cells the fields that are asked for."""
+    for number, row in rows:
+        place = f"{name}:{number}"
+        if isinstance(row, InputError):
+            yield place, InputError(str(row), source=place)
+            continue
+        try:
+            yield place, columns.fields([(str(k), v) for k, v in row.items()], place)
+        except InputError as error:
+            yield place, error
+
+
+def _grouped(rows: Rows, layout: Layout | None, lists: frozenset[str]) -> Rows:
+    """Fold rows that follow each other and are of one listing into the first of them."""
+    if layout is None or layout.group is None:
+        yield from rows
+        return
+    held: tuple[str, dict[str, Any]] | None = None
+    group = next((f for f, sources in layout.columns.items() if layout.group in sources), layout.group)
+    for place, row in rows:
+        if isinstance(row, InputError):
+            yield place, row
+        elif held is not None and row.get(group) is not None and row.get(group) == held[1].get(group):
+            try:
+                _fold(held[1], row, lists)
+            except InputError as error:
+                yield place, InputError(str(error), source=place)
+        else:
+            if held is not None:
+                yield held
+            held = place, dict(row)
+    if held is not None:
+        yield held
+
+
+def _fold(into: dict[str, Any], row: Mapping[str, Any], lists: frozenset[str]) -> None:
+    for name, value in row.items():
+        mine = into.get(name)
+        if value is None or value == mine:
+            continue
+        if name in lists:
+            into[name] = list(dict.fromkeys([*as_texts(name, mine), *as_texts(name, value)]))
+        elif mine is None:
+            into[name] = value
+        elif name == "price":
+            into[name] = f"{mine} – {value}"  # sizes at two prices are a range
+
+
+def _checked(rows: Rows, path: Path) -> Rows:
+    """Say which table it was where reading breaks off."""
+    try:
+        yield from rows
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
+    except UnicodeError as error:  # half a letter at the end of UTF-16
+        raise InputError(f"cannot be decoded: {error}", source=str(path)) from error
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = [name for name in names if name]
+    return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
+
+
+def _is_jsonl(path: Path, encoding: Encoding) -> bool:
+    """Tell whether the first line is an object by itself and the next, where there is one, begins another."""
+    with open_text(path, encoding) as f:
+        lines = [line.strip() for line in islice(f, 3) if line.strip()]
+    try:
+        alone = json.loads(lines[0])
+    except (ValueError, RecursionError):
+        return path.suffix.lower() != ".json" and len(lines[0]) > 1
+    return len(lines) > 1 or not isinstance(alone, dict) or not WRAPPERS & alone.keys()
+
+
+def append_rows(path: Path, rows: Iterable[Sequence[Any]], columns: Sequence[str], what: str) -> None:
+    """Append rows to a CSV table that only ever grows; it is made, with its header, where it does not exist.
+
+    Parameters
+    ----------
+    path : Path
+    rows : iterable of sequence
+        In the order of `columns`.
+    columns : sequence of str
+    what : str
+        What the table is, for the message: ``a labels table``.
+
+    Raises
+    ------
+    InputError
+        Where the file is some other table, or cannot be written; nothing is written then.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    try:
+        append_lines(path, text.getvalue(), header=",".join(columns))
+    except ValueError as error:
+        raise InputError(f"not {what}: {error}", source=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from error

@@ -1,0 +1,148 @@
+"""Tables of records: JSON lines, a JSON array, Parquet, spreadsheets. Cells keep their type."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from imgmatch.errors import InputError, MissingExtraError
+from imgmatch.io.tables.encoding import Encoding, open_text, undecodable
+
+__all__ = ["WRAPPERS", "read_json", "read_jsonl", "read_parquet", "read_sheet"]
+
+WRAPPERS = frozenset({"items", "listings", "results", "data", "products", "rows", "records", "offers", "ads", "hits"})
+"""What answers of marketplaces' interfaces call the array that they hold."""
+
+_JSON_BYTES = 512 * 2**20  # an array is read as a whole; JSON lines have no limit
+_SHEET_BYTES = 1 << 30  # a spreadsheet is unpacked in memory
+
+
+def read_jsonl(path: Path, encoding: Encoding) -> Iterator[tuple[int, Any]]:
+    """Yield (line, object) or (line, InputError)."""
+    with open_text(path, encoding) as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            if undecodable(line):
+                yield number, InputError(f"holds bytes that are not {encoding.name}")
+                continue
+            try:
+                row = json.loads(line, object_pairs_hook=_object)
+            except (ValueError, RecursionError) as error:
+                yield number, InputError(f"not valid JSON: {error}")
+                continue
+            yield number, _row(row)
+
+
+def read_json(path: Path, encoding: Encoding) -> Iterator[tuple[int, Any]]:
+    """Yield (number, object) of a JSON array, or of the array that an object wraps; any other object is one row.
+
+    Raises
+    ------
+    InputError
+        Where the file is not valid JSON, or too large to be read whole.
+    """
+    if path.stat().st_size > _JSON_BYTES:
+        raise InputError("a JSON array of more than 512 MiB; save it as JSON lines, one object a line", source=str(path))
+    with open_text(path, encoding) as f:
+        try:
+            value = json.loads(f.read(), object_pairs_hook=_object)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not valid JSON: {error}", source=str(path)) from error
+    if isinstance(value, Mapping):
+        wrapped = next((value[name] for name in sorted(WRAPPERS & value.keys()) if isinstance(value[name], list)), None)
+        value = [value] if wrapped is None else wrapped
+    if not isinstance(value, list):
+        raise InputError("expected a JSON array of objects", source=str(path))
+    for number, row in enumerate(value, 1):
+        yield number, _row(row)
+
+
+def read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Any]]]:
+    """Return the columns and the rows of a Parquet file, counted from 1."""
+    try:
+        import pyarrow.parquet as pq
+        from pyarrow.lib import ArrowException
+    except ImportError as error:
+        raise MissingExtraError("reading Parquet", "parquet") from error
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, ArrowException) as error:
+        raise InputError(f"not a readable Parquet file: {error}", source=str(path)) from error
+    names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+
+    def rows() -> Iterator[tuple[int, Any]]:
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=1024):
+                columns = [_column(batch.column(name)) for name in names]
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield number, dict(zip(names, cells, strict=True))
+        except (OSError, ArrowException) as error:
+            raise InputError(f"not a readable Parquet file: {error}", source=str(path)) from error
+
+    return names, rows()
+
+
+def read_sheet(path: Path) -> tuple[str, list[tuple[int, list[Any]]]]:
+    """Return the name of the first sheet of a spreadsheet that has cells, and its rows with their numbers.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be read, or would unpack to more than 1 GiB.
+    """
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise MissingExtraError("reading a spreadsheet", "xlsx") from error
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > _SHEET_BYTES:
+                raise InputError("a spreadsheet that unpacks to more than 1 GiB; save it as CSV", source=str(path))
+    try:
+        with CalamineWorkbook.from_path(str(path)) as book:
+            for name in book.sheet_names:
+                sheet = book.get_sheet_by_name(name)
+                rows = sheet.to_python(skip_empty_area=False)
+                found = [(n, [_cell(c) for c in row]) for n, row in enumerate(rows, 1) if any(c != "" for c in row)]
+                if found:
+                    return name, found
+    except (CalamineError, OSError, ValueError) as error:
+        raise InputError(f"not a readable spreadsheet: {error}", source=str(path)) from error
+    raise InputError("the spreadsheet is empty: expected a header row", source=str(path))
+
+
+def _row(row: Any) -> Any:
+    return row if isinstance(row, Mapping) else InputError(f"expected a JSON object, got {json.dumps(row)[:60]}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"duplicate field {next(n for n in names if names.count(n) > 1)!r}")
+    return made
+
+
+def _column(column: Any) -> list[Any]:
+    """Return the cells of a column; a time beyond what Python holds costs its own cell."""
+    try:
+        cells: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        cells = []
+        for cell in column:
+            try:
+                cells.append(cell.as_py())
+            except (ValueError, OverflowError):
+                cells.append(None)
+    return cells
+
+
+def _cell(cell: Any) -> Any:
+    """Return a whole number of a spreadsheet, all of whose numbers are floats, as the integer that it shows."""
+    return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else cell

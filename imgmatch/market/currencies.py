@@ -1,0 +1,132 @@
+"""Currencies: their codes and decimals (ISO 4217 and Unicode CLDR, by the library ``babel``), signs and words for them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["CurrencyMark", "decimal_marks", "decimals", "find_marks", "phrases", "thousands"]
+
+# ISO 4217 codes that are words of everyday English; they count only where they stand beside the amount and in capitals.
+_WORDS = frozenset(
+    {"ALL", "TOP", "TRY", "CUP", "PEN", "MAD", "BOB", "MOP", "GEL", "BAM", "LAK", "SOS", "VES", "RON", "COP", "ANG"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyMark:
+    """A sign, code or word for a currency in a text: where it stands, and the ISO 4217 codes that it may mean."""
+
+    start: int
+    end: int
+    codes: tuple[str, ...]
+    is_word: bool = False
+
+
+def find_marks(text: str) -> list[CurrencyMark]:
+    """Return the currency marks of a text (NFKC), in its order; letters of unknown meaning glued to ``$`` give no codes."""
+    marks = []
+    for found in _pattern().finditer(text):
+        name = re.sub(r"\s", "", found.group()).casefold()
+        code = name.upper()
+        if code in _codes():
+            plain = code in _WORDS
+            if plain and not found.group().isupper():
+                continue
+            marks.append(CurrencyMark(found.start(), found.end(), (code,), plain))
+        else:
+            marks.append(CurrencyMark(found.start(), found.end(), _signs().get(name, ())))
+    return marks
+
+
+def decimals(code: str) -> int:
+    """Return how many decimals a currency has: 2 but for yen (0), dinars (3) and their kin."""
+    from babel.numbers import get_currency_precision
+
+    return get_currency_precision(code)
+
+
+@cache
+def decimal_marks(code: str) -> frozenset[str]:
+    """Return the decimal marks, ``.`` and ``,``, in use where a currency is legal tender, and in English.
+
+    Examples
+    --------
+    >>> sorted(decimal_marks("KWD")), sorted(decimal_marks("TND"))
+    (['.'], [',', '.'])
+    """
+    from babel import Locale, UnknownLocaleError
+    from babel.core import get_global
+    from babel.languages import get_official_languages
+
+    marks = {"."}
+    for territory, used in get_global("territory_currencies").items():
+        if not any(entry[0] == code and entry[2] is None and entry[3] for entry in used):
+            continue
+        for language in get_official_languages(territory, de_facto=True):
+            try:
+                locale = Locale.parse(f"{language}_{territory}")
+            except (UnknownLocaleError, ValueError):
+                continue
+            marks |= {symbols["decimal"] for symbols in locale.number_symbols.values() if "decimal" in symbols}
+    return frozenset(marks & {".", ","})
+
+
+@cache
+def thousands() -> Mapping[str, float]:
+    """Return the words that multiply a number, in lower case."""
+    return {name: float(value) for name, value in _table()["thousands"].items()}
+
+
+@cache
+def phrases() -> Mapping[str, re.Pattern[str]]:
+    """Return what a text says a price is, by kind; see ``currencies.toml``."""
+    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _table()["phrases"].items()}
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(resources.files("imgmatch.market").joinpath("currencies.toml").read_text("utf-8"))
+    return table
+
+
+@cache
+def _signs() -> Mapping[str, tuple[str, ...]]:
+    both = {**_table()["signs"], **_table()["words"]}
+    return {re.sub(r"\s", "", name).casefold(): tuple(codes) for name, codes in both.items()}
+
+
+@cache
+def _codes() -> frozenset[str]:
+    from babel.core import get_global
+
+    return frozenset(entry[0] for used in get_global("territory_currencies").values() for entry in used if entry[2] is None)
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    names = [*_table()["signs"], *_table()["words"], *(code.lower() for code in _codes())]
+    parts = []
+    for name in sorted(names, key=len, reverse=True):
+        body = r"\s?".join(re.escape(part) for part in name.split())
+        before = r"(?<![^\W\d_])" if name[0].isalpha() and ord(name[0]) < 0x2E80 else ""
+        after = r"(?![^\W\d_])" if name[-1].isalpha() and ord(name[-1]) < 0x2E80 else ""
+        parts.append(f"{before}{body}{after}")
+    # Letters glued to a dollar sign, of which none of the above is known, are some other dollar.
+    known = "|".join(_before_dollar())
+    parts.insert(0, rf"(?<![^\W\d_])(?!(?:{known})\s?\$)[^\W\d_]{{1,4}}\$")
+    return re.compile("|".join(parts), re.IGNORECASE)
+
+
+def _before_dollar() -> list[str]:
+    return [re.escape(name[:-1].strip()) for name in _table()["signs"] if name.endswith("$") and len(name) > 1]

@@ -1,0 +1,391 @@
+"""Tables in every dialect give the same rows, or say why not; typed cells mean what they say."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts, is_missing, utc_time
+from imgmatch.errors import ConfigError, InputError
+from imgmatch.io.sources import read_listings
+from imgmatch.io.tables import Layout, parse_map, read_table
+from imgmatch.records import Listing
+
+HEADER = ["listing_id", "photos", "title", "price"]
+ROWS = [
+    ["1", "a.jpg", 'Sac «neuf», 12" wide', "1.299,00"],
+    ["2", "b.jpg", "Charellé;\nnoir", ""],
+    ["3", "c.jpg", "plain", "59"],
+]
+
+
+def read(path: Path, layout: Layout | None = None) -> list[tuple[Listing, str | None]]:
+    return list(read_listings(path, layout))
+
+
+def titles(path: Path) -> list[str | None]:
+    rows = read(path)
+    assert [problem for _, problem in rows] == [None] * len(rows)
+    return [listing.title for listing, _ in rows]
+
+
+def write(path: Path, delimiter: str, encoding: str, *, header: str = "", end: str = "\r\n") -> Path:
+    text = io.StringIO()
+    out = csv.writer(text, delimiter=delimiter, lineterminator=end)
+    out.writerows([HEADER, *ROWS])
+    path.write_bytes((header + text.getvalue()).encode(encoding))
+    return path
+
+
+DIALECTS = [
+    *[(d, e, "") for d in ",;\t|" for e in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252")],
+    (";", "utf-8", "sep=;\r\n"),
+    ("\t", "utf-16", "sep=\t\r\n"),
+    ("^", "utf-8", "sep=^\r\n"),
+]
+
+
+@pytest.mark.parametrize(("delimiter", "encoding", "header"), DIALECTS)
+def test_every_dialect_gives_the_same_rows(tmp_path: Path, delimiter: str, encoding: str, header: str) -> None:
+    rows = [x for x, _ in read(write(tmp_path / "t.csv", delimiter, encoding, header=header))]
+    assert [[x.listing_id, *x.photos, x.title, x.price or ""] for x in rows] == ROWS
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes(end.join(["listing_id;title", "", "1;a", ";", "2;b"]).encode())
+    assert titles(path) == ["a", "b"]
+
+
+LEGACY = [
+    ("cp1252", ["Sac à main Charellé état neuf", "Étui façon Éloraé très chic"]),
+    ("gb18030", ["夏蕾尔 手提包 全新 正品 专柜", "真皮 女士 单肩包 包邮"]),
+    ("big5", ["精品 手提包 全新 正品 專櫃 購入", "真皮 女士 單肩包 免運費"]),
+    ("cp932", ["ハンドバッグ 新品 未使用 送料無料", "レディース 本革 ショルダーバッグ"]),
+    ("cp949", ["핸드백 새상품 정품 백화점 구매", "가죽 숄더백 무료배송"]),
+    ("cp1251", ["Новая сумка с биркой и чеком", "Кожаная сумка через плечо"]),
+]
+
+
+@pytest.mark.parametrize(("encoding", "texts"), LEGACY, ids=[x[0] for x in LEGACY])
+def test_letters_of_legacy_encodings_are_kept(tmp_path: Path, encoding: str, texts: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("\n".join(["listing_id,title", *(f"{n},{t}" for n, t in enumerate(texts))]).encode(encoding))
+    listings = read_listings(path)
+    assert [x.title for x, _ in listings] == texts
+    assert any("guessed" in note for note in listings.notes())
+
+
+def test_a_damaged_utf8_table_costs_its_damaged_rows_only(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("listing_id,title\n1,Charellé à la carte\n2,él".encode() + b"\xe9,\n" + "3,Éloraé ñandú".encode())
+    rows = read(path)
+    assert [x.title for x, p in rows if p is None] == ["Charellé à la carte", "Éloraé ñandú"]
+    assert "cannot be decoded" in str(rows[1][1])
+
+
+QUOTES = [
+    ('1,a\n2,"open,x\n3,b\n4,c\n', ["1"], 3),
+    ('1,a\n2,b\n3,"open\n', ["1", "2"], 4),
+    ('1,a\n2,"Tote 12 inch,80\n3,Bag 9"" wide,1\n', ["1"], 3),
+    ('1,"Aurello\n2,"Vantelli",8\n', [], 2),
+]
+
+
+@pytest.mark.parametrize(("body", "kept", "line"), QUOTES)
+def test_a_quote_left_open_ends_the_reading_and_names_its_line(
+    tmp_path: Path, body: str, kept: list[str], line: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("listing_id,title,price\n" + body)
+    got: list[str] = []
+    with pytest.raises(InputError, match=rf"quote that opens in line {line} "):
+        got.extend(listing.listing_id for listing, _ in read_listings(path))
+    assert got == kept
+
+
+def test_quotes_within_a_cell_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('listing_id,title\n1,12" wide\n2,"19" monitor"\n3,"two\nlines, one cell"\n4,"say ""hi"""\n')
+    assert titles(path) == ['12" wide', '19" monitor', "two\nlines, one cell", 'say "hi"']
+
+
+HEADERS = [
+    ("listing_id, photos , Title,PRICE", "1, x.jpg, a bag, 59", {"photos": ("x.jpg",), "title": "a bag", "price": "59"}),
+    ("Listing ID,Photos,Seller-Id", "1,x.jpg,s9", {"photos": ("x.jpg",), "seller_id": "s9"}),
+    ("listing_id,title", "1,a,,", {"title": "a"}),
+    ("listing_id,title,,", "1,a,,", {"title": "a"}),
+    (",listing_id,title", "0,1,a", {"title": "a"}),
+    ("listing_id,photos,photos", "1,x.jpg,y.jpg", {"photos": ("x.jpg", "y.jpg")}),
+    ("\ufefflisting_id,title", "1,a", {"title": "a"}),
+    ("listing_id,title,price", "1,a", {"title": "a", "price": None}),
+]
+
+
+@pytest.mark.parametrize(("header", "row", "want"), HEADERS)
+def test_slips_of_a_header_are_harmless(tmp_path: Path, header: str, row: str, want: dict[str, Any]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    ((listing, problem),) = read(path)
+    assert (problem, listing.listing_id) == (None, "1")
+    assert {name: getattr(listing, name) for name in want} == want
+
+
+def test_a_doubled_column_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("listing_id,title,Title\n1,a,b\n")
+    with pytest.raises(InputError, match="duplicate column: 'title' and 'Title'"):
+        read(path)
+
+
+def test_a_row_with_more_cells_than_the_header_costs_itself(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("listing_id,title\n1,a,b,c\n2,ok\n")
+    first, second = read(path)
+    assert (first[0].listing_id, first[1]) == ("t.csv:2", "t.csv:2: 2 cells more than the header has")
+    assert second == (Listing("2", title="ok"), None)
+
+
+def test_json_in_its_three_forms(tmp_path: Path) -> None:
+    rows = [{"listing_id": "1", "title": "a"}, {"listing_id": "2", "title": "b"}]
+    forms = {
+        "a.json": json.dumps(rows, indent=1),
+        "b.jsonl": "\n".join(map(json.dumps, rows)),
+        "c.json": json.dumps({"total": 2, "items": rows}),
+        "d.json": json.dumps(rows[0]) + "\n" + json.dumps(rows[1]),
+        "e.txt": json.dumps(rows),
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text)
+        assert titles(tmp_path / name) == ["a", "b"], name
+    (tmp_path / "f.jsonl").write_text('{"listing_id": "1", "title": "a", "title": "b"}\n')
+    assert "duplicate field 'title'" in str(read(tmp_path / "f.jsonl")[0][1])
+
+
+def test_parquet_keeps_types_until_text_is_meant(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    time = dt.datetime(2025, 3, 1, 10, tzinfo=dt.timezone.utc)
+    table = pa.table(
+        {
+            "listing_id": pa.array([364512345678.0, 36451234567891234.0]),
+            "price": pa.array([Decimal("59.00"), Decimal("59.987")]),
+            "listed_at": pa.array([time, None]),
+            "seen": pa.array([time, time]),
+            "raw": pa.array([b"\x00\xff", None]),
+            "tags": pa.array([["a"], None]),
+            "far": pa.array([2**62, 0], pa.timestamp("ns")),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    (first, none), (_, refused) = read(tmp_path / "t.parquet")
+    assert none is None
+    assert (first.listing_id, first.price, first.listed_at) == ("364512345678", 59, "2025-03-01T10:00:00+00:00")
+    assert json.loads(json.dumps(first.to_dict()))["raw"] == "00ff"
+    assert "listing_id" in str(refused)
+    assert "lost digits" in str(refused)
+
+
+def test_a_spreadsheet(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    book = pytest.importorskip("openpyxl").Workbook()
+    sheet = book.active
+    sheet.append([])
+    sheet.append(["Listing ID", "title", "price", "listed_at"])
+    sheet.append([12345678, "Sac à main", 1250.5, dt.datetime(2025, 3, 1)])
+    sheet.append([2, None, 59])
+    book.save(tmp_path / "t.xlsx")
+    rows = [x for x, _ in read(tmp_path / "t.xlsx")]
+    assert [(x.listing_id, x.title, x.price) for x in rows] == [("12345678", "Sac à main", 1250.5), ("2", None, 59)]
+    assert rows[0].listed_at == "2025-03-01"
+
+
+@given(
+    st.lists(st.tuples(st.text("aé漢ß \"';,\t|\n.", max_size=12), st.text("0123,.'€", max_size=8)), min_size=1, max_size=6),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_round_trip_of_any_table(tmp_path_factory: Any, cells: list[tuple[str, str]], delimiter: str, encoding: str) -> None:
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    with open(path, "w", newline="", encoding=encoding) as f:
+        out = csv.writer(f, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        out.writerow(["listing_id", "title", "price", "seller_id"])
+        out.writerows([f"id{n}", title, price, "s"] for n, (title, price) in enumerate(cells))
+    rows = read(path)
+    assert [(x.listing_id, x.seller_id) for x, _ in rows] == [(f"id{n}", "s") for n in range(len(cells))]
+    assert [x.title for x, _ in rows] == [None if is_missing(t) else t for t, _ in cells]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, float("nan"), float("inf"), "", "  ", "nan", "NaN", "NaT", "None", "null", "<NA>", "#N/A", Decimal("NaN")],
+)
+def test_missing(value: Any) -> None:
+    assert is_missing(value)
+    assert as_text("title", value) is None
+    assert as_price("price", value) is None
+    assert as_texts("photos", value) == ()
+    assert Listing.from_dict({"listing_id": "1", "seller_id": value, "title": value}) == Listing("1")
+
+
+@pytest.mark.parametrize(
+    ("value", "want"),
+    [
+        (17, "17"),
+        (17.0, "17"),
+        ("17.0", "17"),
+        ("007", "007"),
+        (2.0**52, str(2**52)),
+        (Decimal("36451234567891234"), "36451234567891234"),
+        (" a ", "a"),
+        ("1.5", "1.5"),
+    ],
+)
+def test_ids_keep_their_digits(value: Any, want: str) -> None:
+    assert as_id("listing_id", value) == want
+
+
+@pytest.mark.parametrize("value", [2.0**53, 3.64e16, 1.5, "3.64512E+11", "3,64512E+11"])
+def test_ids_that_lost_digits_are_refused_by_name(value: Any) -> None:
+    with pytest.raises(InputError, match=r"seller_id.*lost"):
+        as_id("seller_id", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "want"),
+    [
+        ("a.jpg", ["a.jpg"]),
+        ("a.jpg|b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg, b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg;b.png", ["a.jpg", "b.png"]),
+        ("a.jpg b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg\nb.jpg", ["a.jpg", "b.jpg"]),
+        ("bag, front.jpg", ["bag, front.jpg"]),
+        ("my bag.jpg", ["my bag.jpg"]),
+        ('["a.jpg", "b.jpg"]', ["a.jpg", "b.jpg"]),
+        ("['a.jpg', 'b.jpg']", ["a.jpg", "b.jpg"]),
+        ("['a.jpg'\n 'b.jpg']", ["a.jpg", "b.jpg"]),
+        ("https://x.example/a,b.jpg, https://x.example/c.jpg", ["https://x.example/a,b.jpg", "https://x.example/c.jpg"]),
+        ([{"src": "a.jpg"}, {"url": "b.jpg"}, None], ["a.jpg", "b.jpg"]),
+    ],
+)
+def test_lists_in_a_cell(value: Any, want: list[str]) -> None:
+    assert list(as_texts("photos", value)) == want
+
+
+@pytest.mark.parametrize("value", [7, [1], "[1, 2", '[{"x": 1}]'])
+def test_what_is_no_list_is_refused(value: Any) -> None:
+    with pytest.raises(InputError, match="photos"):
+        as_texts("photos", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "want"),
+    [
+        ("2025-03-01", "2025-03-01T00:00:00+00:00"),
+        ("2025-03-01T10:00:00+02:00", "2025-03-01T08:00:00+00:00"),
+        ("2025-03-01 10:00:00 UTC", "2025-03-01T10:00:00+00:00"),
+        ("Sat, 01 Mar 2025 10:00:00 GMT", "2025-03-01T10:00:00+00:00"),
+        ("1740823200", "2025-03-01T10:00:00+00:00"),
+        ("1740823200000", "2025-03-01T10:00:00+00:00"),
+        *(
+            (x, None)
+            for x in ("0001-01-01", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "1970-01-01", "", None)
+        ),
+        *((x, None) for x in ("soon", "03/04/2025", "2025-13-01", "0", "99999999999999")),
+    ],
+)
+def test_dates(value: str | None, want: str | None) -> None:
+    assert utc_time(value) == want
+
+
+CELLS = st.none() | st.floats() | st.text(max_size=3) | st.binary(max_size=3) | st.dates() | st.timedeltas() | st.decimals()
+
+
+@given(st.recursive(CELLS, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=2), x, max_size=3)))
+def test_any_cell_survives_as_json(value: Any) -> None:
+    once = as_json(value)
+    assert json.loads(json.dumps(once, allow_nan=False).encode()) == once
+    assert as_json(once) == once
+
+
+def test_somebody_elses_columns_are_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Code,Name,Image 2,Image 10,Image 1,Cost,price\n7,Tote,b.jpg,c.jpg,a.jpg,59,old\n")
+    layout = Layout().with_columns(parse_map("listing_id=Code,title=Name,photos=image*,price=Cost,currency==EUR"))
+    ((listing, problem),) = read(path, layout)
+    assert problem is None
+    assert listing == Listing(
+        "7", ("a.jpg", "b.jpg", "c.jpg"), title="Tote", price="59", currency="EUR", extra={"price (column)": "old"}
+    )
+
+
+@pytest.mark.parametrize("text", ["price", "=x", "price="])
+def test_a_map_that_is_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="--map"):
+        parse_map(text)
+
+
+def test_a_field_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    with pytest.raises(ConfigError, match="colour is no field"):
+        read(tmp_path / "t.csv", Layout(columns={"colour": ("a",)}))
+    with pytest.raises(ConfigError, match="no preset 'amazon'"):
+        Layout.load("amazon")
+
+
+EXPORTS = {
+    "shopify": (
+        "Handle,Title,Body (HTML),Vendor,Variant Price,Image Src\n"
+        "tote,Tote,<p>x</p>,Aurello,59.00,https://cdn.example/a.jpg?v=1\ntote,,,,79.00,https://cdn.example/b.jpg\nbelt,Belt,,,20,\n",
+        [("tote", "Tote", "59.00 – 79.00", ("a.jpg", "b.jpg")), ("belt", "Belt", "20", ())],
+    ),
+    "woocommerce": (
+        "ID,Type,SKU,Name,Sale price,Regular price,Images\n"
+        '9,simple,,Tote,,59,"https://s.example/w/a.jpg, https://s.example/w/b.jpg"\n',
+        [("9", "Tote", "59", ("a.jpg", "b.jpg"))],
+    ),
+    "ebay": (
+        "Item number,Title,Current price,Currency,PicURL\n"
+        "364512345678,Tote,59.00,USD,https://i.example/a.jpg|https://i.example/b.jpg\n",
+        [("364512345678", "Tote", "59.00", ("a.jpg", "b.jpg"))],
+    ),
+    "etsy": (
+        "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,IMAGE1,IMAGE2,IMAGE3\n"
+        "Tote,x,59,EUR,1,https://e.example/a.jpg,https://e.example/b.jpg,\n",
+        [("t.csv:2", "Tote", "59", ("a.jpg", "b.jpg"))],
+    ),
+    "generic": (
+        '{"id": 7, "title": "Tote", "price": {"amount": "59", "currency_code": "EUR"}, '
+        '"photos": [{"url": "https://v.example/a.jpg"}, {"url": "https://v.example/b.jpg"}]}\n',
+        [("7", "Tote", "59", ("a.jpg", "b.jpg"))],
+    ),
+}
+
+
+@pytest.mark.parametrize("preset", EXPORTS)
+def test_each_preset_reads_its_layout(tmp_path: Path, preset: str) -> None:
+    text, want = EXPORTS[preset]
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "t.csv").write_text(text)
+    rows = read(tmp_path / "t.csv", Layout.load(preset))
+    assert [problem for _, problem in rows] == [None] * len(want)
+    assert [(x.listing_id, x.title, x.price, x.photos) for x, _ in rows] == want
+
+
+def test_how_a_table_was_read_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ";", "utf-16")
+    assert read_table(path, known=HEADER).how == "CSV, semicolon, utf-16, columns listing_id, photos, title, price"
