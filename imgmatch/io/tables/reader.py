@@ -110,8 +110,8 @@ def _stdin() -> Path:
 def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
     with open(path, "rb") as f:
         head = f.read(4096)
-    if not head.strip():
-        raise InputError("the table is empty", source=name)
+    if not head.strip() and path.suffix.lower() not in _JSONL:
+        raise InputError("the table is empty: expected a header line", source=name)
     if head[:4] == b"PAR1":
         names, rows = read_parquet(path)
         columns.check(names, name)
