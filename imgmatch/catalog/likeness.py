@@ -82,7 +82,7 @@ class Likeness:
         _, photos = sample(catalog)
         names, self._groups = np.unique(photos.groups, return_inverse=True)
         self._number = {str(name): number for number, name in enumerate(names)}
-        found = remembered("likeness-1", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
+        found = remembered("likeness-2", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
         vectors = self.mapped(photos.vectors)
@@ -170,8 +170,8 @@ class Likeness:
         learnt = self.learnt
         if not learnt.trials:
             return "nearest photo: no two photos of one item or brand, so that nothing is certain"
-        shares = ", ".join(f"{way} {share:.2f}" for way, share in zip(WAYS, learnt.recall, strict=True) if share)
-        return f"{WAYS[learnt.way]} (of {learnt.trials} held-out photos first: {shares})"
+        shares = ", ".join(f"{name} {share:.2f}" for (name, *_), share in zip(WAYS, learnt.recall, strict=True) if share)
+        return f"{WAYS[learnt.way][0]} (of {learnt.trials} held-out photos first: {shares})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +189,7 @@ class Compared:
         whole, without = highest_outside(self.similarities, likeness._groups)
         scores = []
         for similarity, item_id in zip(similarities, items, strict=True):
-            if likeness.learnt.way:
+            if WAYS[likeness.learnt.way][1]:
                 similarity = (similarity + float(likeness.references(item_id).mean @ self.vector)) / 2
             number = likeness._number.get(likeness.group(item_id))
             scores.append(similarity - WEIGHT * without.get(number, whole))

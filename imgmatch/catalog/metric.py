@@ -15,10 +15,6 @@ __all__ = ["Metric"]
 # Fewer deviations than this say little about a covariance of hundreds of dimensions: the plain cosine stays.
 _LEAST_DEVIATIONS = 100
 
-_SHRINKAGE = 1.0
-"""Weight of the identity beside the covariance, both scaled to the same trace. Of 0.05, 0.1, 0.3 and 1 it ranks the watches
-of seven brands best on the dev units of ``python -m benchmarks.design``, views of one article within 0.02 of the best."""
-
 
 @dataclass(frozen=True, eq=False)
 class Metric:
@@ -60,7 +56,7 @@ class Metric:
         return unit
 
     @classmethod
-    def fit(cls, vectors: FloatArray, groups: npt.NDArray[np.str_], *, shrinkage: float = _SHRINKAGE) -> Metric | None:
+    def fit(cls, vectors: FloatArray, groups: npt.NDArray[np.str_], shrinkage: float) -> Metric | None:
         """Learn the metric of groups.
 
         Parameters
