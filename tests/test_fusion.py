@@ -569,3 +569,19 @@ def test_no_reason_says_what_we_may_not_say() -> None:
         for r in fusion.decide(query(), [found("design", 0.9), found(a, 0.97), found(b, 0.97)]).reasons
     )
     assert not any(word in said.lower() for word in ("fake", "confirmed", "admissible", "counterfeit"))
+
+
+def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
+    findings = [found("text", 1.0, "brume", "photo-1"), found("design", 0.99, "aurel", "photo-1")]
+    assessment = Rules.load().assess(findings)
+    assert assessment.brand == "brume"
+    assert [claim.brand for claim in assessment.named] == ["brume", "aurel"]
+    verdict = Fusion(CATALOG, Config()).decide(query(), findings)
+    assert verdict.decision is Decision.REVIEW
+    assert "named: brume 0.76 (by text 1.00); aurel 0.21 (by design 0.99)" in verdict.reasons
+
+
+@pytest.mark.parametrize("trust", [0.0, 1.0, 2, "much", True])
+def test_no_source_is_always_right(trust: object) -> None:
+    with pytest.raises(ConfigError, match=r"claims\.text\.trust"):
+        Rules.from_dict({"claims": {"text": {"least": 0.5, "trust": trust}}})

@@ -172,6 +172,8 @@ class Fusion:
         reasons = [authorised] if authorised else []
         reasons += [f"{f.reason} ({s})" for f, s in assessment.contradictions]
         reasons += [f"claims {assessment.brand}: {f.reason}" for f in assessment.claims[:2]]
+        if assessment.named[1:]:
+            reasons.append("named: " + "; ".join(claim.describe() for claim in assessment.named[:3]))
         if assessment.allows is not Decision.CLEAR:
             decision, note = self._weighed(query, assessment, rank)
             return decision, Basis.CONTRADICTION, reasons + note

@@ -16,6 +16,7 @@ from typing import Any
 
 from imgmatch.errors import ConfigError
 from imgmatch.types import Decision, Finding, FindingStatus, Label
+from imgmatch.verdicts.claim import Claim, weigh
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,6 +99,8 @@ class Assessment:
         a lead where no calibration weighs it.
     known : bool
         Something is known of the offer that could contradict the claim, whether it does or not.
+    named : tuple of Claim
+        The brand and its rivals, most probable first.
     shown : tuple of Finding
         Those of `claims` that are about a photo of the listing.
     """
@@ -109,6 +112,7 @@ class Assessment:
     labels: tuple[Label, ...] = ()
     plain: tuple[str, ...] = ()
     known: bool = False
+    named: tuple[Claim, ...] = ()
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -128,6 +132,8 @@ class Rules:
     labels : tuple of LabelRule
     alone : mapping of str to float
         Finding name to the least value that makes a claim where no other finding names the brand.
+    trust : mapping of str to float
+        Finding name to the share of right ones among the brands that it names when it is surest.
     single, plain : frozenset of str
         Finding names of which one listing photo is expected to claim one brand, and those whose claim is plain.
     """
@@ -136,6 +142,7 @@ class Rules:
     contradictions: Mapping[str, Contradiction]
     labels: tuple[LabelRule, ...]
     alone: Mapping[str, float] = field(default_factory=dict)
+    trust: Mapping[str, float] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
 
@@ -168,6 +175,7 @@ class Rules:
             contradictions,
             _read_labels(table.get("labels", ()), set(claims), set(contradictions)),
             {name: row["alone"] for name, row in claims.items() if "alone" in row},
+            {name: row["trust"] for name, row in claims.items() if "trust" in row},
             **flagged,
         )
 
@@ -175,7 +183,15 @@ class Rules:
     def fingerprint(self) -> str:
         """16 hex digits over every rule."""
         labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
-        return _digest([self._gates, sorted(self.plain), {k: asdict(v) for k, v in self.contradictions.items()}, labels])
+        return _digest(
+            [
+                self._gates,
+                sorted(self.plain),
+                dict(self.trust),
+                {k: asdict(v) for k, v in self.contradictions.items()},
+                labels,
+            ]
+        )
 
     @property
     def gating(self) -> str:
@@ -203,10 +219,9 @@ class Rules:
 
         Notes
         -----
-        The claimed brand is the one whose distinct claims have the greatest total value, ties by name; it is unknown where
-        its only claim is not certain enough to stand alone. Where a signal
-        claims only another brand, or names both in one photo, a finding ``disagreement`` is derived, with the smaller of the
-        two best values.
+        The claimed brand is the most probable one by :func:`imgmatch.verdicts.claim.weigh`; it is unknown where its only
+        claim is not certain enough to stand alone. Where a signal claims only another brand, or names both in one photo, a
+        finding ``disagreement`` is derived, with the smaller of the two best values.
         """
         ok = [f for f in findings if f.status is FindingStatus.OK and f.value is not None]
         claims: dict[str, dict[str, Finding]] = {}
@@ -215,7 +230,8 @@ class Rules:
                 _keep_best(claims.setdefault(finding.brand, {}), finding)
         if not claims:
             return Assessment(None)
-        brand = min(claims, key=lambda b: (-sum(map(_of, claims[b].values())), b))
+        named = weigh((f for by in claims.values() for f in by.values()), self.trust)
+        brand = named[0].brand
         mine = sorted(claims[brand].values(), key=_order)
         if len(mine) == 1 and _of(mine[0]) < self.alone.get(mine[0].signal, 0.0):
             return Assessment(None)
@@ -250,6 +266,7 @@ class Rules:
             self._labels(names, {f.signal for f, _ in contradictions}),
             tuple(f.signal for f, s in contradictions if s == "strong" and names & self.plain - {f.signal}),
             known,
+            tuple(named),
         )
 
     def _disagrees(self, other: Finding, mine: Mapping[str, Finding]) -> bool:
@@ -310,10 +327,13 @@ def _read_claims(table: Any) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
     for name, row in table.items():
         levels = dict(row) if isinstance(row, Mapping) else {"least": row}
-        _only(levels, {"least", "alone", "single", "plain"}, f"claims.{name}.")
+        _only(levels, {"least", "alone", "trust", "single", "plain"}, f"claims.{name}.")
         levels["least"] = _value(levels.get("least"), f"claims.{name}")
-        if "alone" in levels:
-            levels["alone"] = _value(levels["alone"], f"claims.{name}.alone")
+        for key in ("alone", "trust"):
+            if key in levels:
+                levels[key] = _value(levels[key], f"claims.{name}.{key}")
+        if levels.get("trust") == 1.0:
+            raise ConfigError(f"claims.{name}.trust: expected less than 1: no source is always right")
         out[name] = levels
     if not out:
         raise ConfigError("claims: expected at least one finding name with its least value")
