@@ -219,8 +219,8 @@ def examples(rows: list[dict[str, Any]], arm: str = "everything") -> list[Any]:
             kept = tuple(f for f in verdict.findings if f.signal in ("claim", "price"))
             verdict = replace(verdict, basis=Basis.NO_CLAIM, findings=kept)
         label = "confirm" if row["truth"]["bad"] == "true" else "reject"
-        labels = {record.listing_id: LabelRow(record.listing_id, label, "", "", RANDOM)}
-        [made] = examples_from([replace(record, verdict=verdict)], labels, rules)
+        labels = LabelRow(record.listing_id, label, "", "", RANDOM)
+        [made] = examples_from([(replace(record, verdict=verdict), labels)], rules)
         out.append(replace(made, group=f"{row['world']}/{made.group}"))
     return out
 

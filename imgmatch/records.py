@@ -75,6 +75,11 @@ class Listing:
             raise TypeError(f"price: expected text as written or a number, got {self.price!r:.60}")
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells a listing from all others: platform, seller and id, empty where not known."""
+        return self.platform or "", self.seller_id or "", self.listing_id
+
+    @property
     def photo_only(self) -> bool:
         """Whether nothing is known but the photos; such a listing is capped at review."""
         return not any((self.title, self.description, self.price, self.seller_id, self.url, self.brand_claim))

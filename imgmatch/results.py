@@ -116,6 +116,22 @@ class Results:
         """Return the records of a listing id: several where platforms or sellers share it."""
         return [record for record in self if record.listing_id == listing_id]
 
+    def one(self, name: str) -> ScanRecord:
+        """Return the record of a listing by its id, or by ``platform/seller/id`` where several share that.
+
+        Raises
+        ------
+        InputError
+            Where there is no such listing, or more than one: then with the names to ask by.
+        """
+        found = {r.listing.key: r for r in self if name in (r.listing_id, "/".join(r.listing.key))}
+        if not found:
+            raise InputError(f"no listing {name!r}", source=str(self.records_path))
+        if len(found) > 1:
+            names = ", ".join("/".join(key) for key in sorted(found)[:5])
+            raise InputError(f"{len(found)} listings have the id {name!r}: ask by {names}", source=str(self.records_path))
+        return next(iter(found.values()))
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a row per listing with the columns of ``records.csv``, and the whole record in the column ``record``.
 

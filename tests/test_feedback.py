@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from imgmatch.fit.examples import examples_from
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import Basis, Decision, EmbeddingSpace, Finding, FindingStatus, Verdict
 from imgmatch.verdicts.calibration import Calibration
-from imgmatch.verdicts.labels import LabelRow, append_labels, read_labels
+from imgmatch.verdicts.labels import LabelRow, append_labels, labelled, read_labels
 from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
@@ -60,8 +61,41 @@ def test_append_then_read(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(before)
     labels, problems = read_labels(path)
     assert problems == []
-    assert labels["a"].label == "reject"  # the last row stands
-    assert labels['b,"c"\n'].label == "reject"
+    assert labels["", "", "a"].label == "reject"  # the last row stands
+    assert labels["", "", 'b,"c"\n'].label == "reject"
+
+
+def test_a_listing_is_platform_seller_and_id(tmp_path: Path) -> None:
+    def offer(platform: str, seller: str, title: str) -> ScanRecord:
+        made = record("7", 0.8, title=title, seller_id=seller)
+        return replace(made, listing=replace(made.listing, platform=platform))
+
+    rows = [
+        offer("bazaar", "ann", "first"),
+        offer("bazaar", "bob", "second"),
+        offer("loft", "ann", "third"),
+        record("8", 0.8),
+    ]
+    path, table = write_run(tmp_path / "run", rows), tmp_path / "labels.csv"
+    with pytest.raises(InputError, match="3 listings have the id '7': ask by bazaar/ann/7, bazaar/bob/7, loft/ann/7"):
+        run("explain", "7", "--records", path)
+    assert "second" in run("explain", "bazaar/bob/7", "--records", path).output
+    with pytest.raises(InputError, match="ask by"):
+        run("label", "7", "confirm", "--labels", table, "--records", path)
+    run("label", "bazaar/bob/7", "confirm", "--labels", table, "--records", path)
+    run("label", "loft/ann/7", "reject", "--labels", table, "--records", path)
+    run("label", "8", "reject", "--labels", table)
+    labels, problems = read_labels(table)
+    assert (list(labels), problems) == ([("bazaar", "bob", "7"), ("loft", "ann", "7"), ("", "", "8")], [])
+    pairs, problems = labelled(rows, labels)
+    assert [(r.listing.title, label.label) for r, label in pairs] == [
+        ("second", "confirm"),
+        ("third", "reject"),
+        ("a bag", "reject"),
+    ]
+    assert problems == []
+    pairs, problems = labelled(rows, {("", "", "7"): row("7")})
+    assert (pairs, problems) == ([], ["7: 3 listings have that id; label them by platform/seller/id"])
 
 
 def test_a_torn_line_costs_itself(tmp_path: Path) -> None:
@@ -70,7 +104,7 @@ def test_a_torn_line_costs_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     append_labels(path, [row("c")])
     labels, problems = read_labels(path)
-    assert "c" in labels
+    assert ("", "", "c") in labels
     assert len(labels) + len(problems) == 3
 
 
@@ -78,7 +112,7 @@ def test_bad_rows_are_named(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("listing_id,label,reviewer,time,sampled_by\na,confirm,x,,random\nb,maybe,x,,\n,confirm,x,,\n")
     labels, problems = read_labels(path)
-    assert list(labels) == ["a"]
+    assert list(labels) == [("", "", "a")]
     assert ["labels.csv:3" in problems[0], "labels.csv:4" in problems[1]] == [True, True]
 
 
@@ -123,8 +157,8 @@ def test_examples() -> None:
         record("unlabelled", 0.8),
         ScanRecord(Listing("failed"), status="failed", error="x"),
     ]
-    labels = {i: row(i, "confirm" if i == "a" else "reject", "flagged") for i in ("a", "b", "c", "failed")}
-    a, b, c = examples_from(records, labels, Rules.load())
+    labels = {("", "", i): row(i, "confirm" if i == "a" else "reject", "flagged") for i in ("a", "b", "c", "failed")}
+    a, b, c = examples_from(labelled(records, labels)[0], Rules.load())
     assert (a.positive, a.may_lead, a.quiet, a.group, a.random, a.brand) == (True, True, False, "bazaar/s", False, "aurel")
     assert (a.values["price"], a.values["logo_tamper"], a.values["copy"]) == (0.8, 0.9, None)
     assert (b.may_lead, b.quiet, b.group, b.values["logo_tamper"]) == (False, False, "b", None)

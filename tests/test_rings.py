@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 
 from benchmarks.rings import SEEDS, Market, run
 from imgmatch.apps.cli import app
-from imgmatch.errors import InputError
+from imgmatch.errors import InputError, LockedError
 from imgmatch.images import hamming, load_image, perceptual_hash
 from imgmatch.investigate.report.rings_page import layout, read_rings, write_rings
 from imgmatch.investigate.rings import Ring, RingSettings, Sight, State, find_rings
@@ -266,8 +268,38 @@ def test_a_state_is_of_one_key_and_version(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another contact key"):
         State(tmp_path / "rings.sqlite", b"other")
     (tmp_path / "broken.sqlite").write_text("no database, whatever its name says" * 99)
-    with pytest.raises(InputError, match="delete it"):
+    with pytest.raises(InputError, match=r"is damaged .*put a copy from before in its place"):
         State(tmp_path / "broken.sqlite", b"k")
+
+
+def test_a_lock_is_not_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rings.sqlite"
+    State(path, b"k").close()
+    other = sqlite3.connect(path)
+    other.execute("BEGIN EXCLUSIVE")
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda at: connect(at, timeout=0.01))
+    with pytest.raises(LockedError, match="another process is writing to it; wait"):
+        State(path, b"k")
+    other.close()
+    State(path, b"k").close()
+
+
+def test_an_interrupted_run_keeps_what_it_had_seen(tmp_path: Path) -> None:
+    records = list(Market(600, 7).records())
+    whole = find_rings(records, contact_key=b"k", state=State(contact_key=b"k"))
+
+    def stopped() -> Iterator[ScanRecord]:
+        yield from [*records, *records, *records]  # more than a part, whatever its size
+        raise KeyboardInterrupt
+
+    state = State(tmp_path / "rings.sqlite", b"k")
+    with pytest.raises(KeyboardInterrupt):
+        find_rings(stopped(), contact_key=b"k", state=state)
+    [(seen,)] = sqlite3.connect(tmp_path / "rings.sqlite").execute("SELECT count(*) FROM listings")  # nothing was closed
+    assert seen >= 300
+    state.close()
+    assert find_rings(records, contact_key=b"k", state=State(tmp_path / "rings.sqlite", b"k")) == whole
 
 
 # -- real pixels --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,21 +49,21 @@ def rings(
     """Find sellers tied by shared photos, contacts, places and watermarks.
 
     OUT remembers what it has seen (rings.sqlite): next week's run needs only next week's records, and finds what one run
-    over all would find. The rings.jsonl there tells which rings have merged since.
+    over all would find; what an interrupted run had seen is kept. The rings.jsonl there tells which rings have merged since.
     """
     from imgmatch.config import Config
     from imgmatch.investigate.report.rings_page import read_rings, write_rings
     from imgmatch.investigate.rings import Sight, State, find_rings
     from imgmatch.investigate.rings.market import photo_opener
+    from imgmatch.io.files import lock
     from imgmatch.signals import settings_of
 
     out.mkdir(parents=True, exist_ok=True)
     key = _contact_key(contact_key, out)
-    state = State(out / "rings.sqlite", key)
-    state.keep_folders(map(str, photos or photo_roots(records)))
-    open_photo = photo_opener([Path(folder) for folder in state.folders()])
     earlier = read_rings(out / "rings.jsonl") if (out / "rings.jsonl").exists() else []
-    with progress_bar("reading records") as update:
+    with lock(out), closing(State(out / "rings.sqlite", key)) as state, progress_bar("reading records") as update:
+        state.keep_folders(map(str, photos or photo_roots(records)))
+        open_photo = photo_opener([Path(folder) for folder in state.folders()])
         found = find_rings(
             _records(records, update),
             contact_key=key,
@@ -72,8 +73,7 @@ def rings(
             rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
             currency=currency,
         )
-    state.close()
-    write_rings(found, out, open_photo=open_photo)
+        write_rings(found, out, open_photo=open_photo)
     show_table(
         f"{len(found)} rings",
         ("ring", "sellers", "platforms", "listings", "value"),

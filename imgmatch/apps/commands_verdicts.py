@@ -29,22 +29,24 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    listing_id: Annotated[str, typer.Argument(help="The listing.", show_default=False)],
+    listing_id: Annotated[
+        str,
+        typer.Argument(help="The listing's id, or [b]platform/seller/id[/] where several share that.", show_default=False),
+    ],
     records: _Records,
     config: _ConfigFile = None,
 ) -> None:
     """Say why a listing's verdict is what it is: claim, contradictions, rules, contributions."""
-    from imgmatch.errors import InputError
-    from imgmatch.results import read_records
+    from imgmatch.results import Results
 
-    record = next((r for r in read_records(records) if r.listing_id == listing_id), None)
-    if record is None:
-        raise InputError(f"no listing {listing_id!r}", source=str(records))
-    _show(record, _rules(config))
+    _show(Results(records).one(listing_id), _rules(config))
 
 
 def label(
-    listing_id: Annotated[str, typer.Argument(help="The listing.", show_default=False)],
+    listing_id: Annotated[
+        str,
+        typer.Argument(help="The listing's id, or [b]platform/seller/id[/] where several share that.", show_default=False),
+    ],
     decision: Annotated[str, typer.Argument(help="[b]confirm[/] (the lead was right) or [b]reject[/].", show_default=False)],
     labels: Annotated[Path, typer.Option(help="The table to append to; made where it is not there.")] = Path("labels.csv"),
     reviewer: Annotated[str, typer.Option(help="Who decided.")] = "",
@@ -61,7 +63,8 @@ def label(
         ),
     ] = None,
     records: Annotated[
-        Path | None, typer.Option(help="Check that the listing is in this records.jsonl.", show_default=False)
+        Path | None,
+        typer.Option(help="The scan's records.jsonl: whose listing it is stands there.", show_default=False),
     ] = None,
     catalog: Annotated[
         Path | None, typer.Option(help="Whose negative bank; the one that was scanned against.", show_default=False)
@@ -77,13 +80,10 @@ def label(
 
     if wrong and records is None:
         raise typer.BadParameter("--wrong needs --records: the finding and its photo are found there")
-    record = None
-    if records is not None:
-        record = next((r for r in Results(records) if r.listing_id == listing_id), None)
-        if record is None:
-            raise InputError(f"no listing {listing_id!r}", source=str(records))
+    record = None if records is None else Results(records).one(listing_id)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    row = LabelRow(listing_id, decision, reviewer, now, sampled_by)
+    platform, seller, listing_id = ("", "", listing_id) if record is None else record.listing.key
+    row = LabelRow(listing_id, decision, reviewer, now, sampled_by, platform, seller)
     if wrong and record is not None and records is not None:
         scan = Results(records)
         folder = catalog or scan.catalog_path
@@ -129,26 +129,26 @@ def calibrate(
     from imgmatch.fit.examples import examples_from
     from imgmatch.fit.fitting import fit
     from imgmatch.results import Results
-    from imgmatch.verdicts.labels import read_labels
+    from imgmatch.verdicts.labels import labelled, read_labels
     from imgmatch.verdicts.negatives import NegativeBank
 
     if records is None or labels is None:
         raise typer.BadParameter("expected --records and --labels, or --self")
     rules = _rules(config)
     decided, problems = read_labels(labels)
-    for problem in problems:
-        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
     scan = Results(records)
-    rows = [r for r in scan if r.listing_id in decided]
+    pairs, unclear = labelled(scan, decided)
+    for problem in [*problems, *unclear]:
+        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
     space = scan.space
     bank = NegativeBank.of_catalog(scan.catalog_path)
     if bank.rows:
-        silent = sum(r.verdict is not None and bank.silenced_record(r) != list(r.verdict.findings) for r in rows)
+        silent = sum(r.verdict is not None and bank.silenced_record(r) != list(r.verdict.findings) for r, _ in pairs)
         console.print(
             f"negative bank: {len(bank.rows)} rejected matches, which silence findings of {silent} of these listings"
         )
     made = fit(
-        examples_from(rows, decided, rules, bank),
+        examples_from(pairs, rules, bank),
         space=space,
         gating=rules.gating,
         fitted_on="reviews",
@@ -158,7 +158,7 @@ def calibrate(
         prevalence=prevalence,
     )
     made.save(out)
-    before = [(r.verdict.probability, decided[r.listing_id].label == "confirm") for r in rows if r.verdict]
+    before = [(r.verdict.probability, label.label == "confirm") for r, label in pairs if r.verdict]
     _show_before(before, made.prevalence)
     show_calibration(made)
     console.print(f"calibration: {out}", highlight=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from imgmatch.fit.fitting import Example
 from imgmatch.records import ScanRecord
@@ -16,27 +16,22 @@ __all__ = ["examples_from"]
 
 
 def examples_from(
-    records: Iterable[ScanRecord],
-    labels: Mapping[str, LabelRow],
-    rules: Rules,
-    negatives: NegativeBank | None = None,
+    pairs: Iterable[tuple[ScanRecord, LabelRow]], rules: Rules, negatives: NegativeBank | None = None
 ) -> list[Example]:
-    """Join records with labels: what :func:`imgmatch.fit.fitting.fit` fits on.
+    """Make what :func:`imgmatch.fit.fitting.fit` fits on of labelled records.
 
     Parameters
     ----------
-    records : iterable of ScanRecord
-        Rows that failed or carry no label are left out.
-    labels : mapping of str to LabelRow
+    pairs : iterable of (ScanRecord, LabelRow)
+        See :func:`imgmatch.verdicts.labels.labelled`. Rows that failed are left out.
     rules : Rules
         The findings are weighed anew with these.
     negatives : NegativeBank, optional
         What it silences counts no more, though the records were made before.
     """
     examples = []
-    for record in records:
-        label = labels.get(record.listing_id)
-        if label is None or record.verdict is None:
+    for record, label in pairs:
+        if record.verdict is None:
             continue
         listing, verdict = record.listing, record.verdict
         findings = verdict.findings if negatives is None else negatives.silenced_record(record)

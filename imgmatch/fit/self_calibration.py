@@ -131,11 +131,8 @@ def self_examples(
         offers = [make(rng, f"self-{start + i}") for i, make in enumerate(plans[start : start + BATCH])]
         loaded = [matcher.load(o.listing, {o.listing.photos[0]: o.photo}) for o in offers]
         records = matcher.examine_loaded(loaded)
-        labels = {
-            o.listing.listing_id: LabelRow(o.listing.listing_id, "confirm" if o.bad else "reject", "", "", RANDOM)
-            for o in offers
-        }
-        out += examples_from(records, labels, rules)
+        labels = [LabelRow(o.listing.listing_id, "confirm" if o.bad else "reject", "", "", RANDOM) for o in offers]
+        out += examples_from(zip(records, labels, strict=True), rules)
         if progress:
             progress(min(start + BATCH, len(plans)), len(plans))
     return out

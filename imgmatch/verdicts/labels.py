@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
+from imgmatch.records import ScanRecord
 
 __all__ = ["RANDOM", "LabelRow", "append_labels", "read_labels"]
 
@@ -31,6 +33,8 @@ class LabelRow:
     sampled_by : str
         How the listing came to be reviewed: ``random`` for a random audit of all listings, anything else otherwise.
         Only random ones support a false-positive rate.
+    platform, seller_id : str
+        Of the listing: ids are unique within a seller at best. Both empty where not known; the id alone must tell then.
     """
 
     listing_id: str
@@ -38,6 +42,13 @@ class LabelRow:
     reviewer: str
     time: str
     sampled_by: str
+    platform: str = ""
+    seller_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """As :attr:`imgmatch.records.Listing.key`."""
+        return self.platform, self.seller_id, self.listing_id
 
     def __post_init__(self) -> None:
         if not self.listing_id:
@@ -60,17 +71,17 @@ def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
     append_rows(Path(path), (astuple(row) for row in rows), _COLUMNS, "a labels table")
 
 
-def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
+def read_labels(path: str | Path) -> tuple[dict[tuple[str, str, str], LabelRow], list[str]]:
     """Read a labels table.
 
     Returns
     -------
-    labels : dict of str to LabelRow
-        By listing id; the last row about a listing stands.
+    labels : dict of (platform, seller_id, listing_id) to LabelRow
+        The last row about a listing stands.
     problems : list of str
         Rows that could not be used, each with its place.
     """
-    labels: dict[str, LabelRow] = {}
+    labels: dict[tuple[str, str, str], LabelRow] = {}
     problems: list[str] = []
     for place, row in read_table(Path(path)):
         if isinstance(row, InputError):
@@ -83,6 +94,31 @@ def read_labels(path: str | Path) -> tuple[dict[str, LabelRow], list[str]]:
         except InputError as error:
             problems.append(f"{place}: {error}")
             continue
-        labels.pop(label.listing_id, None)
-        labels[label.listing_id] = label
+        labels.pop(label.key, None)
+        labels[label.key] = label
     return labels, problems
+
+
+def labelled(
+    records: Iterable[ScanRecord], labels: Mapping[tuple[str, str, str], LabelRow]
+) -> tuple[list[tuple[ScanRecord, LabelRow]], list[str]]:
+    """Join records with labels.
+
+    Returns
+    -------
+    pairs : list of (ScanRecord, LabelRow)
+        In the order of the records.
+    problems : list of str
+        Labels that name an id alone which several listings share: they count for none.
+    """
+    pairs = []
+    for record in records:
+        label = labels.get(record.listing.key) or labels.get(("", "", record.listing_id))
+        if label is not None:
+            pairs.append((record, label))
+    sharing = Counter(label.key for _, label in pairs)
+    shared = {key for key, n in sharing.items() if n > 1 and key[:2] == ("", "")}
+    problems = [
+        f"{key[2]}: {sharing[key]} listings have that id; label them by platform/seller/id" for key in sorted(shared)
+    ]
+    return [(record, label) for record, label in pairs if label.key not in shared], problems

@@ -246,8 +246,7 @@ def _rows(subject: Subject, paths: Sequence[Path]) -> list[ScanRecord]:
     latest: dict[tuple[str, str, str], tuple[tuple[str, str], ScanRecord]] = {}
     for path in paths:
         for record in read_records(path):
-            listing = record.listing
-            key = (listing.platform or "", listing.seller_id or "", listing.listing_id)
+            listing, key = record.listing, record.listing.key
             if key[:2] in subject.sellers:
                 # Of two captures at one time the choice must not depend on the order they come in.
                 age = (utc_time(listing.captured_at) or "", json.dumps(record.to_dict(), sort_keys=True))

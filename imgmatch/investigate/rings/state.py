@@ -1,6 +1,7 @@
 """What earlier runs saw: listings boiled down, near hashes, small details of photos, looks at pairs. One SQLite file.
 
-Everything here is a pure function of photos and records, so a run that goes on from it finds what one run over all would.
+Everything here is a pure function of photos and records, so a run that goes on from it finds what one run over all would; so
+does one that goes on from a run that was interrupted, because each commit leaves it whole.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.errors import InputError
+from imgmatch.errors import InputError, LockedError
 
 __all__ = ["State"]
 
 _LAYOUT = "2"
+_PART = 1000  # listings, or photos and pairs looked at, that an interruption may cost: a guess, seconds of work
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY);
@@ -43,29 +45,40 @@ class State:
     Raises
     ------
     InputError
-        Where the file is of another version or key, or no such file.
+        Where the file is of another version or key, or damaged.
+    LockedError
+        Where another process is writing to it.
     """
 
     def __init__(self, path: Path | None = None, contact_key: bytes = b"") -> None:
         import hmac
 
         self._db = sqlite3.connect(path or ":memory:")
+        self._kept = 0
         about = {"layout": _LAYOUT, "contacts": hmac.new(contact_key, b"imgmatch rings", "sha256").hexdigest()}
         try:
             self._db.executescript(_TABLES)
             known = dict(self._db.execute("SELECT name, value FROM about"))
             if known and known != about:
-                what = "contact key" if known.get("layout") == _LAYOUT else "version"
-                raise InputError(f"is of another {what}; delete it and give all records again", source=str(path))
+                if known.get("layout") == _LAYOUT:
+                    raise InputError("was made with another contact key; give that one (--contact-key)", source=str(path))
+                raise InputError(
+                    "is of another version of imgmatch; go on with that, or into a new folder", source=str(path)
+                )
             self._db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
             self._db.commit()
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise LockedError(f"{path}: another process is writing to it; wait for it and run this again") from error
+            raise InputError(f"cannot be used now: {error}; nothing in it was changed", source=str(path)) from error
         except sqlite3.DatabaseError as error:
-            raise InputError(f"cannot be used ({error}); delete it and give all records again", source=str(path)) from error
+            advice = "put a copy from before in its place, or go on in a new folder with all records"
+            raise InputError(f"is damaged ({error}); {advice}", source=str(path)) from error
 
     def keep(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add boiled-down listings."""
-        texts = ((json.dumps(row, sort_keys=True),) for row in rows)
-        self._db.executemany("INSERT OR IGNORE INTO listings VALUES (?)", texts)
+        for row in rows:
+            self._put("INSERT OR IGNORE INTO listings VALUES (?)", (json.dumps(row, sort_keys=True),))
 
     def keep_folders(self, paths: Iterable[str]) -> None:
         """Add folders that photo paths are relative to."""
@@ -91,6 +104,7 @@ class State:
     def keep_near(self, pairs: Iterable[tuple[str, str, int]], hashed: Iterable[str]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO near VALUES (?, ?, ?)", pairs)
         self._db.executemany("INSERT OR IGNORE INTO hashed VALUES (?)", ((sha,) for sha in hashed))
+        self._db.commit()  # the pairs and that all were met stand together
 
     def details(self, sha256: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
         """Return the small details of a photo and of its mirror image, each (n, 32), or None."""
@@ -98,7 +112,7 @@ class State:
         return None if row is None else tuple(np.frombuffer(part, np.uint8).reshape(-1, 32) for part in row)  # type: ignore[return-value]
 
     def keep_details(self, sha256: str, plain: npt.NDArray[np.uint8], mirrored: npt.NDArray[np.uint8]) -> None:
-        self._db.execute("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", (sha256, plain.tobytes(), mirrored.tobytes()))
+        self._put("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", (sha256, plain.tobytes(), mirrored.tobytes()))
 
     def look(self, a: str, b: str) -> tuple[str, float] | None:
         """Return what a look at two photos found, or None."""
@@ -106,7 +120,14 @@ class State:
         return None if row is None else (row[0], row[1])
 
     def keep_look(self, a: str, b: str, kind: str, strength: float) -> None:
-        self._db.execute("INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)", (a, b, kind, strength))
+        self._put("INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)", (a, b, kind, strength))
+
+    def _put(self, sql: str, values: tuple[Any, ...]) -> None:
+        """Write one row, and commit now and then."""
+        self._db.execute(sql, values)
+        self._kept += 1
+        if self._kept % _PART == 0:
+            self._db.commit()
 
     def close(self) -> None:
         """Commit and close."""
