@@ -128,7 +128,9 @@ def test_a_bad_photo_costs_itself(tmp_path: Path) -> None:
 def test_the_same_photo_under_two_items_is_reported(tmp_path: Path) -> None:
     src = write_tree(source(tmp_path / "src"), {"brand1/item1/again.png": picture(0)})
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
-    assert [x.problem for x in c.issues] == ["left out: the same photo is there already as brand0/item0/0.png (reference)"]
+    assert [x.problem for x in c.issues] == [
+        "left out: the same photo is there already as brand0/item0/0.png (reference of brand0)"
+    ]
 
 
 # Laws

@@ -29,7 +29,7 @@ BRANDS = {
     "aurel": Brand("aurel", "Aurel", official_domains=("aurel.com",), authorised_sellers=(("bazaar", "s-1"),)),
     "brix": Brand("brix", "Brix"),
 }
-CATALOG: Any = SimpleNamespace(items=ITEMS, brands=BRANDS)
+CATALOG: Any = SimpleNamespace(items=ITEMS, brands=BRANDS, shared={})
 SIGNAL = ListingSignal(CATALOG, ListingConfig())
 
 

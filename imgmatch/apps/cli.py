@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 10 ``--fail-on`` was 
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
 from importlib import import_module
 from typing import Annotated
 
@@ -48,10 +50,29 @@ def main() -> None:
     except OSError as error:  # a disk that is full, a folder that may not be read
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(EXIT_FAILED)
+    except Exception as error:
+        command = " ".join(sys.argv[1:])
+        fail(f"unexpected in: imgmatch {command:.200}: {type(error).__name__}: {_one_line(error)}; {_logged()}")
+        sys.exit(EXIT_FAILED)
     except SystemExit as stop:
         if stop.code == EXIT_INTERRUPTED:
             fail("interrupted; what was finished is kept, the same command goes on from there")
         raise
+
+
+def _one_line(error: Exception) -> str:
+    """Return what an error says, and what those who passed it on noted of it, such as the row they were at."""
+    return " ".join("; ".join((str(error), *getattr(error, "__notes__", ()))).split())[:500]
+
+
+def _logged() -> str:
+    """Write the traceback of the error at hand to a file; return a sentence that says where it is."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="imgmatch-error-", suffix=".log", delete=False, encoding="utf-8") as f:
+            f.write(traceback.format_exc())
+    except OSError as error:
+        return f"the log cannot be written ({error.strerror})"
+    return f"the log is {f.name}; please report it"
 
 
 if __name__ == "__main__":

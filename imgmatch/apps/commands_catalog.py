@@ -48,9 +48,21 @@ def build(
 
 
 @catalog.command()
-def add(path: Folder, source: Source) -> None:
-    """Add the items and photos of a source."""
+def add(
+    path: Folder,
+    source: Source,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+) -> None:
+    """Add the items and photos of a source; known items take over its prices, names and sellers."""
     before = _load(path)
+    changes = before.preview(source)
+    for change in changes[:_SHOWN]:
+        console.print(change, markup=False, highlight=False)
+    if len(changes) > _SHOWN:
+        console.print(f"… and {len(changes) - _SHOWN} more changes", highlight=False)
+    if dry_run:
+        console.print(f"{len(changes)} changes, and photos that are new; nothing was changed", highlight=False)
+        return
     with _photos("reading photos") as progress:
         after = before.add(source, progress=progress)
     _report(after, len(before.issues))
@@ -130,7 +142,10 @@ def search(
     show_table(
         f"nearest of {len(c.items)} items, by {c.space.encoder}",
         ("similarity", "item", "brand", "photo"),
-        [(f"{x.similarity:.3f}", x.item_id, x.brand, c.photos[x.photo].name) for x in found],
+        [
+            (f"{x.similarity:.3f}", ", ".join(c.shared.get(x.photo, (x.item_id,))), x.brand, c.photos[x.photo].name)
+            for x in found
+        ],
     )
     console.print("[dim]similarity is the cosine of two embeddings, not a percentage chance of anything[/]")
 

@@ -210,9 +210,16 @@ class Catalog:
         )
 
     def add(self, source: str | Path, *, progress: Progress | None = None) -> Catalog:
-        """Add the items and photos of a source; known items gain photos, known photos are left alone."""
+        """Add the items and photos of a source; known items gain photos and whatever else the source says of them.
+
+        What a source leaves open stays as it is; :meth:`preview` says what would change.
+        """
         ingest.add(Path(source), self.path, self.encoder, progress)
         return self._reload()
+
+    def preview(self, source: str | Path) -> list[str]:
+        """Return what `add` would change, a line each, such as ``item tote: price 1200.0 → 1250.0``; nothing is changed."""
+        return ingest.add(Path(source), self.path, self.encoder, None, dry_run=True)
 
     def remove(self, item_ids: Iterable[str]) -> Catalog:
         """Remove items with their photos.
@@ -282,6 +289,15 @@ class Catalog:
                 self.space.require(encoder.space, hint=f"the weights of {self.space.encoder} here differ from the catalog's")
                 self._encoder = encoder
             return self._encoder
+
+    @cached_property
+    def shared(self) -> Mapping[str, tuple[str, ...]]:
+        """Items by the sha256 of a photo that several of them own, as sizes and variants of one product may."""
+        owners: dict[str, list[str]] = {}
+        for item in self.items.values():
+            for sha in item.photos:
+                owners.setdefault(sha, []).append(item.item_id)
+        return {sha: tuple(items) for sha, items in owners.items() if len(items) > 1}
 
     @cached_property
     def issues(self) -> list[Issue]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -132,18 +132,26 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
         state.commit(root, encoder.space.id)
 
 
-def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None) -> None:
+def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None, *, dry_run: bool = False) -> list[str]:
+    """Add a source to a catalog, known items updated; return what changes, a line each. `dry_run` changes nothing."""
     with _writing(root):
         manifest = Manifest.load(root)
         manifest.spaces[manifest.active].space.require(encoder.space)
         state = _State.of(root, manifest)
         source = read_source(source_path, known=state.brands.values())
+        changes: list[str] = []
         for item in source.items.values():
-            known = state.items.setdefault(item.item_id, item)
-            if known.brand != item.brand:
+            known = state.items.get(item.item_id)
+            if known is not None and known.brand != item.brand:
                 raise CatalogError(f"item {item.item_id} is of {known.brand} in the catalog, of {item.brand} in the source")
+            state.items[item.item_id] = item if known is None else _updated(known, item)
+            changes += _changes(f"item {item.item_id}", known, state.items[item.item_id])
         for brand in source.brands.values():
-            state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
+            mine = state.brands.get(brand.brand)
+            state.brands[brand.brand] = _united(mine, brand)
+            changes += _changes(f"brand {brand.brand}", mine, state.brands[brand.brand])
+        if dry_run:
+            return changes
         state.issues += source.issues
         vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in read_names(root, s)}
         segment = _ingest(state, root, source.photos, encoder, vectors, progress)
@@ -152,6 +160,26 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
         # Another space does not know the new photos; it must be embedded again before it can be active.
         state.spaces = {encoder.space.id: _compacted(root, state, encoder.space.id)}
         state.commit(root, encoder.space.id)
+        return changes
+
+
+def _updated(known: Item, new: Item) -> Item:
+    """Return a known item with whatever the source says of it; what the source leaves open stays."""
+    said = {f.name: getattr(new, f.name) for f in fields(Item) if f.name not in ("photos", "condition_prices", "extra")}
+    return replace(
+        known,
+        **{name: value for name, value in said.items() if value is not None},
+        condition_prices={**known.condition_prices, **new.condition_prices},
+        extra={**known.extra, **new.extra},
+    )
+
+
+def _changes(what: str, before: Item | Brand | None, after: Item | Brand) -> list[str]:
+    """Return what is new about an item or brand, a line a field: ``item tote: price 1200 → 1250``."""
+    if before is None:
+        return [f"{what}: new"]
+    old, new = to_row(before), to_row(after)
+    return [f"{what}: {name} {old.get(name, 'unknown')} → {new[name]}" for name in new if new[name] != old.get(name)]
 
 
 def remove(root: Path, item_ids: Sequence[str]) -> None:
@@ -161,8 +189,12 @@ def remove(root: Path, item_ids: Sequence[str]) -> None:
         missing = [i for i in item_ids if i not in state.items]
         if missing:
             raise CatalogError(f"no such item: {', '.join(missing[:10])}. Nothing was removed")
-        for item_id in dict.fromkeys(item_ids):
-            for sha in state.items.pop(item_id).photos:
+        gone = [sha for item_id in dict.fromkeys(item_ids) for sha in state.items.pop(item_id).photos]
+        left = {sha: item.item_id for item in reversed(state.items.values()) for sha in item.photos}
+        for sha in gone:
+            if sha in left:
+                state.photos[sha] = replace(state.photos[sha], item_id=left[sha])
+            else:
                 state.photos.pop(sha, None)
         if not state.items:
             raise CatalogError("that would remove every item. Nothing was removed")
@@ -195,7 +227,10 @@ def merge(root: Path, other: Path) -> None:
         for sha, photo in other_state.photos.items():
             if sha not in state.photos:
                 store_photo(root, sha, read_photo(other, sha))
-                _own(state, photo)
+                state.photos[sha] = photo
+        for item in other_state.items.values():
+            for sha in item.photos:
+                _share(state, replace(other_state.photos[sha], item_id=item.item_id))
         segments = theirs.spaces[theirs.active].segments
         vectors = open_vectors(other, segments, theirs.spaces[theirs.active].space.dim)
         for s in segments:
@@ -312,19 +347,20 @@ def _take(state: _State, read: _Read) -> str | None:
         logo = LogoReference(entry.sha256, read.photo.logo_kind, read.photo.logo_box)
         if logo not in brand.logos:
             state.brands[entry.brand] = replace(brand, logos=(*brand.logos, logo))
-    known = state.photos.get(entry.sha256)
-    if known is not None:
-        if (known.role, known.item_id) == (entry.role, entry.item_id):
-            return None
-        return f"left out: the same photo is there already as {known.name} ({known.role})"
-    _own(state, entry)
+    known = state.photos.setdefault(entry.sha256, entry)
+    if (known.role, known.brand) != (entry.role, entry.brand):
+        return f"left out: the same photo is there already as {known.name} ({known.role} of {known.brand or 'no brand'})"
+    _share(state, entry)
     return None
 
 
-def _own(state: _State, entry: CatalogPhoto) -> None:
-    state.photos[entry.sha256] = entry
-    if entry.item_id is not None:
-        item = state.items[entry.item_id]
+def _share(state: _State, entry: CatalogPhoto) -> None:
+    """Let an item own a photo, which variants of one product may share; the first is the one that it is found by."""
+    known = state.photos[entry.sha256]
+    if entry.item_id is None or (known.role, known.brand) != (entry.role, entry.brand):
+        return
+    item = state.items[entry.item_id]
+    if entry.sha256 not in item.photos:
         state.items[entry.item_id] = replace(item, photos=(*item.photos, entry.sha256))
 
 
@@ -345,7 +381,7 @@ def _united(mine: Brand | None, theirs: Brand) -> Brand:
         return theirs
     return replace(
         mine,
-        name=mine.name if mine.name != mine.brand else theirs.name,
+        name=theirs.name if name_key(theirs.name) != name_key(theirs.brand) else mine.name or theirs.name,
         wordmarks=tuple(dict.fromkeys(mine.wordmarks + theirs.wordmarks)),
         aliases=tuple(dict.fromkeys(mine.aliases + theirs.aliases)),
         logos=tuple(dict.fromkeys(mine.logos + theirs.logos)),

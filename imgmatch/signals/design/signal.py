@@ -221,6 +221,8 @@ class DesignSignal(Signal):
             facts["model"] = item.model
         if item.variant:
             facts["variant"] = item.variant
+        if shared := self.catalog.shared.get(best.photo):
+            facts["items with this photo"] = ", ".join(shared)
         siblings = [c for c in candidates[1:] if item.model and self.catalog.items[c.item_id].model == item.model]
         if siblings:
             sibling = siblings[0]

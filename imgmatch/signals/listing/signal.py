@@ -69,6 +69,7 @@ class ListingSignal(Signal):
         self.config = ListingConfig() if config is None else config
         self._brands = catalog.brands
         self._items = catalog.items
+        self._shared = catalog.shared
         self._rates = self.config.rates
 
     def fingerprint(self) -> str:
@@ -158,7 +159,8 @@ class ListingSignal(Signal):
         agreed = [c for c in mine if len(c.proposed_by) > 1]
         rival = max((c.score for c in query.candidates if c.brand != brand), default=-math.inf)
         plausible = agreed or [c for c in mine if c.score > rival] or mine
-        return [self._items[c.item_id] for c in plausible]
+        ids = [i for c in plausible for i in (c.item_id, *self._shared.get(c.photo, ()))]
+        return [self._items[i] for i in dict.fromkeys(ids)]
 
     @cached_property
     def _items_of(self) -> dict[str, list[Item]]:

@@ -1,0 +1,160 @@
+"""What people bring for a catalog: photos that items share, updates, fields of another type, leftovers of systems."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgmatch.catalog import Catalog
+from imgmatch.errors import CatalogError, InputError
+from imgmatch.types import PhotoRole
+from tests.fakes import GridEncoder, picture, write_tree
+
+SIZES = (
+    "item_id,brand,photos,price,currency\nS,acme,tote.png,100,EUR\nM,acme,tote.png,110,EUR\nL,acme,tote.png|l.png,120,EUR\n"
+)
+
+
+def build(root: Path, manifest: str, brands: list[Any] | None = None, name: str = "cat") -> Catalog:
+    write_tree(root, {f"{n}.png": picture(i) for i, n in enumerate(("tote", "l", "belt"))})
+    (root / "m.csv").write_text(manifest, encoding="utf-8")
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in brands or []]
+    (root / "brands.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return Catalog.build(root / "m.csv", root.with_name(f"{root.name}-{name}"), encoder=GridEncoder())
+
+
+def owners(catalog: Catalog) -> dict[str, set[str]]:
+    """Names of each item's photos."""
+    return {i.item_id: {catalog.photos[sha].name for sha in i.photos} for i in catalog.items.values()}
+
+
+def test_variants_share_a_photo(tmp_path: Path) -> None:
+    c = build(tmp_path / "a", SIZES)
+    assert owners(c) == {"S": {"tote.png"}, "M": {"tote.png"}, "L": {"tote.png", "l.png"}}
+    assert list(c.shared.values()) == [("S", "M", "L")]
+    assert (len(c.photos), len(c.issues), c.verify()) == (2, 0, [])
+    assert [x.item_id for x in c.search(tmp_path / "a/tote.png", k=2)] == ["S", "L"]
+
+
+def test_sharing_survives_removal_addition_and_merging(tmp_path: Path) -> None:
+    c = build(tmp_path / "a", SIZES)
+    less = c.remove(["S"])
+    assert owners(less) == {"M": {"tote.png"}, "L": {"tote.png", "l.png"}}
+    assert less.search(tmp_path / "a/tote.png", k=1)[0].item_id == "M"
+    again = less.add(tmp_path / "a/m.csv")
+    assert owners(again) == owners(build(tmp_path / "b", SIZES))
+    other = build(tmp_path / "c", "item_id,brand,photos\nXL,acme,tote.png\nB,acme,belt.png\n")
+    merged = again.merge(other)
+    assert owners(merged) | {"S": set()} == {**owners(again), "XL": {"tote.png"}, "B": {"belt.png"}, "S": set()}
+    assert set(next(iter(merged.shared.values()))) == {"S", "M", "L", "XL"}
+    assert not merged.verify()
+
+
+def test_brands_never_share_a_photo(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r"1 item\(s\): b.*there already as tote.png \(reference of acme\)"):
+        build(tmp_path / "a", "item_id,brand,photos\na,acme,tote.png\nb,other,tote.png\n")
+
+
+def test_adding_a_known_item_updates_it_and_says_what_changed(tmp_path: Path) -> None:
+    c = build(tmp_path / "a", "item_id,brand,photos,name,price,colour\nS,acme,tote.png,Tote,100,red\n")
+    (tmp_path / "a/n.csv").write_text(
+        "item_id,brand,photos,name,price,official_sellers\n"
+        'S,acme,tote.png,,120,"[[""shop"", ""7""]]"\nB,acme,belt.png,Belt,9,\n'
+    )
+    changes = c.preview(tmp_path / "a/n.csv")
+    assert changes == [
+        "item S: price 100.0 → 120.0",
+        "item B: new",
+        "brand acme: authorised_sellers unknown → [['shop', '7']]",
+    ]
+    assert Catalog.load(c.path, encoder=GridEncoder()).version == c.version
+    after = c.add(tmp_path / "a/n.csv")
+    s = after.items["S"]
+    assert (s.name, s.price, dict(s.extra)) == ("Tote", 120.0, {"colour": "red"})
+    assert after.brands["acme"].authorised_sellers == (("shop", "7"),)
+    assert after.preview(tmp_path / "a/n.csv") == []
+
+
+MANIFEST = "item_id,brand,photos\na,acme,tote.png\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "want"),
+    [
+        ({"wordmarks": "ACME", "aliases": "艾克米"}, {"wordmarks": ("ACME",), "aliases": ("艾克米",)}),
+        ({"wordmarks": None, "name": None}, {"wordmarks": (), "name": "acme"}),
+        ({"name": float("nan"), "aliases": ["a", None]}, {"name": "acme", "aliases": ("a",)}),
+        ({"authorised_sellers": ["shop", "7"]}, {"authorised_sellers": (("shop", "7"),)}),
+        ({"authorised_sellers": [["shop", 7]]}, {"authorised_sellers": (("shop", "7"),)}),
+        ({"official_domains": "acme.com"}, {"official_domains": ("acme.com",)}),
+    ],
+)
+def test_a_text_where_a_list_belongs_is_a_list_of_one(tmp_path: Path, row: dict[str, Any], want: dict[str, Any]) -> None:
+    brand = build(tmp_path / "a", MANIFEST, [{"brand": "acme", **row}]).brands["acme"]
+    assert {name: getattr(brand, name) for name in want} == want
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"brand": "acme", "wordmarks": 7}, "wordmarks: expected a list"),
+        ({"brand": None}, "brand: missing"),
+        ({"brand": "acme", "authorised_sellers": "shop 7"}, "authorised_sellers: expected"),
+        ({"brand": "acme", "logos": "crest.png"}, "logos: expected"),
+        ({"brand": "acme", "logos": [7]}, "logos, 1: expected"),
+        ({"brand": "acme", "logos": [{"path": "tote.png", "kind": "crest"}]}, "logos, 1, kind: expected one of"),
+        ({"brand": "acme", "logos": [{"path": "tote.png", "box": [1, 2, 3]}]}, "logos, 1, box: expected four"),
+        ({"brand": "acme", "logos": [{"path": "../x.png"}]}, "below the table's folder"),
+        ("{not json", "not valid JSON"),
+        ("[1]", "expected a JSON object"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, row: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"brands.jsonl:2: .*{message}"):
+        build(tmp_path / "a", MANIFEST, [{"brand": "other"}, row])
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "problem"),
+    [
+        ("price", '"1.299,00"', "price: expected a plain number such as 1299.00, got '1.299,00'"),
+        ("condition_prices", "[1]", "condition_prices: expected a JSON object"),
+        ("official_sellers", "shop", "official_sellers: expected"),
+    ],
+)
+def test_a_wrong_field_of_a_manifest_costs_its_row(tmp_path: Path, header: str, row: str, problem: str) -> None:
+    c = build(tmp_path / "a", f"item_id,brand,photos,{header}\na,acme,tote.png,\nb,acme,belt.png,{row}\n")
+    assert list(c.items) == ["a"]
+    ((place, said),) = [(x.place, x.problem) for x in c.issues]
+    assert place == "m.csv:3"
+    assert problem in said
+
+
+def test_a_manifest_in_another_dialect(tmp_path: Path) -> None:
+    c = build(tmp_path / "a", "Item ID; Brand ;PHOTOS;price\n4711;Acme;tote.png;100.0\n4712;Acme;belt.png;nan\n")
+    assert {i.item_id: i.price for i in c.items.values()} == {"4711": 100.0, "4712": None}
+
+
+def test_what_systems_leave_is_no_brand_item_or_photo(tmp_path: Path) -> None:
+    src = write_tree(
+        tmp_path / "src",
+        {
+            "ACME/tote/front.png": picture(0),
+            "ACME/belt/s-l1600": picture(1),
+            "ACME/tote/@eaDir/front.png/THUMB.jpg": picture(2),
+            "__MACOSX/ACME/tote/._front.png": b"\0\5\026\7",
+            "ACME/belt/notes.txt": b"x",
+            "background/.thumbnails/a.png": picture(3),
+            "background/b": picture(4),
+        },
+    )
+    c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    assert sorted(c.items) == ["acme/belt", "acme/tote"]
+    assert (len(c.of_role(PhotoRole.REFERENCE)), len(c.of_role(PhotoRole.BACKGROUND))) == (2, 1)
+    assert sorted(x.problem.split(" (")[0] for x in c.issues) == [
+        "passed over 1: not a photo",
+        "passed over 3: left by a system",
+    ]
