@@ -24,6 +24,7 @@ __all__ = ["as_id", "as_json", "as_object", "as_price", "as_text", "as_texts", "
 _MISSING = frozenset(
     {"", "nan", "nat", "none", "null", "<na>", "#n/a", "n/a", "#null!", "#value!", "#ref!", "#name?", "#div/0!", "#num!"}
 )
+_MOST_NESTED = 100  # a guess: rows of platforms nest a handful deep
 _MISSING_TYPES = frozenset({"NaTType", "NAType"})  # pandas, which need not be installed
 _EXACT = 2**53  # the integers up to here are exact in a float64 (IEEE 754)
 _SCIENTIFIC = re.compile(r"[-+]?\d(?:[.,]\d+)?[eE][+-]?\d+")
@@ -190,8 +191,16 @@ def as_object(name: str, value: Any) -> dict[str, Any]:
     return {str(k): v for k, v in value.items()}
 
 
-def as_json(value: Any) -> Any:
-    """Return plain JSON of any cell, so that columns nobody asked about survive: times as ISO 8601, NaN as null."""
+def as_json(value: Any, levels: int = _MOST_NESTED) -> Any:
+    """Return plain JSON of any cell, so that columns nobody asked about survive: times as ISO 8601, NaN as null.
+
+    Raises
+    ------
+    InputError
+        Where lists and objects lie in one another deeper than `levels`: writing them again would recurse as deep.
+    """
+    if levels < 0:
+        raise InputError(f"nested more than {_MOST_NESTED} deep")
     value = _plain(value)
     if isinstance(value, str):
         return clean(value)
@@ -200,9 +209,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {clean(str(k)): as_json(v) for k, v in value.items()}
+        return {clean(str(k)): as_json(v, levels - 1) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [as_json(v) for v in value]
+        return [as_json(v, levels - 1) for v in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
     if type(value).__name__ in _MISSING_TYPES:

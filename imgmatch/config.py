@@ -43,6 +43,9 @@ class ImageConfig:
     max_pixels : int
         Largest decoded picture in pixels; guards against decompression bombs. A 50-megapixel phone photo fits; the
         hungriest decoder (WebP) needs 15 bytes per pixel, 0.8 GB.
+    max_side : int
+        Largest width and height in pixels: the longest that a JPEG can hold, and no camera or shop makes a longer one.
+        What a strip of any shape costs is bounded by its pixels; this bounds how many pieces it is read in.
     min_side : int
         Smallest width and height in pixels that can say anything.
     max_seconds : float
@@ -51,6 +54,7 @@ class ImageConfig:
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 52_000_000
+    max_side: int = 65_535
     min_side: int = 8
     max_seconds: float = 5.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
-from imgmatch.errors import ImageError
+from imgmatch.errors import ImageError, ImgmatchError
 from imgmatch.images import ImageSource, resolve_within
 from imgmatch.io.files import package_sha256
 from imgmatch.loading.cache import PhotoCache
@@ -28,6 +29,10 @@ __all__ = ["Loaded", "Matcher", "Photos"]
 
 Photos = str | Path | Mapping[str, ImageSource]
 """Where a listing's photos are: a folder that its paths are relative to, or the photos by what the listing calls them."""
+
+_log = logging.getLogger("imgmatch")
+
+_OUT_OF_MEMORY = ImageError("too_many_pixels", "not enough memory to examine it")
 
 
 @dataclass(slots=True)
@@ -143,7 +148,8 @@ class Matcher:
                 photo_id = f"{prefix}-{number}"
                 try:
                     photo, size = self._loader.load(photo_id, role, path, _source(photos, path))
-                except ImageError as error:
+                except (ImageError, MemoryError) as problem:
+                    error = problem if isinstance(problem, ImageError) else _OUT_OF_MEMORY
                     reason = f"{error.reason}: {error}"
                     loaded.records.append(PhotoRecord(photo_id, role, path, status="failed", error=reason))
                 else:
@@ -188,7 +194,7 @@ class Matcher:
         try:
             return replace(record, verdict=self.fusion.decide(query, findings))
         except Exception as error:
-            return replace(record, status="failed", error=f"no verdict: {error!r}")
+            return replace(record, status="failed", error=f"no verdict: {_told(error)}")
 
     def _fingerprint(self) -> str:
         signals = [[s.name, s.fingerprint()] for s in self.signals]
@@ -236,9 +242,16 @@ def _collect(
     """Add a signal's answers to those of each query; where it breaks, a failed finding says so."""
     for i, answer in enumerate(_row_by_row(ask, queries)):
         if isinstance(answer, Exception):
-            failures[i].append(Finding.failed(signal.name, f"could not {verb}: {answer!r}"))
+            if not isinstance(answer, ImgmatchError):
+                _log.error("signal %s could not %s", signal.name, verb, exc_info=answer)
+            failures[i].append(Finding.failed(signal.name, f"could not {verb}: {_told(answer)}"))
         else:
             answers[i] += answer
+
+
+def _told(error: Exception) -> str:
+    """Say what a reader can use: a library's own message, with paths and assertions of its source, is for the log."""
+    return str(error) if isinstance(error, ImgmatchError) else f"unexpected {type(error).__name__}, see the log"
 
 
 def _row_by_row(

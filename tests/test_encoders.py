@@ -510,3 +510,14 @@ def test_prepared_arrays_of_another_shape_are_refused(mobilenet_file: Path) -> N
     encoder = mobilenet.load("mobilenet-v2", mobilenet_file / "weights" / "mobilenet-v2.safetensors", device="cpu")
     with pytest.raises(ValueError, match="uint8 as prepare"):
         encoder.encode([np.zeros((3, 32, 32), np.uint8)])
+
+
+def test_a_user_without_a_home_has_a_folder_as_long_as_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("IMGMATCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert store.cache_dir() == store.cache_dir()
+    assert store.cache_dir().stat().st_mode & 0o777 == 0o700

@@ -3,6 +3,7 @@ wrong is one error of ours. Every part carries the right checksums: a checksum s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,8 @@ import pytest
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.catalog.manifest import _checksum
 from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, InputError
+from imgmatch.indexes import load_index
+from imgmatch.indexes.faiss import FaissIndex
 from imgmatch.io.files import open_foreign
 from imgmatch.verdicts.negatives import NegativeBank, NegativeRow
 from tests.fakes import GridEncoder, picture, write_tree
@@ -316,6 +319,81 @@ def test_a_manifest_of_another_kind(world: Path) -> None:
     path.write_bytes(b" " * (65 << 20))
     with pytest.raises(CatalogCorruptError, match="larger"):
         Catalog.load(world / "theirs")
+
+
+# Index files
+
+
+def other_file(path: Path, kind: str) -> None:
+    """Write another index than an HNSW8 of these rows."""
+    faiss = pytest.importorskip("faiss")
+    vectors = np.eye(49, dtype=np.float32)[:9]
+    if kind == "flat":
+        index: Any = faiss.index_factory(49, "Flat", faiss.METRIC_INNER_PRODUCT)
+    elif kind == "another metric":
+        index = faiss.index_factory(49, "HNSW8", faiss.METRIC_L2)
+    elif kind == "another length":
+        index, vectors = faiss.index_factory(8, "HNSW8", faiss.METRIC_INNER_PRODUCT), vectors[:, :8].copy()
+    elif kind == "more rows":
+        index, vectors = faiss.index_factory(49, "HNSW8", faiss.METRIC_INNER_PRODUCT), np.eye(49, dtype=np.float32)
+    elif kind == "ids of its own":
+        index = faiss.IndexIDMap(faiss.index_factory(49, "HNSW8", faiss.METRIC_INNER_PRODUCT))
+        index.add_with_ids(vectors, np.arange(9) + 10**9)
+        faiss.write_index(index, str(path))
+        return
+    else:
+        binary = faiss.IndexBinaryFlat(64)
+        binary.add(np.zeros((9, 8), np.uint8))
+        faiss.write_index_binary(binary, str(path))
+        return
+    index.add(vectors)
+    faiss.write_index(index, str(path))
+
+
+@pytest.mark.parametrize("kind", ["flat", "another metric", "another length", "more rows", "ids of its own", "binary"])
+def test_an_index_file_of_another_kind(world: Path, kind: str) -> None:
+    cat = world / "hnsw"
+    Catalog.build(world / "src", cat, encoder=GridEncoder(), factory="HNSW8")
+    other_file(world / "other", kind)
+    forge_part(cat, lambda row: next(iter(row["spaces"].values()))["index"], lambda _: (world / "other").read_bytes())
+    with pytest.raises(CatalogCorruptError):
+        Catalog.load(cat, encoder=GridEncoder()).find(picture(0), 3)
+    with pytest.raises(CatalogCorruptError):
+        Catalog.load(cat, encoder=GridEncoder()).add(source(world / "new", range(8, 9)))
+
+
+@pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "IVF2,SQfp16"])
+def test_lying_headers_of_index_files(tmp_path: Path, factory: str) -> None:
+    """Whatever number is changed in an index file, it is refused or it answers; nothing crashes or asks for the moon."""
+    rows = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = FaissIndex(8, factory)
+    index.add(rows)
+    index.save(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    for seed in range(60):
+        rng = random.Random(seed)
+        at = rng.randrange(min(len(whole), 200) if seed % 2 else len(whole) - 8)
+        width, value = rng.choice((1, 4, 8)), rng.choice((0, 0xFF, 1 << 20, (1 << 31) - 1, (1 << 32) - 1, 1 << 62))
+        number = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
+        (tmp_path / "x").write_bytes(whole[:at] + number + whole[at + width :])
+        with contextlib.suppress(CatalogCorruptError):
+            load_index(tmp_path / "x", factory, dim=8, rows=100).search(rows[:3], 5)
+
+
+@pytest.mark.parametrize(
+    "factory", ["IVF99999999,Flat", "HNSW100000", "PCA99999,Flat", "IDMap," * 50 + "Flat", "nonsense", "IVF2"]
+)
+def test_factory_strings_that_ask_for_too_much(world: Path, factory: str) -> None:
+    with pytest.raises(CatalogError, match="not a FAISS factory string"):
+        Catalog.build(world / "src", world / "new", encoder=GridEncoder(), factory=factory)
+    assert not (world / "new").exists()
+
+
+@pytest.mark.parametrize("factory", ["IVF256,Flat", "IDMap,Flat"])
+def test_indexes_that_cannot_be_filled(world: Path, factory: str) -> None:
+    with pytest.raises(CatalogError, match="use Flat"):
+        Catalog.build(world / "src", world / "new", encoder=GridEncoder(), factory=factory)
 
 
 # Anything anywhere

@@ -29,6 +29,7 @@ from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogError, ImageError
 from imgmatch.images import load_image, perceptual_hash, read_file
 from imgmatch.indexes import load_index, new_index
+from imgmatch.indexes.base import VectorIndex
 from imgmatch.indexes.faiss import default_factory
 from imgmatch.io.files import lock
 from imgmatch.names import name_key
@@ -121,6 +122,8 @@ def _writing(root: Path) -> Iterator[None]:
 def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, progress: Progress | None) -> None:
     if root.is_file():
         raise CatalogError(f"{root}: is a file; a catalog is a folder")
+    if factory not in (None, "lancedb"):
+        _new_index(encoder.space.dim, factory)  # a wrong one is told before the photos are read
     source = read_source(source_path)
     with _writing(root):
         if any(p.name not in {".lock"} for p in root.iterdir()) and not _holds_catalog(root):
@@ -319,12 +322,15 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
                 photo = replace(photo, logo_box=(x0 * scale, y0 * scale, x1 * scale, y1 * scale))
         image = load_image(data, target_side=2 * encoder.input_size, name=photo.name)
         phash, quality = perceptual_hash(image)
+        prepared = _prepared(photo.role, image, photo.logo_box, encoder)
     except ImageError as error:
         return Issue(photo.name, str(error).removeprefix(f"{error.source}: "))
+    except MemoryError:
+        return Issue(photo.name, "not enough memory to read it")
     entry = CatalogPhoto(
         image.sha256, photo.role, photo.item_id, photo.brand, photo.name, image.width, image.height, phash, quality
     )
-    return _Read(photo, data, entry, _prepared(photo.role, image, photo.logo_box, encoder))
+    return _Read(photo, data, entry, prepared)
 
 
 def _prepared(
@@ -397,19 +403,30 @@ def _indexed(root: Path, space: EmbeddingSpace, segments: tuple[Segment, ...], f
     index: Part | None = None
     if factory != "Flat" and rows:
         vectors = open_vectors(root, segments, space.dim)
-        built = new_index(space.dim, factory)
-        built.train(np.ascontiguousarray(vectors[:: -(-rows // _TRAINING_ROWS)]))
-        for start in range(0, rows, _TRAINING_ROWS):
-            built.add(np.ascontiguousarray(vectors[start : start + _TRAINING_ROWS]))
+        built = _new_index(space.dim, factory)
+        try:
+            built.train(np.ascontiguousarray(vectors[:: -(-rows // _TRAINING_ROWS)]))
+            for start in range(0, rows, _TRAINING_ROWS):
+                built.add(np.ascontiguousarray(vectors[start : start + _TRAINING_ROWS]))
+        except ValueError as error:
+            raise CatalogError(str(error)) from error
         index = write_index(root, space.id, built)
     return SpaceParts(space, segments, factory, index)
+
+
+def _new_index(dim: int, factory: str) -> VectorIndex:
+    try:
+        return new_index(dim, factory)
+    except ValueError as error:
+        raise CatalogError(str(error)) from error
 
 
 def _grown(root: Path, parts: SpaceParts, segment: Segment) -> SpaceParts:
     segments = (*parts.segments, segment)
     if parts.index is None:
         return _indexed(root, parts.space, segments, None if parts.factory == "Flat" else parts.factory)
-    index = load_index(parts.index.check(root), parts.factory)
+    rows = sum(s.rows for s in parts.segments)
+    index = load_index(parts.index.check(root), parts.factory, dim=parts.space.dim, rows=rows)
     index.add(np.ascontiguousarray(open_vectors(root, [segment], parts.space.dim)))
     return SpaceParts(parts.space, segments, parts.factory, write_index(root, parts.space.id, index))
 

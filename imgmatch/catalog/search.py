@@ -76,8 +76,9 @@ class Search:
     @cached_property
     def _index(self) -> VectorIndex:
         if self._parts.index is not None:
-            return load_index(self._parts.index.check(self._path), self._parts.factory)
-        index = new_index(self._parts.space.dim, self._parts.factory)
+            path = self._parts.index.check(self._path)
+            return load_index(path, self._parts.factory, dim=self._parts.space.dim, rows=len(self._vectors))
+        index = new_index(self._parts.space.dim, "Flat")
         if len(self._vectors):
             index.add(np.ascontiguousarray(self._vectors))
         return index

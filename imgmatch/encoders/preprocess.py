@@ -14,6 +14,8 @@ __all__ = ["Preprocess"]
 
 _FILTERS = {"bilinear": PIL.Image.Resampling.BILINEAR, "bicubic": PIL.Image.Resampling.BICUBIC}
 
+_LONGEST = 4  # sides to one: of a longer photo the middle is cut out before it is resized
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -76,7 +78,7 @@ class Preprocess:
         -----
         Pillow releases the GIL while it resizes, so threads feed a model well.
         """
-        photo = PIL.Image.fromarray(pixels)
+        photo = PIL.Image.fromarray(self._middle(pixels))
         new_w, new_h, left, top = self._fitted(*photo.size)
         resized = np.asarray(photo.resize((new_w, new_h), _FILTERS[self.interpolation]))
         if self.fit == "pad":
@@ -93,6 +95,20 @@ class Preprocess:
         new_w, new_h, left, top = self._fitted(width, height)
         scale_x, scale_y = width / new_w, height / new_h
         return left * scale_x, top * scale_y, (left + self.size) * scale_x, (top + self.size) * scale_y
+
+    def _middle(self, pixels: UInt8Array) -> UInt8Array:
+        """Return the middle of a long strip where only that is kept: its ends are not resized first, to be cut off then.
+
+        What is resized has about `_LONGEST` times the pixels of the square at most, whatever shape the photo has. Where
+        nothing is cut, every value stays as it was; of a strip, values may differ by rounding.
+        """
+        height, width = pixels.shape[:2]
+        if self.fit != "crop" or max(height, width) <= _LONGEST * min(height, width):
+            return pixels
+        keep = _LONGEST * min(height, width)
+        keep += (max(height, width) - keep) % 2  # as much from one end as from the other
+        top, left = max(height - keep, 0) // 2, max(width - keep, 0) // 2
+        return np.ascontiguousarray(pixels[top : top + keep, left : left + keep])
 
     def _fitted(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return the size of the resized photo and the corner of the square in it, as torchvision and open_clip round."""

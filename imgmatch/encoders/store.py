@@ -6,6 +6,7 @@ Loading never touches the network; :func:`pull` does, and only when told to. Fil
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -34,11 +35,22 @@ _PIP_SECONDS = 300
 
 
 def cache_dir(cache: str | Path | None = None) -> Path:
-    """Return where weights are kept: `cache`, ``$IMGMATCH_CACHE``, ``$XDG_CACHE_HOME/imgmatch`` or ``~/.cache/imgmatch``."""
+    """Return where weights are kept: `cache`, ``$IMGMATCH_CACHE``, ``$XDG_CACHE_HOME/imgmatch`` or ``~/.cache/imgmatch``.
+
+    A user without a home, as in some containers, gets a folder that lasts as long as the process.
+    """
     chosen = cache or os.environ.get("IMGMATCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgmatch"
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgmatch"
+    except RuntimeError:  # no HOME and no entry in /etc/passwd
+        return Path(_temporary().name)
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="imgmatch-")
 
 
 def places(name: str, cache: str | Path | None = None) -> list[Path]:

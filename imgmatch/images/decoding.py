@@ -162,6 +162,9 @@ def check_size(width: int, height: int, config: ImageConfig, source: str) -> Non
     if width * height > config.max_pixels:
         message = f"{width} x {height} is more than {config.max_pixels} pixels (images.max_pixels)"
         raise ImageError("too_many_pixels", message, source=source)
+    if max(width, height) > config.max_side:
+        message = f"{width} x {height}: a side is over {config.max_side} pixels (images.max_side)"
+        raise ImageError("too_many_pixels", message, source=source)
     if min(width, height) < config.min_side:
         raise ImageError("too_small", f"{width} x {height}: a side is under {config.min_side} pixels", source=source)
 

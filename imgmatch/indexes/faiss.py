@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,8 @@ __all__ = ["FaissIndex", "default_factory"]
 # catalog that one machine serves, and far below what a forged header can claim.
 _BYTE_LIMIT = 64 << 30
 _LOOP_LIMIT = 1 << 33
+# So many lists suit a billion rows (Guidelines-to-choose-an-index, below); no other number of a factory string is larger.
+_MOST_LISTS, _MOST_OTHERS = 1 << 22, 4096
 
 # Below this many rows a full scan answers in a few milliseconds and is exact: 100,000 x 512 floats are 200 MB, about
 # 20 ms a query on one core (benchmarks/index_scale.py).
@@ -77,17 +80,9 @@ class FaissIndex:
     """
 
     def __init__(self, dim: int, spec: str = "Flat") -> None:
-        faiss = _faiss()
         self.dim = dim
         self.spec = spec
-        try:
-            self._index: Any = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
-        except RuntimeError as error:
-            raise ValueError(f"{spec!r} is not a FAISS factory string for {dim}-d vectors") from error
-        if isinstance(self._index, faiss.IndexIVF):
-            self._index.nprobe = min(_PROBES, self._index.nlist)
-        if isinstance(self._index, faiss.IndexHNSW):
-            self._index.hnsw.efSearch = _EF
+        self._index = _made(dim, spec)
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -107,7 +102,10 @@ class FaissIndex:
         vectors = check_vectors(vectors, self.dim, "vectors")
         self.train(vectors)
         with self._lock:
-            self._index.add(vectors)
+            try:
+                self._index.add(vectors)
+            except RuntimeError as error:
+                raise ValueError(f"{self.spec}: FAISS cannot fill it with {len(vectors)} rows; use Flat") from error
 
     def search(self, queries: FloatArray, k: int, *, keep: BoolArray | None = None) -> Neighbors:
         queries = check_vectors(queries, self.dim, "queries")
@@ -118,6 +116,10 @@ class FaissIndex:
         small = len(queries) * (len(self) if self.spec == "Flat" else _LOOKED_AT) < _ALONE
         with _one_thread() if small else nullcontext():
             similarities, ids = self._index.search(queries, k, params=parameters)
+        if len(ids) and ids.max() >= len(self):
+            raise CatalogCorruptError(
+                f"the {self.spec} index answers with a row that it does not have; build the catalog again"
+            )
         # FAISS pads with -1 and the lowest float.
         similarities = np.where(ids < 0, np.float32(-np.inf), similarities).astype(np.float32)
         return Neighbors(ids.astype(np.int64), similarities)
@@ -149,12 +151,43 @@ class FaissIndex:
         faiss.set_deserialization_vector_byte_limit(_BYTE_LIMIT)
         faiss.set_deserialization_loop_limit(_LOOP_LIMIT)
         try:
-            native = faiss.read_index(str(path))
-        except RuntimeError as error:
+            # Lists that lie in a file of their own would be looked for wherever the index says.
+            native = faiss.read_index(str(path), faiss.IO_FLAG_ONDISK_SAME_DIR)
+            expected = _made(int(native.d), spec)
+        except (RuntimeError, MemoryError, ValueError) as error:
             raise CatalogCorruptError(f"{path}: not a FAISS index: {str(error)[-200:]}") from error
+        kind = (type(native), native.metric_type, True)
+        if kind != (type(expected), expected.metric_type, native.is_trained):
+            raise CatalogCorruptError(f"{path}: is not the {spec} that the catalog names; build it again")
+        if isinstance(native, faiss.IndexIVF):
+            lists = faiss.downcast_InvertedLists(native.invlists)
+            if native.nlist != expected.nlist or type(lists) is not faiss.ArrayInvertedLists:
+                raise CatalogCorruptError(f"{path}: is not the {spec} that the catalog names; build it again")
+            native.nprobe = expected.nprobe
+        if isinstance(native, faiss.IndexHNSW):
+            native.hnsw.efSearch = expected.hnsw.efSearch
         index = cls.__new__(cls)
         index.dim, index.spec, index._index, index._lock = int(native.d), spec, native, threading.Lock()
         return index
+
+
+def _made(dim: int, spec: str) -> Any:
+    """Return a new FAISS index with what we set on every one."""
+    faiss = _faiss()
+    problem = f"{spec!r:.200} is not a FAISS factory string for {dim}-d vectors"
+    # A catalog's manifest may come from somebody else: no string may ask for more memory than there is.
+    numbers = [(name, int(digits)) for name, digits in re.findall(r"(IVF|)(\d{1,18})", spec)]
+    if len(spec) > 100 or any(n > (_MOST_LISTS if name else _MOST_OTHERS) for name, n in numbers):
+        raise ValueError(problem)
+    try:
+        index: Any = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ValueError(problem) from error
+    if isinstance(index, faiss.IndexIVF):
+        index.nprobe = min(_PROBES, index.nlist)
+    if isinstance(index, faiss.IndexHNSW):
+        index.hnsw.efSearch = _EF
+    return index
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "read", "with_room"]
+__all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "passed_over", "read", "with_room"]
 
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
@@ -38,6 +39,20 @@ UNSURE = 0.8
 
 VIEWS = ((1.0, 0.0), (0.8, 0.0), (1.15, 0.0), (1.0, 0.04))
 """(scale of the crop's height before it is brought to 48 pixels, margin as a fraction of the height) of each re-reading."""
+
+STRIP = 3.0
+"""Sides to one beyond which a picture is looked at in pieces, so that its text keeps its size: as in a photo of 1 to 2."""
+
+PIECES = 32
+"""Most pieces of one picture; they cover 48 to 1 at full size, and a longer picture at less. A guess, as is the next."""
+
+LETTERS = 4000
+"""Most letters read in one picture, at two to a line's height, the highest lines first: a dense page of print has fewer, a
+picture made to stall has more."""
+
+_LONGEST = 40  # heights: a line that is longer is squeezed
+_SHORT = 256  # pixels: a piece of a thin strip is at least so long, for text is lines
+_WARPED = 32_000  # pixels: OpenCV warps no longer source (SHRT_MAX)
 
 _lock = threading.Lock()
 
@@ -93,7 +108,12 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
     MissingExtraError
         Where the extra ``ocr`` is not installed.
     """
-    return photo.once(_read, side)
+    return photo.once(_read, side)[0]
+
+
+def passed_over(photo: PhotoContext, side: int = 736) -> str:
+    """Say what of a picture `read` did not read at full size; empty where it read all of it."""
+    return photo.once(_read, side)[1]
 
 
 def warm_up() -> None:
@@ -196,19 +216,57 @@ def _alphabet_index() -> dict[str, int]:
     return {letter: i for i, letter in enumerate(_engine().text_rec.postprocess_op.character)}
 
 
-def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
+def _read(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+    pixels = photo.image.pixels
+    quads: list[FloatArray] = []
+    for start, stop, own in _pieces(*sorted(pixels.shape[:2])):
+        tall = len(pixels) >= pixels.shape[1]
+        piece = pixels[start:stop] if tall else pixels[:, start:stop]
+        origin = np.array([0, start] if tall else [start, 0], np.float32)
+        found = [quad + origin for quad in _lines(piece, side)]
+        quads += [quad for quad in found if own[0] <= quad.mean(axis=0)[int(tall)] < own[1]]
+    notes = []
+    short, long = sorted(pixels.shape[:2])
+    if long > _piece_length(short, long) > max(2 * short, _SHORT):
+        notes.append("the picture is too long for its text to be read at full size")
+    quads = [_upright(q) for q in quads]
+    letters = np.array([2 * min(_width(q) / max(_height(q), 1.0), _LONGEST) for q in quads])
+    order = np.argsort([-_height(q) for q in quads], kind="stable")
+    kept = np.sort(order[np.cumsum(letters[order]) <= LETTERS])
+    if len(kept) < len(quads):
+        notes.append(f"of its {len(quads)} lines of text only the {len(kept)} highest were read")
+    return tuple(_readings(pixels, [quads[i] for i in kept], photo.image.scale)), " and ".join(notes)
+
+
+def _piece_length(short: int, long: int) -> int:
+    """Return how long each piece of a strip is: `PIECES` of them, each over half of the next, cover it."""
+    return max(2 * short, _SHORT, math.ceil(long / (0.75 * (PIECES - 1) + 1)))
+
+
+def _pieces(short: int, long: int) -> list[tuple[int, int, tuple[float, float]]]:
+    """Return where along its longer side a picture is looked at: start, stop, and the part between whose lines are its own.
+
+    Pieces overlap by a quarter, so that a line that one of them cuts is whole in its neighbour.
+    """
+    length = _piece_length(short, long)
+    if long <= STRIP * short or long <= length:
+        return [(0, long, (-np.inf, np.inf))]
+    count = math.ceil((long - length) / (0.75 * length)) + 1
+    starts = [round(i * (long - length) / (count - 1)) for i in range(count)]
+    borders = [-np.inf, *((a + length + b) / 2 for a, b in itertools.pairwise(starts)), np.inf]
+    return [(s, s + length, (borders[i], borders[i + 1])) for i, s in enumerate(starts)]
+
+
+def _lines(pixels: UInt8Array, side: int) -> list[FloatArray]:
+    """Return the quadrilaterals of the lines of text in a picture or a piece of one, each (4, 2) in its pixels."""
     import cv2
 
-    engine = _engine()
-    pixels = photo.image.pixels
-    factor = min(side / max(pixels.shape[:2]), 4.0)
-    sized = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
-    boxes = engine(sized[:, :, ::-1], use_det=True, use_cls=False, use_rec=False).boxes
-    if boxes is None:
-        return ()
     height, width = pixels.shape[:2]
-    quads = [np.clip(np.asarray(b, np.float32) / factor, 0, [width, height]) for b in boxes]
-    return tuple(_readings(pixels, [_upright(q) for q in quads], photo.image.scale))
+    factor = min(side / max(height, width), 4.0)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    sized = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
+    boxes = _engine()(sized[:, :, ::-1], use_det=True, use_cls=False, use_rec=False).boxes
+    return [] if boxes is None else [np.clip(np.asarray(b, np.float32) / factor, 0, [width, height]) for b in boxes]
 
 
 def _readings(pixels: UInt8Array, quads: list[FloatArray], scale: float) -> list[Reading]:
@@ -232,6 +290,14 @@ def _readings(pixels: UInt8Array, quads: list[FloatArray], scale: float) -> list
     return found
 
 
+def _width(quad: FloatArray) -> float:
+    return math.dist(quad[0], quad[1])
+
+
+def _height(quad: FloatArray) -> float:
+    return math.dist(quad[0], quad[3])
+
+
 def _mean(letters: Sequence[float]) -> float:
     return sum(letters) / len(letters) if letters else 0.0
 
@@ -250,6 +316,10 @@ def _crop(pixels: UInt8Array, quad: FloatArray) -> UInt8Array:
     width = max(round(max(math.dist(quad[0], quad[1]), math.dist(quad[3], quad[2]))), 4)
     height = max(round(max(math.dist(quad[0], quad[3]), math.dist(quad[1], quad[2]))), 4)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    if max(pixels.shape[:2]) > _WARPED:
+        left, top = np.maximum(np.floor(quad.min(axis=0)).astype(int) - 2, 0)
+        right, bottom = np.ceil(quad.max(axis=0)).astype(int) + 2
+        pixels, quad = np.ascontiguousarray(pixels[top:bottom, left:right]), quad - np.array([left, top], np.float32)
     matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(quad, np.float32), corners)
     out: UInt8Array = cv2.warpPerspective(
         pixels, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -271,21 +341,20 @@ def _view(crop: UInt8Array, scale: float, margin: float) -> UInt8Array:
     return out
 
 
-def _recognise(crops: Sequence[UInt8Array]) -> list[FloatArray]:
-    """Return per crop the class probabilities (T, C) of the recogniser.
+def _recognise(crops: Iterable[UInt8Array]) -> Iterator[FloatArray]:
+    """Yield per crop the class probabilities (T, C) of the recogniser.
 
     Each crop is a forward pass of its own: padding to a common width would let one line's length change another's reading.
+    One at a time: the probabilities of a long line take 17 MB.
     """
     import cv2
 
     session = _engine().text_rec.session
-    out = []
     for crop in crops:
         width = max(math.ceil(HEIGHT * crop.shape[1] / crop.shape[0]), 8)
-        line = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (min(width, 40 * HEIGHT), HEIGHT))
+        line = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (min(width, _LONGEST * HEIGHT), HEIGHT))
         batch = (line.astype(np.float32).transpose(2, 0, 1)[None] / 255 - 0.5) / 0.5
-        out.append(np.asarray(session(batch)[0], np.float32))
-    return out
+        yield np.asarray(session(batch)[0], np.float32)
 
 
 def _decode(probabilities: FloatArray) -> tuple[str, tuple[float, ...]]:

@@ -157,6 +157,7 @@ class TextSignal(Signal):
             return
         best: dict[str, Finding] = {}
         read, lines = 0, 0
+        skipped: dict[str, str] = {}
         for photo in photos:
             try:
                 readings = ocr.read(photo, self.config.side)
@@ -164,6 +165,8 @@ class TextSignal(Signal):
                 yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
                 continue
             read, lines = read + 1, lines + len(readings)
+            if note := ocr.passed_over(photo, self.config.side):
+                skipped[photo.photo_id] = note
             # Only what says so in so many words: photos show shop signs and newspapers too.
             printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))
             if strong := [p for p in printed if p.strength == "strong"]:
@@ -178,9 +181,13 @@ class TextSignal(Signal):
             }:  # what else may the unsure lines say?
                 for finding in self._held(photo, readings):
                     _keep(best, finding)
-        yield from best.values()
+        for f in best.values():
+            some = skipped.get(f.photo_id or "")
+            yield replace(f, reason=f"{f.reason} Not all was read: {some}.") if some else f
         if not any(f.signal == "text" for f in best.values()) and read:
-            yield Finding.abstained("text", f"No brand of the catalog can be read in the photos ({lines} lines of text).")
+            why = f"No brand of the catalog can be read in the photos ({lines} lines of text)."
+            notes = "; ".join(f"{photo_id}: {note}" for photo_id, note in sorted(skipped.items()))
+            yield Finding.abstained("text", f"{why} Not all was read: {notes}." if notes else why)
 
     def _claim(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading], likely: set[str]) -> Finding | None:
         # Held against the few marks of a brand that the photo's looks suggest, less is owed to chance.

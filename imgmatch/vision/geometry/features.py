@@ -14,6 +14,8 @@ from imgmatch.vision.geometry.shapes import shrink
 
 __all__ = ["Keypoints", "extract", "keypoints", "mirrored", "patches"]
 
+_ORB_PATCH = 31  # pixels that a descriptor looks at: OpenCV's `patchSize`
+
 MAX_SIDE = 640
 MAX_KEYPOINTS = 1000
 """Defaults of `keypoints`: on a 600 px product photo more pixels or points find no further copies
@@ -152,9 +154,11 @@ def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tu
 
     pixels = photo.image.pixels
     gray = cv2.cvtColor(shrink(pixels, max_side), cv2.COLOR_RGB2GRAY)
+    none = np.zeros((0, 32), np.uint8)
+    if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it
+        return none, none
     orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
     found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
-    none = np.zeros((0, 32), np.uint8)
     plain = orb.compute(gray, found)[1] if found else None
     if not mirror or not found:
         return none if plain is None else plain, none
