@@ -357,7 +357,7 @@ def test_an_index_file_of_another_kind(world: Path, kind: str) -> None:
     other_file(world / "other", kind)
     forge_part(cat, lambda row: next(iter(row["spaces"].values()))["index"], lambda _: (world / "other").read_bytes())
     with pytest.raises(CatalogCorruptError):
-        Catalog.load(cat, encoder=GridEncoder()).find(picture(0), 3)
+        Catalog.load(cat, encoder=GridEncoder()).search(picture(0), 3)
     with pytest.raises(CatalogCorruptError):
         Catalog.load(cat, encoder=GridEncoder()).add(source(world / "new", range(8, 9)))
 
