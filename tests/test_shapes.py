@@ -150,7 +150,9 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
     for reading, at in zip(readings, lines, strict=True):
         assert abs(reading.polygon[0][1] - at) < 20  # in pixels of the strip
     assert ocr.passed_over(photo) == ""
-    assert "too long" in ocr.passed_over(context(np.full((20_000, 100, 3), 255, np.uint8)))
+    endless = context(np.full((20_000, 100, 3), 255, np.uint8))
+    assert ocr.read(endless) == ()
+    assert "too long" in ocr.passed_over(endless)
 
 
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,12 +108,12 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
     MissingExtraError
         Where the extra ``ocr`` is not installed.
     """
-    return photo.once(_read, side)[0]
+    return photo.once(_read, side)
 
 
 def passed_over(photo: PhotoContext, side: int = 736) -> str:
     """Say what of a picture `read` did not read at full size; empty where it read all of it."""
-    return photo.once(_read, side)[1]
+    return photo.once(_found, side)[1] if photo.remembers(_found, side) else ""
 
 
 def warm_up() -> None:
@@ -216,7 +216,13 @@ def _alphabet_index() -> dict[str, int]:
     return {letter: i for i, letter in enumerate(_engine().text_rec.postprocess_op.character)}
 
 
-def _read(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
+    quads, _ = photo.once(_found, side)
+    return tuple(_readings(photo.image.pixels, quads, photo.image.scale))
+
+
+def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
+    """Return the lines of text that are to be read, and what is passed over."""
     pixels = photo.image.pixels
     quads: list[FloatArray] = []
     for start, stop, own in _pieces(*sorted(pixels.shape[:2])):
@@ -235,7 +241,7 @@ def _read(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
     kept = np.sort(order[np.cumsum(letters[order]) <= LETTERS])
     if len(kept) < len(quads):
         notes.append(f"of its {len(quads)} lines of text only the {len(kept)} highest were read")
-    return tuple(_readings(pixels, [quads[i] for i in kept], photo.image.scale)), " and ".join(notes)
+    return [quads[i] for i in kept], " and ".join(notes)
 
 
 def _piece_length(short: int, long: int) -> int:
