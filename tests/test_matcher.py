@@ -88,14 +88,15 @@ def test_a_batch_gives_what_each_gives_alone(world: tuple[Catalog, Path]) -> Non
     assert [matcher.examine(x, photos=root).to_dict() for x in listings] == [r.to_dict() for r in together]
 
 
-def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path]) -> None:
+def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:
     catalog, root = world
     matcher = Matcher(catalog, DESIGN)
     matcher.signals.append(Probe())
     listings = [Listing("a", ("own0.png",)), Listing("b", ("own1.png",), title="break"), Listing("c", ("own2.png",))]
     findings = [{f.signal: f for f in r.verdict.findings} for r in matcher.examine_batch(listings, photos=root) if r.verdict]
     assert [f["probe"].status for f in findings] == ["ok", "failed", "ok"]
-    assert "out of cheese" in findings[1]["probe"].reason
+    assert "unexpected RuntimeError, see the log" in findings[1]["probe"].reason
+    assert "out of cheese" in caplog.text
     assert all(f["design"].status is not FindingStatus.FAILED for f in findings)
 
 
