@@ -158,12 +158,12 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     quads = [np.array([[0, y], [100, y], [100, y + 10 + y % 2], [0, y + 10 + y % 2]], np.float32) for y in range(500)]
-    monkeypatch.setattr(ocr, "_lines", lambda *_: quads)
+    monkeypatch.setattr(ocr, "_lines", lambda _, side: ([] if side == ocr.GLANCE else quads, 1.0))
     monkeypatch.setattr(ocr, "_readings", lambda _, quads, scale: read.append(len(quads)) or [])
     photo = context(np.full((600, 600, 3), 255, np.uint8))
     assert ocr.read(photo) == ()
     letters = 250 * 2 * 100 / 11
-    assert read == [250 - int(max(0, letters - ocr.LETTERS) // (200 / 11) + 1)]
+    assert read == [250 - int(max(0, letters - ocr.LETTERS) // (200 / 11) + 1), 0]
     assert ocr.passed_over(photo) == f"of its 500 lines of text only the {read[0]} highest were read"
 
 

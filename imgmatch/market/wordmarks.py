@@ -278,7 +278,7 @@ def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
     allowed = edits_allowed(mark)
     if allowed and abs(len(found) - len(mark)) <= allowed:
         distance = OSA.distance(found, mark, score_cutoff=allowed + 1)
-        if distance == allowed + 1:  # b, d, p and q are one letter turned over
+        if distance == allowed + 1 and len(found) == len(mark):  # b, d, p and q are one letter turned over
             distance = OSA.distance(found.translate(_TURNED), mark.translate(_TURNED))
         if distance > allowed and len(mark) >= ANAGRAM and sorted(found) == sorted(mark) and found[0] == mark[0]:
             distance = allowed  # SUNSAMG

@@ -1,9 +1,9 @@
 """Read the text in photos: rapidocr's detector and recogniser, loaded when first used, remembered per photo.
 
-rapidocr (Apache-2.0) carries its PP-OCRv6 models in the wheel, so nothing is downloaded. Detection goes through its
-public call; for recognition the recogniser's ONNX session is asked directly, because we want more than the best string:
-how sure the model is of each letter, and how likely it finds *another* string on the same crop (:func:`log_likelihoods`),
-which is what tells a misspelt mark from a misread one.
+rapidocr (Apache-2.0) carries its PP-OCRv6 models in the wheel, so nothing is downloaded. The ONNX sessions of its detector
+and recogniser are asked directly, because we want more than boxes and the best string: whether anything may be text at
+all, how sure the model is of each letter, and how likely it finds *another* string on the same crop
+(:func:`log_likelihoods`), which is what tells a misspelt mark from a misread one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ INK, BOX = 0.15, 0.2
 """Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
 small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
 dev photos of ``benchmarks/marks.py read`` it names more of them and takes no longer."""
+
+GLANCE, FAINT = 320, 0.01
+"""Longer side at which every photo is looked at first, and the probability of text that some pixel must reach there for the
+photo to be looked at closely. On 584 dev photos no brand's name is lost by that, and 16 of them are looked at once."""
+
+LONG = 1.5
+"""Width over height from which an unsure line may hold the three letters that a reading turned or mirrored must have."""
 
 UNSURE = 0.8
 """Below this mean letter confidence a line is also read upside down and mirrored; a reading surer by 0.1 replaces it."""
@@ -199,15 +206,16 @@ def _engine() -> Any:
         engine = RapidOCR(
             params={
                 "Global.log_level": "critical",
-                "Global.max_side_len": 4096,  # `read` has sized the picture already
-                "Det.limit_type": "max",
-                "Det.limit_side_len": 4096,
+                # Photos are read side by side; a second thread within one mostly waits, at the price of a core.
+                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
                 "Det.thresh": INK,
                 "Det.box_thresh": BOX,
             }
         )
-        # The recogniser is built on its first use; a blank line brings it up.
-        engine(np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8), use_det=False, use_cls=False, use_rec=True)
+        # Detector and recogniser are built on their first use; a blank line brings them up.
+        blank = np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8)
+        engine(blank, use_det=True, use_cls=False, use_rec=False)
+        engine(blank, use_det=False, use_cls=False, use_rec=True)
         return engine
 
 
@@ -217,8 +225,27 @@ def _alphabet_index() -> dict[str, int]:
 
 
 def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
-    quads, _ = photo.once(_found, side)
-    return tuple(_readings(photo.image.pixels, quads, photo.image.scale))
+    pixels, scale = photo.image.pixels, photo.image.scale
+    short, long = sorted(pixels.shape[:2])
+    glanced, ink = _lines(pixels, GLANCE)
+    found: list[Reading] = []
+    if side > GLANCE and (ink > FAINT or long > STRIP * short):
+        found = _readings(pixels, photo.once(_found, side)[0], scale)
+    # What the closer look read unsurely, or passed over, may be letters too large for it.
+    sure = [np.asarray(r.polygon, np.float32) / scale for r in found if r.confidence >= UNSURE]
+    for reading in _readings(pixels, _highest([q for q in glanced if not any(_cover(q, s) for s in sure)]), scale):
+        same = [r for r in found if _cover(reading.polygon, r.polygon)]
+        if all(reading.confidence > r.confidence for r in same):
+            found = [r for r in found if r not in same] + [reading]
+    return tuple(sorted(found, key=lambda r: (r.polygon[0][1], r.polygon[0][0])))
+
+
+def _cover(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
+    """Say whether the boxes around two lines are one and the same, or nearly: half of what both cover is shared."""
+    a, b = np.asarray(a), np.asarray(b)
+    low, high = np.maximum(a.min(axis=0), b.min(axis=0)), np.minimum(a.max(axis=0), b.max(axis=0))
+    shared = float(np.prod(np.maximum(high - low, 0)))
+    return shared > 0.5 * (float(np.prod(np.ptp(a, axis=0))) + float(np.prod(np.ptp(b, axis=0))) - shared)
 
 
 def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
@@ -229,19 +256,23 @@ def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
         tall = len(pixels) >= pixels.shape[1]
         piece = pixels[start:stop] if tall else pixels[:, start:stop]
         origin = np.array([0, start] if tall else [start, 0], np.float32)
-        found = [quad + origin for quad in _lines(piece, side)]
+        found = [quad + origin for quad in _lines(piece, side)[0]]
         quads += [quad for quad in found if own[0] <= quad.mean(axis=0)[int(tall)] < own[1]]
     notes = []
     short, long = sorted(pixels.shape[:2])
     if long > _piece_length(short, long) > max(2 * short, _SHORT):
         notes.append("the picture is too long for its text to be read at full size")
-    quads = [_upright(q) for q in quads]
-    letters = np.array([2 * min(_width(q) / max(_height(q), 1.0), _LONGEST) for q in quads])
-    order = np.argsort([-_height(q) for q in quads], kind="stable")
-    kept = np.sort(order[np.cumsum(letters[order]) <= LETTERS])
+    kept = _highest(quads)
     if len(kept) < len(quads):
         notes.append(f"of its {len(quads)} lines of text only the {len(kept)} highest were read")
-    return [quads[i] for i in kept], " and ".join(notes)
+    return kept, " and ".join(notes)
+
+
+def _highest(quads: list[FloatArray]) -> list[FloatArray]:
+    """Return the lines of the highest letters, as many as have `LETTERS` letters, in order."""
+    letters = np.array([2 * min(_width(q) / max(_height(q), 1.0), _LONGEST) for q in quads])
+    order = np.argsort([-_height(q) for q in quads], kind="stable")
+    return [quads[i] for i in np.sort(order[np.cumsum(letters[order]) <= LETTERS])]
 
 
 def _piece_length(short: int, long: int) -> int:
@@ -263,28 +294,43 @@ def _pieces(short: int, long: int) -> list[tuple[int, int, tuple[float, float]]]
     return [(s, s + length, (borders[i], borders[i + 1])) for i, s in enumerate(starts)]
 
 
-def _lines(pixels: UInt8Array, side: int) -> list[FloatArray]:
-    """Return the quadrilaterals of the lines of text in a picture or a piece of one, each (4, 2) in its pixels."""
+def _lines(pixels: UInt8Array, side: int) -> tuple[list[FloatArray], float]:
+    """Look for lines of text in a picture or a piece of one, its longer side brought to `side` pixels.
+
+    Returns
+    -------
+    list of ndarray, shape (4, 2)
+        The lines' corners in pixels.
+    float
+        How likely the likeliest pixel is to be text.
+    """
     import cv2
 
+    detector = _engine().text_det
     height, width = pixels.shape[:2]
     factor = min(side / max(height, width), 4.0)
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    size = [
+        max(round(length * factor / 32), 1) * 32 for length in (width, height)
+    ]  # the network halves its input five times
     sized = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
-    boxes = _engine()(sized[:, :, ::-1], use_det=True, use_cls=False, use_rec=False).boxes
-    return [] if boxes is None else [np.clip(np.asarray(b, np.float32) / factor, 0, [width, height]) for b in boxes]
+    batch = (sized[None, :, :, ::-1].transpose(0, 3, 1, 2).astype(np.float32) / 255 - 0.5) / 0.5
+    heat = detector.session(np.ascontiguousarray(batch))
+    boxes, _ = detector.postprocess_op(heat, (size[1], size[0]))
+    scale = np.array([width / size[0], height / size[1]], np.float32)
+    quads = [np.clip(np.asarray(box, np.float32) * scale, 0, [width, height]) for box in boxes]
+    return [_upright(quad) for quad in quads], float(heat.max())
 
 
 def _readings(pixels: UInt8Array, quads: list[FloatArray], scale: float) -> list[Reading]:
     crops = [_crop(pixels, q) for q in quads]
     best = [(text, letters, q, False) for (text, letters), q in zip(map(_decode, _recognise(crops)), quads, strict=True)]
-    unsure = [i for i, b in enumerate(best) if _mean(b[1]) < UNSURE]
+    # Two letters read one way round say nothing: NO is ON.
+    unsure = [i for i, b in enumerate(best) if _mean(b[1]) < UNSURE and crops[i].shape[1] > LONG * crops[i].shape[0]]
     turned = [crops[i][::-1, ::-1] for i in unsure]
     mirrored = [crops[i][:, ::-1] for i in unsure]
     again = [_decode(p) for p in _recognise(turned + mirrored)]
     for k, i in enumerate(unsure):
         for (text, letters), flip in ((again[k], False), (again[len(unsure) + k], True)):
-            # Two letters read one way round say nothing: NO is ON.
             if _mean(letters) > max(_mean(best[i][1]), UNSURE - 0.1) + 0.1 and len(text) >= 3:
                 quad = quads[i] if flip else np.roll(quads[i], 2, axis=0)
                 best[i] = (text, letters, quad, flip)

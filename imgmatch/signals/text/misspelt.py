@@ -30,10 +30,11 @@ END_ROOM = 0.1
 """Share of a letter's width at the end of a line's box that must be plain where that end's letter is not the mark's: the
 detector leaves about so much (flat logos by eye; what covers a letter reaches into it)."""
 
-PLAIN_MARGIN, SAME_GROUND, DROPPED_OWES = 0.25, 0.3, 6.0
+PLAIN_MARGIN, SAME_GROUND, ENDS_OWE = 0.25, 0.3, 6.0
 """A word that lacks its first or last letter is held to be written so only where one letter's room on both sides is plain
 (spread of tone at most this share of the word's contrast) and of one tone (medians at most this far apart, likewise), for a
-strap or a fold may cover the letter; and it owes so many nats more than a misspelling. Set on renders of dev brands, see
+strap or a fold may cover the letter. It owes so many nats more than a misspelling, as does a word whose first or last letter
+is another: of NIKE, half covered, IIKE is read with 4 nats, FUMA with 11. Set on renders of dev brands, see
 ``docs/decisions/dropped-letters.md``."""
 
 
@@ -74,12 +75,13 @@ def misspelt_ratio(photo: PhotoContext, match: Match, brand: Brand, readings: Se
         wide = ocr.with_room(part)
         if len(letters(match.mark)) - len(letters(match.reading)) != 1 or not _stands_free(photo, part, wide, readings):
             return None
-        part, owed = wide, DROPPED_OWES
+        part, owed = wide, ENDS_OWE
     elif sorted(said) != sorted(mark):  # UPMA has all the letters of PUMA
         # An end that differs may be a letter half covered, or, where more differs, belong to another name.
         ends = [end for end in (0, -1) if said[end] != mark[end]]
         if ends and (match.distance > 1 or not all(_is_clear(photo, part, end) for end in ends)):
             return None
+        owed = ENDS_OWE if ends else 0.0
     scores = ocr.log_likelihoods(photo, part, [line.text, *_right_forms(match, brand)])
     ratios = scores[:, 0] - scores[:, 1:].max(axis=1)
     return float(ratios.min()) - owed

@@ -264,11 +264,12 @@ class TextSignal(Signal):
 def _alone(parts: Sequence[ocr.Reading], readings: Sequence[ocr.Reading]) -> bool:
     """Say whether no other line stands within two line heights: an ordinary word by itself is no part of a sentence."""
     room = 2 * max(p.height for p in parts)
+    own = {letters(p.text) for p in parts}
     x0, y0 = np.min([p.polygon for p in parts], axis=(0, 1)) - room
     x1, y1 = np.max([p.polygon for p in parts], axis=(0, 1)) + room
     for other in readings:
         (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
-        if other not in parts and left < x1 and right > x0 and top < y1 and bottom > y0:
+        if other not in parts and letters(other.text) not in own and left < x1 and right > x0 and top < y1 and bottom > y0:
             return False
     return True
 
