@@ -5,18 +5,24 @@ Each check raises AssertionError that says what does not hold; run them under ``
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from imgmatch.catalog import Catalog
 from imgmatch.encoders.base import Encoder
 from imgmatch.indexes.base import VectorIndex
 from imgmatch.indexes.exact import ExactIndex
-from imgmatch.types import FloatArray, Image
+from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.records import Listing
+from imgmatch.signals import Signal, SignalSource, make_signals
+from imgmatch.types import Candidate, Finding, FloatArray, Image, PhotoRole
 
-__all__ = ["check_encoder", "check_index"]
+__all__ = ["check_encoder", "check_index", "check_signal"]
 
 
 def check_index(make: Callable[[int], VectorIndex], *, recall: float = 0.6, seed: int = 0) -> None:
@@ -112,6 +118,70 @@ def check_encoder(encoder: Encoder, *, tolerance: float = 1e-4, seed: int = 0) -
         return
     assert text.shape == (2, dim), f"texts live in the same space: expected {(2, dim)}, got {text.shape}"
     assert np.allclose(np.linalg.norm(text, axis=1), 1, atol=1e-3), "text vectors are not of unit norm"
+
+
+def check_signal(signal: SignalSource, catalog: Catalog) -> None:
+    """Check a signal: a row per query, in order, the same alone and in any batch, from any thread, and again.
+
+    Parameters
+    ----------
+    signal : Signal or callable
+        As for :class:`imgmatch.Matcher`.
+    catalog : Catalog
+        With at least two reference photos; they are the photos of the listings that the signal is asked about.
+
+    Raises
+    ------
+    AssertionError
+    """
+    (one,) = make_signals([signal], catalog)
+    assert isinstance(one.name, str), f"name: expected a text, got {one.name!r}"
+    assert one.name, "name: is empty"
+    one.warm_up()
+    one.warm_up()
+    assert one.fingerprint() == make_signals([signal], catalog)[0].fingerprint(), "the fingerprint differs from call to call"
+    assert list(one.propose([])) == [], "propose: no queries give no rows"
+    assert list(one.examine([])) == [], "examine: no queries give no rows"
+    together = _answers(one, catalog, range(5))
+    for answers in (_answers(one, catalog, range(5)), _answers(one, catalog, reversed(range(5)))[::-1]):
+        assert answers == together, "the same queries in another order, or again, are answered otherwise"
+    alone = [_answers(one, catalog, [number])[0] for number in range(5)]
+    assert alone == together, "a query is answered otherwise alone than in a batch"
+    with ThreadPoolExecutor(4) as pool:
+        threads = list(pool.map(lambda number: _answers(one, catalog, [number])[0], range(5)))
+    assert threads == together, "a query is answered otherwise from another thread"
+
+
+def _answers(signal: Signal, catalog: Catalog, numbers: Iterable[int]) -> list[tuple[list[Candidate], list[Finding]]]:
+    """Ask about listings: without anything, with words, with one photo, with two."""
+    shas = [photo.sha256 for photo in catalog.of_role(PhotoRole.REFERENCE)]
+    assert len(shas) > 1, "the catalog has fewer than two reference photos"
+
+    def photo(number: int, sha: str) -> PhotoContext:
+        image = catalog.photo(sha).image
+        return PhotoContext(f"photo-{number}", image, phash=catalog.photo(sha).phash, embedding=catalog.embedding(sha))
+
+    def query(number: int) -> Query:
+        listing = Listing(str(number), title=("", "A bag, 100 EUR", "", "Bag", "Watch")[number])
+        photos = [photo(i, sha) for i, sha in enumerate(shas[: max(number - 1, 0)][:2], 1)]
+        return Query(listing, photos)
+
+    queries = [query(number) for number in numbers]
+    proposed = signal.propose(queries)
+    assert len(proposed) == len(queries), f"propose: expected {len(queries)} rows, got {len(proposed)}"
+    for one, candidates in zip(queries, proposed, strict=True):
+        assert all(c.item_id in catalog.items for c in candidates), "proposes an item that the catalog has not"
+        assert [c.score for c in candidates] == sorted((c.score for c in candidates), reverse=True), "best first"
+        one.candidates = tuple(candidates)
+    found = signal.examine(queries)
+    assert len(found) == len(queries), f"examine: expected {len(queries)} rows, got {len(found)}"
+    for findings in found:
+        assert findings, "a query without a finding: a signal that cannot tell abstains and says why"
+        for finding in findings:
+            assert isinstance(finding, Finding), f"expected a Finding, got {finding!r}"
+            assert finding.reason.strip(), f"{finding.signal}: a finding without a reason"
+            json.dumps(dict(finding.evidence))
+    return [(list(c), list(f)) for c, f in zip(proposed, found, strict=True)]
 
 
 def _photo(rng: np.random.Generator, height: int, width: int) -> Image:

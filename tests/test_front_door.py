@@ -15,6 +15,7 @@ import pytest
 import imgmatch
 from imgmatch import Catalog, Config, Decision, Finding, Listing, Matcher, ScanRecord, Signal, default_signals
 from imgmatch.errors import ImageError, InputError
+from imgmatch.testing import check_signal
 from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture
 
@@ -178,3 +179,25 @@ def test_editors_and_type_checkers_see_real_types(tmp_path: Path) -> None:
     assert 'Revealed type is "imgmatch.types.Decision | None"' in said
     assert 'Revealed type is "list[str]"' in said
     assert 'Argument 1 to "Matcher" has incompatible type "int"' in said
+
+
+@pytest.mark.parametrize("name", ["design", "copy", "listing", "mismatch", "discrepancy"])
+def test_signals_of_imgmatch_pass_its_conformance_suite(catalog: Catalog, name: str) -> None:
+    [source] = default_signals(Config(signals=(name,)))
+    check_signal(source, catalog)
+
+
+@pytest.mark.parametrize(
+    ("examine", "says"),
+    [
+        (lambda self, queries: [], "expected 5 rows, got 0"),
+        (lambda self, queries: [[] for _ in queries], "a query without a finding"),
+        (lambda self, queries: [[Finding.abstained("x", " ")] for _ in queries], "a finding without a reason"),
+        (lambda self, queries: [[Finding.abstained("x", str(len(queries)))] for _ in queries], "alone than in a batch"),
+        (lambda self, queries: [[Finding.abstained("x", queries[0].listing.listing_id)] for _ in queries], "another order"),
+    ],
+)
+def test_the_conformance_suite_finds_what_is_wrong(catalog: Catalog, examine, says: str) -> None:
+    signal = type("Wrong", (Signal,), {"name": "wrong", "examine": examine, "__module__": __name__})()
+    with pytest.raises(AssertionError, match=says):
+        check_signal(signal, catalog)

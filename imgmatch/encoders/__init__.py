@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         - ``torch-bf16:`` and one of these: PyTorch on the CPU in bfloat16, a space of its own, see
           :meth:`imgmatch.encoders.torch_encoder.TorchEncoder.in_bfloat16`.
 
+        Another package adds names by an entry point of the group ``imgmatch.encoders``, which loads what makes the encoder.
         ``open_clip:`` and ``local-dir:`` take ``#sha256=HEX`` at the end, obligatory for pickled files (.pt, .pth, .bin).
     device : str, optional
         ``cpu``, ``cuda`` or ``cuda:1``; None takes CUDA where there is one.
@@ -97,6 +99,8 @@ def _torch(name: str, device: str | None, cache: str | Path | None) -> TorchEnco
         from imgmatch.encoders import mobilenet
 
         encoder: TorchEncoder = mobilenet.load(name, store.require(name, cache), device=device)
+    elif added := metadata.entry_points(group="imgmatch.encoders", name=name):
+        return next(iter(added)).load()()  # type: ignore[no-any-return]
     elif model is not None or name.startswith(("hf-hub:", "local-dir:", "open_clip:")):
         from imgmatch.encoders import openclip
 

@@ -60,7 +60,7 @@ class VectorIndex(Protocol):
         ...
 
     def save(self, path: Path) -> None:
-        """Write one file that the index can be opened from again."""
+        """Write one file that the index can be opened from again, by a class method ``load(path)``."""
         ...
 
 
