@@ -29,6 +29,7 @@ from imgmatch.config import Config
 from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import InputError, ScanError
 from imgmatch.io.files import atomic_write, lock
+from imgmatch.io.pages import is_capture, unpack
 from imgmatch.io.sinks import write_tables
 from imgmatch.io.sources import Listings, Posts, Row, listing_root, read_listings, read_posts, with_known
 from imgmatch.io.tables import Layout
@@ -221,11 +222,15 @@ def run_scan(
     try:
         (out / "shards").mkdir(parents=True, exist_ok=True)
         with lock(out):
+            captured: list[str] = []
+            if is_capture(source):
+                source, captured = unpack(source, out / "pages")
             led = None if posts is None else read_posts(Path(posts), listing_root(source))
             listings = read_listings(source, layout)
             run = _Run(
                 listings, led, known or {}, catalog, out, config or Config(), resume, retry_failed, report, progress, runner
             )
+            run.summary.notes += captured
             return run.run()
     except OSError as error:
         raise ScanError(

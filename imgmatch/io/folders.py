@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from imgmatch.io.files import PHOTO_SUFFIXES
 
-__all__ = ["FileFinder", "PassedOver", "is_photo", "leftover", "photos_in", "visible"]
+__all__ = ["FileFinder", "PassedOver", "holds_photo", "is_photo", "leftover", "photos_in", "visible"]
 
 _LEFTOVERS = re.compile(
     r"""(?xi)
@@ -134,7 +134,7 @@ def is_photo(path: Path, beside: set[str], passed: PassedOver) -> bool:
         reason = "of a burst whose cover is there"
     elif (edited := _EDITED.match(name)) and f"IMG_E{name[4:]}" in beside and edited:
         reason = "the original of an edited copy that is there"
-    elif suffix not in PHOTO_SUFFIXES and not _holds_photo(path):
+    elif suffix not in PHOTO_SUFFIXES and not _file_holds_photo(path):
         reason = "not a photo"
     if reason is not None:
         passed.add(reason, name)
@@ -145,13 +145,16 @@ def _has_cover(burst: str, beside: set[str]) -> bool:
     return any("_COVER" in name.upper() and name.startswith(burst) for name in beside)
 
 
-def _holds_photo(path: Path) -> bool:
-    """Tell by the first bytes whether a file is in a format that is read; an unreadable one fails aloud later."""
+def _file_holds_photo(path: Path) -> bool:
     try:
         with open(path, "rb") as f:
-            head = f.read(32)
+            return holds_photo(f.read(32))
     except OSError:
         return False
+
+
+def holds_photo(head: bytes) -> bool:
+    """Tell by its first 32 bytes whether a file is in a format that is read."""
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")):
         return True
     if head[:2] == b"BM":

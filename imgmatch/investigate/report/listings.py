@@ -336,6 +336,11 @@ def _shown(finding: Finding, drawing: figures.Drawing, photos: Mapping[str, Phot
     )
 
 
+def _capture_hash(capture: Any) -> str:
+    """Say what the bytes of a captured page hash to."""
+    return f"sha256 {capture.get('sha256')}" if isinstance(capture, Mapping) else ""
+
+
 def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
     """The facts of a listing as it was captured, those that are there."""
     listing = record.listing
@@ -349,6 +354,7 @@ def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
         ("brand claimed", listing.brand_claim),
         ("listed", words.time_words(listing.listed_at)),
         ("captured", words.time_words(listing.captured_at)),
+        ("page as captured", _capture_hash(listing.extra.get("capture"))),
         ("contacts", ", ".join(mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
         ("listing id", listing.listing_id),
     ):

@@ -1,0 +1,109 @@
+"""What web archives hold: WARC files, bare or gzipped, and WACZ packages of them; bounded in records, bytes and ratio."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from imgmatch.errors import InputError, MissingExtraError
+
+__all__ = ["Captured", "read_archive"]
+
+_RECORDS = 1_000_000
+_MEMBERS = 10_000
+_RATIO = 200  # bytes unpacked for a byte of the archive; text packs to a tenth, photos not at all
+_SPARE = 256 * 2**20  # that small archives may unpack to all the same
+MOST_BYTES = 64 * 2**20  # of one page or photo, as `images.max_bytes`
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One response: where it came from, when, what it says it is, and its bytes.
+
+    Parameters
+    ----------
+    url, time : str
+        As the archive has them; the time is ISO 8601.
+    kind : str
+        The media type, without parameters.
+    data : bytes
+    """
+
+    url: str
+    time: str
+    kind: str
+    data: bytes
+
+
+def read_archive(path: Path) -> Iterator[Captured]:
+    """Yield the good responses of an archive, in its order.
+
+    Raises
+    ------
+    InputError
+        Where it is none, is damaged, or holds more than the bounds allow.
+    MissingExtraError
+        Where the extra ``web`` is not installed.
+    """
+    try:
+        from warcio.archiveiterator import ArchiveIterator
+        from warcio.exceptions import ArchiveLoadFailed
+    except ImportError as error:
+        raise MissingExtraError("reading web archives", "web") from error
+    budget = _RATIO * path.stat().st_size + _SPARE
+    records = 0
+    for name, stream in _warcs(path):
+        try:
+            for record in ArchiveIterator(stream):
+                records += 1
+                if records > _RECORDS or budget < 0:
+                    raise InputError("holds more than an archive of its size may; unpack it yourself", source=str(path))
+                captured = _captured(record)
+                if captured is not None:
+                    budget -= len(captured.data)
+                    yield captured
+        except InputError:
+            raise
+        except (ArchiveLoadFailed, OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"not a readable web archive: {error!s:.200}", source=f"{path.name}:{name}") from error
+
+
+def _warcs(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as f:
+            yield path.name, f
+        return
+    with zipfile.ZipFile(path) as package:
+        members = [m for m in package.infolist() if m.filename.endswith((".warc", ".warc.gz"))]
+        if len(package.infolist()) > _MEMBERS or any(
+            m.file_size > _RATIO * max(m.compress_size, 1) + _SPARE for m in members
+        ):
+            raise InputError("holds more than an archive of its size may; unpack it yourself", source=str(path))
+        if not members:
+            raise InputError("holds no WARC: expected a WACZ package", source=str(path))
+        for member in members:
+            with package.open(member) as f:
+                yield member.filename, f
+
+
+def _captured(record: Any) -> Captured | None:
+    """Return a response that was answered in full, None for any other record."""
+    if record.rec_type not in ("response", "resource"):
+        return None
+    headers = record.http_headers
+    if record.rec_type == "response" and (headers is None or headers.get_statuscode() != "200"):
+        return None
+    source = headers if headers is not None else record.rec_headers
+    kind = (source.get_header("Content-Type") or "").partition(";")[0].strip().lower()
+    if not kind.startswith(("text/html", "application/xhtml", "image/", "application/octet-stream", "binary/")):
+        return None
+    data = record.content_stream().read(MOST_BYTES + 1)
+    if not data or len(data) > MOST_BYTES:
+        return None
+    return Captured(
+        record.rec_headers.get_header("WARC-Target-URI") or "", record.rec_headers.get_header("WARC-Date") or "", kind, data
+    )

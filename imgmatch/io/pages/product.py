@@ -1,0 +1,202 @@
+"""What a page offers: schema.org Product and Offer, then Open Graph, then its plain title, price and photos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from imgmatch.cells import is_missing
+from imgmatch.errors import MissingExtraError
+
+__all__ = ["Product", "read_product"]
+
+_MOST_PHOTOS = 50  # of one page; a guess
+_PRODUCTS = frozenset({"product", "productgroup", "individualproduct", "productmodel", "somemodel", "vehicle"})
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_SAVED_FROM = re.compile(rb"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Product:
+    """The fields of a listing that a page states, and the addresses of its photos.
+
+    Parameters
+    ----------
+    fields : dict
+        Fields of :class:`imgmatch.records.Listing`, and ``seller_name``; cells as the page has them.
+    photos : list of str
+        Absolute addresses, or paths beside a saved page, or ``data:`` URIs; in the order of the page.
+    source : str
+        What stated it: ``schema.org``, ``Open Graph`` or ``plain page``.
+    url : str
+        The page's own address, where it or whoever saved it names one.
+    """
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    photos: list[str] = field(default_factory=list)
+    source: str = "plain page"
+    url: str = ""
+
+
+def read_product(html: bytes, url: str = "") -> Product:
+    """Read what a page offers.
+
+    Parameters
+    ----------
+    html : bytes
+        At most some megabytes: the parser builds the page in memory.
+    url : str
+        Where it was captured; photos are relative to it.
+
+    Raises
+    ------
+    MissingExtraError
+        Where the extra ``web`` is not installed.
+    """
+    try:
+        import extruct
+        import lxml.etree
+        import lxml.html
+    except ImportError as error:
+        raise MissingExtraError("reading captured pages", "web") from error
+    made = Product()
+    try:
+        tree = lxml.html.fromstring(html)
+    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
+        return made
+    saved = _SAVED_FROM.search(html[:4096])
+    made.url = (
+        url or (saved.group(1).decode("utf-8", "replace") if saved else "") or _first(tree, "//link[@rel='canonical']/@href")
+    )
+    base = urljoin(made.url, _first(tree, "//base/@href"))
+    found = extruct.extract(
+        html, base_url=base, syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
+    )
+    graph = _open_graph(tree)
+    products = [p for syntax in ("json-ld", "microdata") for p in _products(found.get(syntax) or [])]
+    if products:
+        made.source = "schema.org"
+        _take_product(made, products[0])
+    elif "product" in graph.get("og:type", [""])[0].lower() or any(k.startswith("product:price") for k in graph):
+        made.source = "Open Graph"
+    _take_graph(made, graph)
+    _take_plain(made, tree, with_photos=not made.photos)
+    made.photos = list(dict.fromkeys(p if p.startswith("data:") else urljoin(base, p) for p in made.photos))[:_MOST_PHOTOS]
+    if not made.fields.get("platform") and made.url:
+        made.fields["platform"] = (urlsplit(made.url).hostname or "").removeprefix("www.") or None
+    return made
+
+
+def _products(nodes: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield the products in nested JSON-LD or microdata, outermost first."""
+    if depth > 8:
+        return
+    if isinstance(nodes, list):
+        for node in nodes:
+            yield from _products(node, depth + 1)
+    elif isinstance(nodes, Mapping):
+        kinds = nodes.get("@type") or []
+        if any(str(k).rsplit("/", 1)[-1].lower() in _PRODUCTS for k in (kinds if isinstance(kinds, list) else [kinds])):
+            yield nodes
+        else:
+            for name in ("@graph", "mainEntity", "itemOffered", "mainEntityOfPage", "itemListElement", "item"):
+                yield from _products(nodes.get(name), depth + 1)
+
+
+def _take_product(made: Product, product: Mapping[str, Any]) -> None:
+    offers = product.get("offers") or _one(product.get("hasVariant")).get("offers")
+    offer = _one(offers)
+    specification = _one(offer.get("priceSpecification"))
+    price = next(
+        (x for x in (offer.get("price"), offer.get("lowPrice"), specification.get("price")) if not is_missing(x)), None
+    )
+    high = offer.get("highPrice")
+    if isinstance(price, str) and _NUMBER.fullmatch(price.strip()):
+        price = float(price)  # schema.org: "." is the decimal mark
+    if not is_missing(high) and not is_missing(price) and str(high) != str(price):
+        price = f"{price} – {high}"
+    seller = _one(offer.get("seller") or offer.get("offeredBy"))
+    made.fields |= {
+        "title": _text(product.get("name")),
+        "description": _text(product.get("description")),
+        "price": price,
+        "currency": _text(offer.get("priceCurrency") or specification.get("priceCurrency")),
+        "condition": _text(offer.get("itemCondition") or product.get("itemCondition")),
+        "brand_claim": _text(product.get("brand") or product.get("manufacturer")),
+        "seller_id": _text(seller.get("identifier") or seller.get("@id") or seller.get("url")),
+        "seller_name": _text(seller.get("name")),
+        "listed_at": _text(offer.get("validFrom") or product.get("releaseDate")),
+    }
+    made.photos += _links(product.get("image"))
+
+
+def _take_graph(made: Product, graph: Mapping[str, list[str]]) -> None:
+    def first(*names: str) -> str | None:
+        return next((graph[name][0] for name in names if graph.get(name)), None)
+
+    stated = {
+        "title": first("og:title", "twitter:title"),
+        "description": first("og:description", "description"),
+        "price": first("product:price:amount", "og:price:amount", "product:sale_price:amount"),
+        "currency": first("product:price:currency", "og:price:currency", "product:sale_price:currency"),
+        "condition": first("product:condition", "og:condition"),
+        "brand_claim": first("product:brand", "og:brand"),
+    }
+    priced = not is_missing(made.fields.get("price"))  # a currency belongs to its own price
+    for name, value in stated.items():
+        if value and is_missing(made.fields.get(name)) and not (name == "currency" and priced):
+            made.fields[name] = value
+    if not made.photos:
+        made.photos += graph.get("og:image:secure_url") or graph.get("og:image") or []
+    made.url = made.url or first("og:url") or ""
+
+
+def _take_plain(made: Product, tree: Any, *, with_photos: bool) -> None:
+    if is_missing(made.fields.get("title")):
+        made.fields["title"] = _first(tree, "//h1//text()[normalize-space()]") or _first(tree, "//title/text()") or None
+    if is_missing(made.fields.get("price")):
+        shown = tree.xpath("//*[@itemprop='price' or contains(@class,'price') or contains(@id,'price')]")
+        texts = (" ".join(" ".join(node.itertext()).split()) for node in shown[:50])
+        price = next((text for text in texts if 0 < len(text) <= 60 and any(c.isdigit() for c in text)), None)
+        if price is not None:
+            made.fields["price"] = price
+    if with_photos:
+        made.photos += [str(src) for src in tree.xpath("//img/@src")]
+
+
+def _open_graph(tree: Any) -> dict[str, list[str]]:
+    graph: dict[str, list[str]] = {}
+    for meta in tree.xpath("//meta[@content][@property or @name]"):
+        graph.setdefault((meta.get("property") or meta.get("name")).lower(), []).append(meta.get("content").strip())
+    return {name: [v for v in values if v] for name, values in graph.items() if any(values)}
+
+
+def _links(value: Any) -> list[str]:
+    found = []
+    for entry in value if isinstance(value, list) else [value]:
+        link = (entry.get("contentUrl") or entry.get("url") or entry.get("@id")) if isinstance(entry, Mapping) else entry
+        found += _links(link) if isinstance(link, list) else [link] if isinstance(link, str) and link.strip() else []
+    return found
+
+
+def _one(value: Any) -> Mapping[str, Any]:
+    """Return the first object of a list, or the object itself; an empty one where there is none."""
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return first if isinstance(first, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    """Return a text, the name or value of an object, or the first of a list of these."""
+    if isinstance(value, list):
+        value = next(iter(value), None)
+    if isinstance(value, Mapping):
+        return _text(value.get("name") or value.get("value") or value.get("@value") or value.get("@id"))
+    return None if is_missing(value) else " ".join(str(value).split())
+
+
+def _first(tree: Any, path: str) -> str:
+    found = tree.xpath(path)
+    return str(found[0]).strip() if found else ""

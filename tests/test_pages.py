@@ -1,0 +1,209 @@
+"""Captured pages as listings: made by the test with a kept writer, scanned, cased, verified."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgmatch.catalog import Catalog
+from imgmatch.config import Config
+from imgmatch.errors import InputError
+from imgmatch.investigate.case.case import find_subject, write_case
+from imgmatch.investigate.case.seal import verify_package
+from imgmatch.io.pages import is_capture, unpack
+from imgmatch.io.pages.product import read_product
+from imgmatch.io.sources import read_listings
+from imgmatch.scan import run_scan
+from tests.fakes import GridEncoder, picture, write_tree
+
+warcio = pytest.importorskip("warcio")
+pytest.importorskip("extruct")
+
+SHOP = "https://shop.example/item/7"
+SCHEMA = {
+    "@context": "https://schema.org",
+    "@graph": [
+        {"@type": "BreadcrumbList"},
+        {
+            "@type": "Product",
+            "name": "Acme Tote",
+            "image": ["https://cdn.example/a.png?w=640", {"@type": "ImageObject", "url": "/b.png"}],
+            "brand": {"@type": "Brand", "name": "Acme"},
+            "offers": [
+                {
+                    "@type": "Offer",
+                    "price": "59.987",
+                    "priceCurrency": "EUR",
+                    "itemCondition": "https://schema.org/NewCondition",
+                    "seller": {"@type": "Person", "name": "Ann", "identifier": "u-17"},
+                }
+            ],
+        },
+    ],
+}
+PAGE = f'<html><head><title>x</title><script type="application/ld+json">{json.dumps(SCHEMA)}</script></head></html>'
+MICRODATA = """<div itemscope itemtype="https://schema.org/Product"><h1 itemprop="name">Acme Tote</h1>
+<img itemprop="image" src="/b.png"><div itemprop="offers" itemscope itemtype="https://schema.org/Offer">
+<span itemprop="price" content="59.00">59,00</span><meta itemprop="priceCurrency" content="EUR"></div></div>"""
+GRAPH = """<meta property="og:title" content="Acme Tote"><meta property="og:type" content="product">
+<meta property="product:price:amount" content="59,00"><meta property="product:price:currency" content="EUR">
+<meta property="og:image" content="/b.png">"""
+PLAIN = """<title>Acme Tote</title><div class="price-box">59,00 EUR</div><img src="b.png">"""
+
+
+@pytest.mark.parametrize(
+    ("html", "source", "price", "currency"),
+    [
+        (PAGE, "schema.org", 59.987, "EUR"),
+        (MICRODATA, "schema.org", 59.0, "EUR"),
+        (GRAPH, "Open Graph", "59,00", "EUR"),
+        (PLAIN, "plain page", "59,00 EUR", None),
+    ],
+)
+def test_what_a_page_offers(html: str, source: str, price: Any, currency: str | None) -> None:
+    product = read_product(html.encode(), SHOP)
+    assert (product.source, product.fields["title"]) == (source, "Acme Tote")
+    assert (product.fields["price"], product.fields.get("currency")) == (price, currency)
+    assert product.photos[-1] in ("https://shop.example/b.png", "https://shop.example/item/b.png")
+    assert product.fields["platform"] == "shop.example"
+
+
+@pytest.mark.parametrize("html", ["", "\0", "<", "<script type='application/ld+json'>{</script>", "<html>" * 3000, "plain"])
+def test_no_page_raises(html: str) -> None:
+    read_product(html.encode(), SHOP)
+
+
+def test_what_schema_org_says_of_seller_brand_and_condition() -> None:
+    fields = read_product(PAGE.encode(), SHOP).fields
+    assert (fields["seller_id"], fields["seller_name"], fields["brand_claim"]) == ("u-17", "Ann", "Acme")
+    assert fields["condition"] == "https://schema.org/NewCondition"
+
+
+def warc(*records: tuple[str, str, bytes], packed: bool = True) -> bytes:
+    from warcio.statusandheaders import StatusAndHeaders
+    from warcio.warcwriter import WARCWriter
+
+    out = io.BytesIO()
+    writer = WARCWriter(out, gzip=packed)
+    for url, kind, data in records:
+        headers = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
+        time = {"WARC-Date": "2025-03-01T10:00:00Z"}
+        writer.write_record(
+            writer.create_warc_record(url, "response", io.BytesIO(data), http_headers=headers, warc_headers_dict=time)
+        )
+    return out.getvalue()
+
+
+RECORDS = [
+    ("https://shop.example/", "text/html", b"<title>all our bags</title>"),
+    (SHOP, "text/html; charset=utf-8", PAGE.encode()),
+    ("https://cdn.example/a.png?w=640", "image/png", picture(1)),
+    ("https://shop.example/b.png", "image/png", picture(2)),
+    ("https://shop.example/logo.png", "image/png", picture(3)),
+]
+
+
+def wacz(path: Path, data: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as f:
+        f.writestr("datapackage.json", "{}")
+        f.writestr("archive/data.warc.gz", data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["warc", "warc.gz", "wacz"])
+def test_an_archive_is_a_source_of_listings(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"site.{kind}"
+    if kind == "wacz":
+        wacz(path, warc(*RECORDS))
+    else:
+        path.write_bytes(warc(*RECORDS, packed=kind.endswith("gz")))
+    assert is_capture(path)
+    table, notes = unpack(path, tmp_path / "pages")
+    ((listing, problem),) = read_listings(table)
+    assert problem is None
+    assert (listing.listing_id, listing.url, listing.captured_at) == (SHOP, SHOP, "2025-03-01T10:00:00Z")
+    assert listing.price == 59.987
+    shas = [hashlib.sha256(picture(i)).hexdigest() for i in (1, 2)]
+    assert listing.photos == tuple(f"photos/{sha}" for sha in shas)
+    capture = listing.extra["capture"]
+    assert capture["sha256"] == hashlib.sha256(PAGE.encode()).hexdigest()
+    assert capture["archive_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [(p["url"], p["sha256"]) for p in capture["photos"]] == [(RECORDS[2][0], shas[0]), (RECORDS[3][0], shas[1])]
+    assert notes == ["passed over 1 pages that offer nothing"]
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "pages/photos").iterdir()}
+    unpack(path, tmp_path / "pages")
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "pages/photos").iterdir()} == before
+
+
+def test_a_folder_of_saved_pages(tmp_path: Path) -> None:
+    (tmp_path / "Tote_files").mkdir()
+    (tmp_path / "Tote_files/a.png").write_bytes(picture(1))
+    (tmp_path / "Tote_files/b.png").write_bytes(picture(2))
+    (tmp_path / "Tote.html").write_text(f"<!-- saved from url=(0027){SHOP} -->{PAGE}")
+    (tmp_path / "notes.txt").write_text("x")
+    assert is_capture(tmp_path)
+    table, notes = unpack(tmp_path, tmp_path.with_name("pages"))
+    ((listing, _),) = read_listings(table)
+    assert (listing.url, len(listing.photos)) == (SHOP, 2)
+    assert listing.extra["capture"]["file"] == "Tote.html"
+    assert notes == ["passed over 1: not a saved page (notes.txt)"]
+
+
+def test_a_page_in_one_file_brings_its_photos(tmp_path: Path) -> None:
+    import base64
+
+    uri = "data:image/png;base64," + base64.b64encode(picture(1)).decode()
+    (tmp_path / "p.html").write_text(f'<title>Acme Tote</title><img src="{uri}"><img src="../../etc/passwd">')
+    table, _ = unpack(tmp_path, tmp_path.with_name("pages"))
+    ((listing, _),) = read_listings(table)
+    assert listing.photos == (f"photos/{hashlib.sha256(picture(1)).hexdigest()}",)
+
+
+def test_an_archive_is_scanned_cased_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    layout = {f"acme/item{i}/{v}.png": picture(10 * i + v) for i in range(4) for v in range(2)}
+    catalog = Catalog.build(write_tree(tmp_path / "src", layout), tmp_path / "cat", encoder=GridEncoder())
+    config = Config.from_dict({"signals": ["design"]})
+    source = wacz(tmp_path / "site.wacz", warc(*RECORDS))
+    summary = run_scan(source, catalog, tmp_path / "out", config=config)
+    assert (summary.rows, summary.counts["failed"]) == (1, 0)
+    assert run_scan(source, catalog, tmp_path / "out", config=config).reused == 1
+    records = tmp_path / "out/records.jsonl"
+    root = Path(json.loads((tmp_path / "out/run.json").read_text())["source"]).parent
+    write_case(find_subject("shop.example/u-17", [records]), [records], tmp_path / "case.zip", photo_roots=[root])
+    assert not verify_package(tmp_path / "case.zip").problems
+    with zipfile.ZipFile(tmp_path / "case.zip") as case:
+        capture = json.loads(case.read("listings.jsonl"))["facts"]["listing"]["capture"]
+        assert f"sha256 {capture['sha256']}" in case.read("case.html").decode()
+        packed = {name for name in case.namelist() if name.startswith("photos/")}
+    assert {p["sha256"] for p in capture["photos"]} == {Path(name).stem for name in packed}
+    assert capture["url"] == SHOP
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"not an archive", "not a readable web archive"),
+        (warc(*RECORDS)[:300], r"not a readable web archive|no page found"),
+        (warc(("https://x.example/", "text/html", b"<p>nothing</p>")), "no page found"),
+    ],
+)
+def test_what_is_no_archive(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "x.warc.gz").write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        unpack(tmp_path / "x.warc.gz", tmp_path / "pages")
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgmatch.io.pages.archives._SPARE", 1 << 20)
+    (tmp_path / "y.warc.gz").write_bytes(
+        warc(*[(f"https://x.example/{n}", "text/html", b" " * (1 << 21)) for n in range(9)])
+    )
+    with pytest.raises(InputError, match="holds more than an archive"):
+        unpack(tmp_path / "y.warc.gz", tmp_path / "pages")
