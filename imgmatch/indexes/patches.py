@@ -29,7 +29,7 @@ class PatchIndex:
     -----
     Built on ``faiss.IndexBinaryIVF`` with about ``4 sqrt(N)`` cells for N descriptors in all, whose centres are descriptors
     drawn at random (seeded): k-means takes fifteen times as long to build and finds no more
-    (``benchmarks/copy_detection.py``). Below 2000 descriptors every one is compared. A search costs O(sqrt(N)) per
+    (``benchmarks/copies.py``). Below 2000 descriptors every one is compared. A search costs O(sqrt(N)) per
     descriptor; memory is 40 bytes per descriptor. Thread-safe.
     """
 

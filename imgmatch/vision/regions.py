@@ -23,7 +23,7 @@ _MAX_PANELS = 9  # a 3x3 collage
 _FLAT = 4.0  # grey levels: what JPEG leaves of a uniform bar
 _STEP = 14.0  # grey levels: a seam between two pictures, well above texture after averaging down to 256 px
 
-# Chosen on pictures in pictures from the dev half of benchmarks/copy_detection.py; another photo yields 0.7 boxes.
+# Chosen on pictures in pictures from the dev half of benchmarks/copies.py; another photo yields 0.7 boxes.
 _INSETS = 2
 _INSET_LINES = 20  # straight edges tried per direction: at most 231 pairs of each, 53,361 rectangles, 11 ms in all
 _INSET_EDGE = 10.0  # grey levels of any colour

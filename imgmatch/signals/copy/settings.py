@@ -19,7 +19,7 @@ class CopyConfig:
         Catalog photos per listing photo that are verified by geometry and pixels: what the time goes into.
     votes : float
         Least weight of shared details that proposes a catalog photo: each counts the less, the more photos have it. On the
-        dev half of ``benchmarks/copy_detection.py`` 5 halves the proposals for photos that are no copies and loses two of
+        dev half of ``benchmarks/copies.py`` 5 halves the proposals for photos that are no copies and loses two of
         192 copies, small pictures in pictures.
     hash_distance : int
         Largest Hamming distance of two PDQ hashes that proposes one; PDQ's authors call 31 of 256 a match.

@@ -106,7 +106,7 @@ def verified(photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple
     factor where a near perceptual hash, not keypoints, gave the placement; 1 for the same bytes. The factor e is for
     placements that editing gives: people crop, turn and stretch photos along their sides, but only a camera in another
     place tilts them, so ``e = clip((0.08 - skew) / 0.06, 0, 1) * clip((1.5 - stretch) / 0.2, 0, 1)``. The shape is ours,
-    the constants come from the dev half of ``benchmarks/copy_detection.py`` (of true copies there, 99 % have skew below
+    the constants come from the dev half of ``benchmarks/copies.py`` (of true copies there, 99 % have skew below
     0.002, stretch below 1.01 and less than 0.18 covered; edits of colour and contrast leave at most 0.08 recoloured, and of
     five watches in the pose of another, four are kept from a value of 0.5 by it) and from phone photos of the rendered
     world, which are no copies.

@@ -19,7 +19,7 @@ _ORB_PATCH = 31  # pixels that a descriptor looks at: OpenCV's `patchSize`
 MAX_SIDE = 640
 MAX_KEYPOINTS = 1000
 """Defaults of `keypoints`: on a 600 px product photo more pixels or points find no further copies
-(``benchmarks/copy_detection.py``) and cost time in proportion."""
+(``benchmarks/copies.py``) and cost time in proportion."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

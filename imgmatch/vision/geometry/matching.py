@@ -126,7 +126,7 @@ def verify(
 
     ``score = (1 - exp(-(k - 4) / 10)) * min(1, cells / 9) * (1 - error / (2 * tolerance))``, with k the agreeing places: k
     rises steeply against chance, cells asks that they are not all in one corner. The shape is ours; what it is worth is
-    measured in ``benchmarks/copy_detection.py``.
+    measured in ``benchmarks/copies.py``.
     """
     if model not in ("similarity", "affine", "homography"):
         raise ValueError(f"expected model similarity, affine or homography, got {model!r}")

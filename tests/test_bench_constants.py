@@ -1,0 +1,64 @@
+"""Every number that decides names its source, or is counted as a guess; what was tuned on which data is written down."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.frame import constants
+from benchmarks.frame.data import REPO
+
+TUNED = sorted((REPO / "benchmarks" / "tuned").glob("*.csv"))
+
+
+@pytest.mark.parametrize("room", constants.ROOMS)
+def test_guesses_only_become_fewer(room: str) -> None:
+    guesses = [c for c in constants.constants() if c.room == room and not c.sourced]
+    limit = json.loads(constants.LIMITS.read_text("utf-8"))[room]
+    assert len(guesses) <= limit, f"{len(guesses)} of {limit}: name the suite, paper or page that set the new one"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("LIMIT = 0.7\n", [("LIMIT", 0.7, False)]),
+        ("LIMIT = 0.7  # dev half of benchmarks/copies.py\n", [("LIMIT", 0.7, True)]),
+        ("# Lowe, IJCV 2004\nLIMIT = 0.7\n", [("LIMIT", 0.7, True)]),
+        ('LIMIT = 0.7\n"""Set by ``python -m benchmarks copies``."""\n', [("LIMIT", 0.7, True)]),
+        ("LIMIT = 0.7  # our guess\n", [("LIMIT", 0.7, False)]),
+        ("def f(x):\n    return x > 0.37 or x < 0\n", [("f", 0.37, False)]),
+        ('def f(x):\n    """Otsu 1979."""\n    return x > 0.37\n', [("f", 0.37, True)]),
+        ("class C:\n    a: int = 3\n    b: bool = True\n", [("a", 3.0, False)]),
+        ("NAME = 'x'\n", []),
+    ],
+)
+def test_a_constant_and_its_source_are_found(code: str, expected: list[tuple[str, float, bool]], tmp_path: Path) -> None:
+    file = tmp_path / "imgmatch" / "signals" / "a.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(code, "utf-8")
+    assert [(c.name, c.value, c.sourced) for c in constants.constants(tmp_path / "imgmatch")] == expected
+
+
+@pytest.mark.parametrize("file", TUNED, ids=lambda p: p.stem)
+def test_what_was_tuned_is_what_the_code_has(file: Path) -> None:
+    with open(file, encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert rows
+    for row in rows:
+        assert set(row) == {"constant", "value", "data", "part", "set_by"}
+        assert all(row.values()), row
+        place, _, name = row["constant"].partition("::")
+        tree = ast.parse((REPO / "imgmatch" / place).read_text("utf-8"))
+        values = [
+            ast.literal_eval(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+            and node.value is not None
+            and ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target) == name
+        ]
+        assert values, f"{row['constant']} is gone: take its line out"
+        assert values[0] == ast.literal_eval(row["value"]), f"{row['constant']}: say what set its new value"
