@@ -5,6 +5,7 @@
     python -m benchmarks retrieval --dataset sop=/data/Stanford_Online_Products --encoder clip-vit-b32
     python -m benchmarks table [--write]                      # README's rows and the table of docs, from the raw results
     python -m benchmarks stale                                # which rows are older than the code they speak of
+    python -m benchmarks plots                                # of docs
     python -m benchmarks constants                            # numbers in the code that name no source
     python -m benchmarks datasets                             # what there are adapters for, with licence and protocol
     python -m benchmarks fetch NAME --to FOLDER               # from its owners' address, where it may be downloaded
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = f"suites ({', '.join(job.SUITES)}), all, table, stale, constants, datasets or fetch NAME"
+    what = f"suites ({', '.join(job.SUITES)}), all, table, stale, plots, constants, datasets or fetch NAME"
     parser.add_argument("what", nargs="+", metavar="WHAT", help=what)
     parser.add_argument("--dataset", action="append", metavar="NAME[=FOLDER]", help="by default those that the suite names")
     parser.add_argument("--encoder", action="append", metavar="NAME", help=f"by default {job.ENCODER}")
@@ -44,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     if first == "datasets":
         for name, card in names().items():
             print(f"{name:24} {card.task:9} {card.title}; {card.licence}\n{'':24} {card.protocol}")
+        return 0
+    if first == "plots":
+        from benchmarks.frame import plots
+
+        print(*plots.draw(options.results), sep="\n")
         return 0
     if first == "constants":
         from benchmarks.frame.constants import show
