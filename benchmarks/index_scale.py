@@ -1,56 +1,32 @@
-"""One million vectors on one machine: recall against exact search, latency, throughput, memory, growing and shrinking.
+"""A million vectors on one machine: recall against exact search, latency, throughput, memory, growing and shrinking.
 
-    python -m benchmarks.index_scale [--rows 1000000] [--index IVF4096,SQfp16] [--data ../shared/data]
-
-Vectors are seeded perturbations of the embeddings of real photos (recall on Gaussian noise means nothing): a row is a
-random real vector, moved towards a second one by up to half and jittered, then brought to 512 dimensions by a seeded
-orthogonal projection and normalised again. Queries are made the same way from another seed. Truth is exhaustive search over
-the same rows, made again from their seeds after memory has been read off.
+Vectors are seeded perturbations of the embeddings of the set's photos (recall on Gaussian noise means nothing): a row is a
+random one, moved towards a second one by up to half and jittered, then brought to 512 dimensions by a seeded orthogonal
+projection and normalised again. Queries are made alike from another seed. Truth is exhaustive search over the same rows,
+made again from their seeds after memory has been read off.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from benchmarks.common import SETS, environment, read_raw, shared_data, write_raw
-from imgmatch.encoders import load_encoder
-from imgmatch.errors import ImageError
-from imgmatch.images import load_image
-from imgmatch.indexes.faiss import FaissIndex, default_factory
-from imgmatch.parallel import ordered_map, worker_count
+from benchmarks.frame import scorer
+from benchmarks.frame.job import Job
 
-DIM, BLOCK, K = 512, 50_000, 10
-
-
-def real_vectors(data: Path, encoder_name: str) -> np.ndarray:
-    """Embed every photo of the real sets, (n, d) float32."""
-    encoder = load_encoder(encoder_name)
-    paths = sorted(p for f in SETS for p in (data / f).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-
-    def prepare(path: Path) -> np.ndarray | None:
-        try:
-            return encoder.prepare(load_image(path, target_side=2 * encoder.input_size))
-        except ImageError:
-            return None
-
-    batch, out = [], []
-    for number, prepared in enumerate(ordered_map(prepare, paths, workers=worker_count(0), ahead=64), 1):
-        if prepared is not None:
-            batch.append(prepared)
-        if len(batch) == 32 or number == len(paths):
-            out.append(encoder.encode(batch))
-            batch = []
-    return np.concatenate(out)
+QUESTION = (
+    "Does a search of a million vectors find the nearest ten, fast, in little memory, while the index grows and shrinks?"
+)
+DATA = ("rendered",)
+ROWS, SMOKE_ROWS, QUERIES, DIM, BLOCK, K = 1_000_000, 20_000, 1_000, 512, 50_000, 10
 
 
 class Rows:
-    """Vectors made of the real ones, block by block, the same whenever they are asked for."""
+    """Vectors made of a set's embeddings, block by block, the same whenever they are asked for."""
 
     def __init__(self, real: np.ndarray) -> None:
         width = max(real.shape[1], DIM)
@@ -63,71 +39,47 @@ class Rows:
         rows = base[rng.integers(len(base), size=n)] * (1 - share)
         rows += base[rng.integers(len(base), size=n)] * share
         rows += rng.standard_normal(rows.shape, np.float32) * np.float32(0.25 / np.sqrt(DIM))
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def blocks(self, n: int, seed: int) -> Iterator[np.ndarray]:
         for number, first in enumerate(range(0, n, BLOCK)):
             yield self.make(min(BLOCK, n - first), seed + number)
 
 
-def nearest(rows: Iterator[np.ndarray], queries: np.ndarray, k: int) -> np.ndarray:
+def nearest(blocks: Iterator[np.ndarray], queries: np.ndarray, k: int) -> np.ndarray:
     """Return the `k` nearest rows of each query by exhaustive search, best first."""
-    best, ids = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1)
-    first = 0
-    for block in rows:
-        sims = queries @ block.T
-        top = np.argpartition(-sims, k, axis=1)[:, :k]
-        both = np.concatenate([best, np.take_along_axis(sims, top, 1)], axis=1)
-        names = np.concatenate([ids, first + top], axis=1)
+    best, ids, first = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1), 0
+    for block in blocks:
+        near = queries @ block.T
+        top = np.argpartition(-near, min(k, len(block) - 1), axis=1)[:, :k]
+        both, names = (
+            np.concatenate([best, np.take_along_axis(near, top, 1)], axis=1),
+            np.concatenate([ids, first + top], axis=1),
+        )
         order = np.argsort(-both, axis=1, kind="stable")[:, :k]
         best, ids = np.take_along_axis(both, order, 1), np.take_along_axis(names, order, 1)
         first += len(block)
     return ids
 
 
-def recall(found: list[list[int]], truth: list[list[int]]) -> float:
-    return float(np.mean([len(set(f) & set(t[:K])) / K for f, t in zip(found, truth, strict=True)]))
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    from imgmatch.indexes.faiss import FaissIndex, default_factory
 
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def run(options: argparse.Namespace) -> None:
-    rows = Rows(real_vectors(shared_data(options.data), options.encoder))
-    n, more = options.rows, options.rows // 100
-    index = FaissIndex(DIM, options.index or default_factory(n))
-    clock = time.perf_counter
-    start = clock()
-    index.train(rows.make(min(n, options.training), 1))
-    trained = clock() - start
-    for block in rows.blocks(n, 1000):
-        index.add(block)
-    built = clock() - start
-    queries = rows.make(options.queries, 2)
+    n, count = (SMOKE_ROWS, 100) if job.smoke else (ROWS, QUERIES)
+    rows = Rows(job.embed([p for p in job.known(job.data.photos) if p.item]))
+    index = FaissIndex(DIM, default_factory(n))
+    job.facts |= {"index": index.spec, "vectors": n}
+    _, job.facts["trained_s"] = _timed(lambda: index.train(rows.make(min(n, 160_000), 1)))
+    _, job.facts["built_s"] = _timed(lambda: [index.add(block) for block in rows.blocks(n, 1000)])
+    queries, block = rows.make(count, 2), rows.make(n // 100, 3)
     index.search(queries[:10], K)
-    latencies = []
-    for query in queries[:500]:
-        start = clock()
-        index.search(query[None], K)
-        latencies.append(clock() - start)
-    start = clock()
-    found = index.search(queries, K)
-    batched = clock() - start
-    block = rows.make(more, 3)
-    start = clock()
-    index.add(block)
-    added = clock() - start
+    one = [1000 * _timed(lambda q=q: index.search(q[None], K))[1] for q in queries[:500]]
+    found, job.facts["batched_s"] = _timed(lambda: index.search(queries, K))
+    _, job.facts["added_s"] = _timed(lambda: index.add(block))
     grown = index.search(queries, K)
     keep = np.random.default_rng(4).random(len(index)) >= 0.01
-    removed = []
-    for query in queries[:500]:
-        start = clock()
-        index.search(query[None], K, keep=keep)
-        removed.append(clock() - start)
     shrunk = index.search(queries, K, keep=keep)
-    peak = peak_mib()
+    job.facts |= {"queries": count, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
     def all_rows() -> Iterator[np.ndarray]:
         yield from rows.blocks(n, 1000)
@@ -135,60 +87,29 @@ def run(options: argparse.Namespace) -> None:
 
     # Three times as many as are asked for: what is new or removed can then be left out of the truth.
     truth = nearest(all_rows(), queries, 3 * K)
-    raw = {
-        "index": index.spec,
-        "rows": n,
-        "latency_ms": [1000 * x for x in latencies],
-        "latency_with_removed_ms": [1000 * x for x in removed],
-        "queries": len(queries),
-        "batched_s": batched,
-        "trained_s": trained,
-        "built_s": built,
-        "added_s": added,
-        "peak_mib": peak,
-        "truth": truth.tolist(),
-        "found": found.ids.tolist(),
-        "found_grown": grown.ids.tolist(),
-        "found_shrunk": shrunk.ids.tolist(),
-        "removed": np.flatnonzero(~keep).tolist(),
-        **environment(),
-    }
-    write_raw("index_scale", [raw])
+    for i, near in enumerate(truth.tolist()):
+        first, less = [x for x in near if x < n][:K], [x for x in near if keep[x]][:K]
+        answers = {"found": (found, first), "grown": (grown, near[:K]), "shrunk": (shrunk, less)}
+        hits = {name: len(set(f.ids[i].tolist()) & set(t)) for name, (f, t) in answers.items()}
+        removed = int((~keep[shrunk.ids[i]]).sum())
+        yield {"query": i, "ms": one[i] if i < len(one) else None, **hits, "removed_answered": removed}
 
 
-def score() -> str:
-    """Return the figures of the raw results as text."""
-    (raw,) = read_raw("index_scale")
-    n, removed = raw["rows"], set(raw["removed"])
-    first = recall(raw["found"], [[i for i in t if i < n] for t in raw["truth"]])
-    grown = recall(raw["found_grown"], raw["truth"])
-    shrunk = recall(raw["found_shrunk"], [[i for i in t if i not in removed] for t in raw["truth"]])
-    answered = sum(i in removed for row in raw["found_shrunk"] for i in row)
-    one, less = np.array(raw["latency_ms"]), np.array(raw["latency_with_removed_ms"])
-    return "\n".join(
-        [
-            f"{raw['index']}, {n:,} x {DIM}, {raw['cores']} cores of {raw['cpu']}, {raw['git'][:7]}",
-            f"recall@{K} against exact search {first:.4f} ({raw['queries']:,} queries)",
-            f"one query p50 {np.median(one):.2f} ms, p95 {np.quantile(one, 0.95):.2f} ms ({len(one)} queries)",
-            f"batched {raw['queries'] / raw['batched_s']:,.0f} queries/s",
-            f"built in {raw['built_s']:.0f} s (training {raw['trained_s']:.0f} s); peak memory {raw['peak_mib']:,.0f} MiB",
-            f"1 % added in {raw['added_s']:.1f} s: recall@{K} {grown:.4f}",
-            f"1 % removed: recall@{K} {shrunk:.4f}, {answered} removed rows answered, p95 {np.quantile(less, 0.95):.2f} ms",
-        ]
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    what, n = f"{head['vectors']:,} vectors", len(rows)
+    recall = {k: [r[k] / K for r in rows] for k in ("found", "grown", "shrunk")}
+    low, high = scorer.interval(recall["found"], range(n))
+    more = f"1 % added {np.mean(recall['grown']):.1%}, 1 % removed {np.mean(recall['shrunk']):.1%}"
+    more += f", {sum(r['removed_answered'] for r in rows)} removed ones answered; {head['index']}"
+    yield scorer.Figure(f"{what}: recall@{K}", float(np.mean(recall["found"])), low, high, n, against=more, target=">= 0.99")
+    p95 = float(np.quantile([r["ms"] for r in rows if r["ms"] is not None], 0.95))
+    yield scorer.Figure(f"{what}: one query, p95, ms", p95, target="<= 5", form="n")
+    yield scorer.Figure(
+        f"{what}: batched, queries a second", head["queries"] / head["batched_s"], target=">= 2000", form="n"
     )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the real photos")
-    parser.add_argument("--encoder", default="mobilenet-v2")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--queries", type=int, default=1_000)
-    parser.add_argument("--training", type=int, default=160_000, help="rows that an index is trained on")
-    parser.add_argument("--index", help="FAISS factory string; the catalog's own choice by default")
-    run(parser.parse_args())
-    print(score())
-
-
-if __name__ == "__main__":
-    main()
+    yield scorer.Figure(f"{what}: peak memory, MiB", head["peak_mib"], target="<= 4096", form="n")

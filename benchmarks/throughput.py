@@ -1,24 +1,15 @@
-"""How fast is a scan, held against the bare loop it cannot beat; what does a second scan cost; does memory stay flat?
+"""How fast is a scan beside the bare loop that it cannot beat; what does a second scan cost; does memory stay flat?
 
-    python -m benchmarks.throughput                            # mobilenet-v2
-    python -m benchmarks.throughput --architecture ViT-B-32    # random weights, PyTorch alone: the default encoder's cost
-
-The bare loop reads, decodes, hashes, prepares and encodes the same photos with the same encoder, does nothing else, and is
-tuned over runtime (PyTorch, ONNX), decoding threads, encoder threads and batch size. The scan is `run_scan` as the command
-line runs it, with the design signal, an empty cache, and all it writes. Bare and scan alternate within one run, each in a
-process of its own; clocks start when models are loaded and one batch has gone through, and ratios are taken pair by pair,
-of wall time and of processor time (which a busy machine disturbs less).
-
-The second scan is taken twice: with the photo cache alone (shards removed: every listing is examined anew), and with all
-that the first left (unchanged photos are recognised by path, size and time of change; a photo rewritten with both kept
-is taken for the same). Start-up is the wall time from starting Python to the first record with a warm cache. Memory is
-the peak resident size of a scan of few and of many listings (the same photos, hard-linked), both measured in full.
+The bare loop reads, decodes, hashes, prepares and encodes the same photos with the same encoder and settings, and does
+nothing else. The scan is `run_scan` as the command line runs it, design signal, empty cache, all it writes. They alternate,
+each in a process of its own; clocks start when models are loaded and one batch has gone through; ratios are taken pair by
+pair, of wall time and of processor time (which a busy machine disturbs less). *again*: all that the first scan left is
+there. *first*: wall time from starting Python to the first record with a warm cache. *memory*: peak resident size of a scan
+of few and of many listings (the same photos, hard-linked).
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import os
 import resource
@@ -27,120 +18,73 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from itertools import product
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from benchmarks.common import SETS, environment, shared_data, write_raw
-from benchmarks.peers.speed import random_weights
+import numpy as np
 
-MODEL = "mobilenet-v2"
-PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
-STAGES = {"propose": "search", "examine": "examine", "fuse": "verdict"}
+from benchmarks.frame import scorer
+from benchmarks.frame.job import Job
+
+QUESTION = "What share of the bare decode, prepare and encode loop does a scan reach?"
+DATA = ("adidas_products", "rendered")
+PAIRS, MEMORY = 3, (1_000, 20_000)
 
 
-def bare(
-    folder: Path, runtime: str, workers: int, threads: int, batch: int, limit: int, model: str = MODEL
-) -> dict[str, Any]:
+def bare(folder: Path, _: str, model: str) -> dict[str, Any]:
     """Decode, hash, prepare and encode the photos of a folder as fast as we know how."""
     from imgmatch import load_encoder, load_image
-    from imgmatch.encoders import onnx
     from imgmatch.images import perceptual_hash
-    from imgmatch.parallel import ordered_map
+    from imgmatch.parallel import ordered_map, worker_count
 
-    if runtime == "torch":
-        import torch
+    encoder, paths, workers = load_encoder(model, device="cpu"), sorted(folder.iterdir()), worker_count(0)
 
-        torch.set_num_threads(threads)
-        encoder = load_encoder(f"torch:{model}", device="cpu")
-    else:
-        encoder = onnx.load(f"onnx:{model}", threads=threads)
-    paths = sorted(folder.iterdir())
-    paths = paths[:: max(1, len(paths) // limit)] if limit else paths  # evenly: folders differ in the size of their photos
-
-    def read(path: Path):
+    def read(path: Path) -> Any:
         image = load_image(path, target_side=2 * encoder.input_size)
         perceptual_hash(image)
         return encoder.prepare(image)
 
     def loop() -> None:
-        waiting = []
-        for prepared in ordered_map(read, paths, workers=workers, ahead=workers + 2 * batch):
+        waiting: list[Any] = []
+        for prepared in ordered_map(read, paths, workers=workers, ahead=workers + 64):
             waiting.append(prepared)
-            if len(waiting) == batch:
+            if len(waiting) == 32:
                 encoder.encode(waiting)
                 waiting = []
-        encoder.encode(waiting)
+        if waiting:
+            encoder.encode(waiting)
 
-    encoder.encode([read(p) for p in paths[:batch]])
+    encoder.encode([read(p) for p in paths[:32]])
     return _clocked(loop) | {"photos": len(paths)}
 
 
-def scanned(folder: Path, catalog: Path, out: Path, warm: int) -> dict[str, Any]:
-    """Scan the folder with the design signal; with `warm`, one batch goes through before the clock starts."""
-    from imgmatch import Catalog, Config, Matcher
-    from imgmatch.investigate.report import write_report
-    from imgmatch.records import Listing
+def scanned(folder: Path, root: str, _: str) -> dict[str, Any]:
+    """Scan the folder with the design signal; one batch goes through before the clock starts."""
+    from imgmatch import Catalog, Config, Listing, Matcher
     from imgmatch.scan import run_scan
 
-    reference = Catalog.load(catalog)
-    config = Config.from_dict({"signals": ["design"]})
-    if warm:
-        first = [Listing(p.name, (p.name,)) for p in sorted(folder.iterdir())[: config.scan.batch]]
-        Matcher(reference, config).examine_batch(first, photos=folder)
-    clock = _clocked(lambda: run_scan(folder, reference, out, config=config, report=write_report))
-    run = json.loads((out / "run.json").read_text())
+    catalog, config = Catalog.load(Path(root) / "catalog"), Config(signals=("design",))
+    Matcher(catalog, config).examine_batch(
+        [Listing(p.name, (p.name,)) for p in sorted(folder.iterdir())[:32]], photos=folder
+    )
+    clock = _clocked(lambda: run_scan(folder, catalog, Path(root) / f"out-{folder.name}", config=config))
     return clock | {
-        "photos": run["counts"]["listings"],
-        "counts": run["counts"],
-        "stages": run["timings"]["stages"],
+        "photos": len(list(folder.iterdir())),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def first_record(folder: Path, catalog: Path, cache: Path) -> dict[str, Any]:
+def first(folder: Path, root: str, _: str) -> dict[str, Any]:
     """Take the first record of a scan; the caller's clock started with this process."""
-    from imgmatch import Catalog, Config, Matcher
+    from imgmatch import Catalog, Config, Matcher, scan_listings
     from imgmatch.io.sources import read_listings
     from imgmatch.loading.cache import PhotoCache
-    from imgmatch.scan import scan_listings
 
-    matcher = Matcher(Catalog.load(catalog), Config.from_dict({"signals": ["design"]}), cache=PhotoCache(cache))
+    cache = PhotoCache(Path(os.environ["IMGMATCH_CACHE"]) / "photos.sqlite")
+    matcher = Matcher(Catalog.load(Path(root) / "catalog"), Config(signals=("design",)), cache=cache)
     record = next(scan_listings(read_listings(folder), matcher, root=folder))
-    return {"status": record.status, "at": time.time(), "torch": "torch" in sys.modules}
-
-
-def own_catalog(folder: Path, out: Path, model: str = MODEL) -> dict[str, Any]:
-    """Build a catalog of every fifth photo, each an item of one of ten brands."""
-    from imgmatch import Catalog
-
-    with tempfile.TemporaryDirectory() as temporary:
-        for number, path in enumerate(sorted(folder.iterdir())[::5]):
-            item = Path(temporary) / f"brand{number % 10}" / f"item{number}"
-            item.mkdir(parents=True)
-            shutil.copy(path, item)
-        return {"items": len(Catalog.build(temporary, out, encoder=model).items)}
-
-
-def exported() -> dict[str, Any]:
-    """Export the model into the suite's own cache, so that both runtimes are there."""
-    from imgmatch import load_encoder
-    from imgmatch.encoders import onnx
-    from imgmatch.encoders.onnx_export import export
-
-    told = export(load_encoder(f"torch:{MODEL}", device="cpu"), onnx.export_folder(MODEL))
-    return {"faster": told["faster"], "parity": told["parity"], "default": type(load_encoder(MODEL, device="cpu")).__name__}
-
-
-def measured(task: str, *arguments: object, **environ: str) -> dict[str, Any]:
-    """Run one task in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.throughput", "--task", task, *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **environ})
-    if done.returncode:
-        raise SystemExit(f"{task} {arguments}: {done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return {"status": str(record.status), "at": time.time()}
 
 
 def _clocked(work: Callable[[], Any]) -> dict[str, float]:
@@ -149,142 +93,83 @@ def _clocked(work: Callable[[], Any]) -> dict[str, float]:
     return {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
 
 
-def _speed(result: dict[str, Any]) -> float:
-    return result["photos"] / result["seconds"]
+def measured(task: str, folder: Path, root: Path, model: str, cache: Path) -> dict[str, Any]:
+    """Run one task in a process of its own, with a cache of its own that shares the weights."""
+    from imgmatch.encoders.store import cache_dir
+
+    cache.mkdir(parents=True, exist_ok=True)
+    if not (cache / "weights").exists():
+        (cache / "weights").symlink_to(cache_dir() / "weights")
+    command = [sys.executable, "-m", "benchmarks.throughput", task, str(folder), str(root), model]
+    environ = {**os.environ, "IMGMATCH_CACHE": str(cache)}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
+    if done.returncode:
+        raise ValueError(f"{task}: {done.stderr.strip()[-300:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-class _Suite:
-    def __init__(self, root: Path, photos: list[Path], model: str) -> None:
-        from imgmatch.encoders.store import require
+def laid_out(job: Job, root: Path, most: int | None = None) -> Path:
+    """Copy the set's photos, each content once, into a flat folder, and build a catalog of every fifth beside it."""
+    from imgmatch import Catalog
 
-        self.model = model
-        self.root, self.folder, self.catalog = root, root / "photos", root / "catalog"
-        self.folder.mkdir()
-        for number, path in enumerate(photos):
-            shutil.copy(path, self.folder / f"{number:05d}{path.suffix}")
-        weights = root / "cache" / "weights"
-        weights.mkdir(parents=True)
-        if model == MODEL:
-            (weights / f"{MODEL}.safetensors").symlink_to(require(MODEL))
-
-    def run(self, task: str, *arguments: object, cache: str = "cache") -> dict[str, Any]:
-        """Run one task in a process of its own, with a cache of its own that shares the weights."""
-        if cache != "cache" and not (own := self.root / cache).exists():
-            own.mkdir()
-            (own / "weights").symlink_to(self.root / "cache" / "weights")
-        return measured(task, *arguments, IMGMATCH_CACHE=str(self.root / cache))
-
-    def pair(self, n: int, best: tuple[str, int, int, int]) -> dict[str, Any]:
-        one = self.run("bare", self.folder, *best, 0, self.model)
-        cache, out = f"cache{n}", self.root / f"out{n}"
-        result = {"bare": one, "scan": self.run("scan", self.folder, self.catalog, out, 1, cache=cache)}
-        started = time.time()
-        result["first"] = self.run("first", self.folder, self.catalog, self.root / cache / "photos.sqlite", cache=cache)
-        result["first"]["seconds"] = result["first"]["at"] - started
-        result["unchanged"] = self.run("scan", self.folder, self.catalog, out, 1, cache=cache)
-        shutil.rmtree(out)
-        result["cached"] = self.run("scan", self.folder, self.catalog, out, 1, cache=cache)
-        return result
-
-    def memory(self, listings: int) -> dict[str, Any]:
-        many = self.root / f"many{listings}"
-        many.mkdir()
-        files = sorted(self.folder.iterdir())
-        for n in range(listings):
-            os.link(files[n % len(files)], many / f"{n:06d}{files[n % len(files)].suffix}")
-        return self.run("scan", many, self.catalog, self.root / f"mem{listings}", 0, cache=f"memcache{listings}")
+    contents = {p.path.read_bytes(): p.path for p in job.known(job.data.photos)}
+    folder = root / "photos"
+    folder.mkdir()
+    for number, path in enumerate(list(contents.values())[:most]):
+        shutil.copy(path, folder / f"{number:05d}{path.suffix}")
+        if number % 5 == 0:
+            item = root / "source" / f"brand{number % 10}" / f"item{number}"
+            item.mkdir(parents=True)
+            shutil.copy(path, item)
+    Catalog.build(root / "source", root / "catalog", encoder=job.encoder)
+    return folder
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="folder of the real photos")
-    parser.add_argument("--photos", action="append", type=Path, default=[], help="scan these folders instead")
-    parser.add_argument("--architecture", help="of open_clip, with random weights, in place of mobilenet-v2")
-    parser.add_argument("--limit", type=int, default=0, help="take only so many photos, evenly")
-    parser.add_argument("--tune", type=int, default=400, help="photos that the bare loop is tuned on")
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 100_000], help="listings to measure memory at")
-    parser.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.task:
-        _task(*options.task)
-        return
-    folders = options.photos or [shared_data(options.data) / name for name in SETS]
-    found = (p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in PHOTOS)
-    # The same bytes twice would be encoded once by a scan, and twice by the bare loop.
-    paths = list({hashlib.sha256(p.read_bytes()).digest(): p for p in found}.values())
-    paths = paths[:: max(1, len(paths) // options.limit)] if options.limit else paths
-    model, file = MODEL, "throughput"
-    if options.architecture:
-        model, file = f"open_clip:{options.architecture}@{random_weights(options.architecture)}", "throughput_clip"
+def run(job: Job) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
-        suite = _Suite(Path(temporary), paths, model)
-        raw: dict[str, Any] = {"model": options.architecture or MODEL, "photos": len(paths), **environment()}
-        runtimes = ("torch",) if options.architecture else ("torch", "onnx")
-        if model == MODEL:
-            raw["export"] = suite.run("export")
-        raw["catalog"] = suite.run("catalog", suite.folder, suite.catalog, model)
-        settings = list(product(runtimes, (1, 2, 3), (1, 2), (32,)))  # encoders cut batches to chunks anyway
-        tuning = {s: _speed(suite.run("bare", suite.folder, *s, options.tune, model)) for s in settings}
-        best = max(tuning, key=lambda s: tuning[s])
-        raw |= {"tuning": [[*s, speed] for s, speed in tuning.items()], "best": best, "pairs": []}
-        for n in range(options.pairs):
-            raw["pairs"].append(suite.pair(n, best))
-            write_raw(file, [raw])
-        raw["memory"] = {str(n): suite.memory(n) for n in options.memory}
-        print(f"raw: {write_raw(file, [raw])}")
-    show(raw)
+        root = Path(temporary)
+        folder, model = laid_out(job, root), job.encoder_name
+        for pair in range(1 if job.smoke else PAIRS):
+            cache = root / f"cache{pair}"
+            yield {"what": "bare", "pair": pair, **measured("bare", folder, root, model, cache)}
+            yield {"what": "scan", "pair": pair, **measured("scanned", folder, root, model, cache)}
+            yield {"what": "again", "pair": pair, **measured("scanned", folder, root, model, cache)}
+            started = time.time()
+            begun = measured("first", folder, root, model, cache)
+            yield {"what": "first", "pair": pair, **begun, "seconds": begun["at"] - started}
+            shutil.rmtree(root / f"out-{folder.name}")
+        files = sorted(folder.iterdir())
+        for count in (50, 200) if job.smoke else MEMORY:
+            many = root / f"many{count}"
+            many.mkdir()
+            for n in range(count):
+                os.link(files[n % len(files)], many / f"{n:06d}{files[n % len(files)].suffix}")
+            yield {"what": "memory", "listings": count, **measured("scanned", many, root, model, root / f"mem{count}")}
 
 
-def show(raw: dict[str, Any]) -> None:
-    """Print what the raw results come to."""
-    pairs, parity = raw["pairs"], raw.get("export", {}).get("parity", {})
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    by = {w: [r for r in rows if r["what"] == w] for w in ("bare", "scan", "again", "first", "memory")}
 
-    def middle(value: Callable[[dict[str, Any]], float]) -> str:
-        values = sorted(value(p) for p in pairs)
-        return f"{median(values):.2f} (of {len(values)}: {values[0]:.2f} to {values[-1]:.2f})"
+    def figure(what: str, values: list[float], **more: Any) -> scorer.Figure:
+        return scorer.Figure(what, float(np.median(values)), min(values), max(values), len(values), form="n", **more)
 
-    def best_of(runtime: str) -> str:
-        *how, speed = max((row for row in raw["tuning"] if row[0] == runtime), key=lambda row: row[-1])
-        return f"{speed:.1f} images/s with {how[1]} decoding, {how[2]} encoder threads, batches of {how[3]}"
+    def ratio(a: str, b: str, clock: str) -> list[float]:
+        return [x[clock] / y[clock] for x, y in zip(by[a], by[b], strict=True)]
 
-    print(f"{raw['photos']} photos, {raw['cores']} cores, {raw['cpu']}; {raw['model']}")
-    for kind, row in ((k, parity[k]) for k in ("torch", "onnx", "onnx-int8") if k in parity):
-        near = f", cosine to it at least {row['cosine_min']:.5f}" if "cosine_min" in row else ""
-        print(f"encode alone, {kind}: {row['photos_per_s']:.1f} images/s{near}")
-    for runtime in dict.fromkeys(row[0] for row in raw["tuning"]):
-        print(f"bare loop tuned on fewer photos, {runtime}: {best_of(runtime)}")
-    print(f"bare loop at its best: {middle(lambda p: _speed(p['bare']))} images/s")
-    print(f"scan, design only: {middle(lambda p: _speed(p['scan']))} images/s")
-    print(f"scan / bare, wall time: {middle(lambda p: _speed(p['scan']) / _speed(p['bare']))}")
-    print(f"scan / bare, processor time: {middle(lambda p: p['bare']['cpu_seconds'] / p['scan']['cpu_seconds'])}")
-    for key, words in (("unchanged", "nothing changed"), ("cached", "cached photos, examined anew")):
-        times = middle(lambda p, key=key: p["scan"]["seconds"] / p[key]["seconds"])
-        print(f"scanned again, {words}: {times} times as fast, {middle(lambda p, key=key: _speed(p[key]))} images/s")
-    torch = "with" if pairs[-1]["first"]["torch"] else "without"
-    print(f"start-up to the first record, warm cache: {middle(lambda p: p['first']['seconds'])} s, {torch} PyTorch loaded")
-    for listings, row in raw.get("memory", {}).items():
-        print(f"peak memory, {int(listings):,} listings: {row['peak_mib']:.0f} MiB ({_speed(row):.1f} listings/s)")
-    stages = pairs[-1]["scan"]["stages"]
-    total = sum(stages.values())
-    shares = ", ".join(f"{STAGES.get(k, k)} {v / total:.1%}" for k, v in stages.items())
-    print(f"share of time by stage, threads added up: {shares}")
-
-
-def _task(name: str, *arguments: str) -> None:
-    if name == "bare":
-        folder, runtime, *numbers, model = arguments
-        result = bare(Path(folder), runtime, *map(int, numbers), model=model)
-    elif name == "scan":
-        folder, catalog, out, warm = arguments
-        result = scanned(Path(folder), Path(catalog), Path(out), int(warm))
-    elif name == "catalog":
-        folder, out, model = arguments
-        result = own_catalog(Path(folder), Path(out), model)
-    else:
-        result = {"first": first_record, "export": exported}[name](*map(Path, arguments))
-    print(json.dumps(result))
+    speed = [r["photos"] / r["seconds"] for r in by["scan"]]
+    yield figure("scan, design only, empty cache, photos a second", speed, against=f"{head['cores']} cores of {head['cpu']}")
+    processor = f"by processor time {np.median(ratio('bare', 'scan', 'cpu_seconds')):.2f}"
+    yield figure("share of the bare loop", ratio("bare", "scan", "seconds"), against=processor, target=">= 0.95")
+    yield figure("the same scan again, times as fast", ratio("scan", "again", "seconds"), target=">= 50")
+    yield figure("first record, warm cache, seconds", [r["seconds"] for r in by["first"]], target="<= 2")
+    few, many = by["memory"]
+    more = f"{few['listings']:,} to {many['listings']:,} listings"
+    grown = many["peak_mib"] / few["peak_mib"]
+    yield scorer.Figure(
+        "peak memory of a scan of many listings, times that of few", grown, against=more, target="<= 1.1", form="n"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    _task, _folder, _root, _model = sys.argv[1:]
+    print(json.dumps({"bare": bare, "scanned": scanned, "first": first}[_task](Path(_folder), _root, _model)))

@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from PIL import ImageEnhance, ImageOps
 from typer.testing import CliRunner
 
-from benchmarks.rings import SEEDS, Market, run
+from benchmarks.rings import SEEDS, Market, measure
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError, LockedError
 from imgmatch.images import hamming, load_image, perceptual_hash
@@ -545,6 +545,6 @@ def test_a_broken_rings_file_is_named(tmp_path: Path) -> None:
 
 
 def test_benchmark_market_is_solved_at_a_small_size() -> None:
-    result = run(10_000, SEEDS["dev"][0], RingSettings())
+    result = measure(10_000, SEEDS["dev"][0], RingSettings())
     assert result["right_pairs"] >= 0.9 * result["true_pairs"]
     assert result["right_pairs"] >= 0.95 * result["found_pairs"]

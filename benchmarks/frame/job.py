@@ -23,7 +23,7 @@ __all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
 
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
-SUITES = ("retrieval", "copies", "encoders")
+SUITES = ("retrieval", "copies", "encoders", "index_scale", "throughput", "service", "rings")
 
 
 @dataclass
