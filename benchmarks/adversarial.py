@@ -1,11 +1,8 @@
 """Can a listing talk its way to *clear* with another brand's name, a paper label, or a border made against the encoder?
 
-    python -m benchmarks.adversarial run      # raw rows
-    python -m benchmarks.adversarial score    # the table
-
-Catalog and queries are the watches and bags of `benchmarks.open_set`, test half. Every query is examined unattacked and
-under each attack, once as a bare photo and once in a listing whose title says "1:1 mirror quality" and names no brand,
-so that the claim must come from the photo. The attacker knows the encoder and its weights:
+Every query, a photo of a brand that the catalog has, is examined unattacked and under each attack, once as a bare photo and
+once in a listing whose title says "1:1 mirror quality" and names no brand, so that the claim must come from the photo. The
+attacker knows the encoder and its weights:
 
 - label: the name of another brand of the catalog on a paper label across the product (a typographic attack);
 - caption: that name in a bar above the photo; overlay: that name over the whole photo, half transparent;
@@ -18,10 +15,9 @@ What must not happen: findings that disagree on the brand, and a verdict *clear*
 
 from __future__ import annotations
 
-import argparse
-import shutil
+import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +26,18 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from benchmarks.common import environment, read_raw, shared_data, wilson, write_raw
-from benchmarks.open_set import catalog_and_queries
+from benchmarks.claims import known_and_others
+from benchmarks.frame import scorer
+from benchmarks.frame.job import Job
 
+QUESTION = "Can another brand's name, a paper label or an adversarial frame clear a listing?"
+DATA = ("eval_bags_watches", "rendered")
 ATTACKS = ("none", "label", "caption", "overlay", "frame", "border")
 QUERIES = 48
-"""Spread evenly over the brands' sorted test queries."""
+SIGNALS, CLAIM = (
+    ("design", "copy", "text", "logo"),
+    0.6,
+)  # the highest level that weights/rules.toml asks of text, logo, design
 WORDING = "1:1 mirror quality, order by message"
 _MODEL_SIDE, _FRAME, _ENLARGED = 256, 26, 4  # the frame as the encoder sees it, and how much larger the photo is
 
@@ -113,33 +115,22 @@ def border(photo: PIL.Image.Image, encoder: Any, target: np.ndarray[Any, Any]) -
     return _framed(photo, x[0].permute(1, 2, 0).round().to(torch.uint8).numpy())
 
 
-def run(data: Path, queries: int) -> None:
-    """Attack, examine, write raw rows."""
-    from imgmatch import Catalog, Listing, Matcher, load_encoder
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    from imgmatch import Listing, Matcher, load_encoder
 
-    catalog, every = catalog_and_queries(data)
-    catalog = {name: file for name, file in catalog.items() if not name.startswith("adidas/")}
-    known = sorted((q for q in every if q["known"] and q["brand"] != "adidas"), key=lambda q: (q["brand"], q["file"]))
-    known = [known[i] for i in np.linspace(0, len(known) - 1, queries).round().astype(int)]
-    brands = sorted({name.split("/")[0] for name in catalog})
+    catalog, others = known_and_others(job.known(job.data.photos), 20)
+    queries = [p for p in job.asked(others) if p.split != "dev"]
+    queries = sorted(queries, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[: 1 if job.smoke else QUERIES]
+    built = job.catalog(catalog)
+    matcher, attacked = Matcher(built), load_encoder(f"torch:{job.encoder_name}", device="cpu")  # an export has no gradients
+    vectors, brands = job.embed(catalog), np.array([p.brand for p in catalog])
+    middles = {b: vectors[brands == b].mean(0) for b in sorted(set(brands))}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name, file in catalog.items():
-            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / "source" / name)
-        built = Catalog.build(folder / "source", folder / "catalog", encoder="mobilenet-v2")
-        matcher, attacked = Matcher(built), load_encoder("torch:mobilenet-v2", device="cpu")  # an export has no gradients
-        middles = {}
-        for brand in built.brands:
-            rows = [built.embedding(p.sha256) for p in built.photos.values() if built.items[p.item_id].brand == brand]
-            middles[brand] = np.mean(rows, axis=0).astype(np.float32)
-        out: list[dict[str, Any]] = [{**environment(), "photos": len(built.photos), "brands": brands}]
-        for number, query in enumerate(known):
+        for number, query in enumerate(queries):
             rng = np.random.default_rng(number)
-            own = next(b for b in built.brands if built.brands[b].name == query["brand"] or b == query["brand"])
-            other = str(rng.choice([b for b in built.brands if b != own]))
-            name = built.brands[other].name
-            photo = PIL.Image.open(query["file"]).convert("RGB")
+            other = str(rng.choice([b for b in middles if b != query.brand]))
+            photo, name = PIL.Image.open(query.path).convert("RGB"), built.brands[other].name
             made: dict[str, Callable[[], PIL.Image.Image]] = {
                 "none": lambda photo=photo: photo,
                 "label": lambda photo=photo, name=name, rng=rng: label(photo, name, rng),
@@ -149,80 +140,37 @@ def run(data: Path, queries: int) -> None:
                 "border": lambda photo=photo, other=other: border(photo, attacked, middles[other]),
             }
             for attack in ATTACKS:
-                file = folder / f"{number}-{attack}.jpg"
-                made[attack]().save(file, quality=95)
-                listings = [Listing("bare", (file.name,)), Listing("worded", (file.name,), title=WORDING)]
-                for listing, record in zip(listings, matcher.examine_batch(listings, photos=folder), strict=True):
+                file = f"{number}-{attack}.jpg"
+                made[attack]().save(folder / file, quality=95)
+                for listing in (Listing("bare", (file,)), Listing("worded", (file,), title=WORDING)):
+                    verdict = matcher.examine(listing, photos=folder).verdict
                     claims: dict[str, list[str]] = {}
-                    for finding in record.verdict.findings if record.verdict else ():
-                        level = matcher.fusion.rules.claims.get(finding.signal)
-                        if level is not None and finding.brand and (finding.value or 0) >= level:
+                    for finding in verdict.findings if verdict else ():
+                        if finding.signal in SIGNALS and finding.brand and (finding.value or 0) >= CLAIM:
                             claims.setdefault(finding.signal, []).append(finding.brand)
-                    row = {"query": number, "brand": own, "other": other, "attack": attack, "listing": listing.listing_id}
-                    decision = record.verdict.decision if record.verdict else "failed"
-                    out.append({**row, "claims": claims, "decision": str(decision)})
-    write_raw("adversarial", out)
+                    yield {"query": number, "unit": query.group, "brand": query.brand, "other": other, "attack": attack,
+                           "listing": listing.listing_id, "claims": claims,
+                           "decision": str(verdict.decision) if verdict else "failed"}  # fmt: skip
 
 
-def score() -> None:
-    """Print what the attacks did."""
-    facts, *rows = read_raw("adversarial")
-    queries = len({r["query"] for r in rows})
-    print(
-        f"{facts['photos']} catalog photos of {len(facts['brands'])} brands, {queries} queries; shares with 95 % intervals\n"
-    )
-    head = (
-        "attack",
-        "design: own brand",
-        "design: the other",
-        "text: the other",
-        "disagree",
-        "of these clear",
-        "worded, flagged unattacked, now clear",
-    )
-    print("| " + " | ".join((*head, "bare: clear / review", "worded: clear / review / lead")) + " |")
-    print("|" + " --- |" * 9)
-    flagged = {r["query"] for r in rows if (r["attack"], r["listing"]) == ("none", "worded") and r["decision"] != "clear"}
-    for attack in ATTACKS:
-        bare = [r for r in rows if r["attack"] == attack and r["listing"] == "bare"]
-        worded = [r for r in rows if r["attack"] == attack and r["listing"] == "worded"]
-
-        def of(signal: str, key: str, part: list[dict[str, Any]] = bare) -> str:
-            return wilson(sum(r[key] in r["claims"].get(signal, ()) for r in part), len(part))
-
-        apart = [r for r in bare + worded if disagree(r["claims"])]
-        clear = sum(r["decision"] == "clear" for r in apart)
-        hidden = [r for r in worded if r["query"] in flagged]
-        counts = [
-            " / ".join(str(sum(r["decision"] == d for r in part)) for d in decisions)
-            for part, decisions in ((bare, ("clear", "review")), (worded, ("clear", "review", "lead")))
-        ]
-        cells = (
-            attack,
-            of("design", "brand"),
-            of("design", "other"),
-            of("text", "other"),
-            str(len(apart)),
-            str(clear),
-            f"{sum(r['decision'] == 'clear' for r in hidden)} of {len(hidden)}",
-            *counts,
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    apart = [r for r in rows if r["attack"] != "none" and disagree(r["claims"])]
+    clear = [r["decision"] == "clear" for r in apart]
+    what = "attacked photos that claim two brands, and a verdict clear"
+    yield scorer.share(what, clear, [r["unit"] for r in apart], target="<= 0")
+    worded = [r for r in rows if r["listing"] == "worded"]
+    before = [r for r in worded if r["attack"] == "none"]
+    flagged = {r["query"] for r in before if r["decision"] not in ("clear", "failed")}
+    for attack in ATTACKS[1:]:
+        mine = [r for r in worded if r["attack"] == attack and r["query"] in flagged]
+        lost = [r["decision"] == "clear" for r in mine]
+        more = f"{len(flagged)} of {len(before)} flagged without"
+        yield scorer.share(
+            f"flagged listings cleared by the attack: {attack}", lost, [r["unit"] for r in mine], against=more
         )
-        print("| " + " | ".join(cells) + " |")
 
 
 def disagree(claims: dict[str, list[str]]) -> bool:
     """Whether two signals claim brands that have none in common, or the photo bears the names of two."""
     seen = [set(brands) for brands in claims.values()]
     return len(claims.get("text", ())) > 1 or any(not a & b for a in seen for b in seen)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", choices=("run", "score"))
-    parser.add_argument("--data")
-    parser.add_argument("--queries", type=int, default=QUERIES)
-    arguments = parser.parse_args()
-    if arguments.step == "run":
-        run(shared_data(arguments.data), arguments.queries)
-    else:
-        score()

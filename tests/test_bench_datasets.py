@@ -251,14 +251,10 @@ def test_a_smoke_run_takes_few_photos_of_each_part(tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("name", shared.SETS)
 def test_real_sets_keep_their_locked_part_apart(shared_data: Path, name: str) -> None:
-    data = load(name)
-    for p in data.photos:
-        locked = (
-            is_locked(name, "test" if p.split == "locked" else "dev")
-            if name == "logos_in_photos"
-            else is_locked(name, p.group)
-        )
-        assert (p.split == "locked") is locked
+    for p in load(name).photos:
+        place = "distractors" if p.role == "distractor" else name
+        unit = ("test" if p.split == "locked" else "dev") if name == "logos_in_photos" else p.group
+        assert (p.split == "locked") is is_locked(place, unit)
 
 
 @pytest.mark.data

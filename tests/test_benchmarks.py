@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import discrepancy, discrepancy_tables, open_set
+from benchmarks import discrepancy, discrepancy_tables
 from benchmarks.peers.environments import ADAPTERS, pins
 from benchmarks.peers.speed import ratios
 
@@ -36,20 +36,6 @@ def test_speed_is_the_difference_of_two_runs() -> None:
 def test_every_peer_is_pinned_exactly(peer: str) -> None:
     assert all("==" in requirement for requirement in pins(peer).requirements)
     assert "import imgmatch" not in (ADAPTERS / f"{peer}.py").read_text("utf-8")
-
-
-def test_open_set_quotes_the_half_that_chose_nothing(monkeypatch, capsys) -> None:
-    known = {"known": True, "group": "bag", "brand": "a", "half": "test", "similarity": 0.9, "score": 0.5, "margin": 0.1}
-    unknown = {**known, "known": False, "brand": None, "similarity": 0.2, "claimed": None}
-    tuned = {**unknown, "half": "dev", "similarity": 0.99, "claimed": "a"}
-    rows = [{"photos": 7}, {**known, "claimed": "a"}, {**known, "claimed": None}, unknown, tuned]
-    monkeypatch.setattr(open_set, "read_raw", lambda name: rows)
-    open_set.score()
-    printed = capsys.readouterr().out
-    assert "7 catalog photos, 2 known queries, unknown: {'test': 1, 'dev': 1}" in printed
-    assert "by similarity 1.000" in printed  # the photo of the dev half, nearest of all, takes no part
-    assert "all              1/2 claimed" in printed
-    assert "1/1 claimed [0.207, 1.000], which chose the floor" in printed
 
 
 def test_discrepancy_counts_ties_half_and_a_hit_against_chance():

@@ -31,6 +31,8 @@ SETS = {
     "lookalike_logos": replace(_CARD, title="genuine and lookalike logos", task="marks"),
 }
 _ITEM = {"adidas_products": "sku", "grocery_iconic_vs_photo": "class_id", "bags_three_brands": "product_id"}
+_WITH_STRANGERS = ("adidas_products", "bags_three_brands", "eval_bags_watches", "seller_reposts")
+LABELS = Path(__file__).parents[1] / "labels"
 _REFERENCES = 8  # the first dev photos of a brand in logos_in_photos, as its README says
 
 
@@ -39,6 +41,25 @@ def reader(name: str) -> Callable[[Path], Iterator[Photo]]:
 
 
 def _read(name: str, root: Path) -> Iterator[Photo]:
+    """Photos of the set, and as distractors the everyday photos on which nobody reads a brand of it."""
+    brands = set()
+    for photo in _own(name, root):
+        brands.add(_folded(photo.brand))
+        yield photo
+    everyday = root.parent / "distractors"
+    if name in _WITH_STRANGERS and everyday.is_dir():
+        for row in table(LABELS / "distractor_brands.csv"):
+            if not brands & {_folded(b) for b in row["brands"].split("|")}:
+                part = part_of("distractors", row["path"])
+                yield Photo(everyday / row["path"], role="distractor", split=part, unit=row["path"])
+
+
+def _folded(brand: str) -> str:
+    return "".join(c for c in brand.lower() if c.isalnum()) or "?"
+
+
+def _own(name: str, root: Path) -> Iterator[Photo]:
+    read = {r["path"]: r for r in table(LABELS / "seller_brands.csv")} if name == "seller_reposts" else {}
     first: dict[str, str] = {}
     taken: Counter[str] = Counter()
     for row in table(root / "labels.csv"):
@@ -46,6 +67,8 @@ def _read(name: str, root: Path) -> Iterator[Photo]:
         if name == "seller_reposts":  # a group of re-posts goes by its first post
             first[row["post_id"]] = first.get(row["repost_of"], row["repost_of"] or row["post_id"])
             item = unit = first[row["post_id"]]
+            label = read.get(row["path"], {"brand": "", "doubt": "1"})
+            brand = "" if label["doubt"] == "1" or "|" in label["brand"] else label["brand"].lower()
         elif name == "logos_in_photos":
             item, unit = brand, row["path"]
             boxes = tuple(Box(brand, *map(float, b.split())) for b in row["boxes"].split(";") if b.strip())

@@ -77,7 +77,7 @@ def _of(tree: ast.AST, lines: list[str], room: str, file: str) -> Iterator[Const
             name = ast.unparse(target)
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             # A name or field is a constant whatever its value; inside a function plain numbers are not.
-            if not inside or node.value not in PLAIN:
+            if (name and not inside) or node.value not in PLAIN:
                 said = about + "\n" + "\n".join(_beside(lines, node.lineno))
                 yield Constant(room, f"{file}:{node.lineno}", name, float(node.value), bool(_SOURCE.search(said)))
             return

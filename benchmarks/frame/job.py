@@ -23,7 +23,7 @@ __all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
 
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
-SUITES = ("retrieval", "copies", "encoders", "index_scale", "throughput", "service", "rings")
+SUITES = ("retrieval", "claims", "copies", "encoders", "index_scale", "throughput", "service", "rings", "adversarial")
 
 
 @dataclass
@@ -198,7 +198,7 @@ def _open_locked(name: str, data: str, version: str) -> None:
     """Write down that a suite looks at the locked part of a set: once a version."""
     opened = [json.loads(x) for x in locked.OPENED.read_text("utf-8").splitlines()] if locked.OPENED.is_file() else []
     for row in opened:
-        if (row["suite"], row["data"], row["version"]) == (name, data, version):
+        if (row["suite"], row.get("data"), row.get("version")) == (name, data, version):
             raise PermissionError(
                 f"the locked part of {data} was opened by {name} for version {version} on {row['when']}, commit "
                 f"{row['commit'][:12]}; a second look would be tuning on it"
