@@ -49,6 +49,7 @@ class FakeCatalog:
             shas.setdefault(item, []).append(sha)
         self.items = {i: Item(i, b, model="M", variant=i, photos=tuple(shas[i])) for b, i, _ in rows}
         self.brands = {b: Brand(b, name=b.title()) for b, _, _ in rows}
+        self.shared: dict[str, tuple[str, ...]] = {}
         self.photos = {
             sha: CatalogPhoto(sha, PhotoRole.REFERENCE, i, b, sha, 8, 8, "", 0)
             for sha, (b, i, _) in zip(self.photo_ids, rows, strict=True)
