@@ -224,12 +224,34 @@ def test_an_ordinary_word_that_stands_alone_as_listed_is_a_claim(
     monkeypatch.setattr(ocr, "available", lambda: True)
     photo = drawn("x")
     read = [
-        Reading(t, 0.99, (0.99,) * len(t), ((0, y), (90, y), (90, y + 20), (0, y + 20)))
-        for y, t in zip((0, 24), ["COACH", *lines], strict=False)
+        Reading(t, 0.99, (0.99,) * len(t), ((280, y), (370, y), (370, y + 20), (280, y + 20)))
+        for y, t in zip((180, 204), ["COACH", *lines], strict=False)
     ]
     photo.remember(tuple(read), ocr._read, TextConfig().side)
     [claim] = [f for f in examine([photo])["text"] if f.brand == "coach"]
     assert claim.value == pytest.approx(value, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "height", "likely", "value"),
+    [
+        (540, 370, 18, "", EVERYDAY),  # a book in the corner
+        (540, 370, 18, "montroux", 0.99),
+        (500, 340, 50, "", 0.99),  # large
+        (300, 370, 18, "", 0.99),  # a caption
+        (300, 190, 18, "", 0.99),
+    ],
+)
+def test_a_small_name_in_a_corner_may_be_of_a_prop(
+    monkeypatch: pytest.MonkeyPatch, x: float, y: float, height: float, likely: str, value: float
+) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    photo = drawn("x")
+    box = ((x, y), (x + 90, y), (x + 90, y + height), (x, y + height))
+    photo.remember((Reading("MONTROUX", 0.99, (0.99,) * 8, box),), ocr._read, TextConfig().side)
+    [text] = examine([photo], likely)["text"]
+    assert text.value == pytest.approx(value, abs=0.02)
+    assert ("in a corner" in text.reason) is (value == EVERYDAY)
 
 
 @needs_ocr

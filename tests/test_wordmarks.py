@@ -171,3 +171,18 @@ def test_every_right_spelling_is_right_and_exact(mark: str) -> None:
 def test_lines_keep_every_reading() -> None:
     readings = [reading("A", y=0), reading("B", y=500)]
     assert lines(readings) == [Line((readings[0],)), Line((readings[1],))]
+
+
+@pytest.mark.parametrize(
+    ("text", "brands"),
+    [
+        ("DIORE", {"dior"}),
+        ("EDIOR", {"dior"}),
+        ("DIXOR", set()),
+        ("chamel", {"chanel"}),
+        ("xqhanqq", set()),
+        ("applee", set()),
+    ],
+)
+def test_marks_that_an_unsure_reading_may_be_of(text: str, brands: set[str]) -> None:
+    assert {brand for brand, _ in MATCHER.akin(text)} == brands

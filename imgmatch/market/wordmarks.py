@@ -227,15 +227,20 @@ class WordmarkMatcher:
         return sorted(found.values(), key=_rank)
 
     def akin(self, text: str) -> list[tuple[str, str]]:
-        """Return (brand, mark) of the marks that an unsure reading may be of: five letters or more, half of them right."""
+        """Return (brand, mark) of the marks that an unsure reading may be of.
+
+        Of five letters or more half must be right; of three or four all, with one more before or behind them, which may be
+        a figure that stands there.
+        """
         found = skeleton(text)
-        return [
-            entry
-            for mark, entries in self._marks.items()
-            if len(mark) >= PARTIAL and OSA.distance(found, mark, score_cutoff=len(mark) // 2) <= len(mark) // 2
-            for entry in entries
-            if fold(entry[1]) not in self._everyday
-        ]
+
+        def may_be(mark: str) -> bool:
+            if len(mark) >= PARTIAL:
+                return OSA.distance(found, mark, score_cutoff=len(mark) // 2) <= len(mark) // 2
+            return len(mark) >= 3 and found in (found[:1] + mark, mark + found[-1:])
+
+        known = [entry for mark, entries in self._marks.items() if may_be(mark) for entry in entries]
+        return [(brand, mark) for brand, mark in known if fold(mark) not in self._everyday]
 
     def _windows(self, line: Line) -> Iterator[tuple[str, bool]]:
         words = _WORD.findall(line.text)
@@ -278,7 +283,7 @@ def _compare(found: str, mark: str) -> tuple[str | None, int, str]:
     allowed = edits_allowed(mark)
     if allowed and abs(len(found) - len(mark)) <= allowed:
         distance = OSA.distance(found, mark, score_cutoff=allowed + 1)
-        if distance == allowed + 1 and len(found) == len(mark):  # b, d, p and q are one letter turned over
+        if 1 < distance <= allowed + 1 and len(found) == len(mark):  # b, d, p and q are one letter turned over
             distance = OSA.distance(found.translate(_TURNED), mark.translate(_TURNED))
         if distance > allowed and len(mark) >= ANAGRAM and sorted(found) == sorted(mark) and found[0] == mark[0]:
             distance = allowed  # SUNSAMG
