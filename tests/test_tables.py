@@ -73,11 +73,16 @@ LEGACY = [
     ("big5", ["精品 手提包 全新 正品 專櫃 購入", "真皮 女士 單肩包 免運費"]),
     ("cp932", ["ハンドバッグ 新品 未使用 送料無料", "レディース 本革 ショルダーバッグ"]),
     ("cp949", ["핸드백 새상품 정품 백화점 구매", "가죽 숄더백 무료배송"]),
+    ("cp1250", ["Torebka skórzana żółta", "Płaszcz męski święty"]),
+    ("cp1254", ["Çanta gerçek deri şık", "ığdır ürünü"]),
+    ("cp1252", ["Väska i läder från Kärlek", "Schöne Tasche für Größe"]),
+    ("cp1253", ["Τσάντα δερμάτινη καινούρια", "Γνήσια τσάντα ώμου"]),
+    ("gb18030", ["夏蕾尔包"]),
     ("cp1251", ["Новая сумка с биркой и чеком", "Кожаная сумка через плечо"]),
 ]
 
 
-@pytest.mark.parametrize(("encoding", "texts"), LEGACY, ids=[x[0] for x in LEGACY])
+@pytest.mark.parametrize(("encoding", "texts"), LEGACY, ids=[f"{x[0]}-{x[1][0]}" for x in LEGACY])
 def test_letters_of_legacy_encodings_are_kept(tmp_path: Path, encoding: str, texts: list[str]) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("\n".join(["listing_id,title", *(f"{n},{t}" for n, t in enumerate(texts))]).encode(encoding))
@@ -99,6 +104,7 @@ QUOTES = [
     ('1,a\n2,b\n3,"open\n', ["1", "2"], 4),
     ('1,a\n2,"Tote 12 inch,80\n3,Bag 9"" wide,1\n', ["1"], 3),
     ('1,"Aurello\n2,"Vantelli",8\n', [], 2),
+    ('1,"Aurello Tote,59\n2,Tote 12",59\n3,Bag,1\n', [], 2),
 ]
 
 
@@ -129,6 +135,8 @@ HEADERS = [
     ("listing_id,photos,photos", "1,x.jpg,y.jpg", {"photos": ("x.jpg", "y.jpg")}),
     ("\ufefflisting_id,title", "1,a", {"title": "a"}),
     ("listing_id,title,price", "1,a", {"title": "a", "price": None}),
+    ("Export of 2025-03-01\n\nlisting_id;title", "1;a", {"title": "a"}),
+    ("“listing_id”,“title”", "1,a", {"title": "a"}),
 ]
 
 
@@ -384,6 +392,13 @@ def test_each_preset_reads_its_layout(tmp_path: Path, preset: str) -> None:
     rows = read(tmp_path / "t.csv", Layout.load(preset))
     assert [problem for _, problem in rows] == [None] * len(want)
     assert [(x.listing_id, x.title, x.price, x.photos) for x, _ in rows] == want
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"<!DOCTYPE html><p>log in</p>", b"%PDF-1.7"])
+def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(data)
+    with pytest.raises(InputError, match="not a table"):
+        list(read_listings(tmp_path / "t.csv"))
 
 
 def test_how_a_table_was_read_is_told(tmp_path: Path) -> None:

@@ -127,6 +127,11 @@ class Columns:
             if target is None:
                 self.unmapped[name.strip()] = None
 
+    def fits(self, names: Sequence[str]) -> bool:
+        """Tell whether names may be a header: two of them, or all, are fields that are asked for or mapped."""
+        known = sum(normal(name) in self._known for name in names) + len(self._mapped(names))
+        return not self._known or known >= min(2, len(names))
+
     def fields(self, cells: Sequence[tuple[str, Any]], place: str) -> dict[str, Any]:
         """Return the row's fields, then its other columns under their own names; missing cells are None.
 
@@ -191,7 +196,7 @@ class Columns:
 
 def normal(name: str) -> str:
     """Return a column's name without what people vary: case, blanks and hyphens, byte-order mark, quotes."""
-    text = unicodedata.normalize("NFKC", name).strip("\ufeff\"' \t\r\n").removeprefix("*").casefold()
+    text = unicodedata.normalize("NFKC", name).strip("\ufeff\"'“”„«» \t\r\n").removeprefix("*").casefold()
     return re.sub(r"[\s\-]+", "_", text) if text else ""
 
 

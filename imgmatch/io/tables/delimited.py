@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -36,13 +37,11 @@ def describe(delimiter: str) -> str:
 
 
 def _fit(lines: list[str], delimiter: str) -> tuple[float, int]:
-    """Return how well a delimiter cuts lines: the share of rows as wide as the header, and that width; (0, 0) where none."""
+    """Return how well a delimiter cuts lines: the share of rows as wide as most, and that width; (0, 0) where none."""
     widths = [len(row) for row in csv.reader(_without_nul(lines), delimiter=delimiter, skipinitialspace=True) if any(row)]
-    if not widths or widths[0] < 2:
-        return 0.0, 0
-    # Half of the rows may be ragged (cells too many, a quote left open); a header of more columns goes before a tie.
-    alike = sum(width == widths[0] for width in widths) / len(widths)
-    return round(alike, 1) * widths[0], widths[0]
+    # Some rows may be ragged (cells too many, a quote left open), and a title may stand above the header.
+    usual, alike = max(Counter(widths).items(), key=lambda pair: (pair[1], pair[0]), default=(0, 0))
+    return (round(alike / len(widths), 1) * usual, usual) if usual > 1 else (0.0, 0)
 
 
 def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Iterator[tuple[int, Cells | InputError]]:
@@ -63,7 +62,6 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
     with open_text(path, encoding) as f:
         lines = _Lines(islice(_without_nul(f), skip, None))
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-        first: Cells = []
         while True:
             begin = reader.line_num + skip + 1
             lines.seen.clear()
@@ -82,9 +80,8 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
                 continue
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(lines.seen) > 1 and any(_like(line, first, delimiter) for line in lines.seen[1:]):
+            if len(lines.seen) > 1 and any(_like(line, cells, delimiter) for line in lines.seen[1:]):
                 raise _left_open(path, begin)
-            first = cells
             yield begin, cells
 
 

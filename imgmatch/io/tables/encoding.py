@@ -21,11 +21,23 @@ _MARKS = (
 )
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16  # bytes of lines with other than ASCII letters that the detector sees; a guess
-# What tables are saved in where it is not Unicode: the ANSI and OEM code pages of Windows and the encodings of East Asia.
-_LEGACY = [
-    "cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256",
-    "cp1257", "cp1258", "cp874", "koi8_r", "mac_roman", "cp850", "cp437",
-]  # fmt: skip
+# The ANSI code pages of Windows for Latin letters, the likeliest first, and the letters that their languages use.
+_LATIN = {
+    "cp1252": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÈÊÀÂÁÇÑÍÓÚÅÆØ’‘“”„«»–—…€£°´",
+    "cp1250": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉĚÍŇŘŠŤÚŮÝŽőűŐŰöüäôľÖÜÄăâîşţßđĐ’‘“”„«»–—…€°´",
+    "cp1254": "çğıöşüÇĞİÖŞÜâîû’‘“”–…€",
+    "mac_roman": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÀÇÑ’‘“”«»–—…",
+}
+# Those of East Asia, in this order where text fits several, and the characters that nearly all of their text is in: Hangul,
+# kana and the more common half of the kanji, hanzi (JIS X 0208, GB 2312 and Big5 put these first).
+_EAST_ASIAN = {
+    "cp949": re.compile(rb"[\xb0-\xc8][\xa1-\xfe]"),
+    "cp932": re.compile(rb"[\x81-\x83\x88-\x97][\x40-\xfc]"),
+    "gb18030": re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]"),
+    "big5": re.compile(rb"[\xa1-\xc6][\x40-\xfe]"),
+    "euc_jp": re.compile(rb"[\xa1\xa4\xa5\xb0-\xcf][\xa1-\xfe]"),
+}
+_OTHERS = ["cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp874"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +112,41 @@ def undecodable(text: str) -> bool:
 
 
 def _detect(sample: bytes) -> str:
+    """Return the likeliest encoding of text that is not Unicode.
+
+    East Asian text is in the common part of its character set. Latin text has ASCII letters in its words, and is in the code
+    page whose languages use its other letters. What is neither goes to charset-normalizer, which knows which letters
+    follow one another in Russian, Greek, Hebrew, Arabic and Thai; of a few words in Latin letters it knows little.
+    """
+    fits = {name: _covered(sample, name, common) for name, common in _EAST_ASIAN.items()}
+    if fits["cp932"] >= 0.9 and re.search(rb"[\x82\x83][\x40-\xfc]", sample):  # kana, whose second bytes look like ASCII
+        return "cp932"
+    words = b"".join(word for word in re.findall(rb"[A-Za-z\x80-\xff]+", sample) if not word.isascii())
+    likeliest = max(_LATIN, key=lambda name: _share(sample, name))
+    if len(re.findall(rb"[A-Za-z]", words)) >= 0.4 * len(words) and _share(sample, likeliest) >= 0.8:
+        return likeliest
+    best = max(fits, key=lambda name: fits[name])
+    if fits[best] >= 0.9:
+        return best
     from charset_normalizer import from_bytes
 
-    # Strict decoding rules out most: a sample that is whole in a multi-byte encoding is hardly ever something else.
-    best = from_bytes(sample, cp_isolation=_LEGACY, preemptive_behaviour=False, enable_fallback=False).best()
-    return "cp1252" if best is None else best.encoding
+    found = from_bytes(
+        sample, cp_isolation=[*_OTHERS, *_EAST_ASIAN], preemptive_behaviour=False, enable_fallback=False
+    ).best()
+    return best if found is None else found.encoding
+
+
+def _share(sample: bytes, encoding: str) -> float:
+    """Return the share of other than ASCII letters that the languages of a Latin code page use."""
+    letters = [c for c in sample.decode(encoding, "replace") if c > "\x7f"]
+    return sum(c in _LATIN[encoding] for c in letters) / max(len(letters), 1)
+
+
+def _covered(sample: bytes, encoding: str, common: re.Pattern[bytes]) -> float:
+    """Return the share of characters that are common ones of an East Asian encoding, 0 where it cannot be that."""
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return 0.0
+    letters = [c.encode(encoding) for c in text if c > "\x7f"]
+    return sum(common.fullmatch(c) is not None for c in letters) / max(len(letters), 1)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from imgmatch.io.tables.records import WRAPPERS, read_json, read_jsonl, read_par
 
 __all__ = ["Table", "append_rows", "listing_input", "read_table"]
 
+_NO_TABLES = (b"\x89PNG", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe1", b"GIF8", b"RIFF", b"%PDF")
 _OLE = b"\xd0\xcf\x11\xe0"  # .xls
 _JSONL = frozenset({".jsonl", ".ndjson"})
+_ABOVE = 20  # rows that the header is looked for in; a guess
 _STDIN = "-"
 
 Rows = Iterator[tuple[str, Any]]
@@ -119,6 +121,8 @@ def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
     if head[:2] == b"PK" or head[:4] == _OLE:
         sheet, cells = read_sheet(path)
         return _positional(name, f"spreadsheet, sheet {sheet!r}", iter(cells), columns)
+    if head[:4] in _NO_TABLES or head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise InputError("not a table: a photo, a PDF or a web page by its content", source=name)
     encoding = encoding_of(path)
     start = head.decode(encoding.name, "replace").lstrip("\ufeff \t\r\n")
     if start[:1] == "[" and path.suffix.lower() not in {".csv", ".tsv"}:
@@ -134,10 +138,18 @@ def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
 
 def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> tuple[str, Rows]:
     """Name the cells of each row by the first row."""
-    _, header = next(rows, (0, []))
-    if isinstance(header, InputError) or not header:
-        raise InputError(f"expected a header line{f': {header}' if header else ''}", source=name)
-    names = ["" if is_missing(cell) else str(cell).strip() for cell in header]
+    # A title or two may stand above the header.
+    above = []
+    for row in islice(rows, _ABOVE):
+        above.append(row)
+        if not isinstance(row[1], InputError) and columns.fits(_names(row[1])):
+            break
+    else:
+        rows = chain(above[1:], rows)
+        above = above[:1]
+    names = _names(above[-1][1]) if above and not isinstance(above[-1][1], InputError) else []
+    if not names:
+        raise InputError("expected a header line", source=name)
     if undecodable("".join(names)):
         raise InputError("the header holds bytes that cannot be decoded; save the table as UTF-8", source=name)
     columns.check(names, name)
@@ -160,6 +172,10 @@ def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: C
             yield place, columns.fields(list(zip(names, padded, strict=False)), place)
 
     return f"{how}, columns {_few(names)}", read()
+
+
+def _names(cells: Sequence[Any]) -> list[str]:
+    return ["" if is_missing(cell) else str(cell).strip() for cell in cells]
 
 
 def _named(name: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> Rows:

@@ -52,9 +52,9 @@ def read_json(path: Path, encoding: Encoding) -> Iterator[tuple[int, Any]]:
             value = json.loads(f.read(), object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise InputError(f"not valid JSON: {error}", source=str(path)) from error
-    if isinstance(value, Mapping):
-        wrapped = next((value[name] for name in sorted(WRAPPERS & value.keys()) if isinstance(value[name], list)), None)
-        value = [value] if wrapped is None else wrapped
+    while isinstance(value, Mapping):
+        wrapped = [value[name] for name in sorted(WRAPPERS & value.keys()) if isinstance(value[name], (list, Mapping))]
+        value = wrapped[0] if wrapped else [value]
     if not isinstance(value, list):
         raise InputError("expected a JSON array of objects", source=str(path))
     for number, row in enumerate(value, 1):
