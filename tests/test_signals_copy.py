@@ -180,6 +180,14 @@ def caption_of(p):
     return out, np.eye(3), ""
 
 
+def caption_and_stickers_of(p):
+    out = p.copy()
+    out[190:] = 20
+    rng = np.random.default_rng(0)
+    out[20:110, 30:140] = rng.integers(0, 256, (9, 11, 3)).repeat(10, 0).repeat(10, 1)
+    return out, np.eye(3), "of it covered or changed"
+
+
 def bars_of(p):
     return (
         np.concatenate([np.full((50, 320, 3), 10, np.uint8), p, np.full((50, 320, 3), 10, np.uint8)]),
@@ -217,7 +225,9 @@ def inset(p):
 
 
 @pytest.mark.parametrize(
-    "edit", [crop_of, mirror_of, caption_of, bars_of, turned_of, tinted_of, small_of, inset], ids=lambda e: e.__name__
+    "edit",
+    [crop_of, mirror_of, caption_of, caption_and_stickers_of, bars_of, turned_of, tinted_of, small_of, inset],
+    ids=lambda e: e.__name__,
 )
 def test_an_edited_copy_is_found_placed_and_described(signal, catalog, edit):
     pixels, truth, words = edit(SCENES["c"])

@@ -115,6 +115,30 @@ def _caption(image: Photo, rng: np.random.Generator, strength: float, _: Sequenc
     return Changed("caption", strength, out, scaling(1, 1, 0, start), mask)
 
 
+_STICKERS = ("SALE", "-50%", "NEW", "HOT")
+
+
+def _caption_and_sticker(image: Photo, rng: np.random.Generator, strength: float, others: Sequence[Photo]) -> Changed:
+    captioned = _caption(image, rng, strength, others)
+    out, mask = captioned.image, captioned.mask
+    h, w = out.shape[:2]
+    radius = max(8, round(min(h, w) * (0.1 + 0.1 * strength)))
+    x, y = (round(rng.uniform(radius, max(side - radius, radius + 1))) for side in (w, h))
+    colour = tuple(
+        int(v) for v in np.array([[220, 30, 40], [250, 210, 40], [30, 120, 220], [255, 255, 255]])[rng.integers(4)]
+    )
+    shape = np.zeros((h, w), np.uint8)
+    if rng.random() < 0.5:
+        cv2.circle(shape, (x, y), radius, 1, -1)
+    else:
+        cv2.rectangle(shape, (x - radius, y - round(0.7 * radius)), (x + radius, y + round(0.7 * radius)), 1, -1)
+    out[shape > 0] = colour
+    height = max(8, radius // 2)
+    ink: tuple[int, int, int] = (255, 255, 255) if sum(colour) < 450 else (10, 10, 10)
+    _write(out, str(rng.choice(_STICKERS)), max(x - round(0.8 * radius), 0), max(y - height // 2, 0), height, ink)
+    return Changed("caption_and_sticker", strength, out, captioned.homography, mask | (shape > 0))
+
+
 def _watermark(image: Photo, rng: np.random.Generator, strength: float, _: Sequence[Photo]) -> Changed:
     out = image.copy()
     h, w = out.shape[:2]
@@ -337,5 +361,6 @@ EDITS: dict[str, _Edit] = {
     "side_by_side": _side_by_side,
     "order_this": _order_this,
     "picture_in_picture": _picture_in_picture,
+    "caption_and_sticker": _caption_and_sticker,
 }
 """Copy edits by name; `edit` calls them."""

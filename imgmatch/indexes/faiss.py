@@ -17,7 +17,7 @@ from imgmatch.errors import CatalogCorruptError
 from imgmatch.indexes.base import BoolArray, check_search, check_vectors
 from imgmatch.types import FloatArray, Neighbors
 
-__all__ = ["FaissIndex", "default_factory"]
+__all__ = ["FaissIndex", "default_factory", "one_thread"]
 
 # An index file may not ask for more than this when it is read: 64 GiB of vectors and 2^33 list entries are beyond any
 # catalog that one machine serves, and far below what a forged header can claim.
@@ -114,7 +114,7 @@ class FaissIndex:
             return Neighbors(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         parameters = None if keep is None or keep.all() else self._parameters(keep, k)
         small = len(queries) * (len(self) if self.spec == "Flat" else _LOOKED_AT) < _ALONE
-        with _one_thread() if small else nullcontext():
+        with one_thread() if small else nullcontext():
             similarities, ids = self._index.search(queries, k, params=parameters)
         if len(ids) and ids.max() >= len(self):
             raise CatalogCorruptError(
@@ -191,7 +191,7 @@ def _made(dim: int, spec: str) -> Any:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let OpenMP take one thread; PyTorch on the calling thread asks the same setting, so it is put back."""
     faiss = _faiss()
     before = faiss.omp_get_max_threads()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.indexes.faiss import one_thread
 from imgmatch.types import UInt8Array
 
 __all__ = ["PatchIndex"]
@@ -75,7 +76,8 @@ class PatchIndex:
         if not len(descriptors) or not len(self._owner):
             return votes
         k = min(neighbors, len(self._owner))
-        distances, rows = self._index.search(np.ascontiguousarray(descriptors), k)
+        with one_thread():  # more of them wait in a loop for so little work, 0.03 to 0.9 s of CPU instead of 0.01
+            distances, rows = self._index.search(np.ascontiguousarray(descriptors), k)
         near = (rows >= 0) & (distances <= radius)
         voter = np.repeat(np.arange(len(descriptors)), k).reshape(-1, k)[near]
         # Two near details of one picture are one vote of this descriptor for it.

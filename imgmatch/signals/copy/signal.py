@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from imgmatch.catalog.items import CatalogPhoto
 from imgmatch.images import perceptual_hash
+from imgmatch.indexes.faiss import one_thread
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.io.files import atomic_write
 from imgmatch.loading.photo import PhotoContext, Query
@@ -198,7 +199,8 @@ class CopySignal(Signal):
                     bits.append(_bits(phash))
         if not asked:
             return []
-        distances, rows = hashes.search(np.stack(bits), min(3, len(shas)))
+        with one_thread():
+            distances, rows = hashes.search(np.stack(bits), min(3, len(shas)))
         out = []
         for (box, flipped), near, row in zip(asked, distances, rows, strict=True):
             for distance, at in zip(near, row, strict=True):
