@@ -171,7 +171,7 @@ def run_world(split: str) -> None:
                     at = next(k for f, k in compared if f.match is found.match)
                     if at not in logos:
                         start = time.process_time()
-                        marked = [m for m in marks.find(references[at])[:1] if m.likeness >= _LOGO]
+                        marked = [m for m in marks.find(references[at])[:1] if m.evidence >= _LOGO]
                         logos[at] = (np.array(marked[0].polygon()) if marked else None, time.process_time() - start)
                         timed["seconds_mark"] = logos[at][1]
                     if logos[at][0] is not None:

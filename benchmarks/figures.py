@@ -1,7 +1,6 @@
 """Figurative marks: are they found and named, and are altered ones told from genuine ones seen in bad light?
 
     python -m benchmarks.figures icons DIR   # DIR: the npm package simple-icons, unpacked
-    python -m benchmarks.figures photos      # the reference logos of ../shared/data looked for in the labelled photos
     python -m benchmarks.figures score
 
 Icons with a licence other than CC0 are left out. They are split by name into dev and test (`imgmatch.metrics.split_of`).
@@ -12,29 +11,25 @@ project.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks.common import read_raw, shared_data, wilson, write_raw
-from imgmatch.images import load_image
+from benchmarks.common import read_raw, wilson, write_raw
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.metrics import split_of
-from imgmatch.signals.logo.signal import DIFFERENCE_CENTRE, shows
+from imgmatch.signals.logo.signal import CLAIM, COMPARABLE_PIXELS, COMPARABLE_REST, DIFFERENCE_CENTRE
 from imgmatch.types import Image
 from imgmatch.vision.geometry import keypoints
-from imgmatch.vision.marks import MarkIndex, MarkReference, Placement, difference, make_reference
+from imgmatch.vision.marks import MarkIndex, MarkReference, Sighting, make_reference
+from imgmatch.vision.marks.placement import difference, judge
 
-HERE = Path(__file__).resolve().parent
-DATA = shared_data()
-EDITS = ("missing", "added", "mirrored", "moved", "proportions")
+EDITS = ("missing", "added", "moved", "proportions")
 SIDE = 480
 
 
@@ -65,10 +60,6 @@ def edited(ink: np.ndarray, edit: str, rng: np.random.Generator) -> np.ndarray |
     area = drawn.sum()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8))
     parts = [i for i in range(1, count) if 0.05 * area < stats[i, cv2.CC_STAT_AREA] < 0.6 * area]
-    if edit == "mirrored":
-        flipped = ink[:, ::-1]
-        best = max(float(np.corrcoef(np.roll(flipped, s, 1).ravel(), ink.ravel())[0, 1]) for s in range(-12, 13, 4))
-        return np.ascontiguousarray(flipped) if best < 0.85 else None
     if edit == "missing":
         if parts:
             return np.where(labels == rng.choice(parts), 0, ink).astype(np.uint8)
@@ -186,19 +177,13 @@ def reference_of(slug: str, ink: np.ndarray) -> MarkReference:
     return make_reference(slug, slug, "figure", Image(rgb, "0" * 64, slug, SIDE, SIDE, "RAW"), None)
 
 
-def row_of(placed: Placement) -> dict[str, Any]:
-    found = difference(placed)
-    return {
-        "brand": placed.reference.brand,
-        "photo": placed.reference.photo,
-        "explained": placed.explained,
-        "likeness": placed.likeness,
-        "mirrored": placed.mirrored,
-        "support": placed.support,
-        "size": found.size,
-        "rest": found.rest,
-        "polygon": placed.polygon(),
-    }
+def row_of(photo: PhotoContext, seen: Sighting) -> dict[str, Any]:
+    """What the logo signal looks at: evidence of features, and how the drawing differs where it can be compared."""
+    placed = judge(photo.image, seen.reference, seen.transform)
+    found = difference(placed) if placed is not None else None
+    comparable = placed is not None and placed.pixels >= COMPARABLE_PIXELS and found.rest >= COMPARABLE_REST
+    size = found.size if comparable else -1.0
+    return {"brand": seen.reference.brand, "evidence": seen.evidence, "agreeing": seen.agreeing, "size": size}
 
 
 def run_icons(folder: Path, genuine: int, each: int, splits: tuple[str, ...], count: int = 240) -> Iterator[dict[str, Any]]:
@@ -231,39 +216,13 @@ def run_icons(folder: Path, genuine: int, each: int, splits: tuple[str, ...], co
                     "icon": slug,
                     **how,
                     "ms": ms,
-                    "placed": [row_of(p) for p in placed[:6]],
+                    "placed": [row_of(photo, p) for p in placed[:6]],
                 }
 
 
-def run_photos(every: int) -> Iterator[dict[str, Any]]:
-    with (DATA / "reference_logos" / "labels.csv").open(encoding="utf-8") as f:
-        rows = list(csv.DictReader(f))
-    references = []
-    for r in rows:
-        image = load_image(DATA / "reference_logos" / r["path"])
-        try:
-            references.append(make_reference(r["brand"], r["path"], "figure", image, None))
-        except ValueError as error:
-            print(r["path"], error)
-    with (HERE / "labels" / "marks.csv").open(encoding="utf-8") as f:
-        labelled = list(csv.DictReader(f))
-    index = MarkIndex(references)
-    for r in labelled[::every]:
-        photo = PhotoContext(r["path"], load_image(DATA / r["path"]))
-        start = time.perf_counter()
-        placed = index.find(photo)
-        yield {
-            "path": r["path"],
-            "ms": 1000 * (time.perf_counter() - start),
-            "placed": [row_of(p) for p in placed[:6]],
-        }
-
-
 def claimed(placed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Placements that the logo signal reports, by its own rule."""
-    return [
-        p for p in placed if shows(SimpleNamespace(likeness=p["likeness"]), SimpleNamespace(size=p["size"], rest=p["rest"]))
-    ]
+    """Marks that the logo signal would name by their features alone: a rendered scene has no photos of other things."""
+    return [p for p in placed if p["evidence"] >= CLAIM]
 
 
 def score_icons() -> None:
@@ -276,11 +235,8 @@ def score_icons() -> None:
         unknown = [r for r in mine if r["edit"] == "unknown"]
         wrong = sum(any(p["brand"] != r["icon"] for p in claimed(r["placed"])) for r in genuine)
         print(f"{split}: named {wilson(sum(bool(own[id(r)]) for r in genuine), len(genuine))}; also a wrong name {wrong}")
-        for way in ("keypoints", "silhouette"):
-            hits = sum(any((p["support"] > 0) == (way == "keypoints") for p in own[id(r)]) for r in genuine)
-            print(f"  best placed by {way}: {wilson(hits, len(genuine))}")
         print(f"  unknown marks named {wilson(sum(bool(claimed(r['placed'])) for r in unknown), len(unknown))}")
-        alarms = {id(r): max((_alarm(p) for p in own[id(r)]), default=-1.0) for r in mine}
+        alarms = {id(r): max((p["size"] for p in own[id(r)]), default=-1.0) for r in mine}
         plain = np.array([alarms[id(r)] for r in genuine])
         seen = plain[plain >= 0]
         print(f"  genuine marks called altered {wilson(int((plain >= DIFFERENCE_CENTRE).sum()), len(plain))}")
@@ -295,49 +251,18 @@ def score_icons() -> None:
     print(f"  without keypoints: median {np.median(ms):.0f} ms, p90 {np.percentile(ms, 90):.0f} ms (as the machine was)")
 
 
-def _alarm(placed: dict[str, Any]) -> float:
-    return 1.0 if placed["mirrored"] else float(placed["size"])
-
-
-def score_photos() -> None:
-    def same(brand: str) -> str:
-        return brand.lower().replace("-", "").replace("_", "")
-
-    with (HERE / "labels" / "marks.csv").open(encoding="utf-8") as f:
-        truth = {r["path"]: {same(b) for b in r["brands"].split("|")} for r in csv.DictReader(f)}
-    rows = read_raw("marks_photos")
-    groups: dict[str, list[tuple[bool, bool]]] = {}
-    for r in rows:
-        said = {same(p["brand"]) for p in claimed(r["placed"])}
-        groups.setdefault(r["path"].split("/")[0], []).append((bool(said & truth[r["path"]]), bool(said - truth[r["path"]])))
-        if said:
-            print(r["path"], sorted(said), sorted(truth[r["path"]]))
-    for folder, g in groups.items():
-        wrongly = wilson(sum(b for _, b in g), len(g))
-        print(f"{folder:24} photos {len(g):4} rightly named {sum(a for a, _ in g):3} wrongly named {wrongly}")
-    ms = [r["ms"] for r in rows]
-    print(f"  median {np.median(ms):.0f} ms, p90 {np.percentile(ms, 90):.0f} ms (as the machine was)")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("icons", "photos", "score"))
+    parser.add_argument("what", choices=("icons", "score"))
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--genuine", type=int, default=100)
     parser.add_argument("--each", type=int, default=40)
-    parser.add_argument("--every", type=int, default=1, help="photos: take every nth only")
     parser.add_argument("--split", choices=("dev", "test"), action="append")
     args = parser.parse_args()
     if args.what == "score":
         score_icons()
-        score_photos()
         return
-    rows = (
-        run_icons(args.folder, args.genuine, args.each, tuple(args.split or ("dev", "test")))
-        if args.what == "icons"
-        else run_photos(args.every)
-    )
-    write_raw(f"marks_{args.what}", rows)
+    write_raw("marks_icons", run_icons(args.folder, args.genuine, args.each, tuple(args.split or ("dev", "test"))))
 
 
 if __name__ == "__main__":

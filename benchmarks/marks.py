@@ -6,9 +6,7 @@ Raw rows first, scores from them later::
     python -m benchmarks.marks read --side 480   # the fast mode, on the photos with a readable word
     python -m benchmarks.marks letters   # altered and genuine wordmarks, rendered
     python -m benchmarks.marks logos     # drawings of genuine marks, and of lookalikes
-    python -m benchmarks.marks compare   # embedding, SIFT and marks on the same photos, see marks_compare.py
-    python -m benchmarks.marks times     # milliseconds per photo and stage; on a quiet machine
-    python -m benchmarks.marks score     # what has been run; figurative marks: figures.py
+    python -m benchmarks.marks score     # what has been run; figurative marks: marks_real.py, figures.py
 
 Labels: ``labels/marks.csv`` (368 photos: which brands show, can a person read the word, recognise the figure; written by
 eye before any reading was run) and ``labels/brands.csv`` (the marks of a catalog of 108 brands). Photos and the raw rows
@@ -30,7 +28,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import marks_compare
 from benchmarks.common import RAW, read_raw, shared_data, wilson, write_raw
 from imgmatch.catalog.items import Brand
 from imgmatch.images import load_image
@@ -416,22 +413,13 @@ def _bare(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("read", "letters", "logos", "compare", "times", "score"))
+    parser.add_argument("what", choices=("read", "letters", "logos", "score"))
     parser.add_argument("--genuine", type=int, default=400, help="letters: unaltered marks of test, half as many of dev")
     parser.add_argument("--each", type=int, default=60, help="letters: marks per kind of edit of test, half as many of dev")
     parser.add_argument("--side", type=int, default=TextConfig().side, help="read: the longer side text is looked for at")
-    parser.add_argument("--every", type=int, default=1, help="compare, times: take every nth photo only")
     arguments = parser.parse_args()
     what = arguments.what
-    photos = marks_compare.sample([r["path"] for r in labels()] + groceries(), arguments.every)
-    if what == "compare":
-        write_raw("marks_compare", marks_compare.compare(photos))
-        return
-    if what == "times":
-        marks_compare.times(brands(), photos[:60])
-        return
     if what == "score":
-        marks_compare.score(brands(), labels(), claims, CLAIM)
         score_read()
         score_letters()
         score_logos()

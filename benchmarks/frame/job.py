@@ -23,7 +23,18 @@ __all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
 
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
-SUITES = ("retrieval", "claims", "copies", "encoders", "index_scale", "throughput", "service", "rings", "adversarial")
+SUITES = (
+    "retrieval",
+    "claims",
+    "copies",
+    "marks_real",
+    "encoders",
+    "index_scale",
+    "throughput",
+    "service",
+    "rings",
+    "adversarial",
+)
 
 
 @dataclass

@@ -34,9 +34,9 @@ from imgmatch.indexes.faiss import default_factory
 from imgmatch.io.files import lock
 from imgmatch.names import name_key
 from imgmatch.parallel import ordered_map, worker_count
-from imgmatch.types import EmbeddingSpace, Image, PhotoRole
-from imgmatch.vision.marks import make_reference, views
-from imgmatch.vision.marks.svg import draw_svg
+from imgmatch.types import EmbeddingSpace, PhotoRole
+from imgmatch.vision.marks import make_reference
+from imgmatch.vision.marks.drawings import draw_svg, on_ground
 
 __all__ = ["add", "build", "embed", "merge", "remove"]
 
@@ -101,7 +101,7 @@ class _Read:
     photo: SourcePhoto
     data: bytes
     entry: CatalogPhoto
-    prepared: tuple[Prepared, ...]
+    prepared: Prepared
 
 
 @contextmanager
@@ -194,9 +194,12 @@ def remove(root: Path, item_ids: Sequence[str]) -> None:
             raise CatalogError(f"no such item: {', '.join(missing[:10])}. Nothing was removed")
         gone = [sha for item_id in dict.fromkeys(item_ids) for sha in state.items.pop(item_id).photos]
         left = {sha: item.item_id for item in reversed(state.items.values()) for sha in item.photos}
+        boxed = {logo.photo for brand in state.brands.values() for logo in brand.logos}
         for sha in gone:
             if sha in left:
                 state.photos[sha] = replace(state.photos[sha], item_id=left[sha])
+            elif sha in boxed:
+                state.photos[sha] = replace(state.photos[sha], role=PhotoRole.LOGO, item_id=None)
             else:
                 state.photos.pop(sha, None)
         if not state.items:
@@ -255,20 +258,16 @@ def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
         key = encoder.space.id
         if key not in state.spaces:
             names = list(state.photos.values())
-            boxes = {logo.photo: logo.box for brand in state.brands.values() for logo in brand.logos}
 
-            def prepared(p: CatalogPhoto) -> tuple[Prepared, ...]:
-                image = load_photo(root, p.sha256, target_side=2 * encoder.input_size)
-                return _prepared(p.role, image, boxes.get(p.sha256), encoder)
+            def prepared(p: CatalogPhoto) -> Prepared:
+                return encoder.prepare(load_photo(root, p.sha256, target_side=2 * encoder.input_size))
 
             writer = SegmentWriter(root, key)
             try:
                 read = ordered_map(prepared, names, workers=worker_count(0), ahead=2 * _BATCH)
                 done = 0
                 for batch in _batches(zip(names, read, strict=True), _BATCH):
-                    rows = [(p.sha256, x) for p, many in batch for x in many]
-                    if rows:
-                        writer.append(encoder.encode([x for _, x in rows]), [sha for sha, _ in rows])
+                    writer.append(encoder.encode([x for _, x in batch]), [p.sha256 for p, _ in batch])
                     done += len(batch)
                     if progress:
                         progress(done, len(names))
@@ -299,7 +298,7 @@ def _ingest(
                     store_photo(root, read.entry.sha256, read.data)
                     if read.entry.sha256 not in known:
                         known.add(read.entry.sha256)
-                        waiting += [(read.entry.sha256, prepared) for prepared in read.prepared]
+                        waiting.append((read.entry.sha256, read.prepared))
             if len(waiting) >= _BATCH or (waiting and done == len(photos)):
                 writer.append(encoder.encode([x for _, x in waiting]), [sha for sha, _ in waiting])
                 waiting = []
@@ -320,29 +319,22 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
             if photo.logo_box is not None:
                 x0, y0, x1, y1 = photo.logo_box
                 photo = replace(photo, logo_box=(x0 * scale, y0 * scale, x1 * scale, y1 * scale))
+        if photo.role is PhotoRole.LOGO:
+            data = on_ground(data, source=photo.name)
+            make_reference("", "", photo.logo_kind, load_image(data, name=photo.name), photo.logo_box)
         image = load_image(data, target_side=2 * encoder.input_size, name=photo.name)
         phash, quality = perceptual_hash(image)
-        prepared = _prepared(photo.role, image, photo.logo_box, encoder)
+        prepared = encoder.prepare(image)
     except ImageError as error:
         return Issue(photo.name, str(error).removeprefix(f"{error.source}: "))
+    except ValueError as error:  # a picture without a mark
+        return Issue(photo.name, f"left out: {error}")
     except MemoryError:
         return Issue(photo.name, "not enough memory to read it")
     entry = CatalogPhoto(
         image.sha256, photo.role, photo.item_id, photo.brand, photo.name, image.width, image.height, phash, quality
     )
     return _Read(photo, data, entry, prepared)
-
-
-def _prepared(
-    role: PhotoRole, image: Image, box: tuple[float, float, float, float] | None, encoder: Encoder
-) -> tuple[Prepared, ...]:
-    """Prepare a photo as it is, a mark in all its views: those rows of the index are the catalog's logo index."""
-    if role is not PhotoRole.LOGO:
-        return (encoder.prepare(image),)
-    try:
-        return tuple(encoder.prepare(view) for view in views(make_reference("", image.sha256, "figure", image, box)))
-    except ValueError:  # a picture without a mark: `catalog check` names it
-        return ()
 
 
 def _take(state: _State, read: _Read) -> str | None:
@@ -354,7 +346,12 @@ def _take(state: _State, read: _Read) -> str | None:
         if logo not in brand.logos:
             state.brands[entry.brand] = replace(brand, logos=(*brand.logos, logo))
     known = state.photos.setdefault(entry.sha256, entry)
-    if (known.role, known.brand) != (entry.role, entry.brand):
+    # A mark may be boxed in an item's photo, or beside another brand's: whichever is read first, the photo is its item's.
+    if entry.role is PhotoRole.LOGO and (known.role is not PhotoRole.LOGO or read.photo.logo_box is not None):
+        return None
+    if known.role is PhotoRole.LOGO and entry.role is not PhotoRole.LOGO:
+        state.photos[entry.sha256] = entry
+    elif (known.role, known.brand) != (entry.role, entry.brand):
         return f"left out: the same photo is there already as {known.name} ({known.role} of {known.brand or 'no brand'})"
     _share(state, entry)
     return None

@@ -92,7 +92,7 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
     Raises
     ------
     InputError
-        Where the source as a whole cannot be used: missing, or without a single item.
+        Where the source as a whole cannot be used: missing, or without a single item, mark or wordmark.
     """
     source = Source(ids=brand_ids(known))
     if path.is_dir():
@@ -110,8 +110,12 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
     for name, role in _ROLE_FOLDERS.items():
         for photo in photos_in(root / name, source.passed):
             source.photos.append(SourcePhoto(photo, f"{name}/{photo.name}", role))
+    identifies = any(p.role is PhotoRole.LOGO for p in source.photos) or any(
+        b.wordmarks or b.aliases for b in source.brands.values()
+    )
+    identifies = identifies and not source.issues  # marks and words alone are a catalog too; a broken manifest is none
     source.issues += [Issue(str(path), note) for note in source.passed.notes()]
-    if not source.items:
+    if not source.items and not identifies:
         hint = source.issues[0].problem if source.issues else "a folder source is laid out as brand/item/photo.jpg"
         raise InputError(f"no item found; {hint}", source=str(path))
     return source

@@ -30,7 +30,7 @@ __all__ = ["DiscrepancySignal"]
 _VIEWS = 3  # reference photos of an item that are tried
 _PHOTOS = 3  # photos of a listing that are examined
 _MOST = 0.45  # see DiscrepancySignal
-_LOGO = 0.5  # least likeness of a mark whose place on a reference photo is measured: our choice, halfway to a perfect one
+_LOGO = 4.0  # least evidence of a mark whose place on a reference photo is measured: a guess, well above a claim
 
 
 class DiscrepancySignal(Signal):
@@ -105,7 +105,7 @@ class DiscrepancySignal(Signal):
             index = self._marks[brand]
         photo = self._catalog.photo(sha)
         found = photo.once(index.find) if index.references else []
-        return np.array(found[0].polygon()) if found and found[0].likeness >= _LOGO else None
+        return np.array(found[0].polygon()) if found and found[0].evidence >= _LOGO else None
 
     def _finding(self, photo: PhotoContext, candidate: Candidate, sha: str, found: Comparison) -> Finding:
         quiet, loud = self.config.quiet, self.config.loud

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray, UInt8Array
@@ -52,6 +53,12 @@ class Keypoints:
 
     def __len__(self) -> int:
         return len(self.xy)
+
+    def take(self, rows: npt.NDArray[Any]) -> Keypoints:
+        """Return some of the features: by a mask or by positions."""
+        return replace(
+            self, xy=self.xy[rows], size=self.size[rows], angle=self.angle[rows], descriptors=self.descriptors[rows]
+        )
 
 
 def extract(

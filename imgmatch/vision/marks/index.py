@@ -1,39 +1,76 @@
-"""Find marks in a photo: proposals from two sides feed one verification.
+"""Find marks in a photo by their local features, all marks of a catalog at once.
 
-* keypoints that agree on a placement (:mod:`imgmatch.vision.geometry`), for marks with enough corners;
-* blobs of ink whose silhouette is the mark's, for marks with few (a swoosh, three stripes).
-
-A placement is then refined and judged on pixels: how much of the patch of the photo does the ink map explain?
+Every feature of the photo is compared with those of all references. What counts is not how near the nearest is but how much
+nearer than the nearest of any *other* brand, or of plain things: a corner that every mark has says nothing. Pairs that
+agree on one placement of a reference are added up as evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
-from imgmatch.vision.geometry import Transform
-from imgmatch.vision.marks.placement import Placement, judge, settle_side
-from imgmatch.vision.marks.reference import GRID, MarkReference, unit
-from imgmatch.vision.marks.windows import Window
+from imgmatch.vision.geometry import Keypoints, Transform
+from imgmatch.vision.marks.plain import plain_descriptors
+from imgmatch.vision.marks.reference import MarkReference, rounded
 
-__all__ = ["MarkIndex", "repeats"]
+__all__ = ["MarkIndex", "Sighting"]
 
-PLAIN = 0.9
-"""A mark of which plain shapes explain more than this is not looked for: it would be found everywhere."""
+RATIO = 0.9
+"""A pair counts where its distance is below this share of the distance to the nearest feature of anything else; Lowe's 0.8
+(IJCV 2004, section 7.1) found fewer of the dev photos of ``benchmarks/marks_real.py`` at the same number of wrong ones."""
 
-VOTE, SILHOUETTE = 0.7, 0.0
-"""Least similarity of a feature that votes, and least likeness of a silhouette. Low: verification decides."""
+LEAST = 0.8
+"""Evidence below which a placement is not worth looking at."""
 
-UNSETTLED = 0.3
-"""Likeness from which it is worth asking whether a mark or its mirror image lies there; what is less like is not named."""
+PAIRS = 150
+"""Pairs of one reference, most distinctive first, that are tried together."""
+
+MIRRORED, SURE = 400, 4.0
+"""Features of the mirror image that are tried, for selfies in a mirror, and the evidence from which none are."""
 
 
-Proposal = tuple[int, Transform, bool, int]
-"""Reference, ink map to photo, mirrored, agreeing keypoints."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A mark that a photo may show.
+
+    Parameters
+    ----------
+    reference : MarkReference
+    transform : ndarray, shape (3, 3), float64
+        From original pixels of the reference picture to original pixels of the photo.
+    evidence : float
+        Sum of ``1 - ratio ** 2`` over the agreeing places, see `MarkIndex.find`; 0 or more.
+    agreeing : int
+        Agreeing places.
+    mirrored : bool
+        The photo shows the mirror image.
+    repeats : bool
+        The places agree in scale and direction only: a pattern all over a canvas.
+    points : ndarray, shape (k, 2), float32
+        The agreeing places in the photo, original pixels.
+    """
+
+    reference: MarkReference
+    transform: Transform
+    evidence: float
+    agreeing: int
+    mirrored: bool
+    repeats: bool
+    points: FloatArray
+
+    def polygon(self) -> list[list[float]]:
+        """Return the mark's corners in the photo, or the box of a pattern's places, original pixels."""
+        if self.repeats:
+            (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
+            return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+        return rounded(geometry.map_points(self.transform, self.reference.polygon()))
 
 
 class MarkIndex:
@@ -43,234 +80,127 @@ class MarkIndex:
     ----------
     references : sequence of MarkReference
 
-    Attributes
-    ----------
-    plainness : ndarray, shape (n,), float32
-        How much of each mark the marks of other brands and plain shapes (disc, ring, square, …) explain, in [0, 1]. A mark
-        that is little more than a disc is found in every button: what counts is what it explains beyond that.
+    Notes
+    -----
+    Memory: 512 bytes for each feature, some 300 features for each reference. Thread-safe.
     """
 
     def __init__(self, references: Sequence[MarkReference]) -> None:
-        self.references = tuple(references)
-        none = np.zeros((0, 128), np.float32)
-        descriptors = np.concatenate([none, *(r.keypoints.descriptors for r in self.references)])
-        self._owners = np.repeat(np.arange(len(self.references)), [len(r.keypoints) for r in self.references])
-        # Votes need no more than the 32 directions in which the marks' features differ most; verification has them all.
-        self._axes = np.linalg.eigh(descriptors.T @ descriptors)[1][:, -32:].astype(np.float32)
-        self._stack = descriptors @ self._axes
-        self.plainness = _plainness(self.references)
-        self._outlines = [(i, o) for i, r in enumerate(self.references) if self.plainness[i] < PLAIN for o in r.outlines]
-        none = np.zeros((0, GRID * GRID), np.float32)
-        self._shapes = np.concatenate([none, *(o.shape.reshape(1, -1) for _, o in self._outlines)])
-        self._aspects = np.array([o.aspect for _, o in self._outlines])
+        self.references = tuple(sorted(references, key=lambda r: r.brand))
+        lengths = [len(r.keypoints) for r in self.references]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+        rows = [np.zeros((0, 128), np.float32), *(r.keypoints.descriptors for r in self.references)]
+        self._descriptors = np.concatenate(rows)
+        names, self._brands = np.unique(np.array([r.brand for r in self.references], np.str_), return_inverse=True)
+        self._first = np.searchsorted(self._brands, np.arange(len(names)))
+        self._plain = plain_descriptors()
 
-    def find(self, photo: PhotoContext, most: int = 6, windows: Sequence[Window] = ()) -> list[Placement]:
-        """Find the marks that show in a photo.
+    def find(self, photo: PhotoContext) -> list[Sighting]:
+        """Find the marks that a photo may show.
 
         Parameters
         ----------
         photo : PhotoContext
-        most : int
-            Proposals of each of the two kinds that are verified.
-        windows : sequence of Window
-            Further places to verify.
 
         Returns
         -------
-        list of Placement
-            The best per reference, likest first. All that could be laid over the photo, also unlike ones.
+        list of Sighting
+            The best of each reference that has any, strongest first. Most are chance: what evidence is worth is the
+            caller's to say.
+
+        Notes
+        -----
+        A pair of features weighs ``1 - ratio ** 2``: 0 where something else is as near, towards 1 where nothing else is
+        near at all (the local form of naive-Bayes nearest neighbours). Placements are affine, see `geometry.verify`. One
+        matrix product of all features of the photo with all of the catalog, then some 0.5 ms for each reference that has
+        `LEAST` evidence in all its pairs.
+
+        References
+        ----------
+        McCann & Lowe, "Local naive Bayes nearest neighbor for image classification", CVPR 2012.
         """
-        best: dict[int, Placement] = {}
-        looked = [(w.reference, self._laid(w), False, 0) for w in windows]
-        for index, transform, mirrored, support in [
-            *self._by_keypoints(photo, most),
-            *self._by_silhouette(photo, most),
-            *looked,
-        ]:
-            placed = judge(photo.image, self.references[index], transform, mirrored, support, float(self.plainness[index]))
-            if placed is not None and (index not in best or placed.likeness > best[index].likeness):
-                best[index] = placed
-        settled = [settle_side(photo.image, p) if p.likeness >= UNSETTLED else p for p in best.values()]
-        return sorted(settled, key=lambda p: -p.likeness)
-
-    def _laid(self, window: Window) -> Transform:
-        """Return the transform that lays a mark, its proportions kept, in the middle of a window."""
-        height, width = self.references[window.reference].ink.shape
-        scale = min(window.box.width / width, window.box.height / height)
-        x = (window.box.x0 + window.box.x1 - scale * width) / 2
-        y = (window.box.y0 + window.box.y1 - scale * height) / 2
-        return np.array([[scale, 0, x], [0, scale, y], [0, 0, 1.0]])
-
-    def _by_keypoints(self, photo: PhotoContext, most: int) -> list[Proposal]:
         query = geometry.keypoints(photo)
-        out: list[Proposal] = []
-        if len(query) < 4 or not len(self._stack):
-            return out
-        for mirrored, features in ((False, query), (True, geometry.mirrored(query))):
-            # Each feature of the photo votes for the mark that holds its nearest feature, if it is near at all.
-            similarity = (features.descriptors @ self._axes) @ self._stack.T
-            nearest = similarity.argmax(axis=1)
-            voters = similarity[np.arange(len(features)), nearest] > VOTE
-            votes = np.bincount(self._owners[nearest[voters]], minlength=len(self.references)) * (self.plainness < PLAIN)
-            for index in np.argsort(-votes, kind="stable")[: 2 * most]:
-                if votes[index] < 3:
-                    break
-                points = self.references[index].keypoints
-                pairs = geometry.match(features, points, ratio=0.95)
-                found = geometry.verify(features, points, pairs, model="affine", min_inliers=4)
-                if found is not None:
-                    transform = geometry.flip(query.width) @ found.transform if mirrored else found.transform
-                    out.append((int(index), transform, mirrored, len(found)))
-        return sorted(out, key=lambda p: -p[3])[:most]
+        if len(query) < 3 or not self.references:
+            return []
+        found = self._look(query, mirrored=False)
+        if not found or max(s.evidence for s in found) < SURE:
+            found += self._look(geometry.mirrored(query.take(np.arange(min(len(query), MIRRORED)))), mirrored=True)
+        return sorted(found, key=lambda s: -s.evidence)
 
-    def _by_silhouette(self, photo: PhotoContext, most: int) -> list[Proposal]:
-        shapes, boxes = photo.once(_blobs)
-        out: list[Proposal] = []
-        if not len(shapes) or not len(self._shapes):
-            return out
-        likeness = shapes.reshape(len(shapes), -1) @ self._shapes.T
-        aspect = np.log((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]))
-        likeness[np.abs(aspect[:, None] - self._aspects[None]) > 0.35] = 0.0
-        # Where a plain shape would do as well there is nothing to verify.
-        plain = self.plainness[[i for i, _ in self._outlines]]
-        likeness = (np.square(np.maximum(likeness, 0.0)) - plain) / (1.0 - plain)
-        tried: dict[int, int] = {}
-        for flat in np.argsort(-likeness, axis=None)[: 20 * most]:
-            blob, column = divmod(int(flat), likeness.shape[1])
-            if likeness[blob, column] < SILHOUETTE or len(out) >= most:
-                break
-            index, outline = self._outlines[column]
-            if tried.get(index, 0) < 3:
-                tried[index] = tried.get(index, 0) + 1
-                out.append((index, outline.laid_on(boxes[blob]), outline.mirrored, 0))
-        return out
+    def _look(self, query: Keypoints, *, mirrored: bool) -> list[Sighting]:
+        similarity = query.descriptors @ self._descriptors.T
+        by_reference = np.maximum.reduceat(similarity, self._starts[:-1], axis=1)
+        ratios = self._ratios(query, by_reference)
+        weights = np.where(ratios < RATIO, 1.0 - np.square(ratios), 0.0)
+        found = []
+        for number in np.flatnonzero(weights.sum(axis=0) >= LEAST):
+            rows = np.flatnonzero(weights[:, number])
+            rows = rows[np.argsort(-weights[rows, number], kind="stable")][:PAIRS]
+            columns = similarity[rows, self._starts[number] : self._starts[number + 1]].argmax(axis=1)
+            pairs = np.stack([rows, columns], axis=1)
+            place = _pattern if self.references[number].kind == "monogram" else _placement
+            sighting = place(query, self.references[number], pairs, weights[rows, number], mirrored)
+            if sighting is not None and sighting.evidence >= LEAST:
+                found.append(sighting)
+        return found
+
+    def _ratios(self, query: Keypoints, by_reference: FloatArray) -> FloatArray:
+        """Return distance to each reference over distance to what is of no brand or of another, shape (n, references)."""
+        plain = (query.descriptors @ self._plain.T).max(axis=1)
+        brands = np.concatenate([np.maximum.reduceat(by_reference, self._first, axis=1), plain[:, None]], axis=1)
+        order = np.argsort(-brands, axis=1)[:, :2]
+        rows = np.arange(len(brands))
+        best, second = brands[rows, order[:, 0]], brands[rows, order[:, 1]]
+        other = np.where(self._brands[None] == order[:, :1], second[:, None], best[:, None])
+        return np.asarray(np.sqrt(np.maximum(1.0 - by_reference, 0.0) / np.maximum(1.0 - other, 1e-6)), np.float32)
 
 
-def _blobs(photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
-    """Find things of one tone on another: their silhouettes (n, GRID, GRID) and boxes (n, 4) in original pixels.
+def _placement(
+    query: Keypoints, reference: MarkReference, pairs: npt.NDArray[np.intp], weights: FloatArray, mirrored: bool
+) -> Sighting | None:
+    points = reference.keypoints
+    found = geometry.verify(query, points, pairs, model="affine", min_inliers=3)
+    if found is None:
+        return None
+    # Each agreeing place counts once, with the best of the pairs that lie there.
+    best: dict[tuple[float, float], float] = {}
+    for (row, _), weight in zip(pairs, weights, strict=True):
+        x, y = query.xy[row]
+        best[float(x), float(y)] = max(best.get((float(x), float(y)), 0.0), float(weight))
+    evidence = sum(best.get((float(x), float(y)), 0.0) for x, y in found.query_xy)
+    transform, xy = found.transform, found.query_xy
+    if mirrored:
+        transform = geometry.flip(query.width) @ transform
+        xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
+    return Sighting(reference, transform, evidence, len(found), mirrored, False, xy)
 
-    Each of two sizes is cut against its neighbourhood, by tone (lighter, darker) and by hue, and pieces that nearly touch
-    are also taken together: a mark may be of several parts.
+
+def _pattern(
+    query: Keypoints, reference: MarkReference, pairs: npt.NDArray[np.intp], weights: FloatArray, mirrored: bool
+) -> Sighting | None:
+    """Find a pattern that repeats: pairs that agree in scale and direction, wherever they lie.
+
+    On a canvas the nearest feature is that of any of the repeats, so that places do not agree; scale and direction do.
     """
-    import cv2
-
-    image = photo.image
-    shapes: list[FloatArray] = []
-    boxes: list[tuple[float, ...]] = []
-    for side, least, around in ((480, 12, 121), (200, 8, 151)):  # the small one sees marks that fill much of the photo
-        small = geometry.shrink(image.pixels, side)
-        per = image.width / small.shape[1]
-        colour = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (0, 0), 1.0).astype(np.float32)
-        height, width = colour.shape[:2]
-        away = colour - cv2.blur(colour, (around, around))
-        tone, hue = away[:, :, 0], np.hypot(away[:, :, 1], away[:, :, 2])
-        # What stands out does so beyond the grain of the ground.
-        step, tint = max(8.0, 3.0 * float(np.median(np.abs(tone)))), max(8.0, 3.0 * float(np.median(hue)))
-        for stands_out in (tone > step, tone < -step, hue > tint):
-            mask = stands_out.astype(np.uint8) * 255
-            taken = np.zeros((0, 4), np.int32)
-            for join in (1, 5, 11):
-                joined = cv2.dilate(mask, np.ones((join, join), np.uint8)) if join > 1 else mask
-                _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-                grown = join // 2
-                x, y, w, h, area = stats[1:].T
-                fits = (
-                    (np.minimum(w, h) - 2 * grown >= least) & (w < 0.9 * width) & (h < 0.9 * height) & (area > 0.08 * w * h)
-                )
-                at = np.stack([x + grown, y + grown, x + w - grown, y + h - grown], axis=1)[fits]
-                new = at[(np.abs(at[:, None] - taken[None]).max(axis=2) > 2).all(axis=1)] if len(taken) else at
-                new = new[np.argsort(-((new[:, 2] - new[:, 0]) * (new[:, 3] - new[:, 1])), kind="stable")][:60]
-                taken = np.concatenate([taken, new])
-            for x0, y0, x1, y1 in np.clip(taken, 0, [width, height, width, height]):
-                shapes.append(unit(cv2.resize(mask[y0:y1, x0:x1], (GRID, GRID), interpolation=cv2.INTER_AREA)))
-                boxes.append((x0 * per, y0 * per, x1 * per, y1 * per))
-    if not shapes:
-        return np.zeros((0, GRID, GRID), np.float32), np.zeros((0, 4), np.float32)
-    return np.stack(shapes), np.array(boxes, np.float32)
-
-
-def _plainness(references: Sequence[MarkReference]) -> FloatArray:
-    """Return how much of each ink map the best of these explains, laid over the same box (squared correlation).
-
-    Its filled box, hull and outline; disc, ring, triangle and diamond; and the marks of other brands.
-    """
-    import cv2
-
-    # At a quarter of the size: what matters is the gist, and every pair of marks is compared.
-    small = [cv2.resize(r.ink, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) for r in references]
-    boxes = [np.round(r.tight()[[0, 2]] / 4).astype(int).ravel() for r in references]
-    parts = [ink[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] for ink, (x0, y0, x1, y1) in zip(small, boxes, strict=True)]
-    out = np.zeros(len(references), np.float32)
-    for i, (ink, (x0, y0, x1, y1)) in enumerate(zip(small, boxes, strict=True)):
-        middle, half = ((x0 + x1) // 2, (y0 + y1) // 2), ((x1 - x0) // 2, (y1 - y0) // 2)
-        thick = max(min(half) // 3, 1)
-        shapes = [np.zeros(ink.shape, np.float32) for _ in range(8)]
-        cv2.rectangle(shapes[0], (x0, y0), (x1 - 1, y1 - 1), 1, -1)
-        cv2.rectangle(shapes[1], (x0, y0), (x1 - 1, y1 - 1), 1, thick)
-        cv2.ellipse(shapes[2], middle, half, 0, 0, 360, 1, -1)
-        cv2.ellipse(shapes[3], middle, (max(half[0] - thick // 2, 1), max(half[1] - thick // 2, 1)), 0, 0, 360, 1, thick)
-        cv2.fillPoly(shapes[4], [np.array([[middle[0], y0], [x1, y1], [x0, y1]])], 1)
-        cv2.fillPoly(shapes[5], [np.array([[x0, y0], [x1, y0], [middle[0], y1]])], 1)
-        cv2.fillPoly(shapes[6], [np.array([[middle[0], y0], [x1, middle[1]], [middle[0], y1], [x0, middle[1]]])], 1)
-        cv2.fillConvexPoly(shapes[7], cv2.convexHull(np.argwhere(ink > 0.5 * ink.max())[:, ::-1].astype(np.int32)), 1)
-        for part, other in zip(parts, references, strict=True):
-            if other.brand != references[i].brand:
-                laid = np.zeros(ink.shape, np.float32)
-                to = laid[y0:y1, x0:x1]
-                to[:] = cv2.resize(part, to.shape[::-1], interpolation=cv2.INTER_LINEAR)
-                shapes.append(laid)
-        out[i] = max(float(unit(ink).ravel() @ unit(shape).ravel()) for shape in shapes)
-    return np.asarray(np.clip(out, 0.0, 0.99) ** 2, np.float32)
-
-
-def repeats(photo: PhotoContext, reference: MarkReference) -> FloatArray:
-    """Find the places of a mark that repeats all over a canvas.
-
-    Parameters
-    ----------
-    photo : PhotoContext
-    reference : MarkReference
-        One tile, or one mark, of the pattern.
-
-    Returns
-    -------
-    ndarray, shape (n, 2), float32
-        Centres of the repeats that agree in scale and direction with one another, original pixels.
-
-    Notes
-    -----
-    Every feature of the photo that is near one of the mark's names a scale, a direction and a centre. Repeats are the
-    centres, in the most popular scale and direction, that features of at least four places of the mark name (Hough voting,
-    Lowe 2004, section 7.3).
-    """
-    query, points = geometry.keypoints(photo), reference.keypoints
-    if len(query) < 3 or not len(points):
-        return np.zeros((0, 2), np.float32)
-    similarity = query.descriptors @ points.descriptors.T
-    nearest = similarity.argmax(axis=1)
-    near = np.flatnonzero(similarity[np.arange(len(query)), nearest] > 0.8)
-    found = nearest[near]
-    scale = query.size[near] / points.size[found]
-    turn = np.radians(query.angle[near] - points.angle[found])
-    middle = np.array([points.width / 2, points.height / 2]) - points.xy[found]
-    cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
-    centres = query.xy[near] + np.stack(
-        [cos * middle[:, 0] - sin * middle[:, 1], sin * middle[:, 0] + cos * middle[:, 1]], axis=1
-    )
-    alike = (np.abs(np.log(scale[:, None] / scale[None])) < 0.3) & (
-        np.cos(turn[:, None] - turn[None]) > np.cos(np.radians(20))
-    )
-    if not len(near):
-        return np.zeros((0, 2), np.float32)
-    family = alike[alike.sum(axis=1).argmax()]
-    places = points.xy[found][family]
-    centres, reach = centres[family], 0.2 * float(np.median(scale[family])) * max(points.width, points.height)
-    out: list[FloatArray] = []
-    left = np.ones(len(centres), bool)
-    apart = np.hypot(*(centres[:, None] - centres[None]).transpose(2, 0, 1))
-    for row in np.argsort(-(apart < reach).sum(axis=1), kind="stable"):
-        group = (apart[row] < reach) & left
-        if left[row] and len(np.unique(np.round(places[group] / 6), axis=0)) >= 4:
-            out.append(centres[group].mean(axis=0))
-            left &= apart[row] >= 2 * reach
-    return np.array(out, np.float32).reshape(-1, 2)
+    points = reference.keypoints
+    scale = query.size[pairs[:, 0]] / points.size[pairs[:, 1]]
+    turn = np.radians(query.angle[pairs[:, 0]] - points.angle[pairs[:, 1]])
+    alike = (np.abs(np.log(scale[:, None] / scale[None])) < 0.25) & (np.cos(turn[:, None] - turn[None]) > np.cos(0.26))
+    lead = int((alike * weights[None]).sum(axis=1).argmax())
+    family = np.flatnonzero(alike[lead])
+    # One for each place of the photo: features that share a corner are one.
+    cells = np.round(query.xy[pairs[family, 0]] / max(4.0 * query.scale, 1e-6))
+    _, first = np.unique(cells, axis=0, return_index=True)
+    family = family[first]
+    if len(family) < 3:
+        return None
+    cos, sin = float(np.cos(turn[lead]) * scale[lead]), float(np.sin(turn[lead]) * scale[lead])
+    centre, middle = query.xy[pairs[lead, 0]], points.xy[pairs[lead, 1]]
+    linear = np.array([[cos, -sin], [sin, cos]])
+    transform = np.eye(3)
+    transform[:2, :2], transform[:2, 2] = linear, centre - linear @ middle
+    xy = query.xy[pairs[family, 0]]
+    if mirrored:
+        transform = geometry.flip(query.width) @ transform
+        xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
+    return Sighting(reference, transform, float(weights[family].sum()), len(family), mirrored, True, xy)

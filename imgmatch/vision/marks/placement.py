@@ -1,4 +1,4 @@
-"""Lay a mark over a photo, see how much of the photo it explains, and where the two differ."""
+"""Lay a drawing of a mark over a photo, see how much of the photo it explains, and where the two differ."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from imgmatch.types import FloatArray, Image, UInt8Array
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Transform
-from imgmatch.vision.marks.reference import MarkReference, rounded, symmetric
+from imgmatch.vision.marks.reference import Ink, MarkReference, rounded
 
-__all__ = ["Difference", "Placement", "difference", "judge", "settle_side"]
+__all__ = ["Difference", "Placement", "difference", "judge"]
 
 WINDOW = 21
 """Side in ink-map pixels of the window that is displaced as one; of 10, 14 and 21 the last told most altered marks of
@@ -20,58 +20,38 @@ the dev icons of ``benchmarks/figures.py`` without a genuine one."""
 BLURS = (0.0, 0.8, 1.5, 2.5, 3.5, 5.0)
 """Blurs (standard deviation, ink-map pixels) that a photo may have: one pixel of a mark 30 wide is 5 of them."""
 
-MIRROR_LEAVES = 0.8
-"""See `settle_side`."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """A mark laid over a photo.
+    """A drawing laid over a photo.
 
     Parameters
     ----------
-    reference : MarkReference
+    ink : Ink
     transform : ndarray, shape (3, 3), float64
         From ink-map pixels to original pixels of the photo.
     explained : float
         Share of the patch's variance that the ink map explains, in [0, 1], after allowing for even light and its slope.
-    plainness : float
-        See `MarkIndex.plainness`.
     patch : ndarray, shape (h, w), float32
         The photo under the ink map, in units of ink: 0 where it is as the ground, 1 where it is as the ink.
-    mirrored : bool
-        The mirror image of the mark lies better than the mark.
-    support : int
-        Agreeing keypoints; 0 for a silhouette.
     """
 
-    reference: MarkReference
+    ink: Ink
     transform: Transform
     explained: float
-    plainness: float
     patch: FloatArray
-    mirrored: bool = False
-    support: int = 0
 
     @property
-    def likeness(self) -> float:
-        """What the mark explains beyond what plain shapes and other marks would, in [0, 1]."""
-        return max(self.explained - self.plainness, 0.0) / (1.0 - self.plainness)
-
-    def polygon(self) -> list[list[float]]:
-        """Return the mark's corners in the photo, without the margin, original pixels."""
-        return rounded(geometry.map_points(self.transform, self.reference.tight()))
+    def pixels(self) -> float:
+        """Longer side of the drawing in the photo, original pixels."""
+        height, width = self.ink.share.shape
+        corners = geometry.map_points(self.transform, geometry.rectangle(width, height))
+        return float(np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1).max())
 
     def corners(self) -> list[list[float]]:
         """Return the corners of the whole ink map in the photo, original pixels."""
-        height, width = self.reference.ink.shape
+        height, width = self.ink.share.shape
         return rounded(geometry.map_points(self.transform, geometry.rectangle(width, height)))
-
-    def from_reference(self) -> Transform:
-        """Return the transform from original pixels of the reference picture to those of the photo."""
-        x, y = self.reference.origin
-        step = 1.0 / self.reference.scale
-        return np.asarray(self.transform @ np.array([[step, 0, -x * step], [0, step, -y * step], [0, 0, 1.0]]), np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +63,7 @@ class Difference:
     size : float
         Area of the largest single place where ink is missing or ink is added, as a share of the mark's inked area.
     rest : float
-        `Placement.likeness` of all that is not such a place, in [0, 1].
+        Share of the variance of all that is not such a place that the ink map explains, at most 1.
     where : ndarray, shape (h, w), float32
         In [0, 1]: how far the patch is outside what the reference allows within the tolerance.
     """
@@ -113,7 +93,7 @@ def difference(placement: Placement, tolerance: float = 0.02) -> Difference:
     """
     import cv2
 
-    ink = placement.reference.ink
+    ink = placement.ink.share
     model, contrast, ground = _blurred_as(ink, placement.patch)
     patch = cv2.GaussianBlur((placement.patch - ground) / max(contrast, 0.3), (0, 0), 1.0)
     model = cv2.GaussianBlur(model, (0, 0), 1.0)
@@ -133,10 +113,7 @@ def difference(placement: Placement, tolerance: float = 0.02) -> Difference:
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 3, 2 * radius + 3))
     same = cv2.dilate(places, around) == 0
     left, kept = placement.patch[same] - ink[same], placement.patch[same]
-    explained = (
-        1.0 - float(np.square(left).sum()) / max(float(np.square(kept - kept.mean()).sum()), 1e-6) if same.any() else 0.0
-    )
-    rest = max(explained - placement.plainness, 0.0) / (1.0 - placement.plainness)
+    rest = 1.0 - float(np.square(left).sum()) / max(float(np.square(kept - kept.mean()).sum()), 1e-6) if same.any() else 0.0
     where = np.asarray(np.clip(np.abs(off), 0.0, 1.0) * plain, np.float32)
     return Difference(largest / float(max((ink > 0.5).sum(), 1)), rest, where)
 
@@ -155,50 +132,30 @@ def _blurred_as(ink: FloatArray, patch: FloatArray) -> tuple[FloatArray, float, 
     return model, contrast, ground
 
 
-def settle_side(image: Image, placed: Placement) -> Placement:
-    """Return a placement, or its mirror image where that lies clearly better over the same place.
-
-    Notes
-    -----
-    Many marks are nearly their own mirror image: whichever side was proposed first lies well. Either side of an asymmetric
-    mark is tried; the mirrored one must leave at most :data:`MIRROR_LEAVES` of what the other leaves unexplained.
-    """
-    if symmetric(placed.reference.ink):
-        return placed
-    (x0, _), (x1, _) = placed.reference.tight()[:2]
-    turned = placed.transform @ np.array([[-1, 0, x0 + x1], [0, 1, 0], [0, 0, 1.0]])
-    other = judge(image, placed.reference, turned, not placed.mirrored, placed.support, placed.plainness)
-    if other is None:
-        return placed
-    plain, mirror = (other, placed) if placed.mirrored else (placed, other)
-    return mirror if 1.0 - mirror.explained < MIRROR_LEAVES * (1.0 - plain.explained) else plain
-
-
-def judge(
-    image: Image, reference: MarkReference, start: Transform, mirrored: bool, support: int, plainness: float
-) -> Placement | None:
-    """Refine a proposed placement and judge it on pixels.
+def judge(image: Image, reference: MarkReference, start: Transform) -> Placement | None:
+    """Refine where a drawing lies in a photo and judge it on pixels.
 
     Parameters
     ----------
     image : Image
     reference : MarkReference
     start : ndarray, shape (3, 3), float64
-        From ink-map pixels to original pixels of the photo; good to a few pixels.
-    mirrored, support, plainness
-        As in :class:`Placement`.
+        From original pixels of the reference picture to original pixels of the photo; good to a few pixels.
 
     Returns
     -------
     Placement or None
-        None where the mark cannot lie there: outside the photo, too small, or nothing there is explained by it.
+        None where the reference is no drawing, or cannot lie there: outside the photo, too small, nothing explained by it.
     """
     import cv2
 
-    ink = reference.ink
-    if not _sane(start, reference, image):
+    if reference.ink is None:
         return None
-    transform = start
+    ink = reference.ink.share
+    (x, y), step = reference.ink.origin, reference.ink.scale
+    transform = np.asarray(start @ np.array([[step, 0, x], [0, step, y], [0, 0, 1.0]]), np.float64)
+    if not _sane(transform, ink, image):
+        return None
     # A placement is good to a few pixels of the photo; the comparison wants one pixel of the ink map. First on a small
     # ink map, which sees farther, then on the whole.
     for factor, steps in ((0.4, 25), (1.0, 8)):
@@ -221,14 +178,13 @@ def judge(
         except cv2.error:  # no convergence: the placement stands as it is
             continue
         refined = transform @ zoom @ np.vstack([warp, [0, 0, 1]]) @ np.linalg.inv(zoom)
-        if _sane(refined, reference, image):
+        if _sane(refined, ink, image):
             transform = refined
     drawn, covered = geometry.draw(image, _inverse(transform), (ink.shape[1], ink.shape[0]), smooth=0.8)
     if covered.mean() < 0.85:
         return None
     explained, patch = _explain(_contrast(drawn, ink), ink)
-    mirrored = mirrored and not symmetric(ink)
-    return Placement(reference, transform, explained, plainness, patch, mirrored, support)
+    return Placement(reference.ink, transform, explained, patch)
 
 
 def _contrast(drawn: UInt8Array, ink: FloatArray) -> FloatArray:
@@ -265,13 +221,13 @@ def _inverse(transform: Transform) -> Transform:
     return np.asarray(np.linalg.inv(transform), np.float64)
 
 
-def _sane(transform: Transform, reference: MarkReference, image: Image) -> bool:
+def _sane(transform: Transform, ink: FloatArray, image: Image) -> bool:
     """Say whether the placement is a view of a flat thing, inside the photo, at least 12 original pixels across."""
     linear = transform[:2, :2]
     if not np.isfinite(transform).all():
         return False
     large, little = np.linalg.svd(linear, compute_uv=False)
-    side = max(reference.ink.shape)
+    side = max(ink.shape)
     return bool(
         little > 1e-6 and large / little < 2.5 and large * side < 1.5 * max(image.width, image.height) and little * side > 12
     )

@@ -1,14 +1,17 @@
-"""Draw an SVG file of a mark, which nobody vouches for, as a PNG."""
+"""Drawings of marks as files: an SVG, which nobody vouches for, as a PNG; and a ground on which the mark shows."""
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from imgmatch.errors import ImageError
+from imgmatch.images import load_image
+from imgmatch.types import UInt8Array
 
-__all__ = ["draw_svg"]
+__all__ = ["draw_svg", "on_ground"]
 
 SIDE = 800
 """Longer side in pixels of what is drawn: five times an ink map's, so that curves stay curves."""
@@ -77,7 +80,7 @@ def draw_svg(data: bytes, *, source: str) -> tuple[bytes, float]:
             )
         except Exception as error:  # whatever the native renderer raises costs this file alone
             raise ImageError("corrupt", f"cannot be drawn: {error}", source=source) from error
-        if not _even(png):
+        if not _even(load_image(png, name=source).pixels):
             return png, scale
     raise ImageError("corrupt", "nothing is drawn", source=source)
 
@@ -156,9 +159,35 @@ def _values(element: ElementTree.Element) -> Mapping[str, str]:
     return {**{str(k): str(v) for k, v in element.attrib.items()}, **sheet}
 
 
-def _even(png: bytes) -> bool:
-    import cv2
-    import numpy as np
+def on_ground(data: bytes, *, source: str) -> bytes:
+    """Return a picture of a mark, laid on black where it is white on a transparent ground.
 
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    Parameters
+    ----------
+    data : bytes
+        A file in any format that is read.
+    source : str
+        What messages call it.
+
+    Raises
+    ------
+    ImageError
+        Where it cannot be read.
+    """
+    import PIL.Image
+    import PIL.ImageOps
+
+    if not _even(load_image(data, name=source).pixels):
+        return data
+    with PIL.Image.open(io.BytesIO(data)) as im:
+        if not im.has_transparency_data:
+            return data
+        drawn = PIL.ImageOps.exif_transpose(im).convert("RGBA")
+    black = PIL.Image.new("RGBA", drawn.size, "black")
+    out = io.BytesIO()
+    PIL.Image.alpha_composite(black, drawn).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def _even(pixels: UInt8Array) -> bool:
     return int(pixels.max()) - int(pixels.min()) < 60

@@ -1,0 +1,51 @@
+"""Features of things that are no mark: what every photo has, so that no brand can be named by it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from imgmatch.types import FloatArray, UInt8Array
+from imgmatch.vision import geometry
+
+__all__ = ["plain_descriptors"]
+
+SHEETS, SIDE = 24, 240
+"""How many sheets are drawn, and their side in pixels: some 4,000 features, 2 MB, in half a second. A guess."""
+
+
+@cache
+def plain_descriptors() -> FloatArray:
+    """Return RootSIFT descriptors of drawn shapes, letters and grain, shape (n, 128), float32; the same every time."""
+    rng = np.random.default_rng(0)
+    sheets = [_sheet(rng, number) for number in range(SHEETS)]
+    return np.concatenate([geometry.extract(sheet, max_keypoints=250).descriptors for sheet in sheets])
+
+
+def _sheet(rng: np.random.Generator, number: int) -> UInt8Array:
+    """Draw shapes (every third sheet letters) in greys over grain, then blur it a little."""
+    import cv2
+
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (SIDE, SIDE)).astype(np.float32), (0, 0), float(rng.uniform(0.8, 4)))
+    sheet = np.clip(rng.uniform(60, 190) + 18 * grain / max(float(grain.std()), 1e-6), 0, 255).astype(np.uint8)
+    for _ in range(22):
+        tone, (x, y) = int(rng.integers(256)), (int(v) for v in rng.integers(0, SIDE, 2))
+        size, thick = int(rng.integers(8, 46)), int(rng.choice([-1, 2, 5]))
+        kind = "letter" if number % 3 == 0 else rng.choice(["disc", "box", "triangle", "line"])
+        if kind == "letter":
+            face = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX]))
+            text = "".join(rng.choice(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdeghnoprstu0123456789"), 3))
+            cv2.putText(sheet, text, (x - 20, y), face, size / 24, tone, max(size // 12, 1), cv2.LINE_AA)
+        elif kind == "disc":
+            cv2.circle(sheet, (x, y), size, tone, thick, cv2.LINE_AA)
+        elif kind == "box":
+            around = cv2.boxPoints(((x, y), (2.0 * size, float(rng.integers(8, 60))), float(rng.uniform(0, 90))))
+            cv2.drawContours(sheet, [np.intp(around)], 0, tone, thick, cv2.LINE_AA)
+        elif kind == "triangle":
+            corners = np.array([x, y], np.int32) + np.vstack([[0, 0], rng.integers(-size, size, (2, 2))]).astype(np.int32)
+            cv2.drawContours(sheet, [corners], 0, tone, thick, cv2.LINE_AA)
+        else:
+            end = (x + int(rng.integers(-60, 60)), y + int(rng.integers(-60, 60)))
+            cv2.line(sheet, (x, y), end, tone, int(rng.integers(1, 8)), cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(sheet, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)

@@ -1,0 +1,235 @@
+"""Recognise marks by shape: for those with too few corners to be found by them (an apple, two chevrons, a swoosh).
+
+A mark becomes a small grid of gradient directions, and a linear detector in one step: divided by the covariance that natural
+photos have, so that what every photo shows (long edges, even ground) weighs little. The photo is looked at in all sizes.
+
+References
+----------
+Hariharan, Malik & Ramanan, "Discriminative decorrelation for clustering and classification", ECCV 2012 (exemplar LDA).
+Dalal & Triggs, "Histograms of oriented gradients for human detection", CVPR 2005.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.types import Box, FloatArray, UInt8Array
+from imgmatch.vision.geometry import shrink
+
+if TYPE_CHECKING:
+    from imgmatch.vision.marks.reference import MarkReference
+
+__all__ = ["BINS", "CELL", "STATISTICS", "ShapeIndex", "ShapeMatch", "gradients", "levels", "template"]
+
+CELL, BINS = 6, 9
+"""Side of a cell in pixels, and directions between 0 and 180 degrees: a mark in inverted colours has the same gradients."""
+
+AREA, SHORT, LONG = 49, 4, 14
+"""Cells of a template (7 x 7 for a square mark), its least and its greatest side."""
+
+SIDE, STEPS = 456, 4
+"""Longer side at which a photo is looked at first, and sizes for each halving. The smallest mark is 42 such pixels wide."""
+
+STATISTICS = Path(__file__).with_name("gradients.npz")
+"""Mean and covariance of cells at all offsets, made by ``benchmarks/gradient_statistics.py``."""
+
+CHANCE_MEAN, CHANCE_DEVIATION = 6.5, 1.5
+"""Least mean and standard deviation of a mark's scores on other photos, whatever the catalog's photos say, which may all be
+on white: what nine in ten marks of `logos_in_photos` have at most on the open part of the distractors."""
+
+LEAST_PHOTOS = 16
+"""A mark whose scores are known on fewer photos of other things has no standard score: it is not named by shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeMatch:
+    """The place of a photo whose shape is likest to a mark's.
+
+    Parameters
+    ----------
+    reference : int
+        Position among the index's references.
+    score : float
+        Standard deviations above the mark's best scores on photos of other things.
+    box : Box
+        In original pixels.
+    """
+
+    reference: int
+    score: float
+    box: Box
+
+
+class ShapeIndex:
+    """The shapes of a catalog's marks.
+
+    Parameters
+    ----------
+    references : sequence of MarkReference
+    others : iterable of (str, PhotoContext)
+        Photos, each with the brand whose marks it may show ("" for none): the scores of all other marks on it are chance.
+
+    Notes
+    -----
+    Some 0.1 s for each photo and 200 references, at construction for each of `others` too.
+    """
+
+    def __init__(self, references: Sequence[MarkReference], others: Iterable[tuple[str, PhotoContext]]) -> None:
+        self._sizes = [r.cells.shape[:2] for r in references]
+        mean, covariance = _statistics()
+        self._mean = mean
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, size in enumerate(self._sizes):
+            groups[size[0], size[1]].append(number)
+        self._groups = [
+            (size, np.array(rows), _detectors([references[r].cells for r in rows], mean, covariance))
+            for size, rows in groups.items()
+        ]
+        brands = np.array([r.brand for r in references], np.str_)
+        rows = [(brand, self._best(photo)[0]) for brand, photo in others]
+        scores = np.array([row for _, row in rows]).reshape(len(rows), len(references))
+        shown = np.array([brand for brand, _ in rows], np.str_)
+        self.chance = np.full((len(references), 2), np.inf)
+        for number, brand in enumerate(brands):
+            chance = scores[shown != brand, number]
+            if len(chance) >= LEAST_PHOTOS:
+                self.chance[number] = max(chance.mean(), CHANCE_MEAN), max(chance.std() + 0.3, CHANCE_DEVIATION)
+
+    def find(self, photo: PhotoContext) -> list[ShapeMatch]:
+        """Return the likest place for each reference, likest first; only those above chance."""
+        if not np.isfinite(self.chance).any():
+            return []
+        best, boxes = self._best(photo)
+        with np.errstate(invalid="ignore"):
+            standard = (best - self.chance[:, 0]) / self.chance[:, 1]
+        order = [int(i) for i in np.argsort(-standard, kind="stable") if standard[i] > 0]
+        return [ShapeMatch(i, float(standard[i]), Box(*map(float, boxes[i]))) for i in order]
+
+    def _best(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
+        """Return each detector's best score in a photo (n,) and its box (n, 4) in original pixels."""
+        import torch
+
+        best = np.full(len(self._sizes), -np.inf, np.float32)
+        boxes = np.zeros((len(best), 4), np.float32)
+        for per, cells in photo.once(levels):
+            centred = torch.from_numpy(cells - self._mean).permute(2, 0, 1)[None]
+            for (height, width), rows, detectors in self._groups:
+                if cells.shape[0] < height or cells.shape[1] < width:
+                    continue
+                answer = torch.nn.functional.conv2d(centred, torch.from_numpy(detectors))[0]
+                value, at = (x.numpy() for x in answer.flatten(1).max(dim=1))
+                y, x = np.divmod(at, answer.shape[2])
+                better = value > best[rows]
+                best[rows[better]] = value[better]
+                boxes[rows[better]] = (np.stack([x, y, x + width, y + height], axis=1) * CELL * per)[better]
+        return best, boxes
+
+
+def levels(photo: PhotoContext) -> list[tuple[float, FloatArray]]:
+    """Return a photo's cells at all sizes, each with original pixels per pixel; computed by ``photo.once(levels)``."""
+    import cv2
+
+    out: list[tuple[float, FloatArray]] = []
+    image = photo.image
+    height, width = image.height, image.width
+    step = 0
+    while True:
+        factor = SIDE / max(height, width) * 2.0 ** (-step / STEPS)
+        size = round(width * factor), round(height * factor)
+        if min(size) < SHORT * CELL or max(size) < 7 * CELL:
+            return out
+        source = shrink(image.pixels, 2 * max(size))
+        smaller = size[0] < source.shape[1]
+        small = cv2.resize(source, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        out.append((1.0 / factor, gradients(np.asarray(small, np.uint8))))
+        step += 1
+
+
+def gradients(pixels: UInt8Array) -> FloatArray:
+    """Return cells of gradient directions, shape (h, w, BINS), each divided by the strength of its neighbourhood.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+        Of the three colours the one that changes most counts: red on blue of the same brightness is an edge.
+    """
+    import cv2
+
+    height, width = pixels.shape[0] // CELL, pixels.shape[1] // CELL
+    whole = pixels[: height * CELL, : width * CELL].astype(np.float32)
+    dx, dy = cv2.Sobel(whole, cv2.CV_32F, 1, 0, ksize=1), cv2.Sobel(whole, cv2.CV_32F, 0, 1, ksize=1)
+    power = dx * dx + dy * dy
+    strongest = power.argmax(axis=2)[:, :, None]
+    dx, dy, power = (np.take_along_axis(x, strongest, axis=2)[:, :, 0] for x in (dx, dy, power))
+    position = np.arctan2(dy, dx) / np.pi % 1.0 * BINS
+    lower = np.minimum(position.astype(np.int64), BINS - 1)
+    share = position - lower
+    size = np.sqrt(power)
+    cells = np.zeros((height, width, BINS), np.float32)
+    for k in range(BINS):
+        part = size * ((lower == k) * (1 - share) + ((lower + 1) % BINS == k) * share)
+        soft = cv2.GaussianBlur(part, (0, 0), 0.35 * CELL)
+        cells[:, :, k] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_AREA)
+    energy = cv2.blur(np.square(cells).sum(axis=2), (3, 3))
+    return np.asarray(np.minimum(cells / (np.sqrt(np.maximum(energy, 0)) + 4.0)[:, :, None], 0.6), np.float32)
+
+
+def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
+    """Return the cells of a mark, shape (h, w, BINS), its proportions roughly kept.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+    box : tuple of float
+        (x0, y0, x1, y1) of the mark in it.
+    """
+    import cv2
+
+    x0, y0, x1, y1 = box
+    pad = 0.04 * max(x1 - x0, y1 - y0)
+    width, height = x1 - x0 + 2 * pad, y1 - y0 + 2 * pad
+    per = (AREA / (width * height)) ** 0.5
+    across, down = (int(np.clip(round(v * per), SHORT, LONG)) for v in (width, height))
+    step = np.array([width / (across * CELL), height / (down * CELL)])
+    # One more cell on each side, so that the mark's cells know their neighbourhood as those of a photo do.
+    start = np.array([x0 - pad, y0 - pad]) - CELL * step
+    matrix = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
+    soft = cv2.GaussianBlur(pixels, (0, 0), 0.45 * float(step.max())) if step.max() > 1.2 else pixels
+    size = (across + 2) * CELL, (down + 2) * CELL
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(soft, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return gradients(np.asarray(laid, np.uint8))[1:-1, 1:-1]
+
+
+@cache
+def _statistics() -> tuple[FloatArray, FloatArray]:
+    """Return the mean cell (BINS,) and covariances by offset, shape (2 LONG - 1, 2 LONG - 1, BINS, BINS)."""
+    with np.load(STATISTICS) as kept:
+        mean, half = kept["mean"].astype(np.float32), kept["covariance"].astype(np.float32)
+    full = np.zeros((2 * LONG - 1, 2 * LONG - 1, BINS, BINS), np.float32)
+    full[LONG - 1 :] = half
+    # A pair of cells seen from the other one: the offset is turned round and the matrix transposed.
+    full[:LONG] = half[::-1, ::-1].transpose(0, 1, 3, 2)
+    return mean, full
+
+
+def _detectors(templates: Sequence[FloatArray], mean: FloatArray, covariance: FloatArray) -> npt.NDArray[np.float32]:
+    """Return the linear detectors of templates of one size, shape (n, BINS, h, w), of unit variance on natural photos."""
+    height, width = templates[0].shape[:2]
+    y, x = (v.ravel() for v in np.mgrid[0:height, 0:width])
+    blocks = covariance[y[None] - y[:, None] + LONG - 1, x[None] - x[:, None] + LONG - 1]
+    whole = blocks.transpose(0, 2, 1, 3).reshape(len(y) * BINS, len(y) * BINS).astype(np.float64)
+    whole += 0.1 * np.trace(whole) / len(whole) * np.eye(len(whole))  # a guess: the covariance is of few photos
+    away = np.stack([(t - mean).ravel() for t in templates], axis=1)
+    rows = np.linalg.solve(whole, away)
+    rows /= np.sqrt(np.maximum((rows * (whole @ rows)).sum(axis=0), 1e-12))
+    return np.ascontiguousarray(rows.T.reshape(-1, height, width, BINS).transpose(0, 3, 1, 2), np.float32)
