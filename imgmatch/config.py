@@ -130,8 +130,15 @@ class ServiceConfig:
         Most photos of a listing, and most promo photos.
     max_requests : int
         Most requests at work or waiting; more are told to come back.
+    max_connections : int
+        Most open connections of one client address; beyond, the one that has been sending for longest is closed.
     timeout : float
         Seconds that a request may take, from its first byte to its answer.
+    idle : float
+        Seconds that a request's headers may take, and that may pass between two pieces of its body.
+    budget : float
+        Seconds of examining that one listing may take. Those that wait are delayed by no more. A guess: sixteen photos with
+        text take half of it on two cores.
     rate, burst : float
         Requests per second of one client address, and how many may come at once; a `rate` of 0 is no limit.
     window : float
@@ -143,7 +150,10 @@ class ServiceConfig:
     max_body: int = 32 * 2**20
     max_photos: int = 16
     max_requests: int = 128
+    max_connections: int = 100
     timeout: float = 60.0
+    idle: float = 10.0
+    budget: float = 20.0
     rate: float = 50.0
     burst: float = 100.0
     window: float = 0.005
@@ -151,7 +161,17 @@ class ServiceConfig:
 
     def __post_init__(self) -> None:
         require_at_least(1, max_body=self.max_body, max_photos=self.max_photos, max_requests=self.max_requests)
-        require_at_least(0, timeout=self.timeout, rate=self.rate, burst=self.burst, window=self.window, poll=self.poll)
+        require_at_least(1, max_connections=self.max_connections)
+        require_at_least(
+            0,
+            timeout=self.timeout,
+            idle=self.idle,
+            budget=self.budget,
+            rate=self.rate,
+            burst=self.burst,
+            window=self.window,
+            poll=self.poll,
+        )
 
 
 @dataclass(frozen=True, slots=True)

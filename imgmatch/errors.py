@@ -6,6 +6,8 @@ raises plain ``TypeError`` / ``ValueError`` instead, as anywhere in Python.
 
 from __future__ import annotations
 
+import unicodedata
+
 __all__ = [
     "CalibrationError",
     "CatalogCorruptError",
@@ -17,9 +19,11 @@ __all__ = [
     "InputError",
     "LockedError",
     "MissingExtraError",
+    "OutOfTimeError",
     "ScanError",
     "SpaceMismatchError",
     "WeightsError",
+    "printable",
 ]
 
 
@@ -84,6 +88,10 @@ class WeightsError(ImgmatchError):
     """Model weights are missing, unverifiable or do not match their checksum."""
 
 
+class OutOfTimeError(ImgmatchError):
+    """Work was stopped at the next step after its time was up, or after nobody waited for it any more."""
+
+
 class SpaceMismatchError(ImgmatchError, ValueError):
     """Vectors of two embedding spaces were about to meet.
 
@@ -122,3 +130,20 @@ class ScanError(ImgmatchError):
 
 class LockedError(ImgmatchError):
     """Another process is writing to the same folder."""
+
+
+def printable(text: str) -> str:
+    """Return text from outside as it may be printed, logged or written to a table: on one line, and what it is.
+
+    Control, escape, bidirectional and other invisible characters and lone surrogates are shown by their codes: they could
+    otherwise move a terminal's cursor, hide a word or turn it round. Blanks of every width stay.
+
+    Examples
+    --------
+    >>> printable("GU\u200bCCI\x1b[2J \u202egab 1\u00a0299")
+    'GU\\u200bCCI\\x1b[2J \\u202egab 1\xa0299'
+    """
+    if text.isprintable():
+        return text
+    shown = (c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+    return "".join(c if plain else c.encode("unicode_escape").decode() for c, plain in zip(text, shown, strict=True))

@@ -19,7 +19,7 @@ from imgmatch.loading.cache import PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.contacts import contacts_of
-from imgmatch.parallel import StageTimer
+from imgmatch.parallel import StageTimer, checkpoint
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.signals import Signal, SignalSource, default_signals, make_signals
 from imgmatch.types import Candidate, Finding, FindingStatus
@@ -146,6 +146,7 @@ class Matcher:
         for role, prefix, paths in (("listing", "photo", listing.photos), ("promo", "promo", listing.promo_photos)):
             for number, path in enumerate(paths, 1):
                 photo_id = f"{prefix}-{number}"
+                checkpoint()
                 try:
                     photo, size = self._loader.load(photo_id, role, path, _source(photos, path))
                 except (ImageError, MemoryError) as problem:
@@ -158,10 +159,14 @@ class Matcher:
         return loaded
 
     def examine_loaded(self, batch: Sequence[Loaded]) -> list[ScanRecord]:
-        """Embed, propose, examine and decide a batch of listings whose photos have been read."""
-        with self._timer("encode"):
-            dense = any(map(_is_dense, self.signals))
-            self._loader.embed((photo for loaded in batch for photo in loaded.photos), dense=dense)
+        """Embed, propose, examine and decide a batch of listings whose photos have been read.
+
+        Raises
+        ------
+        OutOfTimeError
+            Inside a :func:`imgmatch.parallel.time_limit` alone.
+        """
+        self.embed(batch)
         queries = [
             Query(b.listing, [p for p, _ in b.photos], (), tuple(r.photo_id for r in b.records if r.status == "failed"))
             for b in batch
@@ -176,8 +181,15 @@ class Matcher:
         with self._timer("examine"):
             for signal in self.signals:
                 _collect(signal, signal.examine, "examine", queries, findings, findings)
+        checkpoint()
         with self._timer("decide"):
             return [self._record(*row) for row in zip(batch, queries, findings, strict=True)]
+
+    def embed(self, batch: Sequence[Loaded]) -> None:
+        """Give the photos of a batch their embeddings in shared forward passes; those that have one are left alone."""
+        with self._timer("encode"):
+            dense = any(map(_is_dense, self.signals))
+            self._loader.embed((photo for loaded in batch for photo in loaded.photos), dense=dense)
 
     def _record(self, loaded: Loaded, query: Query, findings: list[Finding]) -> ScanRecord:
         record = ScanRecord(
@@ -240,6 +252,7 @@ def _collect(
     failures: list[list[Finding]],
 ) -> None:
     """Add a signal's answers to those of each query; where it breaks, a failed finding says so."""
+    checkpoint()
     for i, answer in enumerate(_row_by_row(ask, queries)):
         if isinstance(answer, Exception):
             if not isinstance(answer, ImgmatchError):

@@ -1,8 +1,9 @@
-"""Run a function over a stream in threads, in order and bounded; add up the time that stages take."""
+"""Run a function over a stream in threads, in order and bounded; bound and add up the time that work takes."""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["StageTimer", "ordered_map", "worker_count"]
+from imgmatch.errors import OutOfTimeError
+
+__all__ = ["StageTimer", "checkpoint", "ordered_map", "time_limit", "worker_count"]
+
+_limits = threading.local()
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -70,3 +75,42 @@ class StageTimer:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+
+@contextmanager
+def time_limit(seconds: float, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Let what this thread does in the block end at its first `checkpoint` after so many seconds.
+
+    Parameters
+    ----------
+    seconds : float
+    given_up : callable
+        Tells, at a checkpoint, whether nobody waits for the result any more.
+
+    Notes
+    -----
+    A thread cannot be stopped from outside. What lies between two checkpoints is bounded by the size of one photo or text.
+    """
+    before = getattr(_limits, "now", None)
+    _limits.now = (time.monotonic() + seconds, seconds, given_up)
+    try:
+        yield
+    finally:
+        _limits.now = before
+
+
+def checkpoint() -> None:
+    """Raise where this thread's `time_limit` has passed; called between the steps of anything that may take long.
+
+    Raises
+    ------
+    OutOfTimeError
+    """
+    limit = getattr(_limits, "now", None)
+    if limit is None:
+        return
+    end, seconds, given_up = limit
+    if given_up():
+        raise OutOfTimeError("nobody waits for it any more")
+    if time.monotonic() > end:
+        raise OutOfTimeError(f"it took more than {seconds:g} s")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from imgmatch.apps.console import log_to_stderr
+
 _SHORTEST_TOKEN = 16  # characters; `openssl rand -hex 16` gives 32
 
 
@@ -45,6 +47,7 @@ def serve(
     try:
         import uvicorn
 
+        from imgmatch.apps.connections import bounded
         from imgmatch.apps.service import LOOPBACK, create_app
     except ImportError as error:
         raise MissingExtraError("imgmatch serve", "service") from error
@@ -57,7 +60,17 @@ def serve(
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: app.state.engine.reload_soon())
     # Whoever sits between client and service is not believed about the client's address.
-    uvicorn.run(app, host=host, port=port, access_log=False, proxy_headers=False, server_header=False)
+    log_to_stderr()
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        http=bounded(settings.service),
+    )
 
 
 def _read_token(path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgmatch.apps.console import console
+
 if TYPE_CHECKING:
     from imgmatch.types import Image
 
@@ -25,7 +27,6 @@ def register(app: typer.Typer) -> None:
     @weights.command("list")
     def list_() -> None:
         """Show the models known by name, their licences, and which are on this machine."""
-        from rich.console import Console
         from rich.table import Table
 
         from imgmatch.encoders.registry import known_models
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
         for model in known_models().values():
             here = "yes" if locate(model.name) else "no"
             table.add_row(model.name, here, str(model.dim), str(model.input), model.licence, model.good_for, model.source)
-        Console().print(table)
+        console.print(table)
 
     @weights.command()
     def pull(

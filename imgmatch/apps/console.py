@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 
-__all__ = ["EXIT_FAILED", "EXIT_FLAGGED", "EXIT_INTERRUPTED", "console", "fail", "progress_bar", "show_table"]
+from imgmatch.errors import printable
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_FLAGGED",
+    "EXIT_INTERRUPTED",
+    "LogFormatter",
+    "console",
+    "fail",
+    "log_to_stderr",
+    "progress_bar",
+    "show_table",
+]
 
 EXIT_FAILED, EXIT_FLAGGED, EXIT_INTERRUPTED = 1, 10, 130
 
-console = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True)
 
+class _Console(Console):
+    """A console on which text from catalogs, tables and file names is shown, never sent: see :func:`printable`."""
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_lines(segment.text), segment.style)
+
+
+class LogFormatter(logging.Formatter):
+    """Log lines in which foreign text is shown, never sent, and contacts are masked: an error quotes what broke it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _CONTACT.sub("…", _lines(super().format(record)))
+
+
+def log_to_stderr() -> None:
+    """Write what is logged to stderr from now on, for commands that run until they are stopped."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+console = _Console(soft_wrap=True)
+errors = _Console(stderr=True, soft_wrap=True)
+
+# E-mail addresses, and numbers long enough to call. What market/contacts.py reads, it reads better; a log may lose too much.
+_CONTACT = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|\+?\d[\d ().-]{6,20}\d(?![\w.])")
 _PLAIN_SECONDS = 10.0  # without a terminal, a line this often
 
 
@@ -59,7 +104,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
             if done == total or time.monotonic() - last >= _PLAIN_SECONDS:
                 last = time.monotonic()
                 of = f" of {total}" if total else ""
-                print(f"{what}: {done}{of} ({rate(done)}) {note}".rstrip(), file=sys.stderr, flush=True)
+                print(printable(f"{what}: {done}{of} ({rate(done)}) {note}".rstrip()), file=sys.stderr, flush=True)
 
         yield line
         return

@@ -14,9 +14,9 @@ from typing import TypeVar
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.manifest import Manifest
 from imgmatch.config import Config
-from imgmatch.errors import ImgmatchError, SpaceMismatchError
+from imgmatch.errors import CatalogError, ImgmatchError, SpaceMismatchError
 from imgmatch.matcher import Loaded, Matcher
-from imgmatch.parallel import worker_count
+from imgmatch.parallel import time_limit, worker_count
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import Candidate, FindingStatus
 
@@ -58,7 +58,8 @@ class Engine:
     -----
     A request is read, examined and fused by the matcher that was current when it came, or again from the start by a newer
     one: never by two. Photos are read in threads; one thread examines, so that requests that come together share a
-    forward pass: while one batch is examined, the next gathers.
+    forward pass: while one batch is examined, the next gathers. Listings of a batch are examined one after another, each
+    within its own time (``service.budget``), and answered as they are done; one that nobody waits for any more stops.
     """
 
     def __init__(self, catalog: Catalog, config: Config, *, on_batch: Callable[[int], None] | None = None) -> None:
@@ -122,9 +123,13 @@ class Engine:
             old = self.matcher
             try:
                 new = await asyncio.to_thread(_newer, old, self._config)
-            except Exception as error:
+            except (ImgmatchError, OSError) as error:
                 self.problem = str(error)
                 raise
+            except Exception as error:
+                _log.error("the catalog on disk broke its reader", exc_info=error)
+                self.problem = "an unexpected error, written to the service's log"
+                raise CatalogError(self.problem) from error
             self.problem = None
             if new is None:
                 return False
@@ -133,10 +138,19 @@ class Engine:
             return True
 
     async def _examine(self, matcher: Matcher, listing: Listing, photos: Mapping[str, bytes]) -> ScanRecord:
-        loaded = await asyncio.get_running_loop().run_in_executor(self._readers, matcher.load, listing, photos)
-        job = _Job(matcher, loaded, asyncio.get_running_loop().create_future())
-        self._jobs.put_nowait(job)
-        return await job.answer
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[ScanRecord] = loop.create_future()
+
+        def load() -> Loaded:
+            with time_limit(self._config.service.budget, answer.done):
+                return matcher.load(listing, photos)
+
+        try:
+            loaded = await loop.run_in_executor(self._readers, load)
+            self._jobs.put_nowait(_Job(matcher, loaded, answer))
+            return await answer
+        finally:
+            answer.cancel()  # where the request was given up: what goes on for it stops at its next step
 
     async def _outdated(self, matcher: Matcher) -> bool:
         if self.matcher is not matcher:
@@ -170,17 +184,26 @@ class Engine:
             return
         if self._on_batch:
             self._on_batch(len(wanted))
-        batch = [job.loaded for job in wanted]
+        await asyncio.get_running_loop().run_in_executor(self._examiner, self._examined, matcher, wanted)
+
+    def _examined(self, matcher: Matcher, jobs: Sequence[_Job]) -> None:
+        """Examine a batch in the examiner's thread: one forward pass, then one listing after another."""
         try:
-            records = await asyncio.get_running_loop().run_in_executor(self._examiner, matcher.examine_loaded, batch)
+            matcher.embed([job.loaded for job in jobs])
         except Exception as error:
-            for job in wanted:
-                if not job.answer.done():
-                    job.answer.set_exception(error)
+            for job in jobs:
+                _answer(job, error)
             return
-        for job, record in zip(wanted, records, strict=True):
-            if not job.answer.done():
-                job.answer.set_result(record)
+        for job in jobs:
+            if job.answer.done():
+                continue
+            try:
+                with time_limit(self._config.service.budget, job.answer.done):
+                    [record] = matcher.examine_loaded([job.loaded])
+            except Exception as error:
+                _answer(job, error)
+            else:
+                _answer(job, record)
 
     async def _watch_forever(self) -> None:
         seen = None  # the catalog may have changed between its loading and now
@@ -198,6 +221,20 @@ class Engine:
             except Exception as error:  # whatever is wrong there, watching goes on
                 if str(error) != before:
                     _log.error("the catalog was not reloaded: %s", error)
+
+
+def _answer(job: _Job, answer: ScanRecord | Exception) -> None:
+    """Answer a job from the examiner's thread."""
+
+    def put() -> None:
+        if job.answer.done():
+            return
+        if isinstance(answer, Exception):
+            job.answer.set_exception(answer)
+        else:
+            job.answer.set_result(answer)
+
+    job.answer.get_loop().call_soon_threadsafe(put)
 
 
 def _ready(catalog: Catalog, config: Config) -> Matcher:

@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imgmatch.config import ServiceConfig
+from imgmatch.errors import OutOfTimeError
 
-__all__ = ["Buckets", "Guard", "Metrics", "ServiceError"]
+__all__ = ["Buckets", "Guard", "Metrics", "ServiceError", "too_large", "too_slow"]
 
 _log = logging.getLogger("imgmatch.service")
 
@@ -129,7 +130,7 @@ class Guard:
         self.metrics.in_flight.set(self._in_flight)
         try:
             self._admit(scope)
-            body = _Body(receive, self.limits.max_body)
+            body = _Body(receive, self.limits)
             await asyncio.wait_for(self.app(scope, body, answer), self.limits.timeout)
         except asyncio.CancelledError:
             raise
@@ -150,6 +151,13 @@ class Guard:
             raise ServiceError(421, "not for this service", "the Host header names another machine", "call it by 127.0.0.1")
         if scope["path"] == "/healthz":
             return
+        if scope["path"] not in _OPEN and _from_elsewhere(headers):
+            raise ServiceError(
+                403,
+                "not for other sites",
+                "a page of another site made a browser send this",
+                "send it from a program, or from a page that this service itself serves",
+            )
         client = scope["client"][0] if scope.get("client") else ""
         if wait := self._buckets.take(client, time.monotonic()):
             raise ServiceError(
@@ -160,8 +168,9 @@ class Guard:
                 {"Retry-After": str(math.ceil(wait))},
             )
         if self.token is not None and scope["path"] not in _OPEN:
-            given = headers.get(b"authorization", "").encode("latin-1")
-            if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+            scheme, _, given = headers.get(b"authorization", "").partition(" ")
+            # Names of schemes are case-insensitive (RFC 9110, section 11.1).
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode()):
                 raise ServiceError(
                     401,
                     "no valid token",
@@ -191,6 +200,10 @@ class Guard:
                 f"there was no answer within {self.limits.timeout:g} s (service.timeout)",
                 "send fewer or smaller photos, or try again when the service is less busy",
             )
+        if isinstance(error, OutOfTimeError):
+            return ServiceError(
+                504, "took too long", f"examining it: {error} (service.budget)", "send fewer or smaller photos, or less text"
+            )
         _log.error("a request failed", exc_info=error)
         return ServiceError(
             500, "the service failed", "an unexpected error, written to its log", "report it with the log's last lines"
@@ -198,17 +211,33 @@ class Guard:
 
 
 class _Body:
-    """The request's body, up to a size."""
+    """The request's body, up to a size, none of its pieces waited for too long."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._most, self._bytes = receive, most, 0
+    def __init__(self, receive: Receive, limits: ServiceConfig) -> None:
+        self._receive, self._limits, self._bytes, self._more = receive, limits, 0, True
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if not self._more:
+            return await self._receive()  # what comes after the body is that the client has gone, whenever that is
+        try:
+            message = await asyncio.wait_for(self._receive(), self._limits.idle)
+        except asyncio.TimeoutError as error:
+            raise too_slow(self._limits.idle) from error
+        self._more = message.get("more_body", False)
         self._bytes += len(message.get("body", b""))
-        if self._bytes > self._most:
-            raise too_large(self._most)
+        if self._bytes > self._limits.max_body:
+            raise too_large(self._limits.max_body)
         return message
+
+
+def too_slow(seconds: float) -> ServiceError:
+    return ServiceError(
+        408,
+        "the request came too slowly",
+        f"nothing of it arrived for {seconds:g} s (service.idle)",
+        "send it again in one go",
+        {"Connection": "close"},
+    )
 
 
 def too_large(most: int) -> ServiceError:
@@ -219,6 +248,17 @@ def too_large(most: int) -> ServiceError:
         "send fewer or smaller photos",
         {"Connection": "close"},
     )
+
+
+def _from_elsewhere(headers: Mapping[bytes, str]) -> bool:
+    """Tell whether a page of another origin made a browser send this; programs send neither header.
+
+    Fetch Metadata (https://www.w3.org/TR/fetch-metadata/), and ``Origin`` for browsers that lack it (RFC 6454).
+    """
+    if headers.get(b"sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition("://")[2].lower() != headers.get(b"host", "").lower()
 
 
 def _hostname(header: str) -> str | None:

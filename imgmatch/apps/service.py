@@ -20,7 +20,7 @@ from imgmatch.apps.engine import Engine
 from imgmatch.apps.guard import Guard, Metrics, ServiceError
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
-from imgmatch.errors import ImageError, ImgmatchError
+from imgmatch.errors import ImageError, ImgmatchError, InputError
 from imgmatch.records import Listing
 
 __all__ = ["LOOPBACK", "create_app"]
@@ -28,11 +28,16 @@ __all__ = ["LOOPBACK", "create_app"]
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _REFUSALS = {
+    400: "Not HTTP.",
     401: "No token where one is needed.",
+    403: "Sent by a page of another site.",
+    408: "It came too slowly.",
     413: "More bytes than allowed.",
     415: "A body that is neither JSON nor a form.",
+    421: "Called by another name than this service's.",
     422: "A request that is not understood.",
     429: "More requests than one client may send.",
+    500: "An unexpected error, written to the service's log.",
     503: "Busy.",
     504: "It took too long.",
 }
@@ -120,12 +125,13 @@ def create_app(
         # Photos are called by their place: the names of uploaded files are the client's affair.
         names = {role: [f"{role}[{i}]" for i in range(len(sent.photos.get(role, ())))] for role in PHOTO_LISTS}
         photos = {n: data for role in PHOTO_LISTS for n, data in zip(names[role], sent.photos.get(role, ()), strict=True)}
-        record = await engine.examine(Listing.from_dict({**sent.listing, **names}), photos)
-        metrics.records.labels("failed" if record.verdict is None else str(record.verdict.decision)).inc()
         try:
-            return Response(json.dumps(record.to_dict(), allow_nan=False), media_type="application/json")
-        except RecursionError as error:
-            raise malformed("it is nested too deeply") from error
+            listing = Listing.from_dict({**sent.listing, **names})
+        except InputError as error:
+            raise malformed(f"listing: {error}") from error
+        record = await engine.examine(listing, photos)
+        metrics.records.labels("failed" if record.verdict is None else str(record.verdict.decision)).inc()
+        return Response(json.dumps(record.to_dict(), allow_nan=False), media_type="application/json")
 
     @app.post("/search", openapi_extra=body_of("search", 1))
     async def search(
@@ -163,7 +169,11 @@ def create_app(
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post(
-        "/reload", responses={403: _refused("The service has no token."), 409: _refused("The catalog cannot be loaded.")}
+        "/reload",
+        responses={
+            403: _refused("The service has no token, or a page of another site asks."),
+            409: _refused("The catalog cannot be loaded."),
+        },
     )
     async def reload() -> Reloaded:
         """Go over to the catalog that is on disk now; the service also does so by itself soon after it changes."""

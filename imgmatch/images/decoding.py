@@ -28,10 +28,10 @@ from PIL import (  # each import registers one decoder, so that Pillow does not 
 )
 
 from imgmatch.config import ImageConfig
-from imgmatch.errors import ImageError
+from imgmatch.errors import ImageError, printable
 from imgmatch.types import UInt8Array
 
-__all__ = ["Decoded", "check_size", "decode_bytes", "decode_pil", "format_of", "printable"]
+__all__ = ["Decoded", "check_size", "decode_bytes", "decode_pil", "format_of"]
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -167,11 +167,6 @@ def check_size(width: int, height: int, config: ImageConfig, source: str) -> Non
         raise ImageError("too_many_pixels", message, source=source)
     if min(width, height) < config.min_side:
         raise ImageError("too_small", f"{width} x {height}: a side is under {config.min_side} pixels", source=source)
-
-
-def printable(text: str) -> str:
-    """Return text that is safe in messages and UTF-8 files: control characters and surrogates are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _OutOfTime(Exception):  # noqa: N818 - not an error of ours: decode_bytes turns it into one

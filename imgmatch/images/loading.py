@@ -19,9 +19,9 @@ import pdqhash
 import PIL.Image
 
 from imgmatch.config import ImageConfig
-from imgmatch.errors import ImageError
+from imgmatch.errors import ImageError, printable
 from imgmatch.images.decode_pool import DecodePool
-from imgmatch.images.decoding import check_size, decode_bytes, decode_pil, format_of, printable
+from imgmatch.images.decoding import check_size, decode_bytes, decode_pil, format_of
 from imgmatch.parallel import worker_count
 from imgmatch.types import Box, Image, UInt8Array
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from imgmatch.errors import MissingExtraError
+from imgmatch.errors import MissingExtraError, printable
 from imgmatch.io.files import atomic_write
 from imgmatch.records import ScanRecord
 
@@ -140,5 +140,5 @@ def _chunks(records: Iterable[ScanRecord]) -> Iterator[list[ScanRecord]]:
 def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    value = value.replace("\0", "")[:_CELL]
+    value = "\n".join(map(printable, value[:_CELL].replace("\r\n", "\n").split("\n")))[:_CELL]
     return f"'{value}" if value.startswith(_FORMULA) else value

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.images import perceptual_hash
+from imgmatch.parallel import checkpoint
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
@@ -148,6 +149,7 @@ class PhotoContext:
         key = compute, args, tuple(sorted(kwargs.items()))
         with self._lock:
             if key not in self._memory:
+                checkpoint()
                 self._memory[key] = compute(self, *args, **kwargs)
             value: T = self._memory[key]
             return value

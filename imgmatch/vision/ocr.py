@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import PhotoContext
+from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 
 __all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "passed_over", "read", "with_room"]
@@ -253,6 +254,7 @@ def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
     pixels = photo.image.pixels
     quads: list[FloatArray] = []
     for start, stop, own in _pieces(*sorted(pixels.shape[:2])):
+        checkpoint()
         tall = len(pixels) >= pixels.shape[1]
         piece = pixels[start:stop] if tall else pixels[:, start:stop]
         origin = np.array([0, start] if tall else [start, 0], np.float32)
@@ -403,6 +405,7 @@ def _recognise(crops: Iterable[UInt8Array]) -> Iterator[FloatArray]:
 
     session = _engine().text_rec.session
     for crop in crops:
+        checkpoint()
         width = max(math.ceil(HEIGHT * crop.shape[1] / crop.shape[0]), 8)
         line = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (min(width, _LONGEST * HEIGHT), HEIGHT))
         batch = (line.astype(np.float32).transpose(2, 0, 1)[None] / 255 - 0.5) / 0.5

@@ -1,0 +1,122 @@
+"""Foreign text on terminals, in logs and in tables is shown, never sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+from typer.testing import CliRunner
+
+from imgmatch import Catalog, Config
+from imgmatch.apps import console as room
+from imgmatch.apps.cli import app
+from imgmatch.errors import printable
+from imgmatch.scan import run_scan
+from tests.fakes import GridEncoder, picture, write_tree
+
+HARM = "a\x1b[2J\x1b]0;pwned\x07\x1b[31mred\x9b5n\u202egab\u2066\u200b\b\r\x00\ud800\u2028b"
+HIDDEN = set(HARM) - set("a[2J]0;pwnedredgab5nb31m")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Sac à main «neuf» 包 1\u00a0299\u202f€ \u3000", "Sac à main «neuf» 包 1\u00a0299\u202f€ \u3000"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\u202egab\u2069\u200b", r"\u202egab\u2069\u200b"),
+        ("\x9b5n\x7f\ud800\U000e0041", r"\x9b5n\x7f\ud800\U000e0041"),
+    ],
+)
+def test_printable(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_nothing_that_is_printed_moves_anything(text: str) -> None:
+    assert all(c.isprintable() or c.isspace() for c in printable(text))
+    assert not set(printable(text)) & HIDDEN
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> str:
+    file = io.StringIO()
+    shown = room._Console(file=file, force_terminal=terminal, soft_wrap=True, width=200, color_system=None)
+    monkeypatch.setattr(room, "console", shown)
+    monkeypatch.setattr(room, "errors", shown)
+    shown.print(HARM, highlight=False, markup=False)
+    shown.print(f"[bold]{HARM}[/]")
+    room.fail(HARM)
+    room.show_table(HARM, ["x", HARM], [[HARM, 1]])
+    table = Table(HARM)
+    table.add_row(HARM)
+    shown.print(table)
+    with room.progress_bar(HARM) as update:
+        update(1, 1, HARM)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_consoles_show_what_is_foreign(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    text = printed(monkeypatch, terminal) + capsys.readouterr().err
+    assert r"\x1b[2J" in text
+    own = set("\x1b\r") if terminal else set()  # of the progress bar
+    assert not set(text) & (HIDDEN - own)
+    for sent in ("\x1b[2J", "\x1b]0;", "\x9b"):
+        assert sent not in text
+
+
+def test_logs_show_what_is_foreign_and_mask_contacts() -> None:
+    try:
+        raise ValueError(f"{HARM} seller@shop.example +41 79 555 12 34")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "f.py", 5, "failed: %s", (HARM,), (ValueError, error, error.__traceback__)
+        )
+    text = room.LogFormatter().format(record)
+    assert not set(text) & HIDDEN
+    assert "Traceback" in text
+    assert "seller@shop" not in text
+    assert "555" not in text
+    plain = "catalog 2a93a60d854554c0 of 2026-11-25 10:00 listens on http://127.0.0.1:8000, 12 photos"
+    record = logging.LogRecord("x", logging.INFO, "f.py", 5, plain, (), None)
+    assert "2a93a60d854554c0" in room.LogFormatter().format(record)
+
+
+def test_commands_and_tables_show_what_is_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    harm = HARM.replace("\x00", "").replace("\ud800", "")
+    names = {f"brand/item{harm}/{v}{harm}.png": picture(v) for v in range(2)}
+    source = write_tree(tmp_path / "src", {**names, f"brand/item{harm}/bad{harm}.png": b"no photo"})
+    catalog = Catalog.build(source, tmp_path / "cat", encoder=GridEncoder())
+    root = write_tree(tmp_path / "l", {"a.png": picture(0)})
+    fields = ("listing_id", "title", "description", "seller_id", "platform", "url", "brand_claim", "price", "condition")
+    row = {**{name: f"{name}{HARM}\nnext line" for name in fields}, "photos": ["a.png", f"missing{HARM}.png"]}
+    (root / f"t{harm}.jsonl").write_text(json.dumps(row) + "\n")
+    out = tmp_path / "out"
+    config = Config.from_dict({"signals": ["design", "text", "listing"]})
+    run_scan(root / f"t{harm}.jsonl", catalog, out, config=config)
+    table = (out / "records.csv").read_text("utf-8-sig")
+    assert not set(table) & (HIDDEN - {"\r"})
+    [record] = csv.DictReader(io.StringIO(table))
+    assert record["title"].endswith("\nnext line")
+    assert r"\x1b[2J" in record["title"]
+    commands = [
+        ["catalog", "info", str(catalog.path)],
+        ["catalog", "issues", str(catalog.path)],
+        ["catalog", "verify", str(catalog.path)],
+        ["explain", str(out / "records.jsonl"), row["listing_id"]],
+        ["catalog", "info", str(tmp_path / harm)],
+        ["case", "verify", str(tmp_path / harm)],
+    ]
+    for command in commands:
+        result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+        assert not set(result.output) & HIDDEN, command
