@@ -28,10 +28,12 @@ __all__ = [
     "Stretches",
     "beginning",
     "fold",
+    "folds",
     "letters",
     "name_key",
     "read_in_part",
     "skeleton",
+    "skeletons",
     "spelled",
     "without_accents",
     "written",
@@ -108,11 +110,12 @@ def fold(text: str) -> str:
     >>> fold("Hermès"), fold("ＧＵＣＣＩ"), fold("Gυссi"), fold("L’Ondara™")
     ('hermes', 'gucci', 'gucci', 'londara')
     """
-    text = written(text)
-    if text.isascii():
-        return "".join(filter(str.isalnum, text.lower()))
-    plain = unicodedata.normalize("NFKC", text).translate(HOMOGLYPHS).casefold()
-    return "".join(filter(_is_letter, without_accents(plain).translate(HOMOGLYPHS)))
+    return folds([text])[0]
+
+
+def folds(texts: Sequence[str]) -> list[str]:
+    """Return the `fold` of each text; of many short ones faster than one by one."""
+    return _folded(written(_rows(texts))).split("\n")
 
 
 def skeleton(text: str) -> str:
@@ -121,9 +124,26 @@ def skeleton(text: str) -> str:
     >>> skeleton("R0LEX") == skeleton("Rolex"), skeleton("$upreme"), skeleton("GUCC1") == skeleton("gucci")
     (True, 'supreme', True)
     """
-    text = written(text)
-    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return fold(plain.translate(_LOOKALIKES)).translate(_LOOKALIKES).replace("rn", "m").replace("vv", "w")
+    return skeletons([text])[0]
+
+
+def skeletons(texts: Sequence[str]) -> list[str]:
+    """Return the `skeleton` of each text."""
+    rows = written(_rows(texts))
+    plain = rows.lower() if rows.isascii() else unicodedata.normalize("NFKC", rows).casefold()
+    united = _folded(plain.translate(_LOOKALIKES)).translate(_LOOKALIKES)
+    return united.replace("rn", "m").replace("vv", "w").split("\n")
+
+
+def _rows(texts: Sequence[str]) -> str:
+    return "\n".join(text.replace("\n", " ") for text in texts)
+
+
+def _folded(rows: str) -> str:
+    if rows.isascii():
+        return re.sub(r"[^a-z0-9\n]", "", rows.lower())
+    plain = unicodedata.normalize("NFKC", rows).translate(HOMOGLYPHS).casefold()
+    return "".join(c for c in without_accents(plain).translate(HOMOGLYPHS) if c == "\n" or _is_letter(c))
 
 
 def without_accents(text: str) -> str:

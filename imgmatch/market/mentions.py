@@ -19,8 +19,10 @@ from imgmatch.names import (
     Stretches,
     beginning,
     fold,
+    folds,
     letters,
     skeleton,
+    skeletons,
 )
 
 __all__ = ["Mention", "NameFinder"]
@@ -136,8 +138,10 @@ class NameFinder:
 
     def _in_words(self, text: str) -> Iterator[tuple[int, str, _Name]]:
         tokens = list(_TOKEN.finditer(text))
-        for view, known, stretches in zip((fold, skeleton), (self._names, self._skeletons), self._stretches, strict=True):
-            views = {word: view(word.strip(_EDGES)) for word in {t[0] for t in tokens}}
+        words = list({t[0] for t in tokens})
+        bare = [word.strip(_EDGES) for word in words]
+        for view, known, stretches in zip((folds, skeletons), (self._names, self._skeletons), self._stretches, strict=True):
+            views = dict(zip(words, view(bare), strict=True)) if words else {}
             kept = [(t, views[t[0]]) for t in tokens if views[t[0]]]
             for i, j, key in stretches.find([part for _, part in kept]):
                 if j - i <= max(self._words, 2) or all(len(part) == 1 for _, part in kept[i:j]):
