@@ -10,6 +10,7 @@ import numpy as np
 
 from imgmatch.catalog.likeness import Compared
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.names import fold
 from imgmatch.signals.base import Signal
 from imgmatch.signals.design.local import CloserLook
 from imgmatch.signals.design.settings import DesignConfig
@@ -202,7 +203,7 @@ class DesignSignal(Signal):
         item = self.catalog.items[candidate.item_id]
         brand = self.catalog.brands.get(item.brand)
         owner, name = (brand.name if brand else "") or item.brand, item.name or item.model or item.item_id
-        return name if name.lower().startswith(owner.lower()) else f"{owner} {name}"
+        return name if fold(name).startswith(fold(owner)) else f"{owner} {name}"
 
     def _evidence(self, best: Candidate, candidates: Sequence[Candidate]) -> dict[str, Any]:
         item = self.catalog.items[best.item_id]

@@ -13,6 +13,7 @@ from imgmatch.catalog.likeness import sample
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
+from imgmatch.names import fold
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
 from imgmatch.signals.mismatch.settings import MismatchConfig
@@ -261,7 +262,7 @@ class MismatchSignal(Signal):
         name = known.name if known is not None and known.name else brand
         item = None if sight is None else self._catalog.items[sight.item_id]
         thing = "" if item is None else item.name or item.item_id
-        thing = thing if name.casefold() in thing.casefold() else f"{name} {thing}"
+        thing = thing if fold(name) in fold(thing) else f"{name} {thing}"
         what = f"names {name}" if item is None else f"shows {thing}"
         if named:
             reason = f"The promo {what}, and the listing names {name} too."
