@@ -92,19 +92,8 @@ def test_fp32_is_its_sources_space_and_gives_its_vectors(source: Encoder, cache:
     assert np.abs(exported.encode_dense(photos)[1] - source.encode_dense(photos)[1]).max() < 1e-3
 
 
-def test_int8_is_a_space_of_its_own_and_near(source: Encoder, cache: Path) -> None:
-    exported = load_encoder("onnx-int8:small", cache=cache)
-    assert exported.space.numeric == "int8-dynamic"
-    assert exported.space.encoder == "onnx-int8:small"
-    assert exported.space.id != source.space.id
-    photos = pictures(7)
-    cosine = (exported.encode(photos) * source.encode(photos)).sum(1)
-    assert 0.9 < cosine.min() < 0.99999
-
-
-@pytest.mark.parametrize("name", ["onnx:small", "onnx-int8:small"])
-def test_exports_conform(name: str, cache: Path) -> None:
-    check_encoder(load_encoder(name, cache=cache))
+def test_exports_conform(cache: Path) -> None:
+    check_encoder(load_encoder("onnx:small", cache=cache))
 
 
 def test_the_manifest_says_what_was_measured(cache: Path) -> None:
@@ -113,7 +102,7 @@ def test_the_manifest_says_what_was_measured(cache: Path) -> None:
     assert parity["photos"] == 4
     assert parity["onnx"]["cosine_min"] >= onnx.PARITY
     assert parity["onnx"]["cells_cosine_min"] >= onnx.PARITY
-    assert min(parity[k]["photos_per_s"] for k in ("torch", "onnx", "onnx-int8")) > 0
+    assert min(parity[k]["photos_per_s"] for k in ("torch", "onnx")) > 0
     assert told["faster"] == (parity["onnx"]["photos_per_cpu_s"] >= 1.1 * parity["torch"]["photos_per_cpu_s"])
 
 
@@ -176,7 +165,6 @@ def test_the_command_exports_and_reports(tmp_path: Path, monkeypatch: pytest.Mon
     name = f"local-dir:{clip_folder(tmp_path / 'model')}"
     done = CliRunner().invoke(app, ["weights", "export", name])
     assert done.exit_code == 0, done.output
-    assert "onnx-int8" in done.output
     assert "cosine at least" in done.output
     assert load_encoder(f"onnx:{name}").encode(pictures(1)).shape == (1, 24)
     missing = CliRunner().invoke(app, ["weights", "export", name, "--photos", str(tmp_path / "cache")])
@@ -222,7 +210,7 @@ def test_data_in_other_files_is_refused_though_the_checksum_is_right(own: Path, 
     tensor.external_data.add(key="location", value="../../../secret")
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     told = json.loads((folder / onnx.MANIFEST).read_text())
-    told["sha256"]["model.onnx"] = store.sha256_of(folder / "model.onnx")
+    told["sha256"] = store.sha256_of(folder / "model.onnx")
     (folder / onnx.MANIFEST).write_text(json.dumps(told))
     parsed = []
     monkeypatch.setattr(onnx, "_session", lambda *args: parsed.append(args))

@@ -4,7 +4,7 @@ Every contender is a whole command in a process of its own over the same folder,
 difference, which leaves out start-up and warm-up, gives images/s. Contenders alternate, so that a busy moment meets all of
 them. ViT-B-32 at 224 pixels: `imgmatch catalog build`, `imgmatch scan` (design signal, cold cache), clip-retrieval
 inference, imagededup CNN. ViT-B-32-256, which is what rclip runs in onnxruntime: `imgmatch catalog build`, rclip. Ours runs
-in PyTorch and as its own ONNX exports; int8 and bfloat16 are other arithmetic and so no like for like.
+in PyTorch and as its own ONNX exports; bfloat16 is other arithmetic and so no like for like.
 """
 
 from __future__ import annotations
@@ -130,7 +130,6 @@ def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Call
             _imgmatch("weights", "export", encoder, "--out", str(export), cache=work / "cache")
             vouched = f"{export}#sha256={sha256((export / 'export.json').read_bytes()).hexdigest()}"
             out[f"imgmatch catalog build, ONNX fp32, {architecture}"] = _built(f"onnx:{vouched}")
-            out[f"imgmatch catalog build, ONNX int8 (another space), {architecture}"] = _built(f"onnx-int8:{vouched}")
         except PeerError as error:
             failed[f"imgmatch catalog build, ONNX, {architecture}"] = str(error)
         for peer in peers:

@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Folder to write; default: the cache, where `onnx:NAME` finds it.")
         ] = None,
     ) -> None:
-        """Write a model as ONNX (fp32 and int8), measured against its source; `onnx:NAME` and `onnx-int8:NAME` load it."""
+        """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
         import itertools
 
         from imgmatch.encoders import load_encoder, onnx
@@ -108,7 +108,7 @@ def register(app: typer.Typer) -> None:
         folder = out or onnx.export_folder(name)
         told = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
         parity = told["parity"]
-        for kind in ("torch", *onnx.FILES):
+        for kind in ("torch", "onnx"):
             row = parity[kind]
             near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
             typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}")

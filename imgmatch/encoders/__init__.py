@@ -32,7 +32,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         - ``local-dir:/path``: a folder with ``open_clip_config.json`` and a weights file;
         - ``open_clip:ARCHITECTURE@/path/model.safetensors`` or ``open_clip:ARCHITECTURE/TAG@/path/…``: any checkpoint;
           the tag, where open_clip knows it, decides preprocessing and activation (QuickGELU);
-        - ``onnx:NAME`` or ``onnx-int8:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
+        - ``onnx:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
           :mod:`imgmatch.encoders.onnx`; always on the CPU;
         - ``torch:`` and one of these: PyTorch, also where an export would be taken;
         - ``torch-bf16:`` and one of these: PyTorch on the CPU in bfloat16, a space of its own, see
@@ -66,7 +66,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
     """
     from imgmatch.encoders import onnx
 
-    if name.startswith(("onnx:", "onnx-int8:")):
+    if name.startswith("onnx:"):
         return _as_published(onnx.load(name, cache=cache), name.partition(":")[2])
     if name.startswith("torch-bf16:"):
         whole = name.removeprefix("torch-bf16:")

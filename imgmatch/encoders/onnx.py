@@ -1,13 +1,11 @@
 """Exported models under ONNX Runtime: the vision tower alone, without PyTorch. ``imgmatch weights export`` makes them.
 
-An export is a folder: ``model.onnx`` (fp32), ``int8.onnx`` and ``export.json``, which names the space, the preprocessing
-and the checksum of either file. fp32 has proved parity when it was written and declares its source's space; dynamic int8
-is a space of its own.
+An export is a folder: ``model.onnx`` and ``export.json``, which names the space, the preprocessing and the checksum of the
+model. It proved parity when it was written, and so declares its source's space.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import re
@@ -25,16 +23,16 @@ from imgmatch.encoders.store import cache_dir, sha256_of
 from imgmatch.errors import MissingExtraError, WeightsError
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
-__all__ = ["FILES", "FORMAT", "MANIFEST", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
+__all__ = ["FORMAT", "MANIFEST", "MODEL", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
 
 MANIFEST = "export.json"
-FILES = {"onnx": "model.onnx", "onnx-int8": "int8.onnx"}
-FORMAT = 1
+MODEL = "model.onnx"
+FORMAT = 2
 """Raised when what a tower computes changes (its cells, say, which the space says nothing of): old exports are refused."""
 PARITY = 0.9999
 """Least cosine to the source's vectors with which an fp32 export may call itself the same space."""
 
-_NAME = re.compile(r"(?P<kind>onnx|onnx-int8):(?P<where>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
+_NAME = re.compile(r"onnx:(?P<where>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
 
 
 class OnnxEncoder:
@@ -53,8 +51,7 @@ class OnnxEncoder:
 
     Notes
     -----
-    Thread-safe. Idle threads of the runtime sleep instead of spinning: decoders want the cores. int8 runs photo by photo,
-    since dynamic quantisation takes its scales from the whole batch and a vector must not depend on its neighbours.
+    Thread-safe. Idle threads of the runtime sleep instead of spinning: decoders want the cores.
     """
 
     CHUNK = 4  # as for PyTorch: what a layer writes stays in the processor's cache
@@ -72,7 +69,6 @@ class OnnxEncoder:
         self._source = source
         self.preprocess = preprocess
         self.input_size = preprocess.size
-        self._chunk = 1 if space.numeric.startswith("int8") else self.CHUNK
         self._session = _session(model, threads)
         self._lock = threading.Lock()
         self._whole: Encoder | None = None
@@ -103,8 +99,8 @@ class OnnxEncoder:
             return [np.zeros((0, *shape), np.float32) for shape in outputs.values()]
         prepared = self.preprocess.batch(batch)
         parts = []
-        for i in range(0, len(prepared), self._chunk):
-            found = self._session.run(list(outputs), {"pixels": np.stack(prepared[i : i + self._chunk])})
+        for i in range(0, len(prepared), self.CHUNK):
+            found = self._session.run(list(outputs), {"pixels": np.stack(prepared[i : i + self.CHUNK])})
             parts.append([_scaled(y) for y in found])
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
@@ -136,7 +132,7 @@ def preferred(name: str, cache: str | Path | None = None) -> bool:
 def load(
     name: str, *, cache: str | Path | None = None, threads: int = 0, source: Callable[[], Encoder] | None = None
 ) -> OnnxEncoder:
-    """Load ``onnx:NAME`` or ``onnx-int8:NAME``.
+    """Load ``onnx:NAME``.
 
     Parameters
     ----------
@@ -157,8 +153,8 @@ def load(
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name!r}: expected onnx:NAME, onnx-int8:NAME or onnx:/path/to/folder#sha256=HEX")
-    kind, where = match["kind"], match["where"]
+        raise ValueError(f"{name!r}: expected onnx:NAME or onnx:/path/to/folder#sha256=HEX")
+    where = match["where"]
     folder = export_folder(where, cache)
     if "/" in where and not folder.is_dir():
         folder = Path(where).expanduser()
@@ -169,11 +165,9 @@ def load(
         raise WeightsError(f"{manifest}: no such export; run `imgmatch weights export {where}`")
     if match["sha256"] and (got := sha256_of(manifest)) != match["sha256"].lower():
         raise WeightsError(f"{manifest}: sha256 is {got}, expected {match['sha256']}; it is not the export that was meant")
-    space, preprocess, sha256 = _read_manifest(manifest, kind)
-    if kind == "onnx-int8":
-        space = dataclasses.replace(space, encoder=name.partition("#")[0], numeric="int8-dynamic")
-    check_model(folder / FILES[kind], sha256)
-    return OnnxEncoder(folder / FILES[kind], space=space, preprocess=preprocess, threads=threads, source=source)
+    space, preprocess, sha256 = _read_manifest(manifest)
+    check_model(folder / MODEL, sha256)
+    return OnnxEncoder(folder / MODEL, space=space, preprocess=preprocess, threads=threads, source=source)
 
 
 def check_model(file: Path, sha256: str) -> None:
@@ -195,7 +189,7 @@ def check_model(file: Path, sha256: str) -> None:
         raise WeightsError(f"{file}: refers to data in other files, which no export does; it is not opened")
 
 
-def _read_manifest(manifest: Path, kind: str) -> tuple[EmbeddingSpace, Preprocess, str]:
+def _read_manifest(manifest: Path) -> tuple[EmbeddingSpace, Preprocess, str]:
     try:
         told = json.loads(manifest.read_text(encoding="utf-8"))
         if told["format"] != FORMAT:
@@ -203,9 +197,9 @@ def _read_manifest(manifest: Path, kind: str) -> tuple[EmbeddingSpace, Preproces
         space = EmbeddingSpace(**told["space"])
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()}
         preprocess = Preprocess(**fields)
-        sha256, cosine = told["sha256"][FILES[kind]], float(told["parity"]["onnx"]["cosine_min"])
+        sha256, cosine = told["sha256"].lower(), float(told["parity"]["onnx"]["cosine_min"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{manifest}: not the manifest of an export with {FILES[kind]} ({error!r})") from error
+        raise WeightsError(f"{manifest}: not the manifest of an export ({error!r})") from error
     if preprocess.text != space.preprocess:
         raise WeightsError(f"{manifest}: its preprocessing is not that of the space it declares")
     if not cosine >= PARITY:

@@ -1,10 +1,9 @@
-"""Export a PyTorch encoder to ONNX, fp32 and dynamic int8, and measure both against their source before anyone uses them."""
+"""Export a PyTorch encoder to ONNX, and measure the export against its source before anyone uses it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -72,9 +71,9 @@ def export(
     dict
         What ``export.json`` holds. ``faster`` says whether the plain name loads the fp32 export from now on, because it did
         1.1 times as many photos as PyTorch here or more per second of processor time: in a scan the decoders want the
-        cores too, so what counts is what an encoder takes from them. ``parity`` has, for ``torch``, ``onnx`` and
-        ``onnx-int8``, ``photos_per_s`` (prepared squares in, vectors out, all cores) and ``photos_per_cpu_s``, and for
-        the exports ``cosine_min`` and ``cosine_mean`` of the embedding to the source's, and ``cells_cosine_min`` of the
+        cores too, so what counts is what an encoder takes from them. ``parity`` has, for ``torch`` and ``onnx``,
+        ``photos_per_s`` (prepared squares in, vectors out, all cores) and ``photos_per_cpu_s``, and for the export
+        ``cosine_min`` and ``cosine_mean`` of the embedding to the source's, and ``cells_cosine_min`` of the
         dense descriptors.
 
     Raises
@@ -87,33 +86,20 @@ def export(
     if not isinstance(encoder, TorchEncoder) or encoder.space.numeric != "fp32":
         raise ValueError(f"expected a PyTorch encoder in fp32, got {encoder.space.describe()}")
     try:
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
-        from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise MissingExtraError("exporting models", "onnx") from error
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as temporary:
         work = Path(temporary) / "export"
         work.mkdir()
-        fp32, int8 = (work / onnx.FILES[kind] for kind in ("onnx", "onnx-int8"))
-        say(f"{encoder.space.encoder}: writing {fp32.name}")
-        _write(encoder, fp32)
-        say(f"{encoder.space.encoder}: writing {int8.name}")
-        logging.disable(logging.WARNING)  # it warns of what does not concern dynamic quantisation, on the root logger
-        try:
-            quantize_dynamic(fp32, int8, weight_type=QuantType.QInt8, per_channel=True)
-        finally:
-            logging.disable(logging.NOTSET)
-        contenders = {
-            kind: onnx.OnnxEncoder(
-                work / file,
-                space=encoder.space if kind == "onnx" else dataclasses.replace(encoder.space, numeric="int8-dynamic"),
-                preprocess=encoder.preprocess,
-            )
-            for kind, file in onnx.FILES.items()
-        }
+        model = work / onnx.MODEL
+        say(f"{encoder.space.encoder}: writing {model.name}")
+        _write(encoder, model)
         say(f"{encoder.space.encoder}: measuring")
-        parity = _compared(encoder, contenders, photos or _pictures())
+        exported = onnx.OnnxEncoder(model, space=encoder.space, preprocess=encoder.preprocess)
+        parity = _compared(encoder, exported, photos or _pictures())
         if not parity["onnx"]["cosine_min"] >= onnx.PARITY:
             raise WeightsError(
                 f"{encoder.space.encoder}: the export's vectors are not its source's (least cosine "
@@ -124,7 +110,7 @@ def export(
             "faster": bool(parity["onnx"]["photos_per_cpu_s"] >= _WORTH * parity["torch"]["photos_per_cpu_s"]),
             "space": encoder.space.to_dict(),
             "preprocess": dataclasses.asdict(encoder.preprocess),
-            "sha256": {file: sha256_of(work / file) for file in onnx.FILES.values()},
+            "sha256": sha256_of(model),
             "parity": parity,
             "versions": {n: metadata.version(n) for n in ("torch", "onnx", "onnxscript", "onnxruntime")},
         }
@@ -163,11 +149,11 @@ def _write(encoder: TorchEncoder, file: Path) -> None:
     onnx_format.save_model(model, str(file))
 
 
-def _compared(source: TorchEncoder, contenders: dict[str, onnx.OnnxEncoder], photos: Sequence[Image]) -> dict[str, Any]:
+def _compared(source: TorchEncoder, exported: onnx.OnnxEncoder, photos: Sequence[Image]) -> dict[str, Any]:
     squares = [source.prepare(photo) for photo in photos]
     truth, cells = source.encode_dense(squares)
     report: dict[str, Any] = {"photos": len(squares), "cores": os.cpu_count()}
-    encoders: dict[str, Encoder] = {"torch": source, **contenders}
+    encoders: dict[str, Encoder] = {"torch": source, "onnx": exported}
     # In turns, so that what else the machine does meets all of them; the best round counts.
     seconds = [{kind: _seconds(encoder, squares) for kind, encoder in encoders.items()} for _ in range(_ROUNDS)]
     for kind, encoder in encoders.items():
