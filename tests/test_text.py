@@ -295,3 +295,18 @@ def test_alone_and_in_a_batch_are_the_same() -> None:
 @needs_ocr
 def test_an_empty_photo_has_no_text() -> None:
     assert ocr.read(drawn("")) == ()
+
+
+@needs_ocr
+@pytest.mark.parametrize(("more", "told"), [(None, True), ("MONTROUX", False), ("MON", False)])
+def test_beside_the_right_spelling_or_a_piece_of_its_line_a_word_is_misread(more: str | None, told: bool) -> None:
+    photo = drawn("MONTRUOX")
+    [line] = ocr.read(photo)
+    (x0, y0), (x1, y1) = line.polygon[0], line.polygon[2]
+    lines = [line]
+    if more == "MONTROUX":
+        lines.append(replace(line, text=more, polygon=((x0, y0 - 150), (x1, y0 - 150), (x1, y1 - 150), (x0, y1 - 150))))
+    elif more:
+        lines.append(replace(line, text=more, polygon=((x0 - 80, y0), (x0 - 9, y0), (x0 - 9, y1), (x0 - 80, y1))))
+    photo.remember(tuple(lines), ocr._read, TextConfig().side)
+    assert ("logo_tamper" in examine([photo])) is told

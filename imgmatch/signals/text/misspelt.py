@@ -14,7 +14,7 @@ from imgmatch.names import POSSESSIVE, fold, letters, skeleton
 from imgmatch.types import FloatArray
 from imgmatch.vision import ocr
 
-__all__ = ["MISSPELT_CENTRE", "MISSPELT_SLOPE", "WELL_READ", "misspelt_ratio"]
+__all__ = ["MISSPELT_CENTRE", "MISSPELT_SLOPE", "WELL_READ", "misspelt_ratio", "rightly_spelled"]
 
 _LONE = re.compile(r"(?<!\S)\w(?!\S)")
 _AND = re.compile(r"&|\+|\b(?:and|und|et|y|e)\b", re.IGNORECASE)
@@ -63,11 +63,13 @@ def misspelt_ratio(photo: PhotoContext, match: Match, brand: Brand, readings: Se
     line, part = match.line, match.line.parts[0]
     if not match.whole or len(line.parts) > 1 or part.mirrored or match.chance > CHANCE:
         return None
+    if any(_beside(part, other) for other in readings):
+        return None  # LAN | ISKY
     if part.confidence < WELL_READ or part.height < LEAST_HEIGHT:
         return None
     if match.mark not in (brand.wordmarks or (brand.name or brand.brand,)):
         return None  # an alias does not say how the mark is lettered
-    if _rightly_spelled(match, brand) or (match.everyday and not letters(match.reading).isascii()):
+    if rightly_spelled(match, brand) or (match.everyday and not letters(match.reading).isascii()):
         return None  # oméga, in another language
     owed = 0.0
     said, mark = skeleton(match.reading), skeleton(match.mark)
@@ -87,7 +89,8 @@ def misspelt_ratio(photo: PhotoContext, match: Match, brand: Brand, readings: Se
     return float(ratios.min()) - owed
 
 
-def _rightly_spelled(match: Match, brand: Brand) -> bool:
+def rightly_spelled(match: Match, brand: Brand) -> bool:
+    """Say whether what was read is one of the brand's names, as it may be written."""
     reading = POSSESSIVE.sub("", match.reading)
     if any(spelled_as(text, name) for text in (match.reading, reading) for name in names_of(brand)):
         return True
@@ -136,6 +139,15 @@ def _stands_free(photo: PhotoContext, part: ocr.Reading, wide: ocr.Reading, read
     contrast = max(_spread(inside), 1.0)
     plain = max(_spread(before), _spread(after)) <= PLAIN_MARGIN * contrast
     return bool(plain and abs(np.median(before) - np.median(after)) <= SAME_GROUND * contrast)
+
+
+def _beside(part: ocr.Reading, other: ocr.Reading) -> bool:
+    """Say whether another piece of the same line follows or goes before, within one height."""
+    (x0, y0), (x1, y1) = np.min(part.polygon, axis=0), np.max(part.polygon, axis=0)
+    (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
+    level = min(y1, bottom) - max(y0, top) > 0.5 * min(y1 - y0, bottom - top)
+    apart = not x0 < (left + right) / 2 < x1
+    return bool(level and apart and left < x1 + part.height and right > x0 - part.height)
 
 
 def _is_clear(photo: PhotoContext, part: ocr.Reading, end: int) -> bool:

@@ -29,7 +29,7 @@ from imgmatch.market.mentions import Mention, NameFinder
 from imgmatch.market.wordmarks import CHANCE, Line, Match, WordmarkMatcher, align, spellings
 from imgmatch.names import fold, letters, read_in_part
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, MISSPELT_SLOPE, WELL_READ, misspelt_ratio
+from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, MISSPELT_SLOPE, WELL_READ, misspelt_ratio, rightly_spelled
 from imgmatch.signals.text.settings import TextConfig
 from imgmatch.types import Finding, FindingStatus, Label
 from imgmatch.vision import ocr
@@ -176,8 +176,12 @@ class TextSignal(Signal):
             printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))
             if strong := [p for p in printed if p.strength == "strong"]:
                 best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
-            for match in self._matcher.match(readings):
-                finding = self._misspelt(photo, match, readings) or self._claim(photo, match, readings, likely)
+            matches = self._matcher.match(readings)
+            # A line near a mark that the same photo also shows rightly spelled is, as a rule, that mark misread.
+            right = {m.brand for m in matches if rightly_spelled(m, self._catalog.brands[m.brand])}
+            for match in matches:
+                misspelt = None if match.brand in right else self._misspelt(photo, match, readings)
+                finding = misspelt or self._claim(photo, match, readings, likely)
                 if finding is not None:
                     _keep(best, finding)
             if not {f.signal for f in best.values()} & {
