@@ -127,6 +127,7 @@ class VectorCatalog:
         from imgmatch.types import PhotoRole
 
         self._data, self._known = data, known
+        self.shared: dict[str, Any] = {}
         self.encoder, self.space = encoder, encoder.space
         self.photo_ids = [hashlib.sha256(f"{p.folder}/{p.path}".encode()).hexdigest() for p in known]
         self.vectors = np.stack([p.vector for p in known])
@@ -355,7 +356,8 @@ def main() -> None:
         print(write_raw(name, [{"environment": made_by}, *run(data, arguments.locked)]))
         if arguments.locked:
             with open(OPENED, "a", encoding="utf-8") as f:
-                f.write(json.dumps({"suite": "design", "when": time.strftime("%Y-%m-%d"), "git": made_by["git"]}) + "\n")
+                row = {"suite": "design", "data": "all of SETS", "when": time.strftime("%Y-%m-%d"), "commit": made_by["git"]}
+                f.write(json.dumps(row) + "\n")
         return
     score(read_raw(name)[1:])
 

@@ -93,6 +93,9 @@ def catalog() -> FakeCatalog:
     return FakeCatalog(rows)
 
 
+ROWS = [(b, f"{b}-{item}") for b in ("aurel", "brume", "corto", "delia") for item in (0, 1) for _ in range(6)]
+
+
 def query(*vectors: object, role: str = "listing") -> Query:
     photos = []
     for i, vector in enumerate(vectors, 1):
@@ -132,7 +135,7 @@ def likeness_with(genuine: object, foreign: object) -> Likeness:
     c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
     none = np.zeros(0, np.float32)
     scores = [np.sort(np.float32(x)) for x in (genuine, foreign)]
-    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, none, none.astype(str), none, none)
+    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, none, none, none.astype(str), none, none)
     return c.likeness
 
 
@@ -256,7 +259,7 @@ def test_it_is_a_signal() -> None:
 
 def test_the_item_is_named_with_its_model_and_variant() -> None:
     c = catalog()
-    candidates, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[8]))  # type: ignore[arg-type]
+    candidates, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[9]))  # type: ignore[arg-type]
     assert candidates[0].item_id == finding.item_id == "aurel-1"
     assert candidates[0].similarity == pytest.approx(1)
     assert finding.status is FindingStatus.OK
@@ -268,8 +271,19 @@ def test_the_item_is_named_with_its_model_and_variant() -> None:
 
 def test_the_best_of_several_photos_counts() -> None:
     c = catalog()
-    _, finding = ask(DesignSignal(c, DesignConfig()), query([1, 1, *[0] * 10], c.vectors[8]))  # type: ignore[arg-type]
+    _, finding = ask(DesignSignal(c, DesignConfig()), query([1, 1, *[0] * 10], c.vectors[9]))  # type: ignore[arg-type]
     assert (finding.item_id, finding.photo_id) == ("aurel-1", "photo-2")
+
+
+def test_the_only_brand_of_a_kind_is_not_told_from_its_kind() -> None:
+    """Shoes of four brands and two bags of a fifth: another bag is near to these, and far from all that could tell it."""
+    rows = [(brand, item, [*vector, 1.0]) for (brand, item), vector in zip(ROWS, catalog().vectors, strict=True)]
+    bags = [[0.0] * 11 + [1.0, 0.2], [0.0] * 10 + [0.3, 1.0, 0.2]]
+    c = FakeCatalog([*rows, *(("solo", f"solo-{n}", bag) for n, bag in enumerate(bags))])
+    q = query([0.0] * 10 + [0.15, 1.0, 0.0])
+    _, finding = ask(DesignSignal(c, DesignConfig(local_weight=0.0)), q)  # type: ignore[arg-type]
+    assert finding.status is FindingStatus.ABSTAINED
+    assert "nothing else like it" in finding.reason
 
 
 def test_two_brands_equally_near_is_no_claim() -> None:

@@ -113,6 +113,8 @@ class HeldOut:
     genuine, foreign : ndarray, float32, ascending
         Scores by that way of photos against their own item (else their group), and against the best other group with their
         own group taken out of the catalog and of what the metric was learnt from.
+    outside : ndarray, shape (trials,), float32, ascending
+        What was taken off the genuine scores, before it is weighed: how near photos are to those of other groups.
     near, near_groups : ndarray, shape (n,), float32 and str
         Cosine of photos to the nearest other one of their brand, and their groups.
     mean, matrix : ndarray
@@ -124,6 +126,7 @@ class HeldOut:
     trials: int
     genuine: FloatArray
     foreign: FloatArray
+    outside: FloatArray
     near: FloatArray
     near_groups: Strings
     mean: FloatArray
@@ -168,6 +171,7 @@ def held_out(photos: Sample) -> HeldOut:
         len(scores.hits),
         np.sort(scores.genuine),
         np.sort(scores.foreign),
+        np.sort(scores.outside),
         near[has],
         photos.groups[has],
         none if metric is None else metric.mean,
@@ -197,11 +201,12 @@ class _Scores:
     hits: Mask
     genuine: FloatArray
     foreign: FloatArray
+    outside: FloatArray
 
 
 def _scores(photos: Sample, way: int, by_photo: npt.NDArray[Any], by_group: npt.NDArray[Any]) -> _Scores | None:
     """Score by one way; None where there are too few photos for its metric."""
-    hits, genuine, foreign = [], [], []
+    hits, genuine, foreign, outside = [], [], [], []
     for rows, space in _spaces(photos, way, by_photo):
         if space is None:
             return None
@@ -210,11 +215,13 @@ def _scores(photos: Sample, way: int, by_photo: npt.NDArray[Any], by_group: npt.
             if found is not None:
                 hits.append(found[0])
                 genuine.append(found[1])
+                outside.append(found[2])
     for rows, space in _spaces(photos, way, by_group):
         if space is None:
             return None
         foreign += [best for i in rows if np.isfinite(best := space.strangest(i))]
-    return _Scores(np.array(hits, bool), np.array(genuine, np.float32), np.array(foreign, np.float32))
+    scores = (np.array(row, np.float32) for row in (genuine, foreign, outside))
+    return _Scores(np.array(hits, bool), *scores)
 
 
 def _spaces(photos: Sample, way: int, folds: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[Any], _Space | None]]:
@@ -245,25 +252,26 @@ class _Space:
         self._power = (sums**2).sum(axis=1)
         self._to_sums = vectors @ sums.T
 
-    def own(self, i: int) -> tuple[bool, float] | None:
-        """Return whether a photo's label comes first, and its score there; None where nothing belongs with it."""
+    def own(self, i: int) -> tuple[bool, float, float] | None:
+        """Return whether a photo's label comes first, its score and what is taken off; None without another of its own."""
         keep = self._photos.others(i)
         if not (self._photos.known[i] and (keep & (self._labels == self._labels[i])).any()):
             return None
-        scores = self._against(i, keep)
+        scores, off = self._against(i, keep)
         first = self._starts[int(scores.argmax())]
         mine = scores[self._item[i]]
         if not np.isfinite(mine):
             mine = scores[self._groups[self._starts] == self._groups[i]].max()
-        return bool(self._labels[first] == self._labels[i]), float(mine)
+        return bool(self._labels[first] == self._labels[i]), float(mine), float(off[self._item[i]])
 
     def strangest(self, i: int) -> float:
         """Return a photo's best score with its group taken out; -inf where nothing is left."""
         keep = self._groups != self._groups[i] if self._photos.known[i] else np.arange(len(self._groups)) != i
-        return float(self._against(i, keep).max(initial=-np.inf))
+        return float(self._against(i, keep)[0].max(initial=-np.inf))
 
-    def _against(self, i: int, keep: Mask) -> npt.NDArray[Any]:
-        """Return the scores of a photo against every item, from the photos to keep; -inf for items without any."""
+    def _against(self, i: int, keep: Mask) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the scores of a photo against every item, from the photos to keep, -inf for items without any; and what is
+        taken off each, unweighed."""
         similarities = self._likeness[i]
         scores = np.maximum.reduceat(np.where(keep & self._photos.known, similarities, -np.inf), self._starts)
         if self._averaged:
@@ -275,7 +283,7 @@ class _Space:
             scores = (scores + cosines[self._labels[self._starts]]) / 2
         whole, without = highest_outside(similarities[keep], self._groups[keep])
         off = np.array([without.get(group, whole) for group in self._groups[self._starts].tolist()])
-        return np.asarray(scores - WEIGHT * off)
+        return scores - WEIGHT * off, off
 
 
 def better(hits: Mask, before: Mask) -> bool:

@@ -178,6 +178,11 @@ class DesignSignal(Signal):
                 f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
                 f"{best.similarity:.2f}, which says no more than that of another brand would."
             )
+        elif self._alone(query, best):
+            why = (
+                f"The nearest item is {self._called(best)} (similarity {best.similarity:.2f}), but the catalog has nothing "
+                "else like it: that may be the kind of thing rather than the brand."
+            )
         elif rival is not None and likeness.certainty(rival.score) >= 0.5:
             why = (
                 f"Two brands are about equally near: {self._called(best)} ({best.similarity:.2f}) and "
@@ -198,6 +203,12 @@ class DesignSignal(Signal):
             brand=best.brand,
             evidence=evidence,
         )
+
+    def _alone(self, query: Query, best: Candidate) -> bool:
+        """Tell whether a photo is far from all of the catalog but the group of its best candidate."""
+        photo = next(p for p in query.of_role("listing") if p.photo_id == best.photo_id)
+        compared, _ = photo.once(self._held)
+        return compared.outside(best.item_id) < self.catalog.likeness.least_outside
 
     def _called(self, candidate: Candidate) -> str:
         item = self.catalog.items[candidate.item_id]
