@@ -94,7 +94,18 @@ def test_a_path_in_mixed_forms_is_found(tmp_path: Path) -> None:
     assert FileFinder(tmp_path).find(unicodedata.normalize("NFC", "été/é.jpg")) == name
 
 
-@pytest.mark.parametrize("written", ["img\\my bag.jpg", "img/my%20bag.jpg", "https://cdn.example/x/my%20bag.jpg?w=640"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "img\\my bag.jpg",
+        "img/my%20bag.jpg",
+        "https://cdn.example/x/my%20bag.jpg?w=640",
+        "//cdn.example/my%20bag.jpg",
+        "C:\\Users\\ann\\my bag.jpg",
+        "/home/ann/my bag.jpg",
+        "file:///home/ann/my%20bag.jpg",
+    ],
+)
 def test_other_ways_to_write_a_path(tmp_path: Path, written: str) -> None:
     photo(tmp_path / "img" / "my bag.jpg")
     assert FileFinder(tmp_path).find(written) == "img/my bag.jpg"

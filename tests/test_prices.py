@@ -92,6 +92,7 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
         ("call for price", "on request"),
         ("2,500,00", "cannot be read"),
         ("NaN", "cannot be read"),
+        ("-1", "negative"),
         ("1.250 TND", "thousands or three decimals"),
         ("EUR 1. 250", "told apart"),
         ("1$250", "told apart"),

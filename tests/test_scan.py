@@ -20,11 +20,13 @@ from imgmatch.errors import InputError, LockedError, ScanError
 from imgmatch.io.files import lock
 from imgmatch.io.sinks import write_tables
 from imgmatch.io.sources import read_listings, with_known
+from imgmatch.io.tables import Layout
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan, scan_listings
 from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
+from tests.test_tables import EXPORTS
 
 REPO = Path(__file__).parents[1]
 SCHEMA = json.loads((REPO / "imgmatch/schemas/record.schema.json").read_text())
@@ -113,6 +115,48 @@ def test_bad_rows_cost_themselves(tmp_path: Path) -> None:
 
 
 # Scanning
+
+
+def test_a_table_that_breaks_off_keeps_what_was_read(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    (folder / "t.csv").write_text('listing_id,photos\n1,00.png\n2,01.png\n3,"02.png\n4,03.png\n')
+    summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+    assert ids(tmp_path / "out") == ["1", "2"]
+    assert "quote that opens in line 4" in str(summary.stopped)
+
+
+@pytest.mark.parametrize("rows", [3, 1500])
+def test_a_scan_without_hope_stops_with_its_reason(catalog: Catalog, tmp_path: Path, rows: int) -> None:
+    (tmp_path / "t.csv").write_text("Handle;Title;Variant Price;Image Src\n" + "bag;Tote;59;a.jpg\n" * rows)
+    summary = run_scan(tmp_path / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+    assert 0 < summary.rows <= 1100
+    assert len(ids(tmp_path / "out")) == summary.rows
+    for said in ("listing_id: missing or empty", "CSV, semicolon, utf-8", "Variant Price", "--preset shopify"):
+        assert said in str(summary.stopped)
+
+
+def test_many_failures_are_told_by_reason(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    rows = "1,00.png\n2,01.png\n3,no.png\n4,nor.png\n,02.png\n"
+    (folder / "t.csv").write_text("listing_id,photos\n" + rows)
+    summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+    assert summary.stopped is None
+    said = next(note for note in summary.notes if "of 5 listings failed" in note)
+    assert said.startswith(
+        "3 of 5 listings failed: 2 nothing could be examined: missing: no such file; 1 listing_id: missing"
+    )
+
+
+@pytest.mark.parametrize("preset", EXPORTS)
+def test_each_preset_is_scanned_end_to_end(catalog: Catalog, tmp_path: Path, preset: str) -> None:
+    text, want = EXPORTS[preset]
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(picture(0))
+    (tmp_path / "t.csv").write_text(text)
+    summary = run_scan(tmp_path / "t.csv", catalog, tmp_path / "out", layout=Layout.load(preset), config=CONFIG)
+    records = list(read_records(tmp_path / "out/records.jsonl"))
+    assert [r.listing_id for r in records] == [row[0] for row in want]
+    assert [len(r.photos) for r in records] == [len(row[3]) for row in want]
+    assert records[0].status == "ok"
+    assert summary.stopped is None
 
 
 def test_one_row_each_in_order_and_to_the_schema(catalog: Catalog, folder: Path, tmp_path: Path) -> None:

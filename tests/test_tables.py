@@ -209,6 +209,8 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
     pytest.importorskip("python_calamine")
     book = pytest.importorskip("openpyxl").Workbook()
     sheet = book.active
+    sheet.append(["How to fill in this template"])
+    sheet = book.create_sheet("Listings")
     sheet.append([])
     sheet.append(["Listing ID", "title", "price", "listed_at"])
     sheet.append([12345678, "Sac à main", 1250.5, dt.datetime(2025, 3, 1)])

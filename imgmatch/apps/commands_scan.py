@@ -103,9 +103,9 @@ def scan(
     if runner == "ray":
         from imgmatch.apps.ray import run_shards
 
-    layout = Layout() if preset is None else Layout.load(preset)
+    layout = None if preset is None else Layout.load(preset)
     if columns is not None:
-        layout = layout.with_columns(parse_map(columns))
+        layout = (layout or Layout()).with_columns(parse_map(columns))
     with progress_bar("scanning") as update:
 
         def progress(done: int, total: int, counts: Counter[str]) -> None:

@@ -187,13 +187,14 @@ class FileFinder:
         Notes
         -----
         Tried in turn: the name as it stands; composed and decomposed (NFC, NFD), which macOS and zip programs mix; with
-        Windows' backslashes; with ``%20`` and its like decoded. A URL, which is never fetched, means the one file below the
-        root with its base name, as scrapers save it; two URLs that would share a file get none.
+        Windows' backslashes; with ``%20`` and its like decoded. A URL, which is never fetched, and a path of another machine
+        (``C:/photos/a.jpg``) mean the one file below the root with their base name, as scrapers save it; two that would
+        share a file get none.
         """
-        if re.match(r"(?i)(https?:)?//", name):
-            return self._saved(name)
         if self._is_there(name):
             return name
+        if re.match(r"(?i)(https?:)?//|file:|[a-z]:[/\\]|[/\\]", name):
+            return self._saved(name)
         for written in (name, name.replace("\\", "/"), unquote(name), unquote(name.replace("\\", "/")).strip()):
             for form in ("NFC", "NFD"):
                 text = unicodedata.normalize(form, written)
@@ -228,7 +229,7 @@ class FileFinder:
 
     def _saved(self, url: str) -> str:
         try:
-            address = urlsplit(url).path
+            address = urlsplit(url).path if "//" in url else url.replace("\\", "/")
         except ValueError:
             return url
         base = unicodedata.normalize("NFC", unquote(address.rsplit("/", 1)[-1])).casefold()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from imgmatch.cells import as_id, clean
 from imgmatch.errors import InputError
 from imgmatch.io.folders import FileFinder, PassedOver, is_photo, photos_in, visible
-from imgmatch.io.tables import Layout, listing_input, read_table
+from imgmatch.io.tables import Layout, listing_input, normal, read_table
 from imgmatch.records import Listing
 
 __all__ = ["Listings", "Posts", "Row", "listing_root", "read_listings", "read_posts", "with_known"]
@@ -90,6 +90,9 @@ class Listings:
     def _table(self) -> Iterator[Row]:
         table = read_table(self.path, known=_FIELDS, lists=_LISTS, layout=self.layout)
         self.how = table.how
+        if self.layout is None and table.columns and "listing_id" not in map(normal, table.columns):
+            preset = Layout.suggest(table.columns)
+            self.how += f"; no column is listing_id, {f'try --preset {preset}' if preset else 'name it: --map listing_id=…'}"
         files = FileFinder(listing_root(self.path))
         for place, row in table:
             if isinstance(row, InputError):

@@ -100,6 +100,8 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
             return _price([_Amount(0, 0, float(text))], column)
         if text is None or not text.strip():
             return "no price is given"
+        if re.fullmatch(r"\s*[-−]\s*\d[\d.,]*\s*", text):  # a program's word for none
+            return "the price is negative"
         return _read(_plain(text), column)
     except _UnreadableError as error:
         return str(error)

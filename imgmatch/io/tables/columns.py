@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Columns", "Layout", "parse_map"]
+__all__ = ["Columns", "Layout", "normal", "parse_map"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,18 @@ class Layout:
         columns = {k: (v,) if isinstance(v, str) else tuple(map(str, v)) for k, v in chosen["columns"].items()}
         return cls(name or preset, columns, chosen.get("group"))
 
+    @classmethod
+    def suggest(cls, names: Sequence[str]) -> str | None:
+        """Return the name of the preset that most columns of a table are of, None where none has at least three."""
+        text = resources.files("imgmatch.io").joinpath("presets.toml").read_text("utf-8")
+        have = {normal(name) for name in names}
+        counts = {
+            preset: len(have & {normal(s) for sources in cls.load(preset).columns.values() for s in sources})
+            for preset in tomllib.loads(text)
+        }
+        best = max(counts, key=lambda preset: counts[preset])
+        return best if counts[best] >= 3 else None
+
     def with_columns(self, more: Mapping[str, tuple[str, ...]]) -> Layout:
         """Return this layout with some fields taken from elsewhere."""
         return Layout(self.name, {**self.columns, **more}, self.group)
@@ -108,12 +120,14 @@ class Columns:
         self._lists = lists
         self._layout = layout or Layout()
         self.unmapped: dict[str, None] = {}
+        self.seen: list[str] = []
         unknown = [name for name in self._layout.columns if normal(name) not in self._known]
         if unknown and self._known:
             raise ConfigError(f"{unknown[0]} is no field; expected one of {', '.join(self._known.values())}")
 
     def check(self, names: Sequence[str], source: str) -> None:
         """Refuse a header that names one field twice, unless it is a list; names nobody maps are noted."""
+        self.seen = list(names)
         taken: dict[str, str] = {}
         mapped = set(self._mapped(names))
         for name in names:

@@ -133,7 +133,7 @@ def _detect(sample: bytes) -> str:
     found = from_bytes(
         sample, cp_isolation=[*_OTHERS, *_EAST_ASIAN], preemptive_behaviour=False, enable_fallback=False
     ).best()
-    return best if found is None else found.encoding
+    return "cp1252" if found is None else found.encoding
 
 
 def _share(sample: bytes, encoding: str) -> float:

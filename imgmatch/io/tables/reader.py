@@ -57,6 +57,11 @@ class Table:
         return self._rows
 
     @property
+    def columns(self) -> list[str]:
+        """What the columns are called in the table; empty where rows name their own cells."""
+        return self._columns.seen
+
+    @property
     def unmapped(self) -> list[str]:
         return list(self._columns.unmapped)
 
@@ -119,7 +124,7 @@ def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
         columns.check(names, name)
         return f"Parquet, columns {_few(names)}", _named(name, rows, columns)
     if head[:2] == b"PK" or head[:4] == _OLE:
-        sheet, cells = read_sheet(path)
+        sheet, cells = read_sheet(path, lambda row: columns.fits(_names(row)))
         return _positional(name, f"spreadsheet, sheet {sheet!r}", iter(cells), columns)
     if head[:4] in _NO_TABLES or head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError("not a table: a photo, a PDF or a web page by its content", source=name)

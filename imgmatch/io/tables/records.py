@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,14 @@ def read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Any]]]:
     return names, rows()
 
 
-def read_sheet(path: Path) -> tuple[str, list[tuple[int, list[Any]]]]:
-    """Return the name of the first sheet of a spreadsheet that has cells, and its rows with their numbers.
+def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list[tuple[int, list[Any]]]]:
+    """Return the name of a sheet of a spreadsheet, and its rows with their numbers.
+
+    Parameters
+    ----------
+    path : Path
+    fits : callable
+        Tells whether a row may be the header: the first sheet with one such at its top is taken, else the first with cells.
 
     Raises
     ------
@@ -106,12 +112,15 @@ def read_sheet(path: Path) -> tuple[str, list[tuple[int, list[Any]]]]:
                 raise InputError("a spreadsheet that unpacks to more than 1 GiB; save it as CSV", source=str(path))
     try:
         with CalamineWorkbook.from_path(str(path)) as book:
+            first: tuple[str, list[tuple[int, list[Any]]]] | None = None
             for name in book.sheet_names:
-                sheet = book.get_sheet_by_name(name)
-                rows = sheet.to_python(skip_empty_area=False)
+                rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
                 found = [(n, [_cell(c) for c in row]) for n, row in enumerate(rows, 1) if any(c != "" for c in row)]
-                if found:
+                if any(fits(row) for _, row in found[:20]):
                     return name, found
+                first = first or ((name, found) if found else None)
+            if first is not None:
+                return first
     except (CalamineError, OSError, ValueError) as error:
         raise InputError(f"not a readable spreadsheet: {error}", source=str(path)) from error
     raise InputError("the spreadsheet is empty: expected a header row", source=str(path))
