@@ -378,5 +378,5 @@ def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
     with open(tmp_path / "records.csv", encoding="utf-8-sig", newline="") as f:
         cells = [row["title"] for row in csv.DictReader(f)]
     assert cells[:4] == ["'=1+1", "'+1", "'-1", "'@x"]
-    assert cells[4:8] == ["'\tx", 'a,b\n"c"', "nul", "fine"]
+    assert cells[4:8] == ["\\tx", 'a,b\n"c"', "nul\\x00", "fine"]
     assert len(cells[8]) == 32_000
