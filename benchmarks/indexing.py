@@ -15,68 +15,57 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
-from benchmarks.common import environment, read_raw, write_raw
+from benchmarks.frame import scorer
+from benchmarks.frame.job import Job
 from benchmarks.peers.environments import HOME, PeerError, call, install, versions
 
-FOLDERS = ("adidas_products", "distractors", "seller_reposts")
-FEW = 64  # two batches: what comes before is start-up
+QUESTION = "How many photos a second does each tool index?"
+DATA = ("adidas_products", "rendered")
+FEW, MANY, ROUNDS = 64, 256, 3  # two batches are start-up
 WEIGHTS = HOME / "weights"
 PAIRS = {"ViT-B-32": ("clip_retrieval", "imagededup_cnn"), "ViT-B-32-256": ("rclip",)}
 """Architecture: the peers that run it."""
 
 
-def run(data: Path, photos: int, rounds: int, only: list[str] | None) -> None:
-    """Time every contender, write seconds to peers_speed.jsonl."""
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    """Time every contender; the peers only where ``--peer`` names them, for their environments take 6 GB."""
     failed: dict[str, str] = {}
+    few, many, rounds = (2, 6, 1) if job.smoke else (FEW, MANY, ROUNDS)
     with tempfile.TemporaryDirectory(prefix="imgmatch-speed-") as temporary:
         work = Path(temporary)
-        folders = {n: _folder(data, n, work) for n in (FEW, photos)}
-        rows: list[dict[str, Any]] = []
-        contenders = _contenders(work, folders[FEW], failed)
+        folders = {n: _folder(job, n, work) for n in (few, many)}
+        contenders = _contenders(work, folders[few], failed, job)
         for round_ in range(rounds):
             for name, index in contenders.items():
-                if name in failed or (only and not any(part in name for part in only)):
-                    continue
-                try:
-                    for n, folder in folders.items():
-                        scratch = work / "scratch"
-                        shutil.rmtree(scratch, ignore_errors=True)
-                        scratch.mkdir()
-                        start = time.perf_counter()
+                for n, folder in folders.items() if name not in failed else ():
+                    scratch = work / "scratch"
+                    shutil.rmtree(scratch, ignore_errors=True)
+                    scratch.mkdir()
+                    start = time.perf_counter()
+                    try:
                         done = index(folder, scratch)
-                        seconds = time.perf_counter() - start
-                        rows.append({"contender": name, "round": round_, "photos": done, "asked": n, "seconds": seconds})
-                        print(f"{round_ + 1} {name}: {done} photos in {seconds:.1f} s", flush=True)
-                        if done != n:
-                            raise PeerError(f"indexed {done} of {n} photos")
-                except (PeerError, subprocess.CalledProcessError) as error:
-                    failed[name] = str(error)
-                    print(f"{name} cannot run here: {error}", flush=True)
-        peers = {p: versions(p) for ps in PAIRS.values() for p in ps}
-        facts = {"environment": environment(), "failed": failed, "versions": peers, "few": FEW, "many": photos}
-        print(write_raw("peers_speed", [facts, *rows]))
+                    except (PeerError, subprocess.CalledProcessError) as error:
+                        failed[name] = str(error)
+                        break
+                    seconds = time.perf_counter() - start
+                    yield {"contender": name, "round": round_, "photos": done, "asked": n, "seconds": seconds}
+    peers = {p: versions(p) for ps in PAIRS.values() for p in ps if p in job.peers}
+    job.facts |= {"failed": failed, "peer_versions": peers, "few": few, "many": many}
 
 
-def score() -> None:
-    """Print images/s per contender and the ratio of ours to the best peer of the same architecture."""
-    facts, *rows = read_raw("peers_speed")
-    print(f"environment: {facts['environment']}")
-    print(f"the difference between {facts['few']} and {facts['many']} photos, median of rounds (least to most)\n")
-    print("| architecture | contender | images/s | whole command, s | to the best peer |")
-    print("| --- | --- | ---: | ---: | ---: |")
-    for architecture, name, per_second, whole, ratio in ratios(facts, rows):
-        spread = f"{np.median(per_second):.1f} ({min(per_second):.1f} to {max(per_second):.1f})"
-        print(f"| {architecture} | {name} | {spread} | {whole:.1f} | {ratio:.2f} |")
-    for name, reason in facts["failed"].items():
-        print(f"\nnot measured: {name}: {reason}")
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    for architecture, name, per_second, whole, ratio in ratios(head, rows):
+        against = f"whole command {whole:.1f} s" + (f"; {ratio:.2f} of the best peer" if ratio == ratio else "")
+        what = f"indexing, {architecture}, random weights: {name}, images a second"
+        yield scorer.Figure(
+            what, median(per_second), min(per_second), max(per_second), len(per_second), against=against, form="n"
+        )
 
 
 def ratios(facts: dict[str, Any], rows: list[dict[str, Any]]) -> list[tuple[str, str, list[float], float, float]]:
@@ -99,32 +88,29 @@ def ratios(facts: dict[str, Any], rows: list[dict[str, Any]]) -> list[tuple[str,
     return out
 
 
-def _folder(data: Path, count: int, work: Path) -> Path:
-    """Copy the first photos of each source in turn into brand/item/photo, which every contender walks."""
-    folder = work / f"photos-{count}"
-    sources = [sorted(p for p in (data / f).rglob("*") if p.suffix in (".jpg", ".jpeg", ".png")) for f in FOLDERS]
-    chosen: dict[bytes, Path] = {}  # by content: rclip and we encode the same bytes once
-    for at in range(max(map(len, sources))):
-        for paths in sources:
-            if at < len(paths) and len(chosen) < count:
-                chosen.setdefault(paths[at].read_bytes(), paths[at])
+def _folder(job: Job, count: int, work: Path) -> Path:
+    """Copy photos, each content once (rclip and we encode the same bytes once), into brand/item/photo."""
+    chosen = list({p.path.read_bytes(): p.path for p in job.known(job.data.photos)}.values())[:count]
     if len(chosen) < count:
-        raise SystemExit(f"{data} has {len(chosen)} photos for this suite, fewer than {count}")
-    for number, path in enumerate(chosen.values()):
+        raise ValueError(f"{job.data.name} has {len(chosen)} photos, fewer than {count}")
+    folder = work / f"photos-{count}"
+    for number, path in enumerate(chosen):
         item = folder / f"brand{number % 10}" / f"item{number}"
         item.mkdir(parents=True)
         shutil.copy(path, item / f"{number:05d}{path.suffix}")
     return folder
 
 
-def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Callable[[Path, Path], int]]:
+def _contenders(work: Path, few: Path, failed: dict[str, str], job: Job) -> dict[str, Callable[[Path, Path], int]]:
     """Return what to time: a function of folder and scratch folder that says how many photos it indexed."""
     out: dict[str, Callable[[Path, Path], int]] = {}
-    for architecture, peers in PAIRS.items():
+    for architecture, peers in list(PAIRS.items())[: 1 if job.smoke else None]:
         weights = random_weights(architecture)
         encoder = f"open_clip:{architecture}@{weights}"
         out[f"imgmatch catalog build, PyTorch, {architecture}"] = _built(encoder)
         out[f"imgmatch catalog build, PyTorch bf16 (another space), {architecture}"] = _built(f"torch-bf16:{encoder}")
+        if job.smoke:
+            return out
         export = work / f"export-{architecture}"
         try:
             _imgmatch("weights", "export", encoder, "--out", str(export), cache=work / "cache")
@@ -132,7 +118,7 @@ def _contenders(work: Path, few: Path, failed: dict[str, str]) -> dict[str, Call
             out[f"imgmatch catalog build, ONNX fp32, {architecture}"] = _built(f"onnx:{vouched}")
         except PeerError as error:
             failed[f"imgmatch catalog build, ONNX, {architecture}"] = str(error)
-        for peer in peers:
+        for peer in (p for p in peers if p in job.peers):
             out[f"{peer}, {architecture}"] = _peer(peer, architecture, weights)
     catalog = work / "catalog"
     encoder = f"open_clip:ViT-B-32@{random_weights('ViT-B-32')}"
