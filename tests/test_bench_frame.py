@@ -51,8 +51,8 @@ def test_a_raw_file_says_what_it_rests_on(tmp_path: Path) -> None:
     assert {"suite", "commit", "clean", "made", "versions", "cpu", "cores", "threads", "code", "rows"} <= set(head)
     assert "benchmarks/frame/raw.py" in head["code"]
     assert raw.changed(head) == []
-    head["code"]["benchmarks/frame/raw.py"] = "0" * 12
-    assert raw.changed(head) == ["benchmarks/frame/raw.py"]
+    head["code"] |= {"benchmarks/frame/raw.py": "0" * 12, "benchmarks/locked.py": "0" * 12}
+    assert raw.changed(head) == ["benchmarks/locked.py"]
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -208,3 +208,21 @@ def test_a_suite_asks_a_question_runs_and_scores(name: str) -> None:
     assert module.DATA
     assert callable(module.run)
     assert callable(module.score)
+
+
+@pytest.mark.parametrize("page", table.PLACES)
+def test_the_pages_say_what_the_raw_results_say(page: str) -> None:
+    """Where this fails: python -m benchmarks table --write."""
+    text = (raw.REPO / page).read_text("utf-8")
+    printed = "\n".join(table.lines(table.collected(raw.RESULTS), table.PLACES[page]))
+    assert table.written(text, printed) == text
+
+
+def test_raw_results_are_small_and_name_a_clean_commit() -> None:
+    for name in job.SUITES:
+        folder = raw.RESULTS / name
+        assert sum(f.stat().st_size for f in folder.glob("*")) < 2 * 2**20
+        for head, rows in raw.parts(name):
+            assert len(head["commit"]) == 40
+            assert head["clean"], f"{name}, {head['data']}: made with uncommitted changes"
+            assert head["rows"] == len(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -186,7 +187,8 @@ def run(name: str, spec: str, results: Path, version: str, **options: Any) -> Pa
     head = {"suite": name, "data": data.name, "encoder": job.encoder_name, "locked": job.locked, "smoke": job.smoke}
     head |= {"rendered": data.card.rendered, "seen": data.card.seen, "photos": len(data.photos), "data_hash": data.hash()}
     rows = list(module.run(job))
-    file = results / name / f"{data.name}{'+locked' if job.locked else ''}@{job.encoder_name.replace('/', '_')}.jsonl.xz"
+    encoder = re.sub(r"[^-.\w]+", "-", job.encoder_name)
+    file = results / name / f"{data.name}{'+locked' if job.locked else ''}@{encoder}.jsonl.xz"
     return raw.write(file, {**head, "seed": 0, "limit": job.limit, **job.facts}, rows)
 
 

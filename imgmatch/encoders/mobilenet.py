@@ -44,7 +44,7 @@ def _maps(layers: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     The ends of the blocks at stride 16 (layer 13: small print, textures) and stride 32 (layer 17: parts), each of unit
     norm per cell, tell packages apart better than the last map does: recall@1 0.81 against 0.67 on the dev half of
-    ``python -m benchmarks.retrieval``, groceries; either alone 0.46 and 0.71.
+    ``python -m benchmarks retrieval``, groceries; either alone 0.46 and 0.71.
     """
     fine = layers[:14](x)
     coarse = layers[14:18](fine)

@@ -85,7 +85,7 @@ class TorchEncoder:
         Notes
         -----
         For processors with instructions for it (AVX512-BF16, AMX, Arm's BF16), where a ViT takes a little over half the
-        time; others compute it by detours, slower than fp32. ``python -m benchmarks.runtimes`` prints both on a machine.
+        time; others compute it by detours, slower than fp32. ``python -m benchmarks encoders`` prints both on a machine.
         """
         self.model.to(torch.bfloat16)
         self.dtype = self._weights = torch.bfloat16

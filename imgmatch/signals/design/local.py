@@ -61,7 +61,7 @@ class CloserLook:
     def helps(self) -> bool:
         """Whether held-out photos of the catalog are ranked better by it, or there are none to ask.
 
-        Where there are none it is used: of the sets of one photo an item, the packages of ``python -m benchmarks.retrieval``
+        Where there are none it is used: of the sets of one photo an item, the packages of ``python -m benchmarks retrieval``
         gain 0.3 of recall@1 by it and articles seen from other sides lose 0.06.
         """
         with self._lock:

@@ -21,7 +21,7 @@ class DesignConfig:
         Items proposed per listing.
     local_weight : float
         How much the part-by-part comparison counts beside the score, in catalogs without a learnt metric whose held-out
-        photos do not say that it ranks worse; chosen on the dev half by ``python -m benchmarks.retrieval``. 0 leaves it out.
+        photos do not say that it ranks worse; chosen on the dev half by ``python -m benchmarks retrieval``. 0 leaves it out.
     """
 
     neighbors: int = 50
