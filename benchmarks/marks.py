@@ -5,7 +5,6 @@ Raw rows first, scores from them later::
     python -m benchmarks.marks read      # OCR of the labelled photos and of groceries
     python -m benchmarks.marks read --side 480   # the fast mode, on the photos with a readable word
     python -m benchmarks.marks letters   # altered and genuine wordmarks, rendered
-    python -m benchmarks.marks logos     # drawings of genuine marks, and of lookalikes
     python -m benchmarks.marks score     # what has been run; figurative marks: marks_real.py, figures.py
 
 Labels: ``labels/marks.csv`` (368 photos: which brands show, can a person read the word, recognise the figure; written by
@@ -152,38 +151,6 @@ def score_read(verbose: bool = False) -> None:
         )
     ms = [r["ms"] for r in rows]
     print(f"reading: median {np.median(ms):.0f} ms, p90 {np.percentile(ms, 90):.0f} ms (as the machine was)")
-
-
-def logos() -> Iterator[dict[str, Any]]:
-    """Pictures of marks as their owners draw them, and lookalikes: is a genuine one called misspelt?"""
-    rows = []
-    for folder in ("reference_logos", "lookalike_logos"):
-        with (DATA / folder / "labels.csv").open(encoding="utf-8") as f:
-            rows += [
-                (f"{folder}/{r['path']}", r["brand"], r.get("authentic", "genuine") == "genuine") for r in csv.DictReader(f)
-            ]
-    # File names stand in for wordmarks: their case, accents and some of their letters are not the marks'.
-    named = {brand: Brand(brand, brand, (brand.replace("_", " ").replace("-", " "),)) for _, brand, _ in rows}
-    signal = TextSignal(SimpleNamespace(brands=named), TextConfig())
-    for path, brand, genuine in rows:
-        photo = photo_of(path)
-        [findings] = signal.examine([Query(Listing("1"), [photo])])
-        said = [(f.signal, f.value, f.brand, f.evidence["readings"][0]["reading"]) for f in findings if f.value is not None]
-        read = [r.text for r in ocr.read(photo)]
-        yield {"path": path, "brand": brand, "genuine": genuine, "read": read, "findings": said}
-
-
-def score_logos() -> None:
-    """Print false alarms on genuine pictures of marks and alarms on lookalikes."""
-    rows = read_raw("marks_logos")
-    for genuine in (True, False):
-        mine = [r for r in rows if r["genuine"] is genuine]
-        alarms = [r for r in mine if any(s == "logo_tamper" for s, *_ in r["findings"])]
-        named = [r for r in mine if any(s == "text" and b == r["brand"] for s, _, b, _ in r["findings"])]
-        kind = "genuine" if genuine else "lookalike"
-        print(f"{kind} pictures of marks: alarms {wilson(len(alarms), len(mine))}; named {len(named)}")
-        for r in alarms[:12]:
-            print("   ", r["path"], r["read"], [f for f in r["findings"] if f[0] == "logo_tamper"])
 
 
 # Altered wordmarks, rendered
@@ -413,7 +380,7 @@ def _bare(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("read", "letters", "logos", "score"))
+    parser.add_argument("what", choices=("read", "letters", "score"))
     parser.add_argument("--genuine", type=int, default=400, help="letters: unaltered marks of test, half as many of dev")
     parser.add_argument("--each", type=int, default=60, help="letters: marks per kind of edit of test, half as many of dev")
     parser.add_argument("--side", type=int, default=TextConfig().side, help="read: the longer side text is looked for at")
@@ -422,14 +389,12 @@ def main() -> None:
     if what == "score":
         score_read()
         score_letters()
-        score_logos()
         return
     if what == "read":
         side = arguments.side
         write_raw("marks_read" if side == TextConfig().side else f"marks_read_{side}", read(side))
         return
-    makers = {"letters": lambda: letters(arguments.genuine, arguments.each), "logos": logos}
-    write_raw(f"marks_{what}", makers[what]())
+    write_raw("marks_letters", letters(arguments.genuine, arguments.each))
 
 
 if __name__ == "__main__":

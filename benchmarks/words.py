@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.common import read_raw, shared_data, wilson, write_raw
-from benchmarks.locked import is_locked
+from benchmarks.common import environment, read_raw, shared_data, wilson, write_raw
+from benchmarks.locked import OPENED, is_locked
 from benchmarks.marks import CLAIM, HERE, brands
 from imgmatch.catalog.items import Brand
 from imgmatch.images import load_image
@@ -184,6 +185,10 @@ def main() -> None:
     name = "words_locked" if arguments.locked else "words"
     if arguments.what == "run":
         write_raw(name, run(arguments.locked))
+        if arguments.locked:
+            with OPENED.open("a", encoding="utf-8") as f:
+                row = {"suite": "words", "when": time.strftime("%Y-%m-%d"), "git": environment()["git"]}
+                f.write(json.dumps(row) + "\n")
     score(read_raw(name), arguments.verbose)
 
 
