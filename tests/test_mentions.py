@@ -25,6 +25,9 @@ BRANDS = {
         Brand("coach", "Coach", ("COACH",)),
         Brand("cp", "C.P. Company", ("C.P. COMPANY",)),
         Brand("dior", "Dior", ("DIOR", "CHRISTIAN DIOR")),
+        Brand("tagheuer", "TAG Heuer", ("TAGHEUER",)),
+        Brand("montblanc", "Montblanc", ("MONTBLANC",)),
+        Brand("lacoste", "Lacoste", ("LACOSTE",)),
         Brand("londara", "londara"),  # from folders: nobody listed how they are written
         Brand("newbalance", "newbalance"),
     )
@@ -56,6 +59,15 @@ NAMES = NameFinder(BRANDS, LEXICON.everyday, LEXICON.nicknames)
         ("New Balance 574", "newbalance"),
         ("new-balance 574", "newbalance"),
         ("NEWBALANCE 574", "newbalance"),
+        ("Mont Blanc pen", "montblanc"),
+        ("Tag Heuer Carrera", "tagheuer"),
+        ("TAGHeuer", "tagheuer"),
+        ("Dolce e Gabbana dress", "dg"),
+        ("gucci.com", "gucci"),
+        ("Gucci_bag", "gucci"),
+        ("GUCCI-BAG", "gucci"),
+        ("Gucci·belt", "gucci"),
+        ("La Coste polo", "lacoste"),
     ],
 )
 def test_named_openly(text: str, brand: str) -> None:
@@ -67,7 +79,9 @@ def test_named_openly(text: str, brand: str) -> None:
     [
         ("g u c c i marmont", "gucci", "apart"),
         ("a G.U.C.C.I bag", "gucci", "apart"),
+        ("a Gu-c.ci bag", "gucci", "apart"),
         ("Louis vuit ton", "lv", "apart"),
+        ("Cha nel bag", "chanel", "apart"),
         ("gucc1 belt", "gucci", "signs"),
         ("R0LEX submariner", "rolex", "signs"),
         ("$aint Laurent", "ysl", "signs"),

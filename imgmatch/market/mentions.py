@@ -27,12 +27,14 @@ from imgmatch.names import (
 
 __all__ = ["Mention", "NameFinder"]
 
-_BETWEEN = r"\s,;:()\[\]{}\"“”„«»<>?/、。・，；：？【】「」『』《》〈〉"
+_BETWEEN = r"\s\-‐‑–—_.+·•~,;:()\[\]{}\"“”„«»<>?/、。・，；：？【】「」『』《》〈〉"
 # Latin letters beside Chinese, Japanese or Korean ones are a word of their own (GUCCI包), and so is a possessive's s.
 _TOKEN = re.compile(
     rf"{UNSPACED.pattern}+|{POSSESSIVE.pattern}|(?:(?!{UNSPACED.pattern}|{POSSESSIVE.pattern})[^{_BETWEEN}])+"
 )
 _EDGES = ".!_-#@" + APOSTROPHES
+_AND = ("and", "und", "et", "e", "y")
+_PARTICLES = frozenset(("da", "de", "del", "der", "di", "du", "el", "la", "le", "les", "lo", "los", "mac", "mc", "van"))
 _MASKED = re.compile(r"(?<![\w*])\w+\*[\w*]*\w(?![\w*])")
 
 
@@ -63,6 +65,7 @@ class _Name(NamedTuple):
     brand: str
     mark: str
     listed: bool
+    breaks: frozenset[int]  # after how many letters any of its spellings has something between letters
 
 
 class NameFinder:
@@ -85,21 +88,25 @@ class NameFinder:
         self._skeletons: dict[str, _Name] = {}
         self._glued: dict[str, Mention] = {}
         for brand in brands.values():
-            for mark in names_of(brand):
+            known = names_of(brand)
+            spelled = [*known, brand.name or brand.brand]
+            known += [mark.replace("&", f" {word} ") for mark in known if "&" in mark for word in _AND]
+            for mark in known:
                 if UNSPACED.search(mark):
                     self._glued[_plain(mark)] = Mention(brand.brand, mark, mark)
                 elif fold(mark):
-                    name = _Name(brand.brand, mark, is_listed(brand, mark))
+                    same = [mark, *(s for s in spelled if fold(s) == fold(mark))]
+                    name = _Name(brand.brand, mark, is_listed(brand, mark), frozenset().union(*map(_breaks, same)))
                     self._names.setdefault(fold(mark), name)
                     self._skeletons.setdefault(skeleton(mark), name)
         ids = {fold(b.brand): b.brand for b in brands.values()}
         for called, words in (nicknames or {}).items():
-            known = self._names.get(fold(called))
-            brand_id = ids.get(fold(called)) or (known.brand if known else None)
+            hit = self._names.get(fold(called))
+            brand_id = ids.get(fold(called)) or (hit.brand if hit else None)
             if brand_id:
                 how = "a nickname stands for the name"
                 self._glued.update({_plain(word): Mention(brand_id, called, word, how) for word in words})
-        self._words = max((len(_TOKEN.findall(n.mark)) for n in self._names.values()), default=1)
+        self._words = max(2, *(len(_TOKEN.findall(n.mark)) for n in self._names.values()), 0)
         self._stretches = Stretches(self._names), Stretches(self._skeletons)
         self._lengths = sorted({len(word) for word in self._glued})
         self._first = (
@@ -144,9 +151,11 @@ class NameFinder:
             views = dict(zip(words, view(bare), strict=True)) if words else {}
             kept = [(t, views[t[0]]) for t in tokens if views[t[0]]]
             for i, j, key in stretches.find([part for _, part in kept]):
-                if j - i <= max(self._words, 2) or all(len(part) == 1 for _, part in kept[i:j]):
-                    start, end = kept[i][0].start(), kept[j - 1][0].end()
-                    yield start, text[start:end].strip(_EDGES), known[key]
+                start, end = kept[i][0].start(), kept[j - 1][0].end()
+                raw = text[start:end].strip(_EDGES)
+                # As many words as a name has; more only where they are single letters, or where no blank is between them.
+                if j - i <= self._words or len(raw.split()) == 1 or all(len(part) == 1 for _, part in kept[i:j]):
+                    yield start, raw, known[key]
 
     def _glued_in(self, text: str) -> Iterator[tuple[int, str, Mention]]:
         plain = _plain(text)
@@ -173,7 +182,7 @@ class NameFinder:
             # LV is a brand, lv a unit. Where nobody listed how the name is written, capitals will do.
             if short and letters(raw) != mark and (name.listed or letters(raw) != mark.upper()):
                 return None
-            if re.search(r"\s", raw) and _breaks(raw) - _breaks(name.mark) and not _two_words(raw, name):
+            if re.search(r"\s", raw) and _breaks(raw) - name.breaks and not _two_words(raw, name):
                 return None  # two short words that happen to make a name (DI OR)
         everyday = fold(name.mark) in self._everyday
         if how is not None and (everyday or (short and not re.search(r"\w[*|_~•·]+\w", raw))):
@@ -203,7 +212,7 @@ def _disguise(raw: str, name: _Name) -> str | None:
         return "letters of another script stand in for Latin ones"
     if fold(raw) != fold(name.mark):
         return "signs stand in for letters"
-    if _breaks(raw) <= _breaks(name.mark) | {0} or _one_apostrophe(raw) or _two_words(raw, name):
+    if _breaks(raw) <= name.breaks or _one_apostrophe(raw) or _two_words(raw, name):
         return None
     if len(letters(raw)) <= 3 and letters(raw).isupper() and not re.search(r"[^\w.&\s]", raw):
         return None  # Y.S.L. is how abbreviations are written
@@ -219,8 +228,13 @@ def _one_apostrophe(raw: str) -> bool:
 
 
 def _two_words(raw: str, name: _Name) -> bool:
-    """Say whether `raw` is a name that nobody listed as a wordmark, written as two words: a folder louisvuitton."""
-    return not name.listed and [len(letters(word)) >= 3 for word in re.split(r"[\s\-‐‑–]+", raw)] == [True, True]
+    """Say whether `raw` is a one-word name as people write it in two: Mont Blanc, La Coste, a folder's louisvuitton.
+
+    Guc ci and Cha nel are not: what hides a name leaves pieces that are too short for a word.
+    """
+    parts = [letters(word).casefold() for word in re.split(r"[\s\-‐‑–]+", raw)]
+    least = 4 if name.listed else 3
+    return len(parts) == 2 and len(parts[1]) >= least and (len(parts[0]) >= least or parts[0] in _PARTICLES)
 
 
 def _plain(text: str) -> str:
