@@ -78,7 +78,7 @@ def _ways(
         save_file(open_clip.create_model(model, pretrained=None).state_dict(), weights)
         encoder: Any = load_encoder(f"open_clip:{model}@{weights}", device=device.type)
     side, batch = encoder.input_size, len(files)
-    visual = copy.deepcopy(encoder.model.visual).to(device, torch.bfloat16)
+    visual = copy.deepcopy(encoder.model).to(device, torch.bfloat16)
     for name, memory in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
         pixels = torch.rand(batch, 3, side, side, device=device, dtype=torch.bfloat16).to(memory_format=memory)
         visual = visual.to(memory_format=memory)

@@ -231,7 +231,11 @@ class EmbeddingSpace:
     def require(self, got: EmbeddingSpace, *, hint: str = "") -> None:
         """Raise :class:`SpaceMismatchError` unless `got` is this very space."""
         if self.id != got.id:
-            raise SpaceMismatchError(self.describe(), got.describe(), hint=hint)
+            names = {"weights": "weights", "architecture": "architecture", "preprocess": "preprocessing",
+                     "numeric": "numeric class", "dim": "length"}  # fmt: skip
+            differ = [words for name, words in names.items() if getattr(self, name) != getattr(got, name)]
+            said = f"They differ in {' and '.join(differ)}"
+            raise SpaceMismatchError(self.describe(), got.describe(), hint=f"{said}; {hint}" if hint else said)
 
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -21,7 +21,7 @@ runner = CliRunner()
 
 @pytest.fixture(autouse=True)
 def fast_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda name: GridEncoder())
+    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda name, **_: GridEncoder())
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
 
 
@@ -51,7 +51,8 @@ def test_catalog_commands(built: Path, tmp_path: Path) -> None:
     more = write_tree(tmp_path / "more", {"brand9/new/1.png": picture(77)})
     assert "5 items of 3 brands" in run("catalog", "add", built, more)
     other = write_tree(tmp_path / "other", {"brand8/x/1.png": picture(78)})
-    run("catalog", "build", other, "--out", tmp_path / "cat2")
+    said = run("catalog", "build", other, "--out", tmp_path / "cat2")
+    assert f"imgmatch calibrate --self {tmp_path / 'cat2'} --out {tmp_path / 'cat2' / 'calibration.json'}" in said
     assert "6 items of 4 brands" in run("catalog", "merge", built, tmp_path / "cat2")
     assert "5 items of 3 brands" in run("catalog", "remove", built, "brand8/x")
 

@@ -25,7 +25,7 @@ from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.encoders.openclip import OpenClipEncoder
 from imgmatch.encoders.preprocess import Preprocess
 from imgmatch.encoders.registry import known_models
-from imgmatch.errors import WeightsError
+from imgmatch.errors import SpaceMismatchError, WeightsError
 from imgmatch.signals.design.local import local_similarity
 from imgmatch.testing import check_encoder
 from imgmatch.types import Image
@@ -191,6 +191,139 @@ def test_open_clip_agrees_with_open_clip_called_directly(clip: OpenClipEncoder, 
     assert clip.encode_text([]).shape == (0, 512)
 
 
+def test_the_text_tower_is_read_when_it_is_asked_for(vit: Path) -> None:
+    encoder = load_encoder(f"local-dir:{vit}", device="cpu")
+    assert isinstance(encoder, OpenClipEncoder)
+    images = sum(p.numel() for p in encoder.model.parameters())
+    assert images < 90e6  # of 151 million
+    assert "_text" not in vars(encoder)
+    encoder.encode_text(["a bag"])
+    assert sum(p.numel() for p in encoder._text.parameters()) + images < 152e6
+
+
+def siglip(folder: Path) -> Path:
+    """Write a small SigLIP, as open_clip's folders have it, with a tokenizer of its own."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    ensure_torchvision()
+    import open_clip
+
+    folder.mkdir()
+    words = {w: i for i, w in enumerate(["<pad>", "<unk>", "</s>", "a", "bag", "watch", "brown"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")
+    fast.save_pretrained(folder)
+    config = open_clip.get_model_config("ViT-B-16-SigLIP")
+    config["embed_dim"] = 192
+    config["vision_cfg"] |= {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "avg"}
+    config["text_cfg"] |= {"width": 32, "heads": 2, "layers": 1, "vocab_size": len(words), "context_length": 8,
+                           "hf_tokenizer_name": "nobody/has-this"}  # fmt: skip
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    torch.manual_seed(5)
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def test_siglip_conforms_and_its_tokenizer_asks_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    folder = siglip(tmp_path / "siglip")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    encoder = load_encoder(f"local-dir:{folder}", device="cpu")
+    check_encoder(encoder)
+    a, b = encoder.encode_text(["a brown bag", "a watch"])
+    assert a @ b < 0.999
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    bare = load_encoder(f"local-dir:{folder}", device="cpu")
+    assert bare.space.id == encoder.space.id
+    assert bare.encode([picture(80, 60)]).shape == (1, 192)  # photos need no tokenizer
+    with pytest.raises(WeightsError, match=r"its tokenizer cannot be loaded .*imgmatch\[siglip\]"):
+        bare.encode_text(["a bag"])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("model.safetensors", "open_clip_pytorch_model.safetensors"),
+        ("open_clip_pytorch_model.bin", "other.safetensors"),
+        ("b.safetensors", "a.safetensors", "c.bin"),
+        ("pytorch_model.bin", "open_clip_model.safetensors", "model.pth"),
+    ],
+)
+def test_the_weights_file_of_a_folder_is_the_one_that_open_clip_takes(tmp_path: Path, files: tuple[str, ...]) -> None:
+    ensure_torchvision()
+    from open_clip.factory import _find_checkpoint_in_dir
+
+    from imgmatch.encoders.openclip import _weights_of_folder
+
+    with pytest.raises(WeightsError, match="no weights file"):
+        _weights_of_folder(tmp_path)
+    for name in files:
+        (tmp_path / name).touch()
+    assert str(_weights_of_folder(tmp_path)) == _find_checkpoint_in_dir(tmp_path)
+
+
+@pytest.mark.slow
+def test_mobileclip_is_reparameterised_after_its_hash(tmp_path: Path) -> None:
+    ensure_torchvision()
+    import open_clip
+
+    torch.manual_seed(2)
+    model = open_clip.create_model("MobileCLIP2-S0").eval()
+    file = tmp_path / "s0.safetensors"
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file)
+    encoder = load_encoder(f"open_clip:MobileCLIP2-S0@{file}", device="cpu")
+    assert isinstance(encoder, OpenClipEncoder)
+    assert encoder.space.weights == store.tensors_sha256(model.state_dict())
+    assert len(list(encoder.model.modules())) < len(list(model.visual.modules()))
+    photos = [picture(256, 256, seed) for seed in range(2)]
+    pixels = torch.stack([torch.from_numpy(p.pixels.copy()).permute(2, 0, 1) / 255 for p in photos])
+    with torch.inference_mode():
+        theirs = torch.nn.functional.normalize(model.encode_image(pixels), dim=-1).numpy()
+    mean, std = encoder.preprocess.mean, encoder.preprocess.std
+    assert (mean, std) == ((0.0,) * 3, (1.0,) * 3)
+    assert (encoder.encode(photos) * theirs).sum(1).min() >= 0.9999
+
+
+def test_what_differs_between_two_spaces_is_named(clip: OpenClipEncoder) -> None:
+    other = dataclasses.replace(clip.space, numeric="bf16 throughout", dim=7)
+    with pytest.raises(SpaceMismatchError, match="They differ in numeric class and length; do this"):
+        clip.space.require(other, hint="do this")
+
+
+class Simulated:
+    """A CUDA device as far as PyTorch's switches show it: fp32 products are rounded to TF32 where nobody forbids it."""
+
+    type = "cuda"
+
+
+def test_on_cuda_products_are_not_rounded_and_the_switches_are_put_back(
+    clip: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip, "device", Simulated())
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with clip.precision():
+            assert not torch.backends.cuda.matmul.allow_tf32
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before[0]
+    assert torch.backends.cudnn.allow_tf32 == before[1]
+    assert clip.space.numeric == "fp32"
+
+
 def test_bfloat16_is_a_space_of_its_own_close_to_its_source(clip: OpenClipEncoder, vit: Path) -> None:
     half = load_encoder(f"torch-bf16:local-dir:{vit}")
     assert (half.space.encoder, half.space.numeric) == (f"torch-bf16:local-dir:{vit}", "bf16 throughout")
@@ -267,7 +400,9 @@ def test_preprocessing_is_open_clips(width: int, height: int, mode: str) -> None
     photo = picture(width, height)
     theirs = image_transform_v2(PreprocessCfg(size=48, resize_mode=mode, mean=(0, 0, 0), std=(1, 1, 1)), is_train=False)
     ours = Preprocess(48, fit, "bicubic", MEAN, STD)(photo.pixels)
-    assert np.abs(theirs(PIL.Image.fromarray(photo.pixels)).numpy().transpose(1, 2, 0) * 255 - ours).max() <= 1
+    assert (
+        np.abs(theirs(PIL.Image.fromarray(photo.pixels)).numpy().transpose(1, 2, 0) * 255 - ours).max() <= 2
+    )  # rounded twice
 
 
 # torchvision beside a PyTorch it was not built for
@@ -325,6 +460,7 @@ def test_the_registry_names_what_open_clip_knows() -> None:
         config = open_clip.get_model_config(model.architecture)
         assert config["embed_dim"] == model.dim, model.name
         assert config["vision_cfg"]["image_size"] == model.input, model.name
+        assert not model.verified, "say so in weights/README.md once somebody has loaded it"
         if model.pretrained:
             known = open_clip.get_pretrained_cfg(model.architecture, model.pretrained)
             assert known["hf_hub"].rstrip("/") == model.hub, model.name

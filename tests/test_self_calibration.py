@@ -68,7 +68,7 @@ def test_examples(catalog: Catalog) -> None:
 
 
 def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda name: GridEncoder())
+    monkeypatch.setattr("imgmatch.catalog.catalog.load_encoder", lambda name, **_: GridEncoder())
     settings, out = tmp_path / "quick.toml", tmp_path / "calibration.json"
     settings.write_text('signals = ["design", "listing"]\n')
     asked = ["calibrate", "--self", str(catalog.path), "--out", str(out), "--config", str(settings)]

@@ -30,6 +30,7 @@ from imgmatch.apps.cli import app as cli  # noqa: E402
 from imgmatch.apps.guard import Buckets  # noqa: E402
 from imgmatch.apps.service import create_app  # noqa: E402
 from imgmatch.types import FindingStatus  # noqa: E402
+from imgmatch.verdicts.negatives import NegativeBank, NegativeRow  # noqa: E402
 from tests.fakes import GridEncoder, picture, write_tree  # noqa: E402
 
 REPO = Path(__file__).parents[1]
@@ -220,6 +221,35 @@ def test_an_answer_that_lost_its_reference_photos_is_given_anew(catalog: Catalog
         record = c.post("/examine", json={"listing": {"listing_id": "1"}, "photos": [b64(picture(10))]}).json()
     assert record["catalog_version"] == smaller.version
     assert all(f["status"] != FindingStatus.FAILED for f in record["verdict"]["findings"])
+
+
+def test_decisions_calibration_and_rules_are_taken_up_as_a_catalog_is(catalog: Catalog, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    shipped = (REPO / "weights" / "rules.toml").read_text()
+    rules.write_text(shipped)
+    config = Config.from_dict({**settings().to_dict(), "fusion": {"rules": str(rules)}})
+    with client_of(catalog, config) as c:
+
+        def fingerprint() -> str:
+            asked = {"listing": {"listing_id": "1"}, "photos": [b64(picture(10))]}
+            return str(c.post("/examine", json=asked).json()["config_fingerprint"])
+
+        engine = c.app.state.engine
+        first, signals = fingerprint(), engine.matcher.signals
+        rules.write_text(shipped.replace("strong = 0.8", "strong = 0.7"))
+        wait_until(lambda: fingerprint() != first)
+        second = fingerprint()
+        assert engine.matcher.signals is not signals
+        assert all(a is b for a, b in zip(engine.matcher.signals, signals, strict=True))  # warm as they were
+        row = NegativeRow("1", "design", "brand0", "a" * 64, "", "", "ann", "2026-01-01")
+        NegativeBank.append(catalog.path, [row])
+        wait_until(lambda: fingerprint() != second)
+        rules.write_text("[claims")
+        wait_until(lambda: "rules.toml" in (c.get("/healthz").json()["problem"] or ""))
+        third = fingerprint()
+        rules.write_text(shipped.replace("strong = 0.8", "strong = 0.7"))
+        wait_until(lambda: c.get("/healthz").json()["problem"] is None)
+        assert fingerprint() == third
 
 
 def test_a_broken_catalog_leaves_the_old_one_answering(catalog: Catalog) -> None:

@@ -38,13 +38,28 @@ def build(
         str, typer.Option(help="Name of the encoder, see: imgmatch weights list; mobilenet-v2 needs no model hub.")
     ] = "clip-vit-b32",
     index: Annotated[str | None, typer.Option(help="FAISS factory string, or lancedb; see docs/catalog.md.")] = None,
+    device: Annotated[str | None, typer.Option(help="[b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Calibrate on these photos at once, as the last line of the output says.")
+    ] = False,
 ) -> None:
     """Index a folder or manifest of authentic product photos."""
     from imgmatch.catalog import Catalog
 
     with _photos("reading photos") as progress:
-        made = Catalog.build(source, out, encoder=encoder, factory=index, progress=progress)
+        made = Catalog.build(source, out, encoder=encoder, device=device, factory=index, progress=progress)
     _report(made, 0)
+    if calibrate:
+        from imgmatch.apps.commands_verdicts import calibrate as calibrate_catalog
+
+        calibrate_catalog(own=out, out=out / "calibration.json")
+    else:
+        console.print(
+            f"calibrate on these photos, a few minutes: imgmatch calibrate --self {out} --out {out / 'calibration.json'}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @catalog.command()

@@ -63,6 +63,9 @@ def scan(
     signals: Annotated[
         str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the encoder runs: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
     ] = True,
@@ -113,7 +116,7 @@ def scan(
 
         summary = run_scan(
             listings,
-            Catalog.load(catalog),
+            Catalog.load(catalog, device=device),
             out,
             posts=posts,
             known=_pairs(known or ()),

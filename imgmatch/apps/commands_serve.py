@@ -31,6 +31,9 @@ def serve(
     signals: Annotated[
         str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the encoder runs: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
+    ] = None,
 ) -> None:
     """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
     token = None if token_file is None else _read_token(token_file)
@@ -55,7 +58,10 @@ def serve(
     from imgmatch.catalog import Catalog
 
     app = create_app(
-        Catalog.load(catalog), settings, token=token, hosts=None if token is not None else LOOPBACK | {host.lower()}
+        Catalog.load(catalog, device=device),
+        settings,
+        token=token,
+        hosts=None if token is not None else LOOPBACK | {host.lower()},
     )
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: app.state.engine.reload_soon())

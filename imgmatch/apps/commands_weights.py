@@ -32,11 +32,14 @@ def register(app: typer.Typer) -> None:
         from imgmatch.encoders.registry import known_models
         from imgmatch.encoders.store import locate
 
-        table = Table("name", "here", "dim", "input", "licence", "good for", "source")
+        table = Table("name", "here", "size", "dim", "input", "licence", "good for", "source")
         for model in known_models().values():
-            here = "yes" if locate(model.name) else "no"
-            table.add_row(model.name, here, str(model.dim), str(model.input), model.licence, model.good_for, model.source)
+            here = ("yes" if locate(model.name) else "no") + ("" if model.verified else ", unverified")
+            size = f"{model.megabytes} MB" if model.megabytes < 1000 else f"{model.megabytes / 1000:.1f} GB"
+            numbers = (size, str(model.dim), str(model.input))
+            table.add_row(model.name, here, *numbers, model.licence, model.good_for, model.source)
         console.print(table)
+        typer.echo("unverified: we have not loaded these weights, only built their architecture; tell us where one fails")
 
     @weights.command()
     def pull(

@@ -19,6 +19,7 @@ from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import time_limit, worker_count
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import Candidate, FindingStatus
+from imgmatch.verdicts import negatives
 
 __all__ = ["Engine"]
 
@@ -37,12 +38,12 @@ class _Job:
 
 
 class Engine:
-    """Answer concurrent requests with one matcher, and go over to a new one when the catalog on disk changes.
+    """Answer concurrent requests with one matcher, and go over to a new one when what it rests on changes on disk.
 
     Parameters
     ----------
     catalog : Catalog
-        Already loaded; its folder is watched.
+        Already loaded; its folder is watched, and the files of rules and calibration that the config names.
     config : Config
     on_batch : callable, optional
         Called with the number of listings of each batch, from another thread.
@@ -67,6 +68,7 @@ class Engine:
         self.problem: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._config = config
+        self._watched = _watched(catalog.path, config)
         self._on_batch = on_batch
         self._readers = ThreadPoolExecutor(worker_count(config.scan.workers), thread_name_prefix="imgmatch-read")
         self._examiner = ThreadPoolExecutor(1, thread_name_prefix="imgmatch-examine")
@@ -112,7 +114,7 @@ class Engine:
             self._loop.call_soon_threadsafe(self._asked.set)
 
     async def reload(self) -> bool:
-        """Go over to the catalog that is on disk; return whether it is another one.
+        """Go over to the catalog, decisions, calibration and rules that are on disk; return whether anything is new.
 
         Raises
         ------
@@ -134,7 +136,8 @@ class Engine:
             if new is None:
                 return False
             self.matcher = new
-            _log.info("catalog %s is now answered from instead of %s", new.catalog.version, old.catalog.version)
+            versions = (f"{m.catalog.version} {m.fingerprint}" for m in (new, old))
+            _log.info("catalog and settings %s are now answered from instead of %s", *versions)
             return True
 
     async def _examine(self, matcher: Matcher, listing: Listing, photos: Mapping[str, bytes]) -> ScanRecord:
@@ -212,10 +215,10 @@ class Engine:
                 await asyncio.wait_for(self._asked.wait(), self._config.service.poll)
             except asyncio.TimeoutError:
                 # A catalog that could not be loaded is tried again: the rest of a copy may be on its way.
-                if _state(self.matcher.catalog.path) == seen and self.problem is None:
+                if _state(self._watched) == seen and self.problem is None:
                     continue
             self._asked.clear()
-            seen, before = _state(self.matcher.catalog.path), self.problem
+            seen, before = _state(self._watched), self.problem
             try:
                 await self.reload()
             except Exception as error:  # whatever is wrong there, watching goes on
@@ -246,24 +249,37 @@ def _ready(catalog: Catalog, config: Config) -> Matcher:
 
 
 def _newer(old: Matcher, config: Config) -> Matcher | None:
-    """Load the catalog anew with the encoder that is in memory where it fits; None where nothing changed."""
+    """Load anew what changed, with what is in memory where it still fits; None where nothing did."""
     path = old.catalog.path
     if Manifest.load(path).version == old.catalog.version:
-        return None
+        # The signals stay, warm as they are: only the verdicts can be others.
+        new = Matcher(old.catalog, config, signals=old.signals)
+        return None if new.fingerprint == old.fingerprint else new
     try:
-        catalog = Catalog.load(path, encoder=old.catalog.encoder)
+        catalog = Catalog.load(path, encoder=old.catalog.encoder, device=old.catalog.device)
     except SpaceMismatchError:
-        catalog = Catalog.load(path)
+        catalog = Catalog.load(path, device=old.catalog.device)
     return _ready(catalog, config)
 
 
-def _state(path: Path) -> tuple[int, int, int]:
-    """What tells that a manifest was replaced, without reading it."""
-    try:
-        stat = (path / "manifest.json").stat()
-    except OSError:
-        return (0, 0, 0)
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _watched(catalog: Path, config: Config) -> list[Path]:
+    """Return the files that verdicts rest on and that may change while the service runs."""
+    fusion = config.fusion
+    named = [fusion.rules, "" if fusion.calibration in ("auto", "none") else fusion.calibration]
+    files = [catalog / name for name in ("manifest.json", "calibration.json", negatives.FILE)]
+    return [*files, *(config.folder / name for name in named if name)]
+
+
+def _state(files: Sequence[Path]) -> list[tuple[int, int, int]]:
+    """What tells that a file was replaced or grew, without reading it."""
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((0, 0, 0))
+    return found
 
 
 def _broken(record: ScanRecord) -> bool:

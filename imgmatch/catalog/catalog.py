@@ -42,6 +42,7 @@ __all__ = ["Catalog"]
 _CHECK_AT_LOAD = 1 << 30
 # Decoded reference photos kept in memory: keypoints and hashes of a reference are computed once per process.
 _PHOTOS_KEPT = 256
+_BYTES_KEPT = 256 << 20  # of their pixels: a guess
 
 Progress = Callable[[int, int], None]
 
@@ -76,8 +77,9 @@ class Catalog:
     Searching is thread-safe.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, encoder: Encoder | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, encoder: Encoder | None = None, device: str | None = None) -> None:
         self.path = path
+        self.device = device
         self.manifest = manifest
         self.version = manifest.version
         parts = manifest.spaces[manifest.active]
@@ -103,7 +105,9 @@ class Catalog:
     # Making one
 
     @classmethod
-    def load(cls, path: str | Path, *, space: str | None = None, encoder: Encoder | None = None) -> Catalog:
+    def load(
+        cls, path: str | Path, *, space: str | None = None, encoder: Encoder | None = None, device: str | None = None
+    ) -> Catalog:
         """Open a catalog folder.
 
         Parameters
@@ -112,6 +116,8 @@ class Catalog:
         space : str, optional
             Id of the space to use instead of the active one.
         encoder : Encoder, optional
+        device : str, optional
+            Where the encoder runs that is loaded by name, see :func:`imgmatch.encoders.load_encoder`.
 
         Raises
         ------
@@ -122,7 +128,7 @@ class Catalog:
         for _ in range(3):
             manifest = Manifest.load(path)
             try:
-                return cls(path, manifest if space is None else manifest.with_active(space), encoder)
+                return cls(path, manifest if space is None else manifest.with_active(space), encoder, device)
             except CatalogCorruptError:
                 # A writer may have committed, and swept the old parts, since we read the manifest.
                 if Manifest.load(path).version == manifest.version:
@@ -136,6 +142,7 @@ class Catalog:
         out: str | Path,
         *,
         encoder: str | Encoder = "clip-vit-b32",
+        device: str | None = None,
         factory: str | None = None,
         progress: Progress | None = None,
     ) -> Catalog:
@@ -147,6 +154,8 @@ class Catalog:
             A folder ``brand/item/photo.jpg`` or a manifest table, see docs/catalog.md.
         out : path
         encoder : str or Encoder
+        device : str, optional
+            Where an encoder runs that is given by name.
         factory : str, optional
             FAISS factory string, see :func:`imgmatch.indexes.faiss.default_factory`; or ``lancedb``, see
             :class:`imgmatch.indexes.lance.LanceIndex`.
@@ -160,7 +169,7 @@ class Catalog:
         CatalogError
             Where an item is left without a photo.
         """
-        model = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        model = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder
         ingest.build(Path(source), Path(out), model, factory, progress)
         return cls.load(out, encoder=model)
 
@@ -285,8 +294,8 @@ class Catalog:
         """
         with self._lock:
             if self._encoder is None:
-                encoder = load_encoder(self.space.encoder)
-                self.space.require(encoder.space, hint=f"the weights of {self.space.encoder} here differ from the catalog's")
+                encoder = load_encoder(self.space.encoder, device=self.device)
+                self.space.require(encoder.space, hint=f"{self.space.encoder} here is not what the catalog was built with")
                 self._encoder = encoder
             return self._encoder
 
@@ -347,7 +356,9 @@ class Catalog:
                     embedding=self.embedding(sha256) if sha256 in self._row_of else None,
                 )
             self._kept[sha256] = context
-            while len(self._kept) > _PHOTOS_KEPT:
+            while len(self._kept) > _PHOTOS_KEPT or (
+                len(self._kept) > 1 and sum(p.decoded_bytes for p in self._kept.values()) > _BYTES_KEPT
+            ):
                 self._kept.popitem(last=False)
             return context
 

@@ -35,7 +35,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         - ``onnx:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
           :mod:`imgmatch.encoders.onnx`; always on the CPU;
         - ``torch:`` and one of these: PyTorch, also where an export would be taken;
-        - ``torch-bf16:`` and one of these: PyTorch on the CPU in bfloat16, a space of its own, see
+        - ``torch-bf16:`` and one of these: PyTorch in bfloat16, a space of its own, see
           :meth:`imgmatch.encoders.torch_encoder.TorchEncoder.in_bfloat16`.
 
         Another package adds names by an entry point of the group ``imgmatch.encoders``, which loads what makes the encoder.
@@ -70,7 +70,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
         return _as_published(onnx.load(name, cache=cache), name.partition(":")[2])
     if name.startswith("torch-bf16:"):
         whole = name.removeprefix("torch-bf16:")
-        return _as_published(_torch(whole, "cpu", cache), whole).in_bfloat16(name)
+        return _as_published(_torch(whole, device, cache), whole).in_bfloat16(name)
     if name.startswith("torch:"):
         name = name.removeprefix("torch:")
     elif (

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,37 +29,49 @@ _CHECKPOINT = re.compile(
     r"open_clip:(?P<arch>[^/@]+)(/(?P<tag>[^@]+))?@(?P<path>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?"
 )
 _FOLDER = re.compile(r"local-dir:(?P<path>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
-# What open_clip itself looks for in a folder, safetensors first.
-_WEIGHT_FILES = ("open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin", "open_clip_model.pt")
-
 _LAST_MAP = {"indices": 1, "normalize_intermediates": True}
 
 
 class OpenClipEncoder(TorchEncoder):
-    """Image and text towers of an open_clip model.
+    """The image tower of an open_clip model; the text tower is read when it is first asked for.
 
     Parameters
     ----------
-    tokenizer_name : str
-        What open_clip's ``get_tokenizer`` takes: an architecture or ``local-dir:`` name.
+    model : torch.nn.Module
+        The image tower.
+    whole : callable
+        Returns the whole model, from the same weights.
+    tokenizer : callable
+        Returns what turns texts into tokens; never asks a network.
     **common
         See :class:`imgmatch.encoders.torch_encoder.TorchEncoder`.
     """
 
-    def __init__(self, model: torch.nn.Module, *, tokenizer_name: str, **common: Any) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        whole: Callable[[], torch.nn.Module],
+        tokenizer: Callable[[], Any],
+        **common: Any,
+    ) -> None:
         super().__init__(model, **common)
-        self._tokenizer_name = tokenizer_name
+        self._whole, self._make_tokenizer = whole, tokenizer
+
+    @functools.cached_property
+    def _text(self) -> Any:
+        model: Any = self._whole()
+        model.visual = torch.nn.Identity()
+        return model.eval().requires_grad_(False).to(self.device, self._weights)
 
     @functools.cached_property
     def _tokenizer(self) -> Any:
-        import open_clip
-
         try:
-            return open_clip.get_tokenizer(self._tokenizer_name)
+            return self._make_tokenizer()
         except Exception as error:  # transformers is missing, or its files are
             raise WeightsError(
-                f"{self.space.encoder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}); SigLIP-like models "
-                "need `pip install transformers` and the tokenizer files beside the weights"
+                f"{self.space.encoder}: its tokenizer cannot be loaded ({str(error).strip().splitlines()[0]}); SigLIP-like "
+                "models need pip install 'imgmatch[siglip]' and the tokenizer files beside the weights; photos need neither"
             ) from error
 
     @torch.inference_mode()
@@ -67,15 +79,15 @@ class OpenClipEncoder(TorchEncoder):
         """Embed texts into the same space: (n, d) float32, unit norm."""
         tokens = self._tokenizer(list(prompts) or [""]).to(self.device)
         with self.precision():
-            y = self.model.encode_text(tokens)
+            y = self._text.encode_text(tokens)
         vectors: FloatArray = torch.nn.functional.normalize(y.float(), dim=-1)[: len(prompts)].cpu().numpy()
         return vectors
 
     def tower(self) -> torch.nn.Module:
-        return _Tower(self.model.visual)
+        return _Tower(self.model)
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.model.encode_image(x)
+        y: torch.Tensor = self.model(x)
         return y
 
 
@@ -95,6 +107,7 @@ def load(name: str, *, device: str | None, cache: str | Path | None) -> OpenClip
     """Build an encoder from a registry, ``hf-hub:``, ``local-dir:`` or ``open_clip:`` name; see ``load_encoder``."""
     ensure_torchvision()
     import open_clip
+    from timm.utils.model import reparameterize_model
 
     if name.startswith("open_clip:"):
         match = _CHECKPOINT.fullmatch(name)
@@ -114,27 +127,43 @@ def load(name: str, *, device: str | None, cache: str | Path | None) -> OpenClip
         config, file = _config_of_folder(folder), _weights_of_folder(folder)
         sha256, built_from, options = (match["sha256"] or "") if match else "", f"local-dir:{folder}", {}
     store.check_file(file, sha256)
-    try:
-        with _quiet():
-            model = open_clip.create_model(built_from, load_weights=False, pretrained_text=False, **options)
-        open_clip.load_checkpoint(model, str(file), strict=True, weights_only=True)
-    except Exception as error:  # open_clip and torch raise whatever they like on weights that do not fit
-        raise WeightsError(f"{file}: cannot be loaded as {built_from}: {str(error).strip().splitlines()[0]}") from error
+
+    def whole() -> Any:
+        try:
+            with _quiet():
+                model = open_clip.create_model(built_from, load_weights=False, pretrained_text=False, **options)
+            open_clip.load_checkpoint(model, str(file), strict=True, weights_only=True)
+        except Exception as error:  # open_clip and torch raise whatever they like on weights that do not fit
+            raise WeightsError(f"{file}: cannot be loaded as {built_from}: {str(error).strip().splitlines()[0]}") from error
+        return model
+
+    model = whole()
+    weights = store.tensors_sha256(model.state_dict())
+    reparameterize_model(model.visual, inplace=True)  # MobileCLIP: branches become one convolution, the same function
     return OpenClipEncoder(
-        model,
-        tokenizer_name=built_from,
+        model.visual,
+        whole=whole,
+        tokenizer=functools.partial(_tokenizer, built_from, config),
         name=name,
         architecture=f"open_clip:{_name_of(config)}",
-        weights=store.tensors_sha256(model.state_dict()),
+        weights=weights,
         preprocess=_preprocess(model.visual.preprocess_cfg),
         dim=int(config["embed_dim"]),
         device=device,
     )
 
 
+def _tokenizer(name: str, config: Mapping[str, Any]) -> Any:
+    """Return the tokenizer of a model, from files on this machine alone."""
+    import open_clip
+
+    offline = {"local_files_only": True} if config.get("text_cfg", {}).get("hf_tokenizer_name") else {}
+    return open_clip.get_tokenizer(name, **offline)
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Mute open_clip's warning that the weights are random: they are for one moment, until ours are loaded."""
+    """Mute open_clip's warnings that weights are random (for one moment, until ours are loaded), or one of several."""
     root = logging.getLogger()
     root.addFilter(_not_random)
     try:
@@ -144,7 +173,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_random(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("No pretrained weights loaded")
+    return not record.getMessage().startswith(("No pretrained weights loaded", "Multiple checkpoints found"))
 
 
 def _options_of_tag(arch: str, tag: str | None) -> dict[str, Any]:
@@ -180,10 +209,16 @@ def _config_of_folder(folder: Path) -> dict[str, Any]:
 
 
 def _weights_of_folder(folder: Path) -> Path:
-    for name in _WEIGHT_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise WeightsError(f"{folder}: no weights file; expected one of {', '.join(_WEIGHT_FILES)}")
+    """Return the weights file that open_clip chooses of a folder, by its own function."""
+    from open_clip.factory import _find_checkpoint_in_dir
+
+    with _quiet():
+        chosen = _find_checkpoint_in_dir(folder)
+    if chosen is None:
+        raise WeightsError(
+            f"{folder}: no weights file; expected open_clip_model.safetensors or another .safetensors, .bin or .pth"
+        )
+    return Path(chosen)
 
 
 def _name_of(config: dict[str, Any]) -> str:

@@ -30,12 +30,14 @@ class KnownModel:
     dim: int
     input: int
     good_for: str
+    megabytes: int
     pretrained: str = ""
     hub: str = ""
     url: str = ""
     sha256: str = ""
     package: str = ""
     tensors: str = ""
+    verified: bool = False
 
     @property
     def source(self) -> str:

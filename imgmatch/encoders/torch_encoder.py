@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -33,8 +34,8 @@ class TorchEncoder:
     preprocess : Preprocess
     dim : int
     device : str or None
-        None takes CUDA where there is one. On CUDA the model runs in bfloat16 (float16 on cards without it), which is
-        a numeric class and so a space of its own.
+        None takes CUDA where there is one. CUDA computes in fp32 without TF32 as the CPU does, so that a catalog built on
+        one is read by the other; :meth:`in_bfloat16` is a numeric class, and so a space, of its own on either.
 
     Notes
     -----
@@ -62,10 +63,7 @@ class TorchEncoder:
         device: str | None = None,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        on_cuda = self.device.type == "cuda"
-        self.dtype = torch.float32 if not on_cuda else torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        numeric = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
-        self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, numeric, dim)
+        self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, "fp32", dim)
         self.preprocess = preprocess
         self.input_size = preprocess.size
         _fuse(model.eval())
@@ -88,7 +86,7 @@ class TorchEncoder:
         time; others compute it by detours, slower than fp32. ``python -m benchmarks encoders`` prints both on a machine.
         """
         self.model.to(torch.bfloat16)
-        self.dtype = self._weights = torch.bfloat16
+        self._weights = torch.bfloat16
         self.space = replace(self.space, encoder=name, numeric="bf16 throughout")
         return self
 
@@ -117,9 +115,19 @@ class TorchEncoder:
     def _tower(self) -> torch.nn.Module:
         return self.tower()
 
-    def precision(self) -> torch.autocast:
-        """Return the context that forward passes run in."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != self._weights)
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """Keep CUDA from rounding fp32 products to TF32: that would be another numeric class."""
+        if self.device.type != "cuda":
+            yield
+            return
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+        try:
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
 
     def _embed(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, S, S) normalised pixels to (n, d)."""

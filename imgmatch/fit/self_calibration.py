@@ -36,8 +36,9 @@ from imgmatch.verdicts.rules import Rules
 
 __all__ = ["calibrate_self", "self_examples"]
 
-LISTINGS = 600
-"""Listings made at most: enough honest ones for ``fpr_1e-2``, which takes 300."""
+LISTINGS = 100
+"""Listings made at most, a fair sample of all that could be: some three minutes of one core. That supports ``balanced`` and
+``fpr_1e-1``; ``fpr_1e-2`` takes 300 honest listings, and reviewers' decisions say more than that many of these."""
 
 LEAST_ITEMS = 10
 """Items with two photos or more that it takes: fewer would put too few into each of the five parts that are held out."""

@@ -90,6 +90,11 @@ class PhotoContext:
             return self._image
 
     @property
+    def decoded_bytes(self) -> int:
+        """Bytes of its pixels that are in memory."""
+        return self._image.pixels.nbytes if isinstance(self._image, Image) else 0
+
+    @property
     def phash(self) -> tuple[str, int]:
         """The 256-bit PDQ hash in hex and its quality in [0, 100]."""
         with self._lock:

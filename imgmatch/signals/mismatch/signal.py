@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgmatch.catalog.likeness import sample
+from imgmatch.errors import WeightsError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
 __all__ = ["MismatchSignal"]
+
+_log = logging.getLogger("imgmatch")
 
 _NAMED = 0.6
 """Certainty of a brand that only the promo's words name: enough for a review, never for a lead (see the rules' table)."""
@@ -222,7 +226,8 @@ class MismatchSignal(Signal):
         """Text embeddings (k, d) of the kinds; None where the encoder has no text tower."""
         try:
             return self._catalog.encoder.encode_text([f"a photo of a {kind}" for kind in _KINDS])
-        except NotImplementedError:
+        except (NotImplementedError, WeightsError) as error:  # photos are compared all the same
+            _log.warning("mismatch goes on without the kinds of goods: %s", error)
             return None
 
     @cached_property
