@@ -17,6 +17,10 @@ LEFT = [
     "._front.jpg",
     ".DS_Store",
     "Thumbs.db",
+    "Thumbs.db:encryptable",
+    "SYNOPHOTO_THUMB_M.jpg",
+    "a.jpg~",
+    "a.jpg.icloud",
     "ehthumbs.db",
     "desktop.ini",
     "@eaDir",
@@ -46,7 +50,18 @@ def test_leftovers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["front.jpg", "Thumbs up.jpg", "recycle bag", "trash.jpg", "conflict (1).jpg", "MACOSX.png", "iconic.jpg"]
+    "name",
+    [
+        "front.jpg",
+        "Thumbs up.jpg",
+        "recycle bag",
+        "trash.jpg",
+        "conflict (1).jpg",
+        "MACOSX.png",
+        "iconic.jpg",
+        "@star_closet",
+        "bag~1.jpg",
+    ],
 )
 def test_what_people_call_their_files(name: str) -> None:
     assert leftover(name) is None

@@ -79,6 +79,25 @@ def test_no_page_raises(html: str) -> None:
     read_product(html.encode(), SHOP)
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "cp1252", "gb18030"])
+def test_letters_of_a_page_are_kept(charset: str) -> None:
+    html = "<title>Sac 夏蕾尔 ’é</title>" if charset != "cp1252" else "<title>Sac ’é</title>"
+    for content_type, head in ((f"text/html; charset={charset}", ""), ("", f'<meta charset="{charset}">')):
+        product = read_product((head + html).encode(charset), SHOP, content_type)
+        assert product.fields["title"] == html[7:-8]
+
+
+def test_a_page_that_names_no_charset_is_utf_8_if_it_can_be() -> None:
+    assert read_product("<title>1’250 é</title>".encode(), SHOP).fields["title"] == "1’250 é"
+    assert read_product("<title>é</title>".encode("cp1252"), SHOP).fields["title"] == "é"
+
+
+def test_an_offer_of_a_product_is_read_from_its_own_side() -> None:
+    offer = {"@type": "Offer", "price": "59", "priceCurrency": "EUR", "itemOffered": {"@type": "Product", "name": "T"}}
+    fields = read_product(f'<script type="application/ld+json">{json.dumps(offer)}</script>'.encode(), SHOP).fields
+    assert (fields["title"], fields["price"], fields["currency"]) == ("T", 59.0, "EUR")
+
+
 def test_what_schema_org_says_of_seller_brand_and_condition() -> None:
     fields = read_product(PAGE.encode(), SHOP).fields
     assert (fields["seller_id"], fields["seller_name"], fields["brand_claim"]) == ("u-17", "Ann", "Acme")
@@ -153,6 +172,13 @@ def test_a_folder_of_saved_pages(tmp_path: Path) -> None:
     assert (listing.url, len(listing.photos)) == (SHOP, 2)
     assert listing.extra["capture"]["file"] == "Tote.html"
     assert notes == ["passed over 1: not a saved page (notes.txt)"]
+
+
+def test_a_folder_of_photos_is_none_of_saved_pages(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"index.html": b"<title>x</title>", "bag/1.png": picture(1)})
+    assert not is_capture(tmp_path)
+    write_tree(tmp_path / "b", {"index.html": b"<title>x</title>", "1.png": picture(1)})
+    assert not is_capture(tmp_path / "b")
 
 
 def test_a_page_in_one_file_brings_its_photos(tmp_path: Path) -> None:

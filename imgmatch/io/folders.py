@@ -17,9 +17,12 @@ __all__ = ["FileFinder", "PassedOver", "holds_photo", "is_photo", "leftover", "p
 _LEFTOVERS = re.compile(
     r"""(?xi)
       __macosx | @eadir | @__thumb | \.@__thumb | [\#@]recycle | \#snapshot | @tmp | \$recycle\.bin | recycler
+    | @synoresource | @recently-snapshot | syno(photo|file)_thumb_.* | _gsdata_ | __pycache__ | node_modules
     | system\ volume\ information | lost\+found | found\.\d{3} | network\ trash\ folder | temporary\ items
-    | (eh)?thumbs(_\w+)?\.db | desktop\.ini | picasa\.ini | icon\r | folder\.htt | autorun\.inf | zbthumbnail\.info
-    | ~\$.* | .*\.(tmp|temp|part|partial|crdownload|download|lnk|bak|swp)
+    | (eh)?thumbs(_\w+)?\.db(:.*)? | albumart.*\.jpg
+    | desktop\.ini | picasa\.ini | icon\r | folder\.htt | autorun\.inf | zbthumbnail\.info
+    | ~\$.* | .*~ | .*\.(tmp|temp|part|partial|filepart|crdownload|opdownload|download)
+    | .*\.(!ut|icloud|lnk|bak|swp)
     | \..*      # hidden: .DS_Store, ._photo.jpg, .Trashes, .stversions
     """
 )

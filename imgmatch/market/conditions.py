@@ -49,7 +49,9 @@ def condition_of(text: str | None) -> str | None:
 
 def _folded(text: str) -> str:
     text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST])).casefold()
-    text = re.sub(r"^https?://(www\.)?schema\.org/", "", text.strip()).replace("'", "'").replace("’", "'")
+    text = (
+        re.sub(r"^(https?://(www\.)?schema\.org/|schema:)", "", text.strip()).rstrip("/").replace("'", "'").replace("’", "'")
+    )
     text = re.sub(r"[\s_\-–—.,;:!()\[\]{}|*\"&+]+", " ", text).strip()
     return _LABEL.sub("", text)
 

@@ -31,12 +31,15 @@ class Captured:
     kind : str
         The media type, without parameters.
     data : bytes
+    content_type : str
+        The media type as it was sent.
     """
 
     url: str
     time: str
     kind: str
     data: bytes
+    content_type: str = ""
 
 
 def read_archive(path: Path) -> Iterator[Captured]:
@@ -98,12 +101,12 @@ def _captured(record: Any) -> Captured | None:
     if record.rec_type == "response" and (headers is None or headers.get_statuscode() != "200"):
         return None
     source = headers if headers is not None else record.rec_headers
-    kind = (source.get_header("Content-Type") or "").partition(";")[0].strip().lower()
+    content_type = source.get_header("Content-Type") or ""
+    kind = content_type.partition(";")[0].strip().lower()
     if not kind.startswith(("text/html", "application/xhtml", "image/", "application/octet-stream", "binary/")):
         return None
     data = record.content_stream().read(MOST_BYTES + 1)
     if not data or len(data) > MOST_BYTES:
         return None
-    return Captured(
-        record.rec_headers.get_header("WARC-Target-URI") or "", record.rec_headers.get_header("WARC-Date") or "", kind, data
-    )
+    where, when = (record.rec_headers.get_header(name) or "" for name in ("WARC-Target-URI", "WARC-Date"))
+    return Captured(where, when, kind, data, content_type)

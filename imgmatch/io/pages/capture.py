@@ -54,10 +54,13 @@ class _Page:
 
 
 def is_capture(path: Path) -> bool:
-    """Tell whether a source is a web archive, or a folder with saved pages and no photos at its top."""
+    """Tell whether a source is a web archive, or a folder of saved pages: no photos at its top, no folders but theirs."""
     if path.is_dir():
-        names = [p.name.lower() for p in path.iterdir()]
-        return any(n.endswith(_PAGES) for n in names) and not any(Path(n).suffix in PHOTO_SUFFIXES for n in names)
+        entries = visible(path, PassedOver())
+        others = any(
+            Path(e.name).suffix.lower() in PHOTO_SUFFIXES or (e.is_dir() and not _BESIDE.search(e.name)) for e in entries
+        )
+        return not others and any(e.name.lower().endswith(_PAGES) for e in entries)
     return path.name.lower().endswith(_ARCHIVES)
 
 
@@ -152,7 +155,7 @@ def _from_archive(path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Pho
 def _pages(captures: Iterable[Captured]) -> Iterator[_Page]:
     for c in captures:
         if c.kind.startswith(_HTML) and len(c.data) <= _PAGE_BYTES:
-            yield _Page(read_product(c.data, c.url), c.url, c.time, hashlib.sha256(c.data).hexdigest())
+            yield _Page(read_product(c.data, c.url, c.content_type), c.url, c.time, hashlib.sha256(c.data).hexdigest())
 
 
 def _offers(pages: list[_Page]) -> tuple[list[_Page], list[str]]:

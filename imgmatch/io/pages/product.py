@@ -41,7 +41,7 @@ class Product:
     url: str = ""
 
 
-def read_product(html: bytes, url: str = "") -> Product:
+def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
     """Read what a page offers.
 
     Parameters
@@ -50,6 +50,9 @@ def read_product(html: bytes, url: str = "") -> Product:
         At most some megabytes: the parser builds the page in memory.
     url : str
         Where it was captured; photos are relative to it.
+    content_type : str
+        As its server sent it; its charset goes before what the page says of itself. Where neither says, it is UTF-8 if it
+        can be.
 
     Raises
     ------
@@ -60,11 +63,14 @@ def read_product(html: bytes, url: str = "") -> Product:
         import extruct
         import lxml.etree
         import lxml.html
+        from w3lib.encoding import html_to_unicode
     except ImportError as error:
         raise MissingExtraError("reading captured pages", "web") from error
     made = Product()
+    _, text = html_to_unicode(content_type or None, html, auto_detect_fun=_encoding)
+    page = text.encode("utf-8", "replace")
     try:
-        tree = lxml.html.fromstring(html)
+        tree = lxml.html.fromstring(page, parser=lxml.html.HTMLParser(encoding="utf-8"))
     except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
         return made
     saved = _SAVED_FROM.search(html[:4096])
@@ -73,14 +79,16 @@ def read_product(html: bytes, url: str = "") -> Product:
     )
     base = urljoin(made.url, _first(tree, "//base/@href"))
     found = extruct.extract(
-        html, base_url=base, syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
+        page, base_url=base, encoding="UTF-8", syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
     )
     graph = _open_graph(tree)
     products = [p for syntax in ("json-ld", "microdata") for p in _products(found.get(syntax) or [])]
     if products:
         made.source = "schema.org"
         _take_product(made, products[0])
-    elif "product" in graph.get("og:type", [""])[0].lower() or any(k.startswith("product:price") for k in graph):
+    elif "product" in graph.get("og:type", [""])[0].lower() or any(
+        k.startswith(("product:price", "og:price")) for k in graph
+    ):
         made.source = "Open Graph"
     _take_graph(made, graph)
     _take_plain(made, tree, with_photos=not made.photos)
@@ -101,8 +109,10 @@ def _products(nodes: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
         kinds = nodes.get("@type") or []
         if any(str(k).rsplit("/", 1)[-1].lower() in _PRODUCTS for k in (kinds if isinstance(kinds, list) else [kinds])):
             yield nodes
+        elif isinstance(offered := nodes.get("itemOffered"), Mapping):
+            yield {**offered, "offers": nodes}
         else:
-            for name in ("@graph", "mainEntity", "itemOffered", "mainEntityOfPage", "itemListElement", "item"):
+            for name in ("@graph", "mainEntity", "mainEntityOfPage", "itemListElement", "item"):
                 yield from _products(nodes.get(name), depth + 1)
 
 
@@ -164,7 +174,7 @@ def _take_plain(made: Product, tree: Any, *, with_photos: bool) -> None:
         if price is not None:
             made.fields["price"] = price
     if with_photos:
-        made.photos += [str(src) for src in tree.xpath("//img/@src")]
+        made.photos += [str(src) for src in tree.xpath("//img/@src | //img/@data-src")]
 
 
 def _open_graph(tree: Any) -> dict[str, list[str]]:
@@ -172,6 +182,14 @@ def _open_graph(tree: Any) -> dict[str, list[str]]:
     for meta in tree.xpath("//meta[@content][@property or @name]"):
         graph.setdefault((meta.get("property") or meta.get("name")).lower(), []).append(meta.get("content").strip())
     return {name: [v for v in values if v] for name, values in graph.items() if any(values)}
+
+
+def _encoding(html: bytes) -> str:
+    try:
+        html.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
 
 
 def _links(value: Any) -> list[str]:
