@@ -20,7 +20,8 @@ from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import EVERYDAY, TextSignal
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
 from imgmatch.vision import ocr
-from imgmatch.vision.ocr import Reading, ctc_log_likelihood
+from imgmatch.vision.ctc import ctc_log_likelihood
+from imgmatch.vision.ocr import Reading
 
 BRANDS = {
     b.brand: b

@@ -24,8 +24,9 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
+from imgmatch.vision.ctc import ctc_log_likelihood
 
-__all__ = ["Reading", "available", "crop", "ctc_log_likelihood", "log_likelihoods", "passed_over", "read", "with_room"]
+__all__ = ["Reading", "available", "crop", "log_likelihoods", "passed_over", "read", "with_room"]
 
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
@@ -164,37 +165,6 @@ def with_room(reading: Reading) -> Reading:
     top, bottom = (q[1] - q[0]) / max(len(reading.text), 1), (q[2] - q[3]) / max(len(reading.text), 1)
     wide = np.stack([q[0] - top, q[1] + top, q[2] + bottom, q[3] - bottom])
     return replace(reading, polygon=tuple((float(x), float(y)) for x, y in wide))
-
-
-def ctc_log_likelihood(logs: npt.NDArray[np.float64], labels: Sequence[int], blank: int = 0) -> float:
-    """Return the log probability of a label sequence under CTC, summed over all alignments.
-
-    Parameters
-    ----------
-    logs : ndarray, shape (T, C), float64
-        Log probability of each class at each step.
-    labels : sequence of int
-        Without blanks.
-
-    References
-    ----------
-    Graves et al., "Connectionist Temporal Classification", ICML 2006, equations 6-8 (forward variables).
-    """
-    if not labels:
-        return float(logs[:, blank].sum())
-    path = [blank]
-    for label in labels:
-        path += [label, blank]
-    # alpha[s]: log probability of the first s symbols of `path` after t steps.
-    alpha = np.full(len(path), -np.inf)
-    alpha[:2] = logs[0, path[:2]]
-    skip = np.array([s >= 2 and path[s] != blank and path[s] != path[s - 2] for s in range(len(path))])
-    emit = logs[:, path]
-    for t in range(1, len(logs)):
-        one = np.concatenate([[-np.inf], alpha[:-1]])
-        two = np.where(skip, np.concatenate([[-np.inf, -np.inf], alpha[:-2]]), -np.inf)
-        alpha = np.logaddexp(np.logaddexp(alpha, one), two) + emit[t]
-    return float(np.logaddexp(alpha[-1], alpha[-2]))
 
 
 @functools.lru_cache(maxsize=1)
