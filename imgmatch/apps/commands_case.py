@@ -46,10 +46,15 @@ def case(
     public_key: Annotated[
         Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
     ] = None,
+    privacy: Annotated[
+        bool, typer.Option("--privacy", help="With [b]verify[/]: list contacts that its texts still hold.")
+    ] = False,
 ) -> None:
     """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""
     if subject == _verify and package is not None:
         _check(package, public_key)
+        if privacy:
+            _list_contacts(package)
         return
     if package is not None or not records:
         raise typer.BadParameter("expected --records for a seller or ring, or: imgmatch case verify CASE.ZIP")
@@ -103,6 +108,15 @@ def _check(package: Path, public_key: Path | None) -> None:
     console.print(f"{package}: {seal.files} files unchanged since packaging, {signed}", highlight=False, markup=False)
     console.print(f"manifest sha256 {seal.manifest_sha256}", highlight=False)
     console.print("[dim]this shows integrity since packaging, not origin; compare the hash with the one written down[/]")
+
+
+def _list_contacts(package: Path) -> None:
+    from imgmatch.investigate.case.privacy import contacts_left
+
+    left = contacts_left(package)
+    for contact in left:
+        console.print(contact, highlight=False, markup=False)
+    console.print(f"{len(left)} contacts are left in its texts; photos and the PDF were not read", highlight=False)
 
 
 def _catalog_of(run: Results) -> Path | None:

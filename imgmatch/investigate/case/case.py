@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from imgmatch.cells import utc_time
 from imgmatch.errors import CatalogCorruptError, ImageError, InputError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.investigate.case.pdf import write_pdf
+from imgmatch.investigate.case.privacy import Masks, contacts_in
 from imgmatch.investigate.case.seal import Seal, write_package
 from imgmatch.investigate.case.words import fact_rows, inference_rows, line, provenance_rows
 from imgmatch.investigate.report import words
@@ -30,7 +31,6 @@ from imgmatch.investigate.report.rings_page import show_rings
 from imgmatch.investigate.rings import Ring
 from imgmatch.investigate.rings.market import Market, asking_prices, photo_opener
 from imgmatch.io.files import sha256_file
-from imgmatch.market.contacts import mask_contact
 from imgmatch.records import PhotoRecord, ScanRecord
 from imgmatch.results import read_records
 
@@ -170,7 +170,8 @@ def write_case(
     currency, rates
         See :func:`imgmatch.investigate.rings.market.asking_prices`.
     show_contacts : bool
-        By default contacts are masked wherever they are known to stand.
+        By default the contacts that the scan recognised, or that are recognised in the texts now, are masked wherever they
+        stand and however they are written there. Photos stay as they were captured.
     key : Ed25519PrivateKey, optional
         Signs the manifest.
 
@@ -184,7 +185,6 @@ def write_case(
     Reproducible: the same inputs and software give the same bytes. All times are from the records.
     """
     rows = _rows(subject, records)
-    contacts = {c for r in rows for c in (*r.listing.contacts, *r.contacts)}
     files: dict[str, bytes | Path] = {}
     missing: list[str] = []
     photo_names = _pack_photos(rows, photo_roots, files, missing)
@@ -192,9 +192,12 @@ def write_case(
     summary = _summary(subject, rows, run, catalog, records, len(photo_names), missing, floor, currency, rates or {})
     listings = [_listing(r, photo_names, reference_names) for r in rows]
     if not show_contacts:
-        masks = _masks(contacts)
-        summary, listings = _masked(summary, masks), _masked(listings, masks)
-        rows = [ScanRecord.from_dict(_masked(r.to_dict(), masks)) for r in rows]
+        known = {c for r in rows for c in (*r.listing.contacts, *r.contacts)}
+        mask = Masks(known | contacts_in(listings))
+        summary, listings, missing = mask(summary), mask(listings), mask(missing)
+        rows = [ScanRecord.from_dict(mask(r.to_dict())) for r in rows]
+        ring = None if subject.ring is None else Ring.from_dict(mask(subject.ring.to_dict()))
+        subject = replace(subject, id=mask(subject.id), ring=ring)
     files["summary.json"] = _json(summary)
     files["listings.jsonl"] = b"".join(json.dumps(x, sort_keys=True).encode() + b"\n" for x in listings)
     if subject.ring is not None:
@@ -416,29 +419,6 @@ def _picture_bytes(files: Mapping[str, bytes | Path], photos: Mapping[str, str],
         return content if isinstance(content, Path) else None
 
     return open_bytes
-
-
-def _masks(contacts: Iterable[str]) -> dict[str, str]:
-    """Return what to replace by what, longest first: each contact as it stands and without its kind."""
-    masks: dict[str, str] = {}
-    for contact in contacts:
-        masks[contact] = mask_contact(contact)
-        value = contact.rpartition(":")[2].strip()
-        if len(value) >= 5:
-            masks[value] = mask_contact(value)
-    return dict(sorted(masks.items(), key=lambda pair: (-len(pair[0]), pair[0])))
-
-
-def _masked(value: Any, masks: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        for contact, mask in masks.items():
-            value = value.replace(contact, mask)
-        return value
-    if isinstance(value, Mapping):
-        return {_masked(k, masks): _masked(v, masks) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_masked(v, masks) for v in value]
-    return value
 
 
 def _json(value: Any) -> bytes:

@@ -16,6 +16,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def write_package(
     """
     rows = []
     for name, content in sorted(files.items()):
-        if name in _SEAL or name.startswith("/") or ".." in name.split("/") or not name.isascii() or "\\" in name:
+        if name in _SEAL or not _is_name(name):
             raise ValueError(f"not a name for a file in a package: {name!r}")
         digest, size = _digest(content)
         rows.append({"path": name, "bytes": size, "sha256": digest})
@@ -129,8 +130,8 @@ class _Checker:
     def check(self, archive: zipfile.ZipFile, path: Path) -> None:
         infos = archive.infolist()
         names = [info.filename for info in infos]
-        for name in sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else ():
-            self.problems.append(f"{name!r} is there more than once")
+        self.problems += [f"{name!r} is there more than once" for name, times in sorted(Counter(names).items()) if times > 1]
+        self.problems += [f"{name!r:.200} is no name for a file in a package" for name in names if not _is_name(name)]
         if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
             self.problems.append("an entry is compressed or encrypted, which packages never are")
         if sum(info.file_size for info in infos) > path.stat().st_size or self.problems:
@@ -148,7 +149,12 @@ class _Checker:
         self.manifest_sha256 = hashlib.sha256(manifest).hexdigest()
         if archive.read(_DIGEST) != f"{self.manifest_sha256}  {_MANIFEST}\n".encode():
             self.problems.append(f"{_MANIFEST} was changed, or {_DIGEST} was")
-        self._check_files(archive, json.loads(manifest)["files"], present)
+        rows = json.loads(manifest)["files"]
+        listed = Counter(row["path"] for row in rows)
+        self.problems += [f"the manifest lists {name!r:.200} twice" for name, times in sorted(listed.items()) if times > 1]
+        if not rows:
+            self.problems.append("there is no file in the package")
+        self._check_files(archive, rows, present)
         self._check_signature(archive, manifest, present)
         if not _same_as_packed(archive, path):
             self.problems.append("there are bytes in the package that belong to no file")
@@ -280,6 +286,13 @@ def _same_as_packed(archive: zipfile.ZipFile, path: Path) -> bool:
                 return False
             if not a:
                 return True
+
+
+def _is_name(name: object) -> bool:
+    """Tell whether a file in a package may be called so: relative, in plain ASCII, nowhere but below."""
+    if not isinstance(name, str) or not name.isascii() or not name.isprintable() or "\\" in name or ":" in name:
+        return False
+    return all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 def _open(content: bytes | Path) -> IO[bytes]:

@@ -1,0 +1,188 @@
+"""Contacts in case files: masked wherever they stand and however they are written, and looked for in what was packed."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from imgmatch.errors import InputError, MissingExtraError
+from imgmatch.io.files import is_sha256
+from imgmatch.market.contacts import Contact, extract_contacts, mask_contact
+
+__all__ = ["Masks", "contacts_in", "contacts_left"]
+
+_SHORTEST = 5  # letters and digits: a shorter one stands in too many words that are none
+_NATIONAL = 9  # digits of a phone number that tell it, however its country is written; shorter numbers are compared whole
+_IN_NUMBERS = frozenset(" +()-./·_")
+_LARGEST_FILE = 64 << 20
+
+
+class Masks:
+    """Replace known contacts in texts by their masks.
+
+    Parameters
+    ----------
+    contacts : iterable of str
+        As records have them: ``kind:value``.
+
+    Notes
+    -----
+    Letters and digits alone are compared, in one case and one width (NFKC): ``+41 79 555 12 34``, ``0041795551234`` and
+    ``(079) 555-12-34`` are one number; ``Seller (at) shop.example`` is ``seller@shop.example``. Linear in the text.
+    """
+
+    def __init__(self, contacts: Iterable[str]) -> None:
+        self._masks: dict[str, tuple[str, bool]] = {}
+        for contact in sorted(set(contacts)):
+            value = contact.partition(":")[2] or contact
+            mask = mask_contact(contact).partition(":")[2] or mask_contact(contact)
+            for form in _forms(value.strip()):
+                if len(form) >= _SHORTEST:
+                    self._masks[form] = (mask, form.isdigit())
+        self._forms = sorted(self._masks, key=lambda form: (-len(form), form))
+
+    def __call__(self, value: Any) -> Any:
+        """Return a copy of plain JSON in which no text, key or value, holds a known contact."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {self(k): self(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self(v) for v in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        if not self._forms or is_sha256(text):
+            return text
+        bare, places = _bare(text)
+        spans: list[tuple[int, int, str]] = []
+        for form in self._forms:
+            mask, number = self._masks[form]
+            at = bare.find(form)
+            while at >= 0:
+                start, stop = places[at], places[at + len(form) - 1] + 1
+                if number:
+                    start = _number_start(text, start)
+                if all(stop <= a or b <= start for a, b, _ in spans):
+                    spans.append((start, stop, mask))
+                at = bare.find(form, at + len(form))
+        for start, stop, mask in sorted(spans, reverse=True):
+            text = text[:start] + mask + text[stop:]
+        return text
+
+
+def contacts_in(rows: Iterable[Any]) -> set[str]:
+    """Return the contacts that the reader recognises in any text of plain JSON; none without the extra ``contacts``."""
+    try:
+        return {str(c) for c in _recognised(text for row in rows for text in _texts(row))}
+    except MissingExtraError:
+        return set()
+
+
+def contacts_left(path: Path) -> list[str]:
+    """Return the contacts that the reader still recognises in the texts of a package, masked: ``file: kind:value``.
+
+    Photos and the PDF are not read: the PDF has the words of the page, and a photo stays as it was captured.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the extra ``contacts``.
+    InputError
+        Where the package cannot be read.
+    """
+    found = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.filename.endswith((".json", ".jsonl", ".html")) and info.file_size <= _LARGEST_FILE:
+                    texts = _file_texts(info.filename, archive.read(info).decode("utf-8", "replace"))
+                    found += [f"{info.filename}: {mask_contact(c)}" for c in _recognised(texts)]
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise InputError(f"cannot be read: {error}", source=str(path)) from error
+    return sorted(set(found))
+
+
+def _recognised(texts: Iterable[str]) -> list[Contact]:
+    # A text that is a link counts as a contact in a QR code; in a record it is the listing's address. The reader, which
+    # normalises, sees the ellipsis of a mask as three stops.
+    return [c for c in extract_contacts(list(texts)) if c.kind != "url" and "..." not in c.value]
+
+
+def _file_texts(name: str, content: str) -> Iterator[str]:
+    if name.endswith(".html"):
+        page = _Words()
+        page.feed(content)
+        yield from page.texts
+        return
+    for line in content.splitlines() if name.endswith(".jsonl") else [content]:
+        yield from _texts(json.loads(line))
+
+
+class _Words(HTMLParser):
+    """The words of a page: what stands between its tags, and in its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.texts += [value for _, value in attrs if value and not value.startswith("data:")]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if not is_sha256(value):
+            yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(key)
+            yield from _texts(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield what a contact may be once all but letters and digits is gone."""
+    bare, _ = _bare(value)
+    if bare.isdigit():
+        yield bare[-_NATIONAL:]
+        return
+    yield bare
+    name, at, domain = value.partition("@")
+    if at:
+        labels = [_bare(label)[0] for label in domain.split(".")]
+        yield _bare(name)[0] + "at" + "".join(labels)
+        yield _bare(name)[0] + "at" + "dot".join(labels)
+
+
+def _bare(text: str) -> tuple[str, list[int]]:
+    """Return the letters and digits of a text in one case and width, and where in it each comes from."""
+    letters: list[str] = []
+    places: list[int] = []
+    for place, sign in enumerate(text):
+        for letter in unicodedata.normalize("NFKC", sign).casefold():
+            if letter.isalnum():
+                letters.append(str(unicodedata.digit(letter)) if letter.isdigit() else letter)
+                places.append(place)
+    return "".join(letters), places
+
+
+def _number_start(text: str, start: int) -> int:
+    """Return where a phone number begins of which the last digits begin at `start`: its country stands before them."""
+    first, digits = start, 0
+    while first > 0 and digits < 6 and (text[first - 1].isdigit() or text[first - 1] in _IN_NUMBERS):
+        first -= 1
+        digits += text[first].isdigit()
+    while first < start and text[first] in " ./-_·":
+        first += 1
+    return first
