@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,6 +277,8 @@ class Calibration:
             raise CalibrationError(f"{source}: not a calibration: {where}: {wrong.message:.200}")
         del row["format"]
         row["curve"] = tuple((score, height) for score, height in row.get("curve", ()))
+        if any(low > high for knots in zip(*row["curve"], strict=True) for low, high in pairwise(knots)):
+            raise CalibrationError(f"{source}: not a calibration: curve: expected scores and logits that ascend")
         row["coefficients"] = {k: Coefficient(**v) for k, v in row["coefficients"].items()}
         row["points"] = {
             k: OperatingPoint(
