@@ -91,7 +91,14 @@ class Lexicon:
             return cls(tomllib.loads(source.read_text("utf-8")))
         except OSError as error:
             raise ConfigError(f"{source}: {error.strerror}") from error
-        except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        except (
+            ConfigError,
+            tomllib.TOMLDecodeError,
+            UnicodeDecodeError,
+            AttributeError,
+            TypeError,
+            RecursionError,
+        ) as error:
             raise ConfigError(f"{source}: {error}") from error
 
     def find(self, text: str) -> list[Phrase]:

@@ -160,7 +160,11 @@ class Rules:
             return cls.from_dict(tomllib.loads(source.read_text("utf-8")))
         except OSError as error:
             raise ConfigError(f"{source}: {error.strerror}") from error
-        except (ValueError, TypeError) as error:  # ConfigError is a ValueError, so is every TOML and UTF-8 error
+        except (
+            ValueError,
+            TypeError,
+            RecursionError,
+        ) as error:  # ConfigError is a ValueError, so is every TOML and UTF-8 error
             raise ConfigError(f"{source}: {error}") from error
 
     @classmethod

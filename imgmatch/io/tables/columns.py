@@ -60,7 +60,7 @@ class Layout:
             presets = tomllib.loads(text)
         except OSError as error:
             raise ConfigError(f"{preset}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{preset}: not valid TOML: {error}") from error
         chosen = presets.get(name or next(iter(presets), ""))
         if not isinstance(chosen, dict) or not isinstance(chosen.get("columns"), dict):
