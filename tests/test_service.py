@@ -286,7 +286,7 @@ PHOTO = b64(picture(0))
         ("/examine", {"json": {}}, 422, "'listing' is a required property"),
         ("/examine", {"json": {"listing": {}}}, 422, "'listing_id' is a required property"),
         ("/examine", {"json": {"listing": {"listing_id": ""}}}, 422, "listing.listing_id"),
-        ("/examine", {"json": {"listing": {"listing_id": "1", "title": 5}}}, 422, "listing.title"),
+        ("/examine", {"json": {"listing": {"listing_id": "1", "title": [5]}}}, 422, "listing.title"),
         ("/examine", {"json": {"listing": {"listing_id": "1"}, "photos": "x"}}, 422, "photos"),
         ("/examine", {"json": {"listing": {"listing_id": "1"}, "photos": ["http://x.example/a.jpg"]}}, 422, "photos[0]"),
         (
