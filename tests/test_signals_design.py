@@ -206,6 +206,13 @@ def test_what_a_metric_makes_of_its_own_photos_is_not_believed() -> None:
     assert np.median(learnt.genuine) < np.quantile(learnt.foreign, 0.9)
 
 
+@pytest.mark.parametrize("brands", [[], ["b"], ["", "", ""], ["", "", "b"]], ids=str)
+def test_a_catalog_with_next_to_nothing_knows_nothing(brands: list[str]) -> None:
+    n = len(brands)
+    learnt = held_out(Sample(unit(np.eye(n, 4)), np.array([f"i{i}" for i in range(n)], str), np.array(brands, str)))
+    assert (learnt.way, learnt.trials, len(learnt.genuine)) == (0, 0, 0)
+
+
 def test_copies_of_a_photo_say_nothing() -> None:
     """Every photo is there twice and none a third time: there is no second photo."""
     rows = [(brand, brand, list(np.eye(4)[axis])) for axis, brand in enumerate("abcd") for _ in range(2)]

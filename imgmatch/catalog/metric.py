@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from imgmatch.types import FloatArray
 
-__all__ = ["Metric"]
+__all__ = ["Metric", "Spread", "sums"]
 
 # Fewer deviations than this say little about a covariance of hundreds of dimensions: the plain cosine stays.
 _LEAST_DEVIATIONS = 100
@@ -57,39 +57,70 @@ class Metric:
 
     @classmethod
     def fit(cls, vectors: FloatArray, groups: npt.NDArray[np.str_], shrinkage: float) -> Metric | None:
-        """Learn the metric of groups.
+        """Learn the metric of groups; see :meth:`Spread.of` and :meth:`Spread.metric`."""
+        spread = Spread.of(vectors, groups)
+        return None if spread is None else spread.metric(shrinkage)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How photos of one group vary: what a metric of any strength is made of.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (d,), float32
+    directions : ndarray, shape (d, r), float64
+        Orthonormal directions in which photos deviate from the mean of their group.
+    shares : ndarray, shape (r,), float64
+        How much of the deviations lies in each, of sum 1.
+    """
+
+    mean: FloatArray
+    directions: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, vectors: FloatArray, groups: npt.NDArray[np.str_]) -> Spread | None:
+        """Learn from photos and their groups.
 
         Parameters
         ----------
         vectors : ndarray, shape (n, d), float32
         groups : ndarray, shape (n,), str
             The item (or brand) of each photo; groups of one photo say nothing.
-        shrinkage : float
-            Weight of the identity beside the covariance, both scaled to the same trace; > 0.
 
         Returns
         -------
-        Metric or None
+        Spread or None
             None where too few photos share a group.
 
         Notes
         -----
-        O(n d² + min(n, d)³): a second or two for d = 1280 and n = 2048.
+        O(n d² + min(n, d)³): a second for d = 1280 and n = 2048.
         """
-        names, member = np.unique(groups, return_inverse=True)
-        counts = np.bincount(member, minlength=len(names))
+        _, member = np.unique(groups, return_inverse=True)
+        counts = np.bincount(member)
         if counts[counts > 1].sum() - (counts > 1).sum() < _LEAST_DEVIATIONS:
             return None
-        sums = np.zeros((len(names), vectors.shape[1]), np.float64)
-        np.add.at(sums, member, vectors)
-        deviations = (vectors - (sums / counts[:, None])[member])[counts[member] > 1]
-        # Directions that no deviation shows keep the scale of the identity alone; fewer deviations than dimensions span few.
-        few = len(deviations) < vectors.shape[1]
+        deviations = (vectors - (sums(vectors, member) / counts[:, None])[member])[counts[member] > 1]
+        few = len(deviations) < vectors.shape[1]  # fewer deviations than dimensions span few of these
         power, basis = np.linalg.eigh(deviations @ deviations.T if few else deviations.T @ deviations)
         shown = power > 1e-9 * power[-1]
         power, basis = power[shown], basis[:, shown]
         directions = deviations.T @ basis / np.sqrt(power) if few else basis
-        floor = shrinkage / vectors.shape[1]
-        gain = (power / (deviations**2).sum() + floor) ** -0.5 - floor**-0.5
-        matrix = (directions * gain) @ directions.T + floor**-0.5 * np.eye(vectors.shape[1])
-        return cls(vectors.mean(0).astype(np.float32), matrix.astype(np.float32))
+        return cls(vectors.mean(0).astype(np.float32), directions, power / (deviations**2).sum())
+
+    def metric(self, shrinkage: float) -> Metric:
+        """Return the metric with a weight of the identity beside the covariance, both scaled to the same trace; > 0."""
+        dim = len(self.mean)
+        floor = shrinkage / dim
+        gain = (self.shares + floor) ** -0.5 - floor**-0.5
+        matrix = (self.directions * gain) @ self.directions.T + floor**-0.5 * np.eye(dim)
+        return Metric(self.mean, matrix.astype(np.float32))
+
+
+def sums(vectors: FloatArray, member: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Add up vectors (n, d) by their group, a number from 0 without gaps: (groups, d)."""
+    order = np.argsort(member, kind="stable")
+    starts = np.searchsorted(member[order], np.arange(member.max() + 1))
+    return np.add.reduceat(vectors[order].astype(np.float64), starts)
