@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,45 @@ def test_errors_name_the_file_and_the_key(tmp_path: Path, content: str, says: st
 def test_a_missing_lexicon_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         Lexicon.load(tmp_path / "none.toml")
+
+
+HONEST = {
+    b.brand: b
+    for b in (
+        Brand("heloise", "Héloïse & Fils", ("HÉLOÏSE & FILS",)),
+        Brand("l'ondara", "L'Ondara", ("L'ONDARA",)),
+        Brand("jarno-levert", "Jarno-Levert", ("JARNO-LEVERT",)),
+        Brand("montvale", "Montvale"),
+        Brand("the west ridge", "The West Ridge", ("THE WEST RIDGE",)),
+    )
+}
+WRITTEN: list[Callable[[str], str]] = [
+    str.upper,
+    str.lower,
+    str.title,
+    lambda s: unicodedata.normalize("NFD", s),
+    lambda s: s.replace("'", "’"),
+    lambda s: s.replace("'", "&#39;"),
+    lambda s: s.replace(" & ", " &amp; "),
+    lambda s: s.replace(" & ", " and "),
+    lambda s: s.replace(" & ", " et "),
+    lambda s: s.replace("-", " "),
+    lambda s: s.replace("-", "‑"),
+    lambda s: s.replace(" ", "\u00a0"),
+    lambda s: s.replace("é", "e").replace("ï", "i").replace("É", "E").replace("Ï", "I"),
+    lambda s: f"{s}™",
+    lambda s: f"{s}&reg;",
+    lambda s: f"{s}'s",
+    lambda s: f"#{s}",
+    lambda s: f"【{s}】",
+    lambda s: f"{s}包",
+]
+
+
+@given(st.sampled_from(sorted(HONEST)), st.lists(st.sampled_from(range(len(WRITTEN))), max_size=4, unique=True))
+def test_no_honest_spelling_is_missed_or_called_a_disguise(brand: str, ways: list[int]) -> None:
+    text = HONEST[brand].name
+    for way in sorted(ways):
+        text = WRITTEN[way](text)
+    mentions = NameFinder(HONEST).find(f"new {text} bag")
+    assert [(m.brand, m.disguise) for m in mentions] == [(brand, None)]
