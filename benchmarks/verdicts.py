@@ -34,7 +34,8 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from benchmarks.common import OUT, RAW, REPO, environment, write_raw
+from benchmarks.common import OUT, REPO
+from benchmarks.frame import raw
 from imgmatch.metrics import auroc, wilson_interval
 
 BASE_RATE = 0.03
@@ -159,12 +160,20 @@ def run_world(name: str, limit: int | None = None) -> tuple[str, float]:
         [json.loads(line) for line in (out / folder / "records.jsonl").read_text("utf-8").split("\n")[:-1]]
         for folder in ("scan", "blind")
     )
-    head = {"environment": environment(), "run": json.loads((out / "scan" / "run.json").read_text())}
+    run = json.loads((out / "scan" / "run.json").read_text())
+    head = {
+        "suite": "verdicts",
+        "data": "rendered",
+        "world": name,
+        "space": run["catalog"]["space"],
+        "config_fingerprint": run["config_fingerprint"],
+        "brands": {b.brand: [list(b.official_domains), list(b.authorised_sellers)] for b in catalog.brands.values()},
+    }
     rows = [
-        {"truth": truth[r["listing_id"]], "looks": looks(out, r), "record": r, "blind": b}
+        {"truth": truth[r["listing_id"]], "looks": looks(out, r), "record": bare(r), "blind": bare(b)}
         for r, b in zip(seen, blind, strict=True)
     ]
-    write_raw(f"verdicts-{name}", [head, *rows])
+    raw.write(stored_at(name), head, rows)
     return name, time.perf_counter() - start
 
 
@@ -178,18 +187,33 @@ def looks(world: Path, record: dict[str, Any]) -> dict[str, float]:
     return {"pixels": float(photo["width"] * photo["height"]), "saturation": float(saturation.mean())}
 
 
+def bare(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without what no verdict and no figure is made of: evidence and reasons of findings."""
+    verdict = record["verdict"]
+    if verdict is None:
+        return record
+    findings = [
+        {**f, "evidence": {}, "reason": ""} for f in verdict["findings"] if f["signal"] not in ("rank", "disagreement")
+    ]
+    return {**record, "verdict": {**verdict, "findings": findings, "reasons": []}}
+
+
+def stored_at(name: str) -> Path:
+    return raw.RESULTS / "verdicts" / f"{name}.jsonl.xz"
+
+
 def scanned() -> list[str]:
     """Return the worlds that there are raw records of."""
-    return [n for n in PLANS if (RAW / f"verdicts-{n}.jsonl").is_file()]
+    return [n for n in PLANS if stored_at(n).is_file()]
 
 
 def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the raw rows of some worlds, each with its world's name, and the embedding space."""
+    """Return the raw rows of some worlds, each with its world's name and brands, and the embedding space."""
     rows, space = [], {}
     for name in names:
-        lines = [json.loads(line) for line in (RAW / f"verdicts-{name}.jsonl").read_text("utf-8").split("\n")[:-1]]
-        space = lines[0]["run"]["catalog"]["space"]
-        rows += [{**row, "world": name} for row in lines[1:]]
+        head, own = raw.read(stored_at(name))
+        space = head["space"]
+        rows += [{**row, "world": name, "brands": head["brands"]} for row in own]
     return rows, space
 
 
@@ -256,14 +280,13 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], alone:
     """Return the verdict on each stored record, from its findings: by the calibration in the package or the rules alone."""
     from types import SimpleNamespace
 
-    from imgmatch.catalog import Catalog
+    from imgmatch.catalog.items import Brand
     from imgmatch.config import Config
     from imgmatch.loading.photo import PhotoContext, Query
     from imgmatch.records import ScanRecord
     from imgmatch.types import EmbeddingSpace
     from imgmatch.verdicts import Fusion
     from imgmatch.verdicts.calibration import Calibration
-    from imgmatch.verdicts.decide import DERIVED
 
     out: list[Any] = []
     fusions: dict[str, Fusion] = {}
@@ -271,7 +294,10 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], alone:
     for row in rows:
         if row["world"] not in fusions:
             catalog: Any = SimpleNamespace(
-                brands=Catalog.load(WORK / row["world"] / "catalog").brands,
+                brands={
+                    name: Brand(name, official_domains=tuple(domains), authorised_sellers=tuple(map(tuple, sellers)))
+                    for name, (domains, sellers) in row["brands"].items()
+                },
                 space=EmbeddingSpace(**{k: v for k, v in space.items() if k != "id"}),
             )
             fusions[row["world"]] = Fusion(catalog, Config(operating_point=point), calibration)
@@ -284,8 +310,7 @@ def decide(rows: list[dict[str, Any]], point: str, space: dict[str, Any], alone:
         ]
         lost = tuple(p.photo_id for p in record.photos if p.status != "ok")
         query = Query(record.listing, photos, record.verdict.candidates, lost)
-        asked = [f for f in record.verdict.findings if f.signal not in DERIVED]
-        out.append(fusions[row["world"]].decide(query, asked))
+        out.append(fusions[row["world"]].decide(query, record.verdict.findings))
     return out
 
 
