@@ -216,3 +216,8 @@ def test_no_honest_spelling_is_missed_or_called_a_disguise(brand: str, ways: lis
         text = WRITTEN[way](text)
     mentions = NameFinder(HONEST).find(f"new {text} bag")
     assert [(m.brand, m.disguise) for m in mentions] == [(brand, None)]
+
+
+def test_names_without_end_are_left_out() -> None:
+    endless = NameFinder({b: Brand(b, b * 200_000) for b in ("ab", "阿", "a ")})
+    assert endless.find("ab " * 100) == []

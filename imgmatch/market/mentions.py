@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from imgmatch.catalog.items import Brand
-from imgmatch.market.wordmarks import is_listed, names_of
+from imgmatch.market.wordmarks import LONGEST, is_listed, names_of
 from imgmatch.names import (
     APOSTROPHES,
     HOMOGLYPHS,
@@ -92,6 +92,8 @@ class NameFinder:
             spelled = [*known, brand.name or brand.brand]
             known += [mark.replace("&", f" {word} ") for mark in known if "&" in mark for word in _AND]
             for mark in known:
+                if len(fold(mark)) > LONGEST:
+                    continue
                 if UNSPACED.search(mark):
                     self._glued[_plain(mark)] = Mention(brand.brand, mark, mark)
                 elif fold(mark):
@@ -112,11 +114,10 @@ class NameFinder:
         self._first = (
             re.compile(f"[{re.escape(''.join(sorted({word[0] for word in self._glued})))}]") if self._glued else None
         )
-        self._ends: dict[tuple[str, str], list[str]] = {}  # how a name begins and ends, to the names that do
+        self._ends: dict[str, list[str]] = {}  # a name's first and last letter, to the names that have them
         for folded in self._names:
-            for n in range(1, len(folded) if len(folded) >= 4 else 0):
-                for m in range(n + 1, len(folded)):
-                    self._ends.setdefault((folded[:n], folded[m:]), []).append(folded)
+            if len(folded) >= 4:
+                self._ends.setdefault(folded[0] + folded[-1], []).append(folded)
 
     def find(self, text: str) -> list[Mention]:
         """Return each brand that `text` names, once openly and once in disguise at most, in order of appearance.
@@ -170,8 +171,8 @@ class NameFinder:
             # Each star may stand for one letter; a run of stars for as many, or for a few more or fewer.
             parts = [part if part.startswith("*") else fold(part) for part in re.split(r"(\*+)", masked[0])]
             if sum(len(part) for part in parts[::2]) >= 2:
-                for folded in self._ends.get((parts[0], parts[-1]), ()):
-                    if _fits(folded, parts):
+                for folded in self._ends.get(parts[0][:1] + parts[-1][-1:], ()):
+                    if folded.startswith(parts[0]) and folded.endswith(parts[-1]) and _fits(folded, parts):
                         name = self._names[folded]
                         yield masked.start(), masked[0], Mention(name.brand, name.mark, masked[0], "letters are masked")
 

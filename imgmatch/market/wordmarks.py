@@ -19,6 +19,7 @@ from imgmatch.vision.ocr import Reading
 
 __all__ = [
     "CHANCE",
+    "LONGEST",
     "Line",
     "Match",
     "WordmarkMatcher",
@@ -124,6 +125,11 @@ def names_of(brand: Brand) -> list[str]:
     return [*listed, *([] if fold(name) in map(fold, listed) else [name])]
 
 
+LONGEST = 64
+"""Letters of the longest name that is looked for, so that a catalog's names cost what they should: the longest of
+``benchmarks/labels/brands.csv`` has 18."""
+
+
 def is_listed(brand: Brand, name: str) -> bool:
     """Say whether the catalog lists how `name` is written, or `name` is but what the brand is called."""
     return name in brand.wordmarks or name in brand.aliases
@@ -200,7 +206,7 @@ class WordmarkMatcher:
         self._marks: dict[str, list[tuple[str, str]]] = {}  # skeleton -> (brand, mark)
         for brand in brands.values():
             for mark in names_of(brand):
-                if len(skeleton(mark)) >= 2 and skeleton(mark).isascii():
+                if 2 <= len(skeleton(mark)) <= LONGEST and skeleton(mark).isascii():
                     self._marks.setdefault(skeleton(mark), []).append((brand.brand, mark))
         self._longest = max((len(_WORD.findall(m)) for entries in self._marks.values() for _, m in entries), default=1)
 
