@@ -1,41 +1,26 @@
-"""Words in real photos: are brands named, strangers left alone, look-alikes called and genuine marks not?
+"""Words in real photos: are brands named, strangers left alone, look-alikes called misspelt and genuine marks not?
 
-Raw rows first, figures from them later::
-
-    python -m benchmarks.words run             # the part that may be tuned on
-    python -m benchmarks.words run --locked    # the part that is opened once, at the end
-    python -m benchmarks.words score [--locked] [--verbose]
-
-Sets: ``logos_in_photos`` (20 brands; a catalog that lists their wordmarks, and one of their names alone), ``distractors``
-(photos of nothing, with those catalogs), ``seller_reposts`` (one photo of each group of reposts, labelled by eye in
-``labels/seller_brands.csv``; a catalog of 108 brands), ``lookalike_logos`` and ``reference_logos`` (drawings; a catalog of
-their owners' names, without wordmarks). The text signal is asked alone. Raw rows stay outside the project.
+``logos_in_photos`` asks with a catalog that lists the wordmarks of its 20 brands, and with one of their names alone; everyday
+photos are its strangers. ``seller_reposts`` (one photo of each group, labelled by eye) asks with a catalog of 108 brands.
+``lookalike_logos`` and ``reference_logos`` (drawings) ask with the names of their owners, without wordmarks. Asked is
+`Matcher` with the text signal alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import json
-import sys
-import time
 from collections.abc import Iterator
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
-from benchmarks.common import environment, read_raw, shared_data, wilson, write_raw
-from benchmarks.locked import OPENED, is_locked
-from benchmarks.marks import CLAIM, HERE, brands
-from imgmatch.catalog.items import Brand
-from imgmatch.images import load_image
-from imgmatch.loading.photo import PhotoContext, Query
-from imgmatch.names import name_key
-from imgmatch.records import Listing
-from imgmatch.signals.text.settings import TextConfig
-from imgmatch.signals.text.signal import TextSignal
-from imgmatch.vision import ocr
+from benchmarks.frame import scorer
+from benchmarks.frame.data import REPO, Photo, load
+from benchmarks.frame.job import Job
+from benchmarks.frame.raw import table
+from benchmarks.misspelt import brand_rows
 
-DATA = shared_data()
+QUESTION = "Are brands read in real photos named, strangers left alone, look-alikes called misspelt and genuine marks not?"
+DATA = ("logos_in_photos", "seller_reposts", "lookalike_logos", "reference_logos")
+CLAIM = 0.5
 
 LETTERED = {
     **{"apple": "Apple", "citroen": "CITROËN", "cocacola": "Coca-Cola", "dhl": "DHL", "fedex": "FedEx", "ford": "Ford"},
@@ -54,143 +39,66 @@ ALTERED = {
 the locked part nobody has looked."""
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
-    with (DATA / name / "labels.csv").open(encoding="utf-8") as f:
-        return list(csv.DictReader(f))
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    from imgmatch import Config, Matcher
 
-
-def photos(locked: bool) -> Iterator[dict[str, Any]]:
-    """Yield set, path and truth of each photo of a part."""
-    half = "test" if locked else "dev"
-    for r in rows_of("logos_in_photos"):
-        if r["half"] == half:
-            yield {"set": "logos_in_photos", "path": r["path"], "brands": [r["brand"]]}
-    for r in rows_of("distractors"):
-        if is_locked("distractors", r["path"]) is locked:
-            yield {"set": "distractors", "path": r["path"], "brands": []}
-    with (HERE / "labels" / "seller_brands.csv").open(encoding="utf-8") as f:
-        groups = {r["group"]: r for r in reversed(list(csv.DictReader(f)))}
-    for group, r in groups.items():
-        if is_locked("seller_reposts", group) is locked:
+    photos = list({p.group: p for p in job.asked(job.data.photos) if p.role != "distractor"}.values())
+    strangers = _everyday(job) if job.data.name == "logos_in_photos" else []
+    stranger = Photo(load("rendered", smoke=True).photos[0].path, "stranger", "stranger")  # a catalog needs a photo
+    labels = {r["path"]: r for r in table(REPO / "benchmarks" / "labels" / "seller_brands.csv")}
+    authentic = {r["path"]: r.get("authentic", "genuine") for r in table(job.data.root / "labels.csv")}
+    for name, brands in _catalogs(job, photos).items():
+        matcher = Matcher(job.catalog([stranger], brands), Config(signals=("text",)))
+        for photo, record in job.examine(matcher, [*photos, *strangers]):
+            place = job.name(photo)
+            label = labels.get(place, {}) if job.data.name == "seller_reposts" else {}
+            found = [f for f in record.verdict.findings if f.brand and (f.value or 0) >= CLAIM] if record.verdict else []
+            shown = label.get("brand", "").split("|") if label else [photo.brand]
             yield {
-                "set": "seller_reposts",
-                "path": r["path"],
-                "brands": [b for b in r["brand"].split("|") if b],
-                "by_word": "word" in r["by"],
-                "others": r["others"],
-            }
-    for r in rows_of("lookalike_logos"):
-        if is_locked("lookalike_logos", r["path"]) is locked:
-            kind = "genuine" if r["authentic"] == "genuine" else "lookalike"
-            yield {"set": "lookalike_logos", "path": r["path"], "brands": [r["brand"]], "kind": kind}
-    for r in rows_of("reference_logos"):
-        if is_locked("reference_logos", name_key(r["brand"])) is locked:
-            yield {"set": "reference_logos", "path": r["path"], "brands": [r["brand"]], "kind": "genuine"}
+                "catalog": name, "query": place, "unit": photo.group, "split": photo.split, "brands": [b for b in shown if b],
+                "readable": "word" in label["by"] if label else True, "kind": authentic.get(place, "genuine") if photo.item else "",
+                "named": sorted({f.brand for f in found if f.signal == "text"}),
+                "misspelt": sorted({f.brand for f in found if f.signal == "logo_tamper"}),
+            }  # fmt: skip
 
 
-def signals() -> dict[str, dict[str, TextSignal]]:
-    """Return each set's catalogs, as text signals over them."""
-    drawn = {r["brand"] for name in ("lookalike_logos", "reference_logos") for r in rows_of(name)}
-    catalogs = {
-        "listed": {b: Brand(b, mark, (mark,)) for b, mark in LETTERED.items()},
-        "names": {b: Brand(b, mark.lower()) for b, mark in LETTERED.items()},
-        "sellers": brands(),
-        "drawn": {b: Brand(b, b.replace("_", " ").replace("-", " ")) for b in drawn},
-    }
-    asked = {name: TextSignal(SimpleNamespace(brands=known), TextConfig()) for name, known in catalogs.items()}
-    real = {"listed": asked["listed"], "names": asked["names"]}
-    drawings = {"drawn": asked["drawn"]}
-    return {
-        **{"logos_in_photos": real, "distractors": real, "seller_reposts": {"sellers": asked["sellers"]}},
-        **{"lookalike_logos": drawings, "reference_logos": drawings},
-    }
+def _everyday(job: Job) -> list[Photo]:
+    return [replace(p, item="", brand="") for p in job.asked(load("distractors", smoke=job.smoke).photos)]
 
 
-def run(locked: bool) -> Iterator[dict[str, Any]]:
-    catalogs = signals()
-    ocr.warm_up()
-    for row in photos(locked):
-        photo = PhotoContext(row["path"], load_image(DATA / row["set"] / row["path"]))
-        start = time.process_time()
-        readings = ocr.read(photo)
-        row["cpu_s"] = round(time.process_time() - start, 4)
-        row["read"] = [(r.text, round(r.confidence, 2)) for r in readings]
-        for name, signal in catalogs[row["set"]].items():
-            [findings] = signal.examine([Query(Listing("1"), [photo])])
-            row[name] = [
-                (f.signal, f.brand, round(f.value or 0.0, 3), f.evidence["readings"][0]["reading"])
-                for f in findings
-                if f.brand and f.value is not None
-            ]
-        yield row
+def _catalogs(job: Job, photos: list[Photo]) -> dict[str, list[dict[str, Any]]]:
+    if job.data.name == "logos_in_photos":
+        listed = [{"brand": b, "name": mark, "wordmarks": [mark]} for b, mark in LETTERED.items()]
+        return {"wordmarks listed": listed, "names alone": [{"brand": b, "name": m.lower()} for b, m in LETTERED.items()]}
+    if job.data.name == "seller_reposts":
+        return {"108 brands": brand_rows()}
+    drawn = sorted({p.brand for p in photos})
+    return {"names alone": [{"brand": b, "name": b.replace("_", " ").replace("-", " ")} for b in drawn]}
 
 
-def said(row: dict[str, Any], catalog: str, signal: str = "text") -> set[str]:
-    return {brand for s, brand, value, _ in row[catalog] if s == signal and value >= CLAIM}
-
-
-def score(rows: list[dict[str, Any]], verbose: bool) -> None:
-    """Print every figure with its Wilson interval."""
-    sets: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        sets.setdefault(row["set"], []).append(row)
-
-    def share(what: str, hits: list[dict[str, Any]], of: list[dict[str, Any]], show: bool = verbose) -> None:
-        print(f"  {what:52} {len(hits):4} {wilson(len(hits), len(of))}")
-        for row in hits if show else ():
-            print(
-                "     ",
-                row["path"],
-                row["brands"],
-                [v for k, v in row.items() if k in ("listed", "names", "sellers", "drawn")],
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    """All open photos: nothing was held back of a part that words were worked on, so that they are seen."""
+    known = {r["brand"] for r in brand_rows()} if head["data"] == "seller_reposts" else None
+    for name in dict.fromkeys(r["catalog"] for r in rows):
+        mine = [r for r in rows if r["catalog"] == name]
+        shown = [r for r in mine if r["brands"] and r["readable"] and (known is None or known & set(r["brands"]))]
+        drawn = head["data"] in ("lookalike_logos", "reference_logos")
+        if not drawn:
+            named = [bool(set(r["named"]) & set(r["brands"])) for r in shown]
+            yield scorer.share(f"brand named by words alone, catalog: {name}", named, [r["unit"] for r in shown])
+            wrong = [bool(set(r["named"]) - set(r["brands"])) for r in mine]
+            yield scorer.share(
+                f"a brand named that the photo does not show, catalog: {name}", wrong, [r["unit"] for r in mine]
             )
-
-    for catalog in ("listed", "names"):
-        mine, none = sets["logos_in_photos"], sets["distractors"]
-        print(f"logos_in_photos, words alone, catalog: {catalog}")
-        share("the brand is named", [r for r in mine if said(r, catalog) & set(r["brands"])], mine, False)
-        share(
-            "only others are named", [r for r in mine if said(r, catalog) and not said(r, catalog) & set(r["brands"])], mine
+        alike = [r for r in mine if r["kind"] != "genuine" and r["brands"]]
+        if alike:
+            other = {f"lookalike/{b}/{n:04}.jpg" for b, many in ALTERED.items() for n in many}
+            letters = [bool(r["misspelt"]) for r in alike if r["query"] in other]
+            more = f"of those with other letters {sum(letters)} of {len(letters)}"
+            called = [bool(r["misspelt"]) for r in alike]
+            yield scorer.share("look-alike drawings called misspelt", called, [r["unit"] for r in alike], against=more)
+        genuine = [r for r in mine if r["kind"] == "genuine"]
+        called = [bool(r["misspelt"]) for r in genuine]
+        yield scorer.share(
+            f"genuine marks called misspelt, catalog: {name}", called, [r["unit"] for r in genuine], target="<= 0.01"
         )
-        share("called misspelt", [r for r in mine if said(r, catalog, "logo_tamper")], mine)
-        share("distractors: any brand is named", [r for r in none if said(r, catalog)], none)
-        share("distractors: called misspelt", [r for r in none if said(r, catalog, "logo_tamper")], none)
-    mine = sets["seller_reposts"]
-    readable = [r for r in mine if r["by_word"] and set(r["brands"]) & set(brands())]
-    print("seller_reposts, words alone, 108 brands")
-    share("a readable word is named", [r for r in readable if said(r, "sellers") & set(r["brands"])], readable, False)
-    share(
-        "a brand that the product does not show is named", [r for r in mine if said(r, "sellers") - set(r["brands"])], mine
-    )
-    share("called misspelt", [r for r in mine if said(r, "sellers", "logo_tamper")], mine)
-    drawings = sets["lookalike_logos"] + sets["reference_logos"]
-    genuine = [r for r in drawings if r["kind"] == "genuine"]
-    alike = [r for r in drawings if r["kind"] == "lookalike"]
-    altered = [r for r in alike if r["path"] in {f"lookalike/{b}/{n:04}.jpg" for b, many in ALTERED.items() for n in many}]
-    print("drawings, catalog of names without wordmarks")
-    share("look-alikes called", [r for r in alike if said(r, "drawn", "logo_tamper")], alike)
-    share("... of those with other letters", [r for r in altered if said(r, "drawn", "logo_tamper")], altered, False)
-    share("genuine drawings called", [r for r in genuine if said(r, "drawn", "logo_tamper")], genuine)
-    seconds = sorted(r["cpu_s"] for r in rows)
-    middle = seconds[len(seconds) // 2]
-    print(f"processor seconds of reading a photo: mean {sum(seconds) / len(seconds):.3f}, median {middle:.3f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "score"))
-    parser.add_argument("--locked", action="store_true", help="the part that is opened once a version")
-    parser.add_argument("--verbose", action="store_true", help="score: name the photos of each failure")
-    arguments = parser.parse_args()
-    name = "words_locked" if arguments.locked else "words"
-    if arguments.what == "run":
-        write_raw(name, run(arguments.locked))
-        if arguments.locked:
-            with OPENED.open("a", encoding="utf-8") as f:
-                row = {"suite": "words", "when": time.strftime("%Y-%m-%d"), "git": environment()["git"]}
-                f.write(json.dumps(row) + "\n")
-    score(read_raw(name), arguments.verbose)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

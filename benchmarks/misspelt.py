@@ -1,0 +1,228 @@
+"""Are altered wordmarks called misspelt, and genuine ones, also where an end is covered, left alone? Rendered.
+
+Wordmarks of 108 brands (``labels/brands.csv``), genuine and with one edit of nine kinds, are drawn as a photo may show them:
+size, colour, cloth, light, tilt, blur, noise, JPEG. Fonts: the package rendercv-fonts (open licences) where it is installed,
+and what the system and matplotlib bring. Brands and fonts of dev and test are others. Asked is `Matcher` with the text
+signal; real look-alikes, of which there are few, are in the suite `words`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.frame import scorer
+from benchmarks.frame.data import REPO
+from benchmarks.frame.job import Job
+from benchmarks.frame.raw import table
+
+QUESTION = "Are altered wordmarks called misspelt, and genuine ones left alone?"
+DATA = ("rendered",)
+GENUINE_PHOTOS, EACH, CALLED = 100, 20, 0.5  # of a part; value from which a finding calls a mark misspelt
+
+GENUINE = ("genuine", "hidden")  # the latter: an end is cut off by the picture's edge, or under something
+EDITS = (*GENUINE, "swap", "insert", "double", "drop inner", "drop end", "replace", "lookalike", "accent", "case")
+LOOKALIKE = {
+    "O": "0",
+    "I": "l",
+    "L": "I",
+    "E": "F",
+    "C": "G",
+    "S": "5",
+    "B": "8",
+    "A": "4",
+    "N": "M",
+    "U": "V",
+    "o": "0",
+    "l": "I",
+    "i": "l",
+    "a": "o",
+    "e": "c",
+}
+ACCENT = dict(zip("AEIOUaeiou", "ÁÉÍÓÚáéíóú", strict=True))
+
+
+def altered(mark: str, edit: str, rng: np.random.Generator) -> str | None:
+    """Return the mark with one edit of a kind, None where it has no place for it."""
+    letters = [i for i, c in enumerate(mark) if c.isalpha()]
+    inner = letters[1:-1]
+    if edit in GENUINE:
+        return mark
+    if edit == "drop end":
+        end = letters[int(rng.choice([0, -1]))]
+        return mark[:end] + mark[end + 1 :]
+    places = {
+        "swap": [i for i in letters[:-1] if mark[i + 1 : i + 2].isalpha() and mark[i + 1] != mark[i]],
+        "lookalike": [i for i in letters if mark[i] in LOOKALIKE],
+        "accent": [i for i in letters if mark[i] in ACCENT],
+        "case": [i for i in inner if mark[i].lower() not in "cosuvwxzkpy" and mark[i].swapcase() != mark[i]],
+        "double": inner,
+    }.get(edit, inner)
+    if not places:
+        return None
+    i = int(rng.choice(places))
+    c = mark[i]
+    other = chr(int(rng.integers(26)) + ord("A" if c.isupper() else "a"))
+    new = {
+        "swap": mark[i + 1 : i + 2] + c,
+        "insert": c + other,
+        "double": c + c,
+        "drop inner": "",
+        "replace": other if other != c else chr((ord(c) - 64) % 26 + 65),
+        "lookalike": LOOKALIKE.get(c, c),
+        "accent": ACCENT.get(c, c),
+        "case": c.swapcase(),
+    }[edit]
+    out = mark[:i] + new + mark[i + (2 if edit == "swap" else 1) :]
+    return None if out.upper() == mark.upper() and edit not in ("case", "accent") else out
+
+
+def font_families() -> dict[str, list[Path]]:
+    """Font files by family: see the module."""
+    found = [importlib.util.find_spec(name) for name in ("rendercv_fonts", "matplotlib")]
+    roots = [Path("/usr/share/fonts/truetype"), *(Path(spec.origin).parent for spec in found if spec and spec.origin)]
+    families: dict[str, list[Path]] = {}
+    for file in sorted(f for root in roots for f in root.rglob("*.[to]tf")):
+        if "Awesome" not in str(file) and "Math" not in file.name:
+            families.setdefault(file.stem.split("-")[0], []).append(file)
+    return families
+
+
+def render(text: str, font: Path, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw a word as a photo may show it: size, colour, contrast, cloth, light, tilt, blur, noise, JPEG."""
+    import cv2
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = int(rng.choice([18, 24, 32, 48, 64, 90]))
+    face = ImageFont.truetype(str(font), size)
+    width, height = 560, 240
+    while face.getlength(text) > 480:
+        size = int(size * 0.8)
+        face = ImageFont.truetype(str(font), size)
+    dark, light = sorted(rng.integers(0, 256, 2).tolist())
+    dark, light = (dark, light) if light - dark >= 70 else (max(dark - 60, 0), min(light + 60, 255))
+    ink, ground = (dark, light) if rng.random() < 0.6 else (light, dark)
+    tint = rng.integers(-25, 26, (2, 3))
+    canvas = Image.new("RGB", (width, height), tuple(np.clip(ground + tint[0], 0, 255).tolist()))
+    ImageDraw.Draw(canvas).text(
+        (width / 2, height / 2), text, fill=tuple(np.clip(ink + tint[1], 0, 255).tolist()), font=face, anchor="mm"
+    )
+    pixels = np.array(canvas).astype(np.float32)
+    if rng.random() < 0.5:  # cloth or grain
+        weave = (
+            6
+            * np.sin(np.arange(width) * rng.uniform(0.8, 2.5))[None, :, None]
+            * np.sin(np.arange(height) * rng.uniform(0.8, 2.5))[:, None, None]
+        )
+        pixels += weave + rng.normal(0, rng.uniform(1, 8), (height, width, 1))
+    pixels *= 1 + rng.uniform(-0.25, 0.25) * np.linspace(-1, 1, width)[None, :, None]
+    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    warped = corners + rng.uniform(-18, 18, (4, 2)).astype(np.float32)
+    pixels = cv2.warpPerspective(
+        np.clip(pixels, 0, 255),
+        cv2.getPerspectiveTransform(corners, warped),
+        (width, height),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    blur = float(rng.choice([0.0, 0.6, 1.0, 1.5]))
+    if blur:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
+    quality = int(rng.choice([40, 60, 80, 95]))
+    _, data = cv2.imencode(".jpg", np.clip(pixels, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR), {
+        "size": size,
+        "blur": blur,
+        "quality": quality,
+        "contrast": abs(ink - ground),
+    }
+
+
+def hide(pixels: np.ndarray, polygon: Sequence[tuple[float, float]], text: str, rng: np.random.Generator) -> np.ndarray:
+    """Take one end of a word away, as far as its last letter: outside the picture, or under a thing of a tone of its own."""
+    import cv2
+
+    xs = [x for x, _ in polygon]
+    letter = (max(xs) - min(xs)) / max(len(text), 1)
+    first = bool(rng.random() < 0.5)
+    at = round(min(xs) + 1.1 * letter if first else max(xs) - 1.1 * letter)
+    if rng.random() < 0.5:
+        return np.ascontiguousarray(pixels[:, at:] if first else pixels[:, :at])
+    over = pixels.astype(np.float32)
+    part = over[:, :at] if first else over[:, at:]
+    part[:] = rng.integers(0, 256, 3) + rng.normal(0, 3, (*part.shape[:2], 1))
+    return cv2.GaussianBlur(np.clip(over, 0, 255).astype(np.uint8), (0, 0), 0.7)
+
+
+def brand_rows() -> list[dict[str, Any]]:
+    """Rows of a catalog's ``brands.jsonl``: how 108 brands write themselves."""
+    rows = table(REPO / "benchmarks" / "labels" / "brands.csv")
+    split = {"wordmarks", "aliases"}
+    return [
+        {k: list(filter(None, v.split("|"))) if k in split else v for k, v in r.items() if k in {"brand", "name"} | split}
+        for r in rows
+    ]
+
+
+def _half(name: str) -> str:
+    return "test" if hashlib.sha256(name.encode()).digest()[0] % 2 else "dev"
+
+
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    import cv2
+
+    from imgmatch import Config, Listing, Matcher
+
+    brands = brand_rows()
+    stranger = next(p for p in job.data.photos if p.role == "catalog")  # a catalog needs a photo
+    catalog = job.catalog([replace(stranger, brand="stranger")], brands)
+    matcher = Matcher(catalog, Config(signals=("text",)))
+    families = font_families()
+    for part in ("dev", "test"):
+        named = [b for b in brands if _half(b["brand"]) == part and b["wordmarks"] and len(b["wordmarks"][0]) >= 4]
+        fonts = [f for family, files in families.items() if _half(family) == part for f in files]
+        fonts = fonts or [f for files in families.values() for f in files]
+        rng = np.random.default_rng({"dev": 1, "test": 2}[part])
+        for edit in EDITS:
+            wanted = GENUINE_PHOTOS if edit == "genuine" else EACH
+            made = 0
+            while made < (2 if job.smoke else wanted):
+                brand = named[int(rng.integers(len(named)))]
+                mark = str(rng.choice(brand["wordmarks"]))
+                shown = altered(mark, edit, rng)
+                if shown is None:
+                    continue
+                font = fonts[int(rng.integers(len(fonts)))]
+                pixels, how = render(shown, font, rng)
+                if edit == "hidden":
+                    ink = np.flatnonzero(np.abs(pixels.astype(float) - np.median(pixels, axis=(0, 1))).sum(2).max(0) > 120)
+                    if len(ink) < 2:
+                        continue
+                    pixels = hide(pixels, [(float(ink[0]), 0.0), (float(ink[-1]), 0.0)], shown, rng)
+                made += 1
+                data = bytes(cv2.imencode(".png", pixels)[1])
+                record = matcher.examine(Listing("1", ("word.png",)), photos={"word.png": data})
+                findings = record.verdict.findings if record.verdict else ()
+                value = {s: max((f.value or 0.0 for f in findings if f.signal == s and f.brand == brand["brand"]), default=0.0)
+                         for s in ("text", "logo_tamper")}  # fmt: skip
+                yield {"split": part, "edit": edit, "unit": brand["brand"], "mark": mark, "shown": shown, "font": font.stem,
+                       **how, **value}  # fmt: skip
+
+
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    test = [r for r in rows if r["split"] == "test"]
+
+    def called(*edits: str) -> tuple[list[bool], list[str]]:
+        mine = [r for r in test if r["edit"] in edits]
+        return [r["logo_tamper"] >= CALLED for r in mine], [r["unit"] for r in mine]
+
+    kinds = [e for e in EDITS if e not in GENUINE]
+    by_kind = ", ".join(f"{e} {100 * np.mean(called(e)[0]):.0f} %" for e in kinds)
+    yield scorer.share("misspelt wordmarks called, nine kinds of edit", *called(*kinds), against=by_kind, target=">= 0.8")
+    yield scorer.share("genuine wordmarks called misspelt", *called("genuine"), target="<= 0.01")
+    yield scorer.share("genuine wordmarks with a covered end called misspelt", *called("hidden"), target="<= 0.01")
