@@ -200,7 +200,8 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
                 font = fonts[int(rng.integers(len(fonts)))]
                 pixels, how = render(shown, font, rng)
                 if edit == "hidden":
-                    ink = np.flatnonzero(np.abs(pixels.astype(float) - np.median(pixels, axis=(0, 1))).sum(2).max(0) > 120)
+                    apart = np.abs(pixels.astype(float) - np.median(pixels, axis=(0, 1))).sum(2)
+                    ink = np.flatnonzero(apart.max(0) > 120)
                     if len(ink) < 2:
                         continue
                     pixels = hide(pixels, [(float(ink[0]), 0.0), (float(ink[-1]), 0.0)], shown, rng)
@@ -208,8 +209,10 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
                 data = bytes(cv2.imencode(".png", pixels)[1])
                 record = matcher.examine(Listing("1", ("word.png",)), photos={"word.png": data})
                 findings = record.verdict.findings if record.verdict else ()
-                value = {s: max((f.value or 0.0 for f in findings if f.signal == s and f.brand == brand["brand"]), default=0.0)
-                         for s in ("text", "logo_tamper")}  # fmt: skip
+                mine = [f for f in findings if f.brand == brand["brand"]]
+                value = {
+                    s: max((f.value or 0.0 for f in mine if f.signal == s), default=0.0) for s in ("text", "logo_tamper")
+                }
                 yield {"split": part, "edit": edit, "unit": brand["brand"], "mark": mark, "shown": shown, "font": font.stem,
                        **how, **value}  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Words in real photos: are brands named, strangers left alone, look-alikes called misspelt and genuine marks not?
 
-``logos_in_photos`` asks with a catalog that lists the wordmarks of its 20 brands, and with one of their names alone; everyday
-photos are its strangers. ``seller_reposts`` (one photo of each group, labelled by eye) asks with a catalog of 108 brands.
-``lookalike_logos`` and ``reference_logos`` (drawings) ask with the names of their owners, without wordmarks. Asked is
-`Matcher` with the text signal alone.
+``logos_in_photos`` asks with a catalog that lists the wordmarks of its 20 brands, and with one of their names alone;
+everyday photos are its strangers. ``seller_reposts`` (one photo of each group, labelled by eye) asks with a catalog of 108
+brands. ``lookalike_logos`` and ``reference_logos`` (drawings) ask with the names of their owners, without wordmarks. Asked
+is `Matcher` with the text signal alone.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
             found = [f for f in record.verdict.findings if f.brand and (f.value or 0) >= CLAIM] if record.verdict else []
             shown = label.get("brand", "").split("|") if label else [photo.brand]
             yield {
-                "catalog": name, "query": place, "unit": photo.group, "split": photo.split, "brands": [b for b in shown if b],
-                "readable": "word" in label["by"] if label else True, "kind": authentic.get(place, "genuine") if photo.item else "",
+                "catalog": name, "query": place, "unit": photo.group, "split": photo.split,
+                "brands": [b for b in shown if b], "readable": "word" in label["by"] if label else True,
+                "kind": authentic.get(place, "genuine") if photo.item else "",
                 "named": sorted({f.brand for f in found if f.signal == "text"}),
                 "misspelt": sorted({f.brand for f in found if f.signal == "logo_tamper"}),
             }  # fmt: skip

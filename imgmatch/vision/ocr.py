@@ -34,7 +34,7 @@ HEIGHT = 48
 INK, BOX = 0.15, 0.2
 """Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
 small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
-dev photos of ``benchmarks/marks.py read`` it names more of them and takes no longer."""
+dev photos of ``benchmarks/words.py`` it names more of them and takes no longer."""
 
 GLANCE, FAINT = 320, 0.01
 """Longer side at which every photo is looked at first, and the probability of text that some pixel must reach there for the

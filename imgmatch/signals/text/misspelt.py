@@ -24,7 +24,7 @@ WELL_READ, LEAST_HEIGHT = 0.85, 16.0
 
 MISSPELT_CENTRE, MISSPELT_SLOPE = 3.0, 1.0
 """Value 0.5, and steepness, of the log likelihood ratio `misspelt_ratio`. Of 474 real photos, two genuine marks that were
-read wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/marks.py read``)."""
+read wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/words.py``)."""
 
 END_ROOM = 0.1
 """Share of a letter's width at the end of a line's box that must be plain where that end's letter is not the mark's: the

@@ -49,7 +49,7 @@ SURE = 0.93
 
 HELD_CENTRE, HELD_SLOPE, HELD_APART = -4.5, 1.0, 10.0
 """Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
-much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/marks.py read`` the marks
+much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/words.py`` the marks
 that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
 
 
