@@ -205,6 +205,19 @@ def test_parquet_keeps_types_until_text_is_meant(tmp_path: Path) -> None:
     assert "lost digits" in str(refused)
 
 
+def test_ids_that_passed_through_float32_are_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    table = pa.table(
+        {"listing_id": pa.array([16777215.0, 364512345678.0], pa.float32()), "price": pa.array([59.5, 2e7], pa.float32())}
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    (first, none), (_, refused) = read(tmp_path / "t.parquet")
+    assert (first.listing_id, first.price, none) == ("16777215", 59.5, None)
+    assert "lost digits" in str(refused)
+
+
 def test_a_spreadsheet(tmp_path: Path) -> None:
     pytest.importorskip("python_calamine")
     book = pytest.importorskip("openpyxl").Workbook()

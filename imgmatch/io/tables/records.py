@@ -13,6 +13,7 @@ from imgmatch.io.tables.encoding import Encoding, open_text, undecodable
 
 __all__ = ["WRAPPERS", "read_json", "read_jsonl", "read_parquet", "read_sheet"]
 
+_EXACT = {"float": 2**24, "halffloat": 2**11}  # integers up to here are exact in float32 and float16 (IEEE 754)
 WRAPPERS = frozenset({"items", "listings", "results", "data", "products", "rows", "records", "offers", "ads", "hits"})
 """What answers of marketplaces' interfaces call the array that they hold."""
 
@@ -149,6 +150,9 @@ def _column(column: Any) -> list[Any]:
                 cells.append(cell.as_py())
             except (ValueError, OverflowError):
                 cells.append(None)
+    exact = _EXACT.get(str(column.type))
+    if exact is not None:  # written with the digits that it has: no id can be mistaken for whole
+        cells = [f"{cell:.6e}" if isinstance(cell, float) and abs(cell) >= exact else cell for cell in cells]
     return cells
 
 
