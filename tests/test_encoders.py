@@ -138,6 +138,22 @@ def test_mobilenet_conforms(mobilenet_file: Path) -> None:
         encoder.encode_text(["a bag"])
 
 
+def test_a_vector_does_not_depend_on_what_shares_its_forward_pass(mobilenet_file: Path) -> None:
+    from imgmatch.encoders import mobilenet
+
+    encoder = mobilenet.load("mobilenet-v2", mobilenet_file / "weights" / "mobilenet-v2.safetensors", device="cpu")
+    side = encoder.input_size
+    photos = [np.random.default_rng(i).integers(0, 256, (side, side, 3), dtype=np.uint8) for i in range(6)]
+    whole, cells = encoder.encode_dense(photos)
+    for size in (1, 2, 3, 5):
+        parts = [encoder.encode_dense(photos[i : i + size]) for i in range(0, 6, size)]
+        np.testing.assert_array_equal(np.concatenate([v for v, _ in parts]), whole)
+        np.testing.assert_array_equal(np.concatenate([c for _, c in parts]), cells)
+        np.testing.assert_array_equal(
+            np.concatenate([encoder.encode(photos[i : i + size]) for i in range(0, 6, size)]), whole
+        )
+
+
 def test_folding_batch_norms_stays_in_the_space(mobilenet_file: Path) -> None:
     """Weights whose running statistics are far from 0 and 1, so that a norm left out or folded twice would show."""
     import torchvision

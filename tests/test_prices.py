@@ -171,6 +171,14 @@ def test_the_column_decides_what_a_sign_means() -> None:
     assert price.currencies == ("CAD",)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1e308", "=1+1", " =1+1 EUR", "=SUM(A1:A9)", "1e999", "9" * 400, "9" * 14 + " EUR", "0x10", 1e308, 2e12, 10**400],
+)
+def test_what_is_no_price_is_not_read_as_money(text: str | float) -> None:
+    assert isinstance(parse_price(text, "EUR"), str)
+
+
 def test_convert_invents_no_rate() -> None:
     assert convert(100.0, "USD", "EUR", {"USD": 0.5, "EUR": 1.0}) == 50.0
     assert convert(100.0, "USD", "EUR", {"EUR": 1.0}) is None

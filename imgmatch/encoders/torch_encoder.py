@@ -145,11 +145,14 @@ class TorchEncoder:
 
     @torch.inference_mode()
     def _forward(self, prepared: Sequence[Prepared], forward: Any) -> list[npt.NDArray[np.float32]]:
-        pixels = torch.from_numpy(np.stack(prepared)).to(self.device, non_blocking=True)
+        # A photo alone takes other kernels than one among several: in MobileNetV2 its vector differs by 4e-8 then, while two
+        # or more give the same bits. A lone one goes in twice, so that no record depends on what shared its forward pass.
+        pair = [*prepared, *prepared][: max(len(prepared), 2)]
+        pixels = torch.from_numpy(np.stack(pair)).to(self.device, non_blocking=True)
         x = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         with self.precision():
             outputs = forward(x.to(self._weights))
-        return [_scaled(y.float()).cpu().numpy() for y in outputs]
+        return [_scaled(y.float()).cpu().numpy()[: len(prepared)] for y in outputs]
 
 
 def _scaled(y: torch.Tensor) -> torch.Tensor:

@@ -61,6 +61,9 @@ class _UnreadableError(ValueError):
     """Why a text gives no price."""
 
 
+_MOST = 1e12  # of any currency: in the weakest, the rial, 10 million euros; a guess
+
+
 def parse_price(text: str | float | None, currency: str | None = None) -> Price | str:
     """Read a price.
 
@@ -97,6 +100,8 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     try:
         column = _column(currency)
         if isinstance(text, (int, float)):
+            if abs(text) > _MOST and not math.isinf(text):  # an integer may be too large to be a float
+                return "the price is larger than any price"
             return _price([_Amount(0, 0, float(text))], column)
         if text is None or not text.strip():
             return "no price is given"
@@ -124,6 +129,8 @@ def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -
 
 def _read(text: str, column: tuple[str, ...]) -> Price:
     kinds = phrases()
+    if text.lstrip().startswith("="):  # a formula that a spreadsheet did not compute, or that is meant for one
+        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
     if kinds["asked"].search(text):
         raise _UnreadableError("the price is told on request")
     if kinds["share"].search(text):
@@ -152,6 +159,8 @@ def _price(amounts: Sequence[_Amount], codes: tuple[str, ...]) -> Price:
     values = [a.value for a in amounts if a.value > 0.0 and math.isfinite(a.value)]
     if not values:
         raise _UnreadableError("the price is 0")
+    if max(values) > _MOST:
+        raise _UnreadableError("the price is larger than any price")
     return Price(min(values), max(values), codes)
 
 
