@@ -100,7 +100,7 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     try:
         column = _column(currency)
         if isinstance(text, (int, float)):
-            if abs(text) > _MOST and not math.isinf(text):  # an integer may be too large to be a float
+            if isinstance(text, int) and abs(text) > _MOST:  # it may be too large to be a float
                 return "the price is larger than any price"
             return _price([_Amount(0, 0, float(text))], column)
         if text is None or not text.strip():
