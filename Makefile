@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow attack fuzz test-wheel lint bench bench-smoke clean
+.PHONY: demo test test-slow attack fuzz test-wheel pythons lint bench bench-smoke clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -37,6 +37,16 @@ test-wheel: $(INSTALLED)
 	.venv-wheel/bin/python -m pip install -q -c constraints.txt dist/*.whl
 	cd dist && ../.venv-wheel/bin/imgmatch weights pull mobilenet-v2 && ../.venv-wheel/bin/imgmatch demo --out demo
 	rm -rf .venv-wheel
+
+# Other versions of Python than the one here: what the wheel asks for can be had for each, and the types hold.
+pythons: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt uv
+	ls dist/*.whl >/dev/null 2>&1 || $(PY) -m build --wheel --outdir dist
+	for version in 3.10 3.11 3.12 3.13; do \
+	    echo "imgmatch @ file://$$(ls $(CURDIR)/dist/*.whl)" | \
+	    .venv/bin/uv pip compile -q --python-version $$version --no-header - >/dev/null && \
+	    .venv/bin/mypy --python-version $$version || exit 1; \
+	done
 
 # Every suite on rendered goods: needs no data set and no network but the package registry; under 15 minutes on two cores.
 bench: $(INSTALLED)

@@ -260,7 +260,9 @@ class Scene:
             if area <= 0.5:
                 continue
             if polished:
-                paint = metal(np.float32(math.atan2(normals[i, 1], normals[i, 0]) / (2 * math.pi) * 3 + 0.2), colour)
+                paint = metal(
+                    np.array(math.atan2(normals[i, 1], normals[i, 0]) / (2 * math.pi) * 3 + 0.2, np.float32), colour
+                )
             else:
                 up = max(0.0, -float(normals[i, 1]))
                 base = top if top is not None and up > 0.75 else colour
