@@ -15,6 +15,9 @@ __all__ = ["Preprocess"]
 _FILTERS = {"bilinear": PIL.Image.Resampling.BILINEAR, "bicubic": PIL.Image.Resampling.BICUBIC}
 
 _LONGEST = 4  # sides to one: of a longer photo the middle is cut out before it is resized
+_MARGIN = (
+    8  # pixels around it; bicubic reaches 2 when it enlarges, and a strip's short side is seldom reduced by more than 4
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,10 @@ class Preprocess:
         -----
         Pillow releases the GIL while it resizes, so threads feed a model well.
         """
-        photo = PIL.Image.fromarray(self._middle(pixels))
+        photo = PIL.Image.fromarray(pixels)
         new_w, new_h, left, top = self._fitted(*photo.size)
+        if self.fit == "crop" and max(photo.size) > _LONGEST * min(photo.size):
+            return self._middle(photo)
         resized = np.asarray(photo.resize((new_w, new_h), _FILTERS[self.interpolation]))
         if self.fit == "pad":
             out = np.full((self.size, self.size, 3), self.fill, np.uint8)
@@ -96,19 +101,14 @@ class Preprocess:
         scale_x, scale_y = width / new_w, height / new_h
         return left * scale_x, top * scale_y, (left + self.size) * scale_x, (top + self.size) * scale_y
 
-    def _middle(self, pixels: UInt8Array) -> UInt8Array:
-        """Return the middle of a long strip where only that is kept: its ends are not resized first, to be cut off then.
-
-        What is resized has about `_LONGEST` times the pixels of the square at most, whatever shape the photo has. Where
-        nothing is cut, every value stays as it was; of a strip, values may differ by rounding.
-        """
-        height, width = pixels.shape[:2]
-        if self.fit != "crop" or max(height, width) <= _LONGEST * min(height, width):
-            return pixels
-        keep = _LONGEST * min(height, width)
-        keep += (max(height, width) - keep) % 2  # as much from one end as from the other
-        top, left = max(height - keep, 0) // 2, max(width - keep, 0) // 2
-        return np.ascontiguousarray(pixels[top : top + keep, left : left + keep])
+    def _middle(self, photo: PIL.Image.Image) -> UInt8Array:
+        """Fit a long strip from its middle alone, to the same values within rounding: work is bounded by the square."""
+        x0, y0, x1, y1 = self.box(*photo.size)
+        near = max(int(x0) - _MARGIN, 0), max(int(y0) - _MARGIN, 0)
+        far = min(int(x1) + 1 + _MARGIN, photo.width), min(int(y1) + 1 + _MARGIN, photo.height)
+        # The filter needs what lies around the box as well; Pillow is given little more than that.
+        box = x0 - near[0], y0 - near[1], x1 - near[0], y1 - near[1]
+        return np.asarray(photo.crop((*near, *far)).resize((self.size, self.size), _FILTERS[self.interpolation], box))
 
     def _fitted(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return the size of the resized photo and the corner of the square in it, as torchvision and open_clip round."""
