@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from imgmatch.catalog import Catalog
 from imgmatch.config import Config, FusionConfig
 from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.errors import CalibrationError
-from imgmatch.fit.self_calibration import _held_out, _without, self_examples
+from imgmatch.fit.self_calibration import _forged, _held_out, _without, self_examples
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing
 from imgmatch.verdicts.calibration import Calibration
@@ -65,6 +66,13 @@ def test_examples(catalog: Catalog) -> None:
     priced = [(e.values["price"], e.positive) for e in examples if e.values["price"] is not None and e.brand]
     assert min(v for v, bad in priced if bad) < 0.3  # some of the bad ask what is usual
     assert self_examples(catalog, QUICK, listings=8) == examples[:8]
+
+
+def test_a_photo_with_nothing_to_alter_is_offered_as_it_is() -> None:
+    flat = np.full((120, 160, 3), 250, np.uint8)
+    offer = _forged(np.random.default_rng(0), "x", None, flat, "brand")
+    assert offer.bad
+    assert offer.photo[:2] == b"\xff\xd8"
 
 
 def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ LEAST_ITEMS = 10
 BATCH = 8
 SIDE = 1024  # longer side of the photos made, in pixels, as platforms serve them
 _CONDITIONS = ("light", "white_balance", "jpeg", "resize", "crop", "perspective", "occlusion")
+_TRIES = 20  # places to alter that are looked at: a guess
 _OUTRIGHT = 0.15  # of dishonest offers that say what they are: a guess
 _TIDY = ("resize", "recompress", "crop", "border", "caption", "watermark")  # edits that honest shops make too
 
@@ -200,11 +201,17 @@ def _own(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: P
 
 def _forged(rng: np.random.Generator, listing_id: str, item: Item | None, pixels: Photo, brand: str) -> _Offer:
     h, w = pixels.shape[:2]
-    side = rng.uniform(0.15, 0.35, 2) * (w, h)
-    x, y = (rng.uniform(0.15, 0.85, 2) * ((w, h) - side)).tolist()  # the product is in the middle
-    box = Box(x, y, x + float(side[0]), y + float(side[1]))
-    name = str(rng.choice(sorted(REGION_FORGERIES)))
-    altered = forge_region(name, pixels, box, rng, float(rng.uniform(0.2, 1.0))).image
+    altered = pixels  # where nothing can be altered, a replica in which nothing is visibly wrong
+    for _ in range(_TRIES):
+        side = rng.uniform(0.15, 0.35, 2) * (w, h)
+        x, y = (rng.uniform(0.15, 0.85, 2) * ((w, h) - side)).tolist()  # the product is in the middle
+        box = Box(x, y, x + float(side[0]), y + float(side[1]))
+        name = str(rng.choice(sorted(REGION_FORGERIES)))
+        try:
+            altered = forge_region(name, pixels, box, rng, float(rng.uniform(0.2, 1.0))).image
+            break
+        except ValueError:  # a plain ground: nothing there to alter
+            continue
     return _offer(rng, listing_id, item, _taken(rng, altered), brand, bad=True)
 
 
