@@ -100,7 +100,10 @@ def _altered(photo: Photo, number: int, smoke: bool) -> Iterator[tuple[dict[str,
                 continue  # there is nothing to alter in that way
             pixels, mask = forged.image, forged.mask
             after = (str(rng.choice(list(CONDITIONS))), float(rng.choice(STRENGTHS)))
-        changed = condition(after[0], pixels, rng, after[1])
+        try:
+            changed = condition(after[0], pixels, rng, after[1])
+        except ValueError:
+            continue  # another background needs a plain one
         h, w = changed.image.shape[:2]
         where = cv2.warpPerspective(mask.astype(np.uint8), changed.homography, (w, h)) > 0
         shown = recompressed(changed.image, int(rng.integers(70, 92)))
