@@ -34,6 +34,8 @@ def test_guesses_only_become_fewer(room: str) -> None:
         ('def f(x):\n    """Otsu 1979."""\n    return x > 0.37\n', [("f", 0.37, True)]),
         ("class C:\n    a: int = 3\n    b: bool = True\n", [("a", 3.0, False)]),
         ("NAME = 'x'\n", []),
+        ('TABLE = (\n    0.7,\n    0.9,\n)\n"""Lowe, IJCV 2004."""\n', [("TABLE", 0.7, True), ("TABLE", 0.9, True)]),
+        ("if sys.version_info >= (3, 11):\n    pass\n", []),
     ],
 )
 def test_a_constant_and_its_source_are_found(code: str, expected: list[tuple[str, float, bool]], tmp_path: Path) -> None:

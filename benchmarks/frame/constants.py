@@ -69,12 +69,15 @@ def show() -> int:
 
 def _of(tree: ast.AST, lines: list[str], room: str, file: str) -> Iterator[Constant]:
     def walk(node: ast.AST, name: str, about: str, inside: bool) -> Iterator[Constant]:
+        if isinstance(node, ast.Compare) and ast.unparse(node.left) == "sys.version_info":
+            return
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             about, name = ast.get_docstring(node) or "", node.name
             inside = inside or not isinstance(node, ast.ClassDef)
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and not inside:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             name = ast.unparse(target)
+            about = about + "\n" + "\n".join(_beside(lines, node.end_lineno or node.lineno))  # below a table of numbers
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             # A name or field is a constant whatever its value; inside a function plain numbers are not.
             if (name and not inside) or node.value not in PLAIN:
