@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,9 @@ SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
 """A shape that stands this many standard deviations above chance says nothing; what each further one is worth in evidence
 of features; and what each lacking one takes from it: features that agree where nothing looks like it do so by chance."""
 
-PATTERN_CLAIM = 6.0
-"""The same for a pattern, whose places agree in scale and direction only."""
+PATTERN_LEAST, PATTERN_ABOVE = 2.0, 1.2
+"""Least evidence of a pattern's claim, and how far it must be above the most that the catalog's photos of other brands gave
+it: a plain weave finds itself on many a cloth. Guesses, looked at on the open half of sellers' photos."""
 
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
@@ -84,8 +85,7 @@ class Seen:
     @property
     def value(self) -> float:
         """In [0, 1]; 0.5 or more is a claim."""
-        centre = PATTERN_CLAIM if self.sighting is not None and self.sighting.repeats else CLAIM
-        return 1.0 / (1.0 + math.exp(-min((self.evidence - centre) / SLOPE, 30.0)))
+        return 1.0 / (1.0 + math.exp(-min((self.evidence - CLAIM) / SLOPE, 30.0)))
 
 
 class _Marks:
@@ -102,12 +102,33 @@ class _Marks:
                     continue  # the catalog lists it among its issues
         self.figures = [r for r in self.references if r.kind != "monogram"]
         self.features = MarkIndex(self.references)
-        self.shapes = ShapeIndex(self.figures, _others(catalog) if self.figures else ())
+        others = list(_others(catalog)) if self.references else []
+        self.shapes = ShapeIndex(self.figures, others)
+        self._chance = self._pattern_chance(others) if len(self.figures) < len(self.references) else {}
+
+    def _pattern_chance(self, others: Sequence[tuple[str, PhotoContext]]) -> dict[MarkReference, float]:
+        """Return the most evidence that each pattern has on photos of other brands."""
+        chance: dict[MarkReference, float] = {}
+        for brand, photo in others:
+            for s in self.features.find(photo):
+                if s.repeats and s.reference.brand != brand:
+                    chance[s.reference] = max(chance.get(s.reference, 0.0), s.evidence)
+        return chance
+
+    def _sightings(self, photo: PhotoContext) -> list[Sighting]:
+        """Return what features find, strongest first; of patterns in proportion to the claim of each."""
+        found = [
+            replace(s, evidence=s.evidence * CLAIM / max(PATTERN_LEAST, PATTERN_ABOVE * self._chance.get(s.reference, 0.0)))
+            if s.repeats
+            else s
+            for s in self.features.find(photo)
+        ]
+        return sorted(found, key=lambda s: -s.evidence)
 
     def look(self, photo: PhotoContext) -> list[Seen]:
         """Return what speaks for each brand in a photo, strongest first."""
         sightings: dict[str, Sighting] = {}
-        for s in self.features.find(photo):
+        for s in self._sightings(photo):
             sightings.setdefault(s.reference.brand, s)
         shapes: dict[str, ShapeMatch] = {}
         for m in self.shapes.find(photo):
@@ -238,7 +259,7 @@ class LogoSignal(Signal):
     def _by_what(self, seen: Seen) -> str:
         called = self._called(seen.brand)
         if seen.sighting is not None and seen.sighting.repeats:
-            return f"The pattern of {called} repeats: {seen.sighting.agreeing} places agree in scale and direction."
+            return f"The pattern of {called} repeats: {seen.sighting.agreeing} of its places agree in scale and direction."
         said = []
         if seen.sighting is not None:
             said.append(f"{seen.sighting.agreeing} points agree on where it lies")
