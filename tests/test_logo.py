@@ -230,7 +230,7 @@ def test_any_size_and_turn_is_named_rightly(size: int, turn: float) -> None:
 
 def test_a_shape_stands_above_photos_of_other_things_once_there_are_enough() -> None:
     references = [make_reference(b, b, "figure", image(p), None) for b, p in (("ours", mark()), ("theirs", other()))]
-    others = [("", photo(picture_of_lines(i))) for i in range(LEAST_PHOTOS)]
+    others: list[Any] = [(set(), photo(picture_of_lines(i))) for i in range(LEAST_PHOTOS)]
     shapes = ShapeIndex(references, others)
     shown = shapes.find(photo(scene(mark(), 220, turn=0.0)))
     assert references[shown[0].reference].brand == "ours"
@@ -291,7 +291,7 @@ def test_signal_names_the_mark_with_evidence() -> None:
 
 
 def test_signal_shows_what_was_altered() -> None:
-    [findings] = signal().examine([Query(Listing("1"), [photo(scene(mark(arm=False)))])])
+    [findings] = signal().examine([Query(Listing("1"), [photo(scene(mark(extra=True)))])])
     [tamper] = [f for f in findings if f.signal == "logo_tamper"]
     assert tamper.brand == "ours"
     values = np.array(tamper.evidence["heatmap"]["values"])

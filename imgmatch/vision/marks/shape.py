@@ -12,7 +12,7 @@ Dalal & Triggs, "Histograms of oriented gradients for human detection", CVPR 200
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,15 +75,15 @@ class ShapeIndex:
     Parameters
     ----------
     references : sequence of MarkReference
-    others : iterable of (str, PhotoContext)
-        Photos, each with the brand whose marks it may show ("" for none): the scores of all other marks on it are chance.
+    others : iterable of (set of str, PhotoContext)
+        Photos, each with the brands whose marks it may show: the scores of all other marks on it are chance.
 
     Notes
     -----
     Some 0.1 s for each photo and 200 references, at construction for each of `others` too.
     """
 
-    def __init__(self, references: Sequence[MarkReference], others: Iterable[tuple[str, PhotoContext]]) -> None:
+    def __init__(self, references: Sequence[MarkReference], others: Iterable[tuple[Set[str], PhotoContext]]) -> None:
         self._sizes = [r.cells.shape[:2] for r in references]
         mean, covariance = _statistics()
         self._mean = mean
@@ -94,13 +94,11 @@ class ShapeIndex:
             (size, np.array(rows), _detectors([references[r].cells for r in rows], mean, covariance))
             for size, rows in groups.items()
         ]
-        brands = np.array([r.brand for r in references], np.str_)
-        rows = [(brand, self._best(photo)[0]) for brand, photo in others]
-        scores = np.array([row for _, row in rows]).reshape(len(rows), len(references))
-        shown = np.array([brand for brand, _ in rows], np.str_)
+        rows = [(brands, self._best(photo)[0]) for brands, photo in others]
         self.chance = np.full((len(references), 2), np.inf)
-        for number, brand in enumerate(brands):
-            chance = scores[shown != brand, number]
+        for number, reference in enumerate(references):
+            chance = np.array([best[number] for brands, best in rows if reference.brand not in brands])
+            chance = chance[np.isfinite(chance)]  # a photo may be too small for a mark
             if len(chance) >= LEAST_PHOTOS:
                 self.chance[number] = max(chance.mean(), CHANCE_MEAN), max(chance.std() + 0.3, CHANCE_DEVIATION)
 
