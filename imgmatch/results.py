@@ -155,7 +155,7 @@ def read_records(path: str | Path) -> Iterator[ScanRecord]:
     InputError
         Naming the line that is no record.
     """
-    with open(path, encoding="utf-8") as f:
+    with open(path, "rb") as f:  # bytes that are no UTF-8 are an error of their line
         for number, line in enumerate(f, 1):
             try:
                 yield ScanRecord.from_dict(json.loads(line))

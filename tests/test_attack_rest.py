@@ -10,8 +10,10 @@ import multiprocessing
 import os
 import random
 import resource
+import sqlite3
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,10 @@ import PIL.Image
 import pytest
 
 from imgmatch import Catalog, Config
-from imgmatch.errors import CalibrationError, ConfigError
+from imgmatch.errors import CalibrationError, ConfigError, InputError
 from imgmatch.fit.fitting import fit
 from imgmatch.images import load_image
+from imgmatch.investigate.rings.state import State
 from imgmatch.scan import read_records, run_scan
 from imgmatch.verdicts.calibration import Calibration
 from imgmatch.verdicts.rules import Rules
@@ -113,6 +116,36 @@ def test_hostile_rules_are_one_sentence(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ConfigError, match=r"rules\.toml"):
         Rules.load(path)
+
+
+# Ring states
+
+
+def test_a_ring_state_of_another_make_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rings.sqlite"
+    State(path).close()
+    State(path).close()  # one of ours goes on
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "DROP TABLE listings; CREATE VIEW listings AS WITH RECURSIVE c(row) AS "
+            "(SELECT '{}' UNION ALL SELECT row FROM c) SELECT row FROM c;"
+        )
+    with pytest.raises(InputError, match="not ours"):
+        State(path)
+    for name, data in (("text", b"x" * 5000), ("empty header", b"SQLite format 3\0" + b"\xff" * 5000)):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError):
+            State(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe"):
+        State(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000, b"5", b"{}", b'{"listing": 5}', b"\0" * 100])
+def test_records_of_another_make_name_their_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "r.jsonl").write_bytes(data + b"\n")
+    with pytest.raises(InputError, match=r"r\.jsonl:1"):
+        list(read_records(tmp_path / "r.jsonl"))
 
 
 # Clocks

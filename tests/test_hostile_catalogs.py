@@ -18,7 +18,7 @@ import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.catalog.manifest import _checksum
-from imgmatch.errors import CatalogCorruptError, CatalogError, ImgmatchError, InputError
+from imgmatch.errors import CalibrationError, CatalogCorruptError, CatalogError, ImgmatchError, InputError
 from imgmatch.indexes import load_index
 from imgmatch.indexes.faiss import FaissIndex
 from imgmatch.io.files import open_foreign
@@ -394,6 +394,19 @@ def test_factory_strings_that_ask_for_too_much(world: Path, factory: str) -> Non
 def test_indexes_that_cannot_be_filled(world: Path, factory: str) -> None:
     with pytest.raises(CatalogError, match="use Flat"):
         Catalog.build(world / "src", world / "new", encoder=GridEncoder(), factory=factory)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe{}", b"{" * 100_000, b"", b"[]", b"\0", b'{"format": 5}'])
+def test_a_calibration_of_another_kind(world: Path, data: bytes) -> None:
+    (world / "theirs/calibration.json").write_bytes(data)
+    with pytest.raises(CalibrationError):
+        Matcher(Catalog.load(world / "theirs", encoder=GridEncoder()), CONFIG)
+
+
+def test_a_row_that_is_nested_too_deeply(world: Path) -> None:
+    deep = json.loads("[" * 900 + "]" * 900)
+    forge_rows(world / "theirs", "items", lambda rows: rows[0].update(deep=deep))
+    assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
 
 
 # Anything anywhere

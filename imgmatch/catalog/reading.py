@@ -18,6 +18,7 @@ import numpy as np
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item, brand_from_row, item_from_row, photo_from_row
 from imgmatch.catalog.manifest import Manifest, Part, Segment, photo_name
 from imgmatch.catalog.source import Issue
+from imgmatch.cells import as_json
 from imgmatch.errors import CatalogCorruptError, ImageError
 from imgmatch.images import load_image
 from imgmatch.io.files import is_sha256, open_foreign, sha256_file
@@ -143,6 +144,7 @@ def _rows(root: Path, part: Part, make: Callable[[Mapping[str, Any]], T]) -> Ite
         try:
             for number, line in enumerate(f, 1):  # noqa: B007 - the message names it
                 row = make(json.loads(line))
+                as_json(getattr(row, "extra", None))  # nested too deeply, it could not be written again
                 for name, (is_right, expected) in _CHECKS.get(type(row), {}).items():
                     if not is_right(getattr(row, name)):
                         raise ValueError(f"{name}: expected {expected}, got {getattr(row, name)!r:.80}")

@@ -257,6 +257,8 @@ class Calibration:
             text = Path(path).read_text("utf-8")
         except OSError as error:
             raise CalibrationError(f"{path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CalibrationError(f"{path}: not UTF-8 text") from error
         return cls.from_json(text, source=str(path))
 
     @classmethod

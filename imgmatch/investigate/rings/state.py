@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ CREATE TABLE IF NOT EXISTS looks (a TEXT, b TEXT, kind TEXT, strength REAL, PRIM
 """
 
 
+def _schema(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return {tuple(row) for row in db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master")}
+
+
+def _expected_schema() -> set[tuple[str, ...]]:
+    """What a file that nobody tampered with holds: a view in a table's place could go on for ever."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_TABLES)
+        return _schema(db)
+
+
 class State:
     """The memory of `imgmatch.investigate.rings`.
 
@@ -53,11 +65,16 @@ class State:
     def __init__(self, path: Path | None = None, contact_key: bytes = b"") -> None:
         import hmac
 
+        if path is not None and path.exists() and not path.is_file():
+            raise InputError("is a folder, pipe or device, not a file", source=str(path))
         self._db = sqlite3.connect(path or ":memory:")
         self._kept = 0
         about = {"layout": _LAYOUT, "contacts": hmac.new(contact_key, b"imgmatch rings", "sha256").hexdigest()}
         try:
+            self._db.execute("PRAGMA trusted_schema = OFF")
             self._db.executescript(_TABLES)
+            if _schema(self._db) != _expected_schema():
+                raise InputError("holds views, triggers or tables that are not ours", source=str(path))
             known = dict(self._db.execute("SELECT name, value FROM about"))
             if known and known != about:
                 if known.get("layout") == _LAYOUT:
