@@ -17,7 +17,7 @@ class TextConfig:
     Parameters
     ----------
     side : int
-        Longer side in pixels at which text is looked for in a photo.
+        Longer side in pixels at which text is looked for in a photo; by default what PP-OCR's detector is set to.
     lexicon : Path or None
         A lexicon of replica wording; None for the one that ships (``imgmatch/market/lexicon.toml``).
     """

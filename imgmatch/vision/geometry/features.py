@@ -15,7 +15,7 @@ from imgmatch.vision.geometry.shapes import shrink
 
 __all__ = ["Keypoints", "extract", "keypoints", "mirrored", "patches"]
 
-_ORB_PATCH = 31  # pixels that a descriptor looks at: OpenCV's `patchSize`
+_ORB_PATCH = 31  # pixels that a descriptor looks at: OpenCV's `patchSize`, as in Rublee et al., ICCV 2011
 
 MAX_SIDE = 640
 MAX_KEYPOINTS = 1000
@@ -195,8 +195,8 @@ def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: in
     return [found[i] for i in np.lexsort((-response, turn))[:count]]
 
 
-# The descriptor is 4 rows x 4 columns x 8 directions in a frame whose x axis is the keypoint's own direction. A mirror image
-# turns that frame upside down: rows swap top to bottom, directions change sign.
+# The descriptor (Lowe, IJCV 2004) is 4 rows x 4 columns x 8 directions in a frame whose x axis is the keypoint's own
+# direction. A mirror image turns that frame upside down: rows swap top to bottom, directions change sign.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
