@@ -31,14 +31,17 @@ SIGNALS = {
 
 
 def settings_of(name: str, config: Config) -> Any:
-    """Return the settings of a signal that a config has, checked.
+    """Return the settings of a signal that a config has, checked; None where the signal has none.
 
     Raises
     ------
     ConfigError
         Where a setting is unknown, of a wrong type or out of range.
     """
-    settings = read_settings(_class(name).Config, config.sections.get(name, {}), name, config.folder)
+    cls, section = getattr(_class(name), "Config", None), config.sections.get(name, {})
+    if cls is None and section:
+        raise ConfigError(f"{name}: this signal has no settings, got {', '.join(section)}")
+    settings: Any = None if cls is None else read_settings(cls, section, name, config.folder)
     if name == "listing":  # which national numbers are contacts is asked once, for photos and offers alike
         settings = replace(settings, phone_regions=config.contacts.regions)
     return settings
@@ -71,7 +74,8 @@ def default_signals(config: Config | None = None) -> list[SignalSource]:
     sources: list[SignalSource] = []
     for name in config.signals:
         cls = _class(name)
-        sources.append(partial(cls, config=settings_of(name, config)) if hasattr(cls, "Config") else cls)
+        settings = settings_of(name, config)
+        sources.append(cls if settings is None else partial(cls, config=settings))
     return sources
 
 
