@@ -146,7 +146,8 @@ class Likeness:
         -----
         85 % of the group's photos are so near to another one of their brand (of all photos, where the group has less than
         20); 1 where no two photos belong together. The share was chosen on the dev half of the open-set suite that
-        ``benchmarks.claims`` has replaced since: of 115 unknown photos none is claimed there, at 90 % three, with one floor for all brands nine.
+        ``benchmarks.claims`` has replaced since: of 115 unknown photos none is claimed there, at 90 % three, with one
+        floor for all brands nine.
         """
         return self._floors.get(group, self._floor)
 
