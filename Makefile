@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow attack fuzz test-wheel pythons lint bench bench-smoke clean
+.PHONY: demo test test-slow attack fuzz test-wheel pythons lint bench bench-smoke docs release clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -72,5 +72,19 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
 	touch $@
 
+# The documentation as a site: strict (a broken link or reference fails), self-contained (no font, script or picture from elsewhere).
+docs: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt -e ".[docs]"
+	$(PY) -m mkdocs build --strict --site-dir site
+
+# What a release is made of, checked; publishing is a person's step.
+release: $(INSTALLED) test-wheel
+	$(PY) -m pip install -q -c constraints.txt twine
+	$(PY) -m build --sdist --outdir dist
+	$(PY) -m twine check --strict dist/*
+	@version=$$($(PY) -c "import imgmatch; print(imgmatch.__version__)"); \
+	grep -q "^## $$version — 20" CHANGELOG.md || { echo "CHANGELOG.md has no dated section $$version"; exit 1; }; \
+	echo "Checked. Now: git tag -s v$$version -m 'imgmatch $$version' && git push --tags, and upload the files in dist/"
+
 clean:
-	rm -rf .venv .venv-wheel build dist demo *.egg-info
+	rm -rf .venv .venv-wheel build dist demo site *.egg-info

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXPORTS = {
     "Basis": "imgmatch.types",
@@ -32,6 +32,7 @@ _EXPORTS = {
     "load_encoder": "imgmatch.encoders",
     "load_image": "imgmatch.images",
     "run_scan": "imgmatch.scan",
+    "sample": "imgmatch.world.sample",
     "scan_listings": "imgmatch.scan",
 }
 

@@ -19,6 +19,7 @@ from imgmatch.types import Decision as Decision
 from imgmatch.types import Finding as Finding
 from imgmatch.types import Label as Label
 from imgmatch.types import Verdict as Verdict
+from imgmatch.world.sample import sample as sample
 
 __version__: str
 __all__: list[str]

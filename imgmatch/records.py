@@ -193,6 +193,11 @@ class ScanRecord:
         """The verdict's decision; None where the row failed, see `error`."""
         return None if self.verdict is None else self.verdict.decision
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The verdict's reasons, in the order in which they count; for a failed row the error."""
+        return self.verdict.reasons if self.verdict else (self.error or "failed",)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that ``records.jsonl`` holds on one line."""
         return {

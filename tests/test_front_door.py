@@ -65,7 +65,7 @@ def test_a_catalog_of_what_is_in_memory_finds_its_own(catalog: Catalog, tmp_path
     assert catalog.items["acme-0"].price == 900.0
     assert len(catalog.brands["acme"].logos) == 1
     assert "6 items of 2 brands" in repr(catalog)
-    for photo in (array(11), PIL.Image.fromarray(array(11))):
+    for photo in (array(11), PIL.Image.fromarray(array(11)), imgmatch.load_image(array(11))):
         best = catalog.search(photo)[0]
         assert (best.item_id, round(best.similarity, 4)) == ("acme-1", 1.0)
     assert [c.brand for c in catalog.search(array(11), k=2, brand="bolt")] == ["bolt", "bolt"]

@@ -37,7 +37,7 @@ __all__ = [
     "thumbnail_jpeg",
 ]
 
-ImageSource = str | os.PathLike[str] | bytes | BinaryIO | PIL.Image.Image | np.ndarray[Any, Any]
+ImageSource = str | os.PathLike[str] | bytes | BinaryIO | PIL.Image.Image | np.ndarray[Any, Any] | Image
 
 ISOLATED = frozenset({"TIFF", "WEBP", "AVIF", "HEIF"})
 """Formats that are decoded in a worker process, see :mod:`imgmatch.images.decode_pool`."""
@@ -53,9 +53,9 @@ def load_image(
 
     Parameters
     ----------
-    source : path, bytes, binary file object, PIL image or ndarray
+    source : path, bytes, binary file object, PIL image, ndarray or Image
         Arrays are uint8, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, taken as upright sRGB. JPEG, PNG, WebP, GIF, BMP,
-        TIFF and AVIF are read; HEIC needs the extra ``heic``. Nothing is fetched: a URL is an error.
+        TIFF and AVIF are read; an Image is returned as it is; HEIC needs the extra ``heic``. Nothing is fetched: a URL is an error.
     config : ImageConfig
         Limits on bytes and pixels.
     target_side : int, optional
@@ -87,6 +87,8 @@ def load_image(
     photos) mean 0.996, worst 0.86, and 1.0 times (75 px) mean 0.980, worst 0.66. Recompression at quality 75 alone costs as
     much as the first two: mean 0.999, worst 0.996.
     """
+    if isinstance(source, Image):
+        return source
     if isinstance(source, np.ndarray):
         return _from_array(source, config, target_side, name or "<array>")
     if isinstance(source, PIL.Image.Image):

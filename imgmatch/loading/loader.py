@@ -144,7 +144,7 @@ class PhotoLoader:
 
     def _identified(self, source: ImageSource, name: str) -> tuple[ImageSource, str]:
         """Return what the pixels are decoded from, at whatever size and time, and the hash that names it."""
-        if isinstance(source, (np.ndarray, PIL.Image.Image)):
+        if isinstance(source, (np.ndarray, PIL.Image.Image, Image)):
             image = load_image(source, config=self._limits, name=name)
             return image.pixels, image.sha256
         data = source if isinstance(source, bytes) else read_file(source, config=self._limits, name=name)  # type: ignore[arg-type]
