@@ -44,7 +44,7 @@ def test_the_python_of_a_page_prints_what_the_page_shows(page: Path) -> None:
     for code, shown in programs(page):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(page), "exec"), names)  # noqa: S102
+            exec(compile(code, str(page), "exec"), names)
         if shown is not None:
             assert printed.getvalue().rstrip() == shown.rstrip(), page.name
 
@@ -62,9 +62,9 @@ def command_lines() -> Iterator[tuple[str, str]]:
     for page in [*PAGES, ROOT / "examples" / "investigator_day.sh"]:
         text = page.read_text("utf-8").replace("\\\n", " ")
         for line in text.splitlines():
-            if match := re.match(r"(?: {4}|\$ )?(imgmatch [a-z].*)", line):
-                if line.startswith((" ", "$")) or page.suffix == ".sh":
-                    yield page.name, match[1].split("  #")[0].replace("…", "").strip()
+            match = re.match(r"(?: {4}|\$ )?(imgmatch [a-z].*)", line)
+            if match and (line.startswith((" ", "$")) or page.suffix == ".sh"):
+                yield page.name, match[1].split("  #")[0].replace("…", "").strip()
 
 
 def test_the_command_lines_of_the_pages_are_understood() -> None:

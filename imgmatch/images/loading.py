@@ -55,7 +55,8 @@ def load_image(
     ----------
     source : path, bytes, binary file object, PIL image, ndarray or Image
         Arrays are uint8, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, taken as upright sRGB. JPEG, PNG, WebP, GIF, BMP,
-        TIFF and AVIF are read; an Image is returned as it is; HEIC needs the extra ``heic``. Nothing is fetched: a URL is an error.
+        TIFF and AVIF are read; HEIC needs the extra ``heic``. An Image is returned as it is. Nothing is fetched: a URL is
+        an error.
     config : ImageConfig
         Limits on bytes and pixels.
     target_side : int, optional

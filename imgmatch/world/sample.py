@@ -82,7 +82,7 @@ def sample(encoder: str | Encoder = "mobilenet-v2") -> Sample:
     listings = (
         Listing(
             "honest",
-            photos=["honest.jpg"],
+            photos=("honest.jpg",),
             title=f"{name} {ours.spec.model}, worn twice",
             price=round(ours.price * 0.6),
             currency="EUR",
@@ -90,7 +90,7 @@ def sample(encoder: str | Encoder = "mobilenet-v2") -> Sample:
         ),
         Listing(
             "copied",
-            photos=["copied.jpg"],
+            photos=("copied.jpg",),
             title=f"{name} {theirs.spec.model}, 1:1 quality",
             price=round(theirs.price * 0.08),
             currency="EUR",
@@ -98,13 +98,13 @@ def sample(encoder: str | Encoder = "mobilenet-v2") -> Sample:
         ),
         Listing(
             "misspelt",
-            photos=["misspelt.jpg"],
+            photos=("misspelt.jpg",),
             title=f"{name} bag",
             price=round(ours.price * 0.1),
             currency="EUR",
             condition="new",
         ),
-        Listing("unrelated", photos=["unrelated.jpg"], title="Desk lamp", price=20, currency="EUR"),
+        Listing("unrelated", photos=("unrelated.jpg",), title="Desk lamp", price=20, currency="EUR"),
     )
     return Sample(catalog, listings, photos)
 
