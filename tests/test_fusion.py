@@ -578,7 +578,10 @@ def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
     assert [claim.brand for claim in assessment.named] == ["brume", "aurel"]
     verdict = Fusion(CATALOG, Config()).decide(query(), findings)
     assert verdict.decision is Decision.REVIEW
-    assert "named: brume 0.76 (by text 1.00); aurel 0.21 (by design 0.99)" in verdict.reasons
+    assert (
+        "several brands are named: brume, probability 0.76 (by text 1.00); Aurel, probability 0.21 (by design 0.99)"
+        in verdict.reasons
+    )
 
 
 @pytest.mark.parametrize("trust", [0.0, 1.0, 2, "much", True])

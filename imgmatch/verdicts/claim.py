@@ -33,10 +33,10 @@ class Claim:
     probability: float
     by: tuple[Finding, ...]
 
-    def describe(self) -> str:
-        """Say in words which brand, how probable, and by what."""
-        sources = ", ".join(f"{f.signal} {f.value:.2f}" for f in self.by)
-        return f"{self.brand} {self.probability:.2f} (by {sources})"
+    def describe(self, name: str) -> str:
+        """Say in words which brand (by what people call it), how probable, and by what."""
+        sources = ", ".join(f"{f.signal.replace('_', ' ')} {f.value:.2f}" for f in self.by)
+        return f"{name}, probability {self.probability:.2f} (by {sources})"
 
 
 def weigh(named: Iterable[Finding], trust: Mapping[str, float]) -> list[Claim]:

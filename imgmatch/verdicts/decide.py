@@ -171,9 +171,10 @@ class Fusion:
         """Return decision, basis and reasons of a listing that presents itself as a brand."""
         reasons = [authorised] if authorised else []
         reasons += [f"{f.reason} ({s})" for f, s in assessment.contradictions]
-        reasons += [f"claims {assessment.brand}: {f.reason}" for f in assessment.claims[:2]]
+        reasons += [f"claims {self._name(assessment.brand)}: {f.reason}" for f in assessment.claims[:2]]
         if assessment.named[1:]:
-            reasons.append("named: " + "; ".join(claim.describe() for claim in assessment.named[:3]))
+            named = (claim.describe(self._name(claim.brand)) for claim in assessment.named[:3])
+            reasons.append(f"several brands are named: {'; '.join(named)}")
         if assessment.allows is not Decision.CLEAR:
             decision, note = self._weighed(query, assessment, rank)
             return decision, Basis.CONTRADICTION, reasons + note
@@ -185,6 +186,11 @@ class Fusion:
             reasons.append("nothing is known that could speak for or against it")
             return Decision.UNJUDGED, Basis.NOTHING_KNOWN, reasons
         return Decision.CLEAR, Basis.NO_CONTRADICTION, reasons
+
+    def _name(self, brand: str | None) -> str:
+        """Return what people call a brand."""
+        known = self._brands.get(brand or "")
+        return (known.name if known else None) or brand or ""
 
     def _weighed(self, query: Query, assessment: Assessment, rank: float | None) -> tuple[Decision, list[str]]:
         """Return lead or review where something contradicts the claim, and what decided between them."""

@@ -313,24 +313,25 @@ def _columns(alignment: Any, reading: str, expected: str) -> list[tuple[str, str
         pairs = [p for p in alignment if isinstance(p, (list, tuple)) and len(p) >= 2]
         if len(pairs) == len(alignment):
             letters = [(plain(a, 8), plain(b, 8)) for a, b, *_ in pairs[:_MAX_POINTS]]
-            return [(a, b, a == b) for a, b in letters]
+            return [(a, b, a.casefold() == b.casefold()) for a, b in letters]
     return align(reading, expected)
 
 
 def align(reading: str, expected: str) -> list[tuple[str, str, bool]]:
-    """Align two strings letter by letter with the fewest edits (Wagner & Fischer, JACM 21(1), 1974)."""
+    """Align two strings letter by letter with the fewest edits (Wagner & Fischer, JACM 21(1), 1974), whatever their case."""
+    read, wanted = ([c.casefold() for c in text] for text in (reading, expected))
     rows, columns = len(reading) + 1, len(expected) + 1
     cost = [[i + j if i * j == 0 else 0 for j in range(columns)] for i in range(rows)]
     for i in range(1, rows):
         for j in range(1, columns):
-            swap = cost[i - 1][j - 1] + (reading[i - 1] != expected[j - 1])
+            swap = cost[i - 1][j - 1] + (read[i - 1] != wanted[j - 1])
             cost[i][j] = min(swap, cost[i - 1][j] + 1, cost[i][j - 1] + 1)
     out: list[tuple[str, str, bool]] = []
     i, j = rows - 1, columns - 1
     while i or j:
-        if i and j and cost[i][j] == cost[i - 1][j - 1] + (reading[i - 1] != expected[j - 1]):
+        if i and j and cost[i][j] == cost[i - 1][j - 1] + (read[i - 1] != wanted[j - 1]):
             i, j = i - 1, j - 1
-            out.append((reading[i], expected[j], reading[i] == expected[j]))
+            out.append((reading[i], expected[j], read[i] == wanted[j]))
         elif i and cost[i][j] == cost[i - 1][j] + 1:
             i -= 1
             out.append((reading[i], "", False))

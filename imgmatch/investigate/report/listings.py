@@ -68,6 +68,7 @@ def write_report(
     sure its brand is), then similarity, then input order.
     """
     summary, strongest = _read(records, limit)
+    summary.called = {brand_id: brand.name or brand_id for brand_id, brand in catalog.brands.items()}
     maker = EntryMaker(Gallery([photo_root], catalog), catalog)
     template = environment().get_template("report.html")
     page = template.stream(
@@ -93,6 +94,8 @@ class Summary:
     unjudged: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     uncalibrated: int = 0
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What people call a brand, by its id."""
 
     def add(self, record: ScanRecord) -> None:
         self.total += 1
@@ -112,16 +115,15 @@ class Summary:
 
     @property
     def top_brands(self) -> list[tuple[str, int]]:
-        return _most(self.brands)
+        return self._most(self.brands)
 
     @property
     def unjudged_brands(self) -> list[tuple[str, int]]:
-        return _most(self.unjudged)
+        return self._most(self.unjudged)
 
-
-def _most(brands: Counter[str]) -> list[tuple[str, int]]:
-    ordered = sorted(brands.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [(words.plain(name, 60), count) for name, count in ordered[:_BRANDS_SHOWN]]
+    def _most(self, brands: Counter[str]) -> list[tuple[str, int]]:
+        ordered = sorted(brands.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(words.plain(self.called.get(brand, brand), 60), count) for brand, count in ordered[:_BRANDS_SHOWN]]
 
 
 def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[ScanRecord]]:

@@ -18,12 +18,13 @@ from imgmatch.io.files import atomic_write
 
 __all__ = ["RingShown", "layout", "read_rings", "show_rings", "write_rings"]
 
-_WIDTH, _HEIGHT, _EDGE = 560.0, 400.0, 56.0
+_WIDTH, _EDGE = 560.0, 56.0
 _PHOTOS_SHOWN = 24
 _SELLERS_SHOWN = 40
 _EDGES_SHOWN = 400
 _THUMBNAIL = 150
 _HUES = 6
+_HOW_WORDS = {"geometry": "an edited or cropped copy", "near": "nearly the same file"}
 _SHARED_WORDS = {"photo": "", "background": "different things in one place", "watermark": "the same watermark"}
 
 
@@ -165,14 +166,17 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
         ("first seen", _day(ring.first_seen)),
         ("last seen", _day(ring.last_seen)),
         ("presents itself as", ", ".join(f"{words.plain(b, 40)} ({n})" for b, n in brands)),
-        ("density", f"{ring.density:.2f} of all pairs are tied"),
-        ("weakest link", f"{ring.weakest_link:.1f}"),
+        (
+            "ties",
+            "every seller is tied to every other" if ring.density >= 1 else f"{ring.density:.0%} of the pairs are tied",
+        ),
+        ("weakest tie", f"weight {ring.weakest_link:.1f}, where 2.0 makes a tie"),
         ("earlier rings merged into it", ", ".join(words.plain(r, 40) for r in ring.supersedes)),
     )
     return RingShown(
         ring=ring,
         width=_WIDTH,
-        height=_HEIGHT,
+        height=_height(ring),
         nodes=nodes,
         lines=lines,
         sellers=tuple(
@@ -197,7 +201,7 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
                 _thumbnail(shared.uses, open_photo),
                 ", ".join(str(n + 1) for n in sorted({use[0] for use in shared.uses})),
                 len(shared.uses),
-                shared.how,
+                _how(shared.how),
                 shared.weight,
             )
             for shared in photos[:_PHOTOS_SHOWN]
@@ -208,6 +212,11 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
             for s in contacts
         ),
     )
+
+
+def _how(how: str) -> str:
+    """Say how two uses of a photo were found to be the same."""
+    return _HOW_WORDS.get(how.partition(" ")[0], how)
 
 
 def layout(ring: Ring) -> list[tuple[float, float]]:
@@ -230,8 +239,13 @@ def layout(ring: Ring) -> list[tuple[float, float]]:
     graph.add_weighted_edges_from((e.a, e.b, e.weight**0.5) for e in ring.edges)
     places = nx.spring_layout(graph, seed=0, iterations=120, k=2.0 / len(ring.sellers) ** 0.5)
     xs, ys = [float(places[n][0]) for n in graph], [float(places[n][1]) for n in graph]
-    x, y = _stretch(xs, _WIDTH), _stretch(ys, _HEIGHT)
+    x, y = _stretch(xs, _WIDTH), _stretch(ys, _height(ring))
     return list(zip(x, y, strict=True))
+
+
+def _height(ring: Ring) -> float:
+    """Two sellers need little room, forty much."""
+    return min(130.0 + 42.0 * len(ring.sellers), 640.0)
 
 
 def _stretch(values: list[float], size: float) -> list[float]:
