@@ -202,7 +202,7 @@ def test_label(tmp_path: Path) -> None:
     run("label", "a", "confirm", "--labels", table, "--reviewer", "ann", "--sampled-by", "random", "--records", path)
     (made,) = read_labels(table)[0].values()
     assert (made.listing_id, made.label, made.reviewer, made.sampled_by) == ("a", "confirm", "ann", "random")
-    with pytest.raises(InputError, match="expected confirm or reject"):
+    with pytest.raises(InputError, match="expected confirm, reject or undo"):
         run("label", "a", "perhaps", "--labels", table)
     with pytest.raises(InputError, match="no listing 'z'"):
         run("label", "z", "confirm", "--labels", table, "--records", path)

@@ -36,13 +36,8 @@ def serve(
     ] = None,
 ) -> None:
     """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
-    token = None if token_file is None else _read_token(token_file)
-    local = _is_loopback(host)
-    if token is None and not local:
-        raise typer.BadParameter(
-            f"{host} can be reached from other machines: give a token with --token-file, or listen on 127.0.0.1",
-            param_hint="--host",
-        )
+    token = None if token_file is None else read_token(token_file)
+    require_token_beyond_this_machine(host, token)
     from imgmatch.apps.commands_scan import read_config
     from imgmatch.errors import MissingExtraError
 
@@ -79,7 +74,23 @@ def serve(
     )
 
 
-def _read_token(path: Path) -> str:
+def require_token_beyond_this_machine(host: str, token: str | None) -> None:
+    """Refuse to listen where other machines can reach it without a token."""
+    if token is None and not _is_loopback(host):
+        raise typer.BadParameter(
+            f"{host} can be reached from other machines: give a token with --token-file, or listen on 127.0.0.1",
+            param_hint="--host",
+        )
+
+
+def read_token(path: Path) -> str:
+    """Read the token that clients must send.
+
+    Raises
+    ------
+    typer.BadParameter
+        Where the file cannot be read, or holds something too short or that a header cannot carry.
+    """
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -243,6 +243,8 @@ def _rules(config: Path | None) -> Rules:
 
 
 def _show(record: ScanRecord, rules: Rules) -> None:
+    from imgmatch.verdicts.explained import explain as parts_of
+
     listing, verdict = record.listing, record.verdict
     known = (listing.platform, listing.seller_id, listing.price, listing.currency, listing.condition)
     about = "  ".join(str(x) for x in known if x is not None)
@@ -266,8 +268,8 @@ def _show(record: ScanRecord, rules: Rules) -> None:
     else:
         said = f"rank {verdict.rank:.3f}" if verdict.probability is None else f"probability {verdict.probability:.3f}"
         console.print(f"{said}, by {_plain(verdict.calibration or '')}", highlight=False)
-    assessment = rules.assess(verdict.findings)
-    strengths = {f.signal: s for f, s in assessment.contradictions}
+    explained = parts_of(verdict, rules)
+    assessment, facts = explained.assessment, explained.terms
     if assessment.brand is not None:
         said = ", ".join(f"{s} {f.signal}" for f, s in assessment.contradictions) or "none"
         console.print(f"contradictions: {said}; the rules allow {assessment.allows} at most", highlight=False)
@@ -275,25 +277,17 @@ def _show(record: ScanRecord, rules: Rules) -> None:
     for reason in verdict.reasons:
         console.print(f"  - {_plain(reason)}", highlight=False)
     console.print()
-    facts: dict[str, float] = next((f.evidence.get("facts", {}) for f in verdict.findings if f.signal == "rank"), {})
-    claims = {f.signal for f in assessment.claims}
-    rows = []
-    for f in verdict.findings:
-        if f.signal == "rank":
-            continue
-        part = facts.get(f.signal)
-        counts = strengths.get(f.signal, "") or ("claim" if f.signal in claims else "")
-        mine = f.value is not None and f.brand in (None, assessment.brand)
-        rows.append(
-            (
-                f.signal,
-                str(f.status) if f.value is None else f"{f.value:.2f}",
-                counts if mine else "",
-                "" if part is None or not mine else f"{part:+.2f}",
-                f.photo_id or "",
-                _printable(f.reason),
-            )
+    rows = [
+        (
+            part.finding.signal,
+            str(part.finding.status) if part.finding.value is None else f"{part.finding.value:.2f}",
+            part.counts_as,
+            "" if part.adds is None else f"{part.adds:+.2f}",
+            part.finding.photo_id or "",
+            _printable(part.finding.reason),
         )
+        for part in explained.parts
+    ]
     show_table("findings", ("finding", "value", "counts as", "adds to logit", "photo", "why"), rows)
     if "intercept" in facts:
         total = sum(facts.values())

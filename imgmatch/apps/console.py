@@ -28,6 +28,7 @@ __all__ = [
     "log_to_stderr",
     "progress_bar",
     "show_table",
+    "without_contacts",
 ]
 
 EXIT_FAILED, EXIT_FLAGGED, EXIT_INTERRUPTED = 1, 10, 130
@@ -45,7 +46,7 @@ class LogFormatter(logging.Formatter):
     """Log lines in which foreign text is shown, never sent, and contacts are masked: an error quotes what broke it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _CONTACT.sub("…", _lines(super().format(record)))
+        return without_contacts(_lines(super().format(record)))
 
 
 def log_to_stderr() -> None:
@@ -55,6 +56,11 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+def without_contacts(text: str) -> str:
+    """Return text in which whatever could be an e-mail address or a telephone number is ``…``."""
+    return _CONTACT.sub("…", text)
+
+
 def _lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
@@ -62,7 +68,8 @@ def _lines(text: str) -> str:
 console = _Console(soft_wrap=True)
 errors = _Console(stderr=True, soft_wrap=True)
 
-# E-mail addresses, and numbers long enough to call. What market/contacts.py reads, it reads better; a log may lose too much.
+# E-mail addresses, and numbers long enough to call. What market/contacts.py reads, it reads better; a log, and a list of
+# titles, may lose too much.
 _CONTACT = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|\+?\d[\d ().-]{6,20}\d(?![\w.])")
 _PLAIN_SECONDS = 10.0  # without a terminal, a line this often
 

@@ -11,9 +11,11 @@ from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.records import ScanRecord
 
-__all__ = ["RANDOM", "LabelRow", "append_labels", "read_labels"]
+__all__ = ["RANDOM", "UNDO", "LabelRow", "append_labels", "read_decisions", "read_labels"]
 
-_VALUES = ("confirm", "reject")
+UNDO = "undo"
+"""A row that takes back the same reviewer's last decision about the listing: nothing is ever changed in the table."""
+_VALUES = ("confirm", "reject", UNDO)
 RANDOM = "random"
 """`sampled_by` of a listing that was drawn at random from all listings, unflagged ones included."""
 
@@ -26,7 +28,7 @@ class LabelRow:
     ----------
     listing_id : str
     label : str
-        ``confirm`` (the lead was right) or ``reject``.
+        ``confirm`` (the lead was right), ``reject``, or ``undo``.
     reviewer : str
     time : str
         ISO 8601.
@@ -54,7 +56,7 @@ class LabelRow:
         if not self.listing_id:
             raise InputError("listing_id: missing or empty")
         if self.label not in _VALUES:
-            raise InputError(f"label: expected {' or '.join(_VALUES)}, got {self.label!r:.60}")
+            raise InputError(f"label: expected {', '.join(_VALUES[:-1])} or {UNDO}, got {self.label!r:.60}")
 
 
 _COLUMNS = tuple(f.name for f in fields(LabelRow))
@@ -71,17 +73,17 @@ def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
     append_rows(Path(path), (astuple(row) for row in rows), _COLUMNS, "a labels table")
 
 
-def read_labels(path: str | Path) -> tuple[dict[tuple[str, str, str], LabelRow], list[str]]:
-    """Read a labels table.
+def read_decisions(path: str | Path) -> tuple[dict[tuple[str, str, str], list[LabelRow]], list[str]]:
+    """Read every decision of a labels table that was not taken back.
 
     Returns
     -------
-    labels : dict of (platform, seller_id, listing_id) to LabelRow
-        The last row about a listing stands.
+    decisions : dict of (platform, seller_id, listing_id) to list of LabelRow
+        At most one of each reviewer, who may have changed their mind; the last to decide comes last.
     problems : list of str
         Rows that could not be used, each with its place.
     """
-    labels: dict[tuple[str, str, str], LabelRow] = {}
+    rows: dict[tuple[str, str, str], list[LabelRow]] = {}
     problems: list[str] = []
     for place, row in read_table(Path(path)):
         if isinstance(row, InputError):
@@ -94,9 +96,35 @@ def read_labels(path: str | Path) -> tuple[dict[tuple[str, str, str], LabelRow],
         except InputError as error:
             problems.append(f"{place}: {error}")
             continue
-        labels.pop(label.key, None)
-        labels[label.key] = label
-    return labels, problems
+        of_listing = rows.setdefault(label.key, [])
+        if label.label == UNDO:
+            taken_back = next((r for r in reversed(of_listing) if r.reviewer == label.reviewer), None)
+            if taken_back is not None:
+                of_listing.remove(taken_back)
+        else:
+            of_listing.append(label)
+    return {key: _of_each_reviewer(found) for key, found in rows.items() if found}, problems
+
+
+def _of_each_reviewer(rows: Sequence[LabelRow]) -> list[LabelRow]:
+    last: dict[str, LabelRow] = {}
+    for row in reversed(rows):
+        last.setdefault(row.reviewer, row)
+    return list(last.values())[::-1]
+
+
+def read_labels(path: str | Path) -> tuple[dict[tuple[str, str, str], LabelRow], list[str]]:
+    """Read a labels table.
+
+    Returns
+    -------
+    labels : dict of (platform, seller_id, listing_id) to LabelRow
+        The last row about a listing stands, unless it was taken back.
+    problems : list of str
+        Rows that could not be used, each with its place.
+    """
+    decisions, problems = read_decisions(path)
+    return {key: rows[-1] for key, rows in decisions.items()}, problems
 
 
 def labelled(

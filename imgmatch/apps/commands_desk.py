@@ -1,0 +1,87 @@
+"""``imgmatch desk``: review, decide, look further and act, in the browser."""
+
+from __future__ import annotations
+
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgmatch.apps.console import console, log_to_stderr, progress_bar
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(desk)
+
+
+def desk(
+    scans: Annotated[list[Path], typer.Argument(help="Folders of finished scans.", show_default=False)],
+    catalog: Annotated[
+        Path | None, typer.Option(help="What was scanned against; by default as the first scan tells.", show_default=False)
+    ] = None,
+    labels: Annotated[Path, typer.Option(help="The table of decisions, as [b]imgmatch label[/] writes it.")] = Path(
+        "labels.csv"
+    ),
+    rings: Annotated[Path | None, typer.Option(help="rings.jsonl of these scans.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8100,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that reviewers must give to enter.", show_default=False)
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the desk in the browser of this machine.")] = True,
+) -> None:
+    """Review finished scans in the browser: queue, evidence, decisions by keys, cases, notices (docs/desk.md)."""
+    from imgmatch.apps.commands_scan import read_config
+    from imgmatch.apps.commands_serve import read_token, require_token_beyond_this_machine
+    from imgmatch.errors import MissingExtraError
+
+    token = None if token_file is None else read_token(token_file)
+    require_token_beyond_this_machine(host, token)
+    try:
+        import uvicorn
+
+        from imgmatch.apps.connections import bounded
+        from imgmatch.apps.desk.app import create_desk
+        from imgmatch.apps.desk.desk import Desk
+        from imgmatch.apps.service import LOOPBACK
+    except ImportError as error:
+        raise MissingExtraError("imgmatch desk", "desk") from error
+
+    from imgmatch.catalog import Catalog
+    from imgmatch.results import Results
+
+    settings = read_config(config)
+    results = [Results(path) for path in scans]
+    used = catalog or next((r.catalog_path for r in results if r.catalog_path and r.catalog_path.is_dir()), None)
+    with progress_bar("indexing") as update:
+        made = Desk(
+            results,
+            catalog=None if used is None else Catalog.load(used),
+            labels=labels,
+            rings=rings,
+            config=settings,
+            progress=lambda done: update(done, None, ""),
+        )
+    app = create_desk(made, token=token, hosts=None if token is not None else LOOPBACK | {host.lower()})
+    address = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+    console.print(f"the desk is at [bold]{address}[/]; decisions go to {labels}; Ctrl+C ends it", highlight=False)
+    log_to_stderr()
+    if browser:
+        opening = threading.Timer(1.0, webbrowser.open, [address])
+        opening.daemon = True
+        opening.start()
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        http=bounded(settings.service),
+    )

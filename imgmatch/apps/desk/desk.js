@@ -1,0 +1,63 @@
+// The desk's own script: keys, the zoom, the drawings that are fetched after the page. Everything else is forms and links.
+"use strict";
+
+const one = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// Keys
+
+const writing = (element) => element.closest("input, textarea, select, dialog[open]");
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || writing(event.target)) return;
+  const key = event.key.toLowerCase();
+  const steps = { j: "#next, #start", k: "#previous" };
+  const found = key === "/" ? one("#q") : steps[key] ? one(steps[key]) : one(`[data-key="${CSS.escape(key)}"]`);
+  if (!found) return;
+  event.preventDefault();
+  if (key === "/") found.focus();
+  else found.click();
+});
+
+// Dialogs
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-key='?'], [data-key='n'], .zoom, #zoom img, [data-tab]");
+  if (!target) return;
+  if (target.dataset.key === "?") one("#help").showModal();
+  else if (target.dataset.key === "n") {
+    event.preventDefault();
+    one("#note").focus();
+  } else if (target.matches(".zoom")) {
+    const dialog = one("#zoom");
+    one("img", dialog).src = target.dataset.full;
+    dialog.classList.remove("actual");
+    dialog.showModal();
+  } else if (target.matches("#zoom img")) one("#zoom").classList.toggle("actual");
+  else show(target);
+});
+
+// Tabs of the viewer
+
+function show(button) {
+  for (const other of all("[data-tab]")) {
+    other.setAttribute("aria-pressed", String(other === button));
+    one(`#${other.dataset.tab}`).hidden = other !== button;
+  }
+}
+
+// What is drawn is fetched once the page is there
+
+async function draw(viewer) {
+  const answer = await fetch(viewer.dataset.load);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const drawn = one("#drawn", page);
+  const findings = one("#findings", page);
+  if (!drawn || !findings) return;
+  one("#t0", drawn).append(...viewer.childNodes);
+  viewer.append(drawn);
+  one("#findings").replaceWith(findings);
+}
+
+for (const viewer of all("[data-load]")) draw(viewer);

@@ -1,0 +1,108 @@
+"""What the pages of the desk share: the scans and their index, the decisions, the catalog, the rules."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgmatch.apps.desk.decisions import Decisions
+from imgmatch.apps.desk.index import ScanIndex
+from imgmatch.apps.desk.photos import LinkedGallery, Photos
+from imgmatch.apps.desk.queue import Queue
+from imgmatch.config import Config
+from imgmatch.errors import ImgmatchError
+from imgmatch.results import Results
+from imgmatch.verdicts.rules import Rules
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["Desk"]
+
+_log = logging.getLogger("imgmatch.desk")
+
+
+class Desk:
+    """One desk over some scans.
+
+    Parameters
+    ----------
+    scans : sequence of Results
+    catalog : Catalog or None
+        What was scanned against, for references, searches and the negative bank.
+    labels : Path
+        The table of decisions.
+    rings : Path or None
+        A ``rings.jsonl``.
+    config : Config
+    progress : callable, optional
+        ``progress(done)`` while the scans are indexed.
+
+    Notes
+    -----
+    Where a scan changes, it is indexed anew in the background, and the pages go over to the new index when it is ready.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[Results],
+        *,
+        catalog: Catalog | None,
+        labels: Path,
+        rings: Path | None = None,
+        config: Config | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.scans = list(scans)
+        self.catalog = catalog
+        self.config = Config() if config is None else config
+        self.decisions = Decisions(labels)
+        self.rings_path = rings
+        self.undo: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+        self._indexing: threading.Thread | None = None
+        self._open(ScanIndex(scans, progress=progress))
+
+    def _open(self, index: ScanIndex) -> None:
+        self.index = index
+        self.queue = Queue(index, self.decisions)
+        self.photos = Photos(index, self.catalog)
+
+    @cached_property
+    def rules(self) -> Rules:
+        named = self.config.fusion.rules
+        return Rules.load(self.config.folder / named if named else None)
+
+    @property
+    def roots(self) -> list[Path]:
+        return list(dict.fromkeys(scan.photo_root for scan in self.scans))
+
+    @property
+    def gallery(self) -> LinkedGallery:
+        return LinkedGallery(self.roots, self.catalog)
+
+    def brand(self, brand: str | None) -> str:
+        known = self.catalog.brands.get(brand) if brand and self.catalog is not None else None
+        return (known.name if known else "") or brand or ""
+
+    def refresh(self) -> None:
+        """Index the scans anew, in the background, where they have changed."""
+        with self._lock:
+            if self._indexing is None and self.index.changed:
+                self._indexing = threading.Thread(target=self._reindex, name="imgmatch-desk-index", daemon=True)
+                self._indexing.start()
+
+    def _reindex(self) -> None:
+        try:
+            self._open(ScanIndex(self.scans))  # the old one closes when its last page is answered
+        except (ImgmatchError, OSError) as error:
+            _log.error("the scans were not indexed anew: %s", error)
+        finally:
+            self._indexing = None
+
+    def events_of(self, key: tuple[str, str, str]) -> list[Any]:
+        return [e for e in self.decisions.events(key) if e.what in ("note", "wrong")]
