@@ -10,6 +10,7 @@ import typer
 from imgmatch.apps.console import EXIT_FAILED, console, fail
 
 if TYPE_CHECKING:
+    from imgmatch.records import ScanRecord
     from imgmatch.results import Results
 
 _verify = "verify"
@@ -43,6 +44,19 @@ def case(
     ] = None,
     show_contacts: Annotated[bool, typer.Option(help="Write contacts in full; by default they are masked.")] = False,
     sign: Annotated[Path | None, typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False)] = None,
+    notice: Annotated[
+        str | None,
+        typer.Option(
+            help="Draft a notice beside the case: [b]dsa[/], [b]vero[/] or [b]letter[/]; needs --labels.", show_default=False
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Reviewers' decisions: a notice is about what they found right.", show_default=False)
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="A changed copy of the notice's template.", show_default=False)
+    ] = None,
+    sender: Annotated[str, typer.Option(help="Who will send the notice: [b]Name <e-mail>[/].", show_default=False)] = "",
     public_key: Annotated[
         Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
     ] = None,
@@ -60,11 +74,12 @@ def case(
         raise typer.BadParameter("expected --records for a seller or ring, or: imgmatch case verify CASE.ZIP")
     if floor is not None and currency is None:
         raise typer.BadParameter("--floor needs --currency")
+    _check_notice(notice, labels)
 
     from imgmatch.apps.commands_rings import photo_roots
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
-    from imgmatch.investigate.case.case import find_subject, write_case
+    from imgmatch.investigate.case.case import find_subject, subject_records, write_case
     from imgmatch.investigate.case.seal import load_private_key
     from imgmatch.investigate.report.rings_page import read_rings
     from imgmatch.results import Results
@@ -94,6 +109,52 @@ def case(
         console.print("no catalog at hand: references are named, not shown", highlight=False)
     console.print(f"manifest sha256 {packed.seal.manifest_sha256}", highlight=False)
     console.print("[dim]write this hash down elsewhere or have it timestamped: it stands for the whole package[/]")
+    if notice is not None and labels is not None:
+        _write_notice(notice, subject_records(found, records), labels, out, used, template, sender)
+
+
+def _check_notice(notice: str | None, labels: Path | None) -> None:
+    from imgmatch.investigate.notices import NOTICES
+
+    if notice is not None and notice not in NOTICES:
+        raise typer.BadParameter(f"expected {', '.join(NOTICES)}, got {notice}", param_hint="--notice")
+    if notice is not None and labels is None:
+        raise typer.BadParameter("--notice needs --labels: it says who has reviewed each listing")
+
+
+def _write_notice(
+    kind: str,
+    rows: list[ScanRecord],
+    labels: Path,
+    out: Path,
+    catalog: Path | None,
+    template: Path | None,
+    sender: str,
+) -> None:
+    from email.utils import parseaddr
+
+    from imgmatch.catalog import Catalog
+    from imgmatch.investigate.notices import FORMATS, Sender, notice_items, render_notice
+    from imgmatch.io.files import atomic_write
+    from imgmatch.verdicts.labels import read_decisions
+
+    decisions, problems = read_decisions(labels)
+    for problem in problems:
+        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
+    brands = {} if catalog is None else {k: b.name or k for k, b in Catalog.load(catalog).brands.items()}
+    draft = notice_items(
+        rows,
+        lambda key: decisions.get(key) or decisions.get(("", "", key[2]), []),
+        brand_name=lambda brand: brands.get(brand, brand),
+    )
+    for listing, why in draft.left_out:
+        console.print(f"not in the notice: {listing}: {why}", style="yellow", highlight=False, markup=False)
+    for form in FORMATS:
+        path = out.with_name(f"{out.stem}-{kind}.{form}")
+        with atomic_write(path) as f:
+            f.write(render_notice(kind, draft.items, form, sender=Sender(*parseaddr(sender)), template=template))
+        console.print(f"draft: {path}, {len(draft.items)} listings", highlight=False, markup=False)
+    console.print("[dim]nothing was sent: read every line, change what is not so, send it yourself[/]")
 
 
 def _check(package: Path, public_key: Path | None) -> None:

@@ -14,7 +14,7 @@ from imgmatch.errors import MissingExtraError, printable
 from imgmatch.io.files import atomic_write
 from imgmatch.records import ScanRecord
 
-__all__ = ["COLUMNS", "flat_row", "write_tables"]
+__all__ = ["COLUMNS", "flat_row", "spreadsheet_cell", "write_tables"]
 
 COLUMNS = (
     "listing_id",
@@ -110,7 +110,7 @@ def write_tables(records: Iterable[ScanRecord], folder: Path, notes: list[str]) 
             notes.append(f"no records.parquet: {error}")
         for part in _chunks(records):
             rows = [flat_row(record) for record in part]
-            csv_rows.writerows({k: _cell(x) for k, x in row.items()} for row in rows)
+            csv_rows.writerows({k: spreadsheet_cell(x) for k, x in row.items()} for row in rows)
             if write_parquet is not None:
                 write_parquet([row | {"record": json.dumps(r.to_dict())} for row, r in zip(rows, part, strict=True)])
             yield from part
@@ -137,7 +137,8 @@ def _chunks(records: Iterable[ScanRecord]) -> Iterator[list[ScanRecord]]:
         yield rows
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value as a spreadsheet program may be given it: text that it would take for a formula stays text."""
     if not isinstance(value, str):
         return value
     value = "\n".join(map(printable, value[:_CELL].replace("\r\n", "\n").split("\n")))[:_CELL]

@@ -37,7 +37,7 @@ from imgmatch.results import read_records
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Case", "Subject", "find_subject", "write_case"]
+__all__ = ["Case", "Subject", "find_subject", "subject_records", "write_case"]
 
 FORMAT = "imgmatch-case/1"
 
@@ -184,7 +184,7 @@ def write_case(
     -----
     Reproducible: the same inputs and software give the same bytes. All times are from the records.
     """
-    rows = _rows(subject, records)
+    rows = subject_records(subject, records)
     files: dict[str, bytes | Path] = {}
     missing: list[str] = []
     photo_names = _pack_photos(rows, photo_roots, files, missing)
@@ -244,7 +244,7 @@ def write_case(
     return Case(write_package(out, files, about, key), summary, tuple(missing))
 
 
-def _rows(subject: Subject, paths: Sequence[Path]) -> list[ScanRecord]:
+def subject_records(subject: Subject, paths: Sequence[Path]) -> list[ScanRecord]:
     """Return the subject's records, each listing once as last captured, in the order of time."""
     latest: dict[tuple[str, str, str], tuple[tuple[str, str], ScanRecord]] = {}
     for path in paths:
