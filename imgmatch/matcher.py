@@ -32,6 +32,9 @@ Photos = str | Path | Mapping[str, ImageSource]
 
 _log = logging.getLogger("imgmatch")
 
+_AHEAD = 16
+"""Photos of one listing that wait for their embedding (600 kB each) before those are made, however long the listing is."""
+
 _OUT_OF_MEMORY = ImageError("too_many_pixels", "not enough memory to examine it")
 
 
@@ -155,6 +158,8 @@ class Matcher:
                     loaded.records.append(PhotoRecord(photo_id, role, path, status="failed", error=reason))
                 else:
                     loaded.photos.append((photo, size))
+                    if len(loaded.photos) % _AHEAD == 0:
+                        self._loader.embed(loaded.photos[-_AHEAD:], dense=False)
                     loaded.records.append(PhotoRecord(photo_id, role, path, photo.sha256, photo.phash[0], *size))
         return loaded
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgmatch import Catalog, Config, Listing, Matcher
+from imgmatch import Catalog, Config, Listing, Matcher, load_image
 from imgmatch.loading.cache import CachedPhoto, CellCache, PhotoCache
-from imgmatch.loading.photo import Query
+from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
 from imgmatch.records import ScanRecord
-from imgmatch.types import Candidate, Finding, FindingStatus
+from imgmatch.types import Candidate, Finding, FindingStatus, Image
 from tests.fakes import GridEncoder, picture, write_tree
 
 DESIGN = Config(signals=("design",))
@@ -305,3 +305,31 @@ def test_contacts_are_kept_on_request_only(world: tuple[Catalog, Path]) -> None:
         "email:anna.b@mail.example",
         "phone:+4915123456789",
     )
+
+
+def test_a_listing_of_many_photos_keeps_few_of_them_in_memory(
+    world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, _ = world
+    photos = {f"{n}.png": picture(100 + n) for n in range(50)}
+    listing = Listing("many", tuple(photos), title="Acme bag")
+    whole = Matcher(catalog, Config(signals=("design", "copy"))).examine(listing, photos=photos)
+    held: list[int] = []
+    decode = PhotoContext.image.fget
+    assert decode is not None
+
+    def counted(photo: PhotoContext) -> Image:
+        image = decode(photo)
+        held.append(sum(p.decoded_bytes for ref in photo._working_set._photos.values() if (p := ref()) is not None))
+        return image
+
+    size = load_image(photos["0.png"]).pixels.nbytes
+    monkeypatch.setattr("imgmatch.loading.loader.WorkingSet", lambda: WorkingSet(3 * size))
+    monkeypatch.setattr(PhotoContext, "image", property(counted))
+    matcher = Matcher(catalog, Config(signals=("design", "copy")))
+    loaded = matcher.load(listing, photos)
+    waiting = [photo for photo, _ in loaded.photos if not photo.embedded]
+    assert len(waiting) < 16, "most are embedded while the rest are read"
+    [bounded] = matcher.examine_loaded([loaded])
+    assert bounded.to_dict() == whole.to_dict()
+    assert max(held) <= 3 * size

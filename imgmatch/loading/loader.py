@@ -15,7 +15,7 @@ from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import ImageError
 from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
 from imgmatch.loading.cache import CachedPhoto, PhotoCache
-from imgmatch.loading.photo import Cells, PhotoContext
+from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
 from imgmatch.parallel import StageTimer
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
@@ -63,6 +63,7 @@ class PhotoLoader:
         self._cache = cache
         self._batch = batch
         self._timer = timer
+        self._working_set = WorkingSet()
 
     def load(self, photo_id: str, role: str, name: str, source: ImageSource) -> tuple[PhotoContext, tuple[int, int]]:
         """Read one photo; CPU work that many threads may do ahead of :meth:`embed`.
@@ -86,25 +87,26 @@ class PhotoLoader:
                 encoder = self._encoder()
                 image = load_image(source, config=self._limits, target_side=2 * encoder.input_size, name=name)
                 phash, size = perceptual_hash(image), (image.width, image.height)
-        pixels = partial(self._pixels, source, name, sha256)
+        prepared = None
         if known is None:
             with self._timer("prepare"):
                 prepared = encoder.prepare(image)
-            photo = PhotoContext(
-                photo_id, partial(pixels, _PIXEL_SIDE), role, sha256=sha256, phash=phash, prepare=lambda _: prepared
-            )
-            return photo, size
+        else:
+            phash, size = (known.phash, known.quality), (known.width, known.height)
+        pixels = partial(self._pixels, source, name, sha256)
         photo = PhotoContext(
             photo_id,
             partial(pixels, _PIXEL_SIDE),
             role,
             sha256=sha256,
-            phash=(known.phash, known.quality),
-            embedding=known.embedding,
+            phash=phash,
+            embedding=None if known is None else known.embedding,
             prepare=lambda encoder: encoder.prepare(pixels(2 * encoder.input_size)),
+            prepared=prepared,
+            working_set=self._working_set,
         )
         photo.cells_from = lambda encoder: self._cells(photo, encoder)
-        return photo, (known.width, known.height)
+        return photo, size
 
     def embed(self, photos: Iterable[tuple[PhotoContext, tuple[int, int]]], *, dense: bool) -> None:
         """Give every photo its embedding, in batches; identical photos are encoded once.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,13 +18,48 @@ from imgmatch.parallel import checkpoint
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
-__all__ = ["Cells", "PhotoContext", "Query"]
+__all__ = ["Cells", "PhotoContext", "Query", "WorkingSet"]
 
 Cells = npt.NDArray[np.float16]
 """Dense descriptors of a photo's parts, shape (h, w, c), rounded to half precision."""
 
+_WORKING_SET = 256 << 20
+"""Bytes of decoded pixels of the photos under examination (a guess): a batch of 32 photos of 1024 x 1400 px is 138 MB."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class WorkingSet:
+    """The photos whose pixels are in memory: beyond a budget, those used longest ago forget what can be computed again.
+
+    A listing may have ten thousand photos; every signal goes through them one after another.
+
+    Parameters
+    ----------
+    most : int
+        Bytes of decoded pixels.
+    """
+
+    def __init__(self, most: int = _WORKING_SET) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._photos: OrderedDict[int, weakref.ref[PhotoContext]] = OrderedDict()
+
+    def touch(self, photo: PhotoContext) -> None:
+        """Count a photo as the one used last."""
+        with self._lock:
+            self._photos[id(photo)] = weakref.ref(photo)
+            self._photos.move_to_end(id(photo))
+            alive = [(key, known) for key, ref in self._photos.items() if (known := ref()) is not None]
+            self._photos = OrderedDict((key, self._photos[key]) for key, _ in alive)
+            held = sum(known.decoded_bytes for _, known in alive)
+            for key, known in alive[:-1]:
+                if held <= self._most:
+                    break
+                held -= known.decoded_bytes
+                if known.forget():
+                    del self._photos[key]
 
 
 class PhotoContext:
@@ -46,6 +83,10 @@ class PhotoContext:
     embedding : ndarray, shape (d,), float32, optional
     prepare : callable, optional
         How the encoder's input is made of this photo; by default from `image`.
+    prepared : ndarray, optional
+        The encoder's input, where it is made already.
+    working_set : WorkingSet, optional
+        Bounds the pixels in memory; needs a callable `image`.
 
     Attributes
     ----------
@@ -67,32 +108,51 @@ class PhotoContext:
         phash: tuple[str, int] | None = None,
         embedding: FloatArray | None = None,
         prepare: Callable[[Encoder], Prepared] | None = None,
+        prepared: Prepared | None = None,
+        working_set: WorkingSet | None = None,
     ) -> None:
         self.photo_id = photo_id
         self.role = role
         self.sha256 = image.sha256 if isinstance(image, Image) else sha256
         self.cells_from: Callable[[Callable[[], Encoder]], Cells] | None = None
-        self._image = image
+        self._decode = image
+        self._image = image if isinstance(image, Image) else None
         self._phash = phash
         self._embedding = embedding
         self._prepare = prepare
-        self._prepared: Prepared | None = None
+        self._prepared = prepared
+        self._working_set = working_set
         self._cells: Cells | None = None
         self._memory: dict[Any, Any] = {}
         self._lock = threading.RLock()
 
     @property
     def image(self) -> Image:
-        """The decoded photo, decoded at most once."""
+        """The decoded photo, decoded once as long as memory allows."""
         with self._lock:
-            if not isinstance(self._image, Image):
-                self._image = self._image()
-            return self._image
+            image = self._image
+            if image is None:
+                image = self._image = self._decode if isinstance(self._decode, Image) else self._decode()
+                if self._working_set is not None:
+                    self._working_set.touch(self)
+            return image
+
+    def forget(self) -> bool:
+        """Give back what can be computed again; False where somebody is at work on it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._image = self._prepared = self._cells = None
+            self._memory.clear()
+        finally:
+            self._lock.release()
+        return True
 
     @property
     def decoded_bytes(self) -> int:
         """Bytes of its pixels that are in memory."""
-        return self._image.pixels.nbytes if isinstance(self._image, Image) else 0
+        image = self._image
+        return 0 if image is None else image.pixels.nbytes
 
     @property
     def phash(self) -> tuple[str, int]:
@@ -112,6 +172,7 @@ class PhotoContext:
     @embedding.setter
     def embedding(self, vector: FloatArray) -> None:
         self._embedding = vector
+        self._prepared = None  # it has done its work: 600 kB a photo
 
     @property
     def embedded(self) -> bool:
