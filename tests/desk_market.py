@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgmatch import Catalog
 from imgmatch.images import load_image, perceptual_hash
+from imgmatch.investigate.rings.find import Ring, RingEdge, RingSeller, Shared
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
 from tests.fakes import GridEncoder, picture, write_tree
@@ -110,3 +111,28 @@ def market(root: Path, n: int = 24) -> tuple[Catalog, Path]:
         root, {f"photos/{i}.png": picture(i if i < 4 else 1000 + i) for i in range(12)} | {"listings.csv": b"listing_id\n"}
     )
     return references, write_scan(root / "scan", (record(root, i, references) for i in range(n)), table, references)
+
+
+def write_ring(path: Path, scan: Path) -> Path:
+    """Write a ring of seller0 and seller1, who share the first photo of the scan."""
+    first = json.loads((scan / "records.jsonl").read_text("utf-8").splitlines()[0])["photos"][0]
+    shown = Shared(
+        "k", "photo", 2.5, 2, tuple((n, f"L{n:06d}", first["sha256"], first["path"]) for n in (0, 1)), "the same file"
+    )
+    ring = Ring(
+        "ring-0123456789ab",
+        tuple(RingSeller("bazaar", f"seller{n}", 8, "2026-03-01", "2026-03-24") for n in (0, 1)),
+        ("bazaar",),
+        (("bazaar", "seller0", "L000000"), ("bazaar", "seller1", "L000001")),
+        {"brand0": 2},
+        {"EUR": 201.0},
+        0,
+        "2026-03-01",
+        "2026-03-24",
+        (RingEdge(0, 1, 2.5, ("k",)),),
+        (shown,),
+        2.5,
+        1.0,
+    )
+    path.write_text(json.dumps(ring.to_dict()) + "\n", encoding="utf-8")
+    return path

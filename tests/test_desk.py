@@ -21,30 +21,8 @@ from imgmatch.apps.service import LOOPBACK
 from imgmatch.results import Results
 from imgmatch.verdicts.labels import LabelRow, append_labels, read_decisions, read_labels
 from imgmatch.verdicts.negatives import NegativeBank
+from tests.desk_browser import LOCAL, Browser, slug
 from tests.desk_market import market, record, write_scan
-
-LOCAL = "http://127.0.0.1:8100"
-
-
-class Browser:
-    """A reviewer's browser: enters, reads pages, sends their forms."""
-
-    def __init__(self, desk: Desk, name: str = "ann", **more: object) -> None:
-        self.client = TestClient(create_desk(desk, hosts=LOOPBACK, **more), base_url=LOCAL)  # type: ignore[arg-type]
-        assert self.client.post("/enter", data={"reviewer": name}, follow_redirects=False).status_code == 303
-
-    def get(self, path: str) -> str:
-        answer = self.client.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.text
-
-    def token(self) -> str:
-        found = re.search(r'data-csrf="(\w+)"', self.get("/queue"))
-        assert found
-        return found[1]
-
-    def post(self, path: str, **fields: str):
-        return self.client.post(path, data={"csrf": self.token(), **fields}, follow_redirects=False)
 
 
 @pytest.fixture
@@ -56,10 +34,6 @@ def desk(tmp_path: Path) -> Desk:
 @pytest.fixture
 def ann(desk: Desk) -> Browser:
     return Browser(desk)
-
-
-def slug(desk: Desk, listing_id: str) -> str:
-    return desk.index.row("SELECT slug FROM listings WHERE listing_id = ?", (listing_id,))["slug"]
 
 
 def listed(html: str) -> list[str]:

@@ -59,7 +59,7 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     hosts : frozenset of str or None
         Names the desk may be called by; None allows any.
     """
-    from imgmatch.apps.desk import views_listing, views_queue
+    from imgmatch.apps.desk import views_act, views_listing, views_queue
 
     app = FastAPI(title="imgmatch desk", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk, app.state.door = desk, Door(token)
@@ -73,7 +73,7 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     _door(app)
-    for views in (views_queue, views_listing):
+    for views in (views_queue, views_listing, views_act):
         app.include_router(views.router)
     return app
 

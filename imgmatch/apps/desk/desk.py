@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgmatch.apps.desk.decisions import Decisions
 from imgmatch.apps.desk.index import ScanIndex
+from imgmatch.apps.desk.jobs import Jobs
 from imgmatch.apps.desk.photos import LinkedGallery, Photos
 from imgmatch.apps.desk.queue import Queue
 from imgmatch.config import Config
 from imgmatch.errors import ImgmatchError
+from imgmatch.investigate.report.rings_page import read_rings
+from imgmatch.investigate.rings import Ring
 from imgmatch.results import Results
 from imgmatch.verdicts.rules import Rules
 
@@ -62,6 +65,9 @@ class Desk:
         self.config = Config() if config is None else config
         self.decisions = Decisions(labels)
         self.rings_path = rings
+        self.jobs = Jobs()
+        self._rings: list[Ring] = []
+        self._rings_read: tuple[int, int] | None = None
         self.undo: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self._indexing: threading.Thread | None = None
@@ -84,6 +90,26 @@ class Desk:
     @property
     def gallery(self) -> LinkedGallery:
         return LinkedGallery(self.roots, self.catalog)
+
+    @property
+    def rings(self) -> list[Ring]:
+        """The rings, read anew where their file has changed."""
+        if self.rings_path is None:
+            return []
+        stat = self.rings_path.stat()
+        state = stat.st_size, stat.st_mtime_ns
+        if state != self._rings_read:
+            self._rings, self._rings_read = read_rings(self.rings_path), state
+        return self._rings
+
+    def ring(self, ring_id: str) -> Ring | None:
+        return next((r for r in self.rings if ring_id == r.ring_id or ring_id in r.supersedes), None)
+
+    def rows_of(self, sellers: Collection[tuple[str, str]]) -> list[Any]:
+        """Return the rows of all listings of some sellers, strongest first."""
+        query = "SELECT * FROM listings WHERE seller = ? AND platform = ?"
+        rows = [row for platform, seller in sellers for row in self.index.rows(query, (seller, platform))]
+        return sorted(rows, key=lambda row: (-row["strength"], row["id"]))
 
     def brand(self, brand: str | None) -> str:
         known = self.catalog.brands.get(brand) if brand and self.catalog is not None else None

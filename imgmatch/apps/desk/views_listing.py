@@ -10,13 +10,16 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from imgmatch.apps.console import without_contacts
 from imgmatch.apps.desk.app import Entered, Form
 from imgmatch.apps.desk.desk import Desk
+from imgmatch.apps.desk.layers import blinks, layers
 from imgmatch.apps.desk.pages import page
 from imgmatch.apps.desk.queue import Filters
 from imgmatch.apps.desk.session import Session
 from imgmatch.errors import InputError
 from imgmatch.investigate.case.privacy import Masks, contacts_in
+from imgmatch.investigate.notices import NOTICES
 from imgmatch.investigate.report import words
 from imgmatch.investigate.report.listings import EntryMaker
 from imgmatch.records import ScanRecord
@@ -27,6 +30,7 @@ from imgmatch.verdicts.negatives import NegativeBank, rejected_matches
 router = APIRouter()
 
 _OTHERS = 12
+_TEXTS = ("title", "description", "promo_text")
 _MISSES = 6
 
 
@@ -54,8 +58,9 @@ def evidence(request: Request, session: Entered, slug: str) -> Response:
     record = desk.index.record(_row(desk, slug))
     if record.verdict is None:
         raise HTTPException(404)
-    entry = EntryMaker(desk.gallery, desk.catalog).entry(_masked(record))
-    return page("evidence.html", session, entry=entry, blinks=[], layers=[f for f in entry.findings if f.drawing.pair])
+    masked = _masked(record)
+    entry = EntryMaker(desk.gallery, desk.catalog).entry(masked)
+    return page("evidence.html", session, entry=entry, layers=layers(entry), blinks=blinks(desk.gallery, masked))
 
 
 @router.post("/listing/{slug}/contacts")
@@ -150,6 +155,7 @@ def _show(request: Request, session: Session, slug: str, *, unmasked: bool = Fal
         reasons=_reasons(desk, shown),
         contacts=[str(c) for c in (*record.listing.contacts, *record.contacts)] if unmasked else _masks(record),
         unmasked=unmasked,
+        hidden=not unmasked and any(getattr(shown.listing, k) != getattr(record.listing, k) for k in _TEXTS),
         filters=filters,
         before=slugs.get(before or 0),
         after=slugs.get(after or 0),
@@ -159,6 +165,8 @@ def _show(request: Request, session: Session, slug: str, *, unmasked: bool = Fal
         events=desk.events_of(record.listing.key),
         misses=_misses(desk, record),
         others=_others(desk, row),
+        rings=[r for r in desk.rings if any((s.platform, s.seller_id) == record.listing.key[:2] for s in r.sellers)],
+        notices=NOTICES,
     )
 
 
@@ -195,7 +203,10 @@ def _masked(record: ScanRecord) -> ScanRecord:
             {**f, "reason": mask(f["reason"]), "evidence": mask(f["evidence"])} for f in row["verdict"]["findings"]
         ],
     }
-    return replace(ScanRecord.from_dict({**row, "listing": mask(row["listing"]), "verdict": verdict}), photos=record.photos)
+    listing = mask(row["listing"])
+    for name in _TEXTS:  # also what could be a contact, and is none that the reader knows
+        listing[name] = listing[name] and without_contacts(listing[name])
+    return replace(ScanRecord.from_dict({**row, "listing": listing, "verdict": verdict}), photos=record.photos)
 
 
 def _masks(record: ScanRecord) -> list[str]:

@@ -73,30 +73,36 @@ class Picture:
             return None
         return data_uri(thumbnail_jpeg(self.image, _CROP, Box(x0, y0, x1, y1)))
 
-    def small(self) -> tuple[UInt8Array, float]:
-        """Return the pixels at report size and how many original pixels one of them is."""
-        pixels = geometry.shrink(self.image.pixels, SIDE)
+    def small(self, side: int = SIDE) -> tuple[UInt8Array, float]:
+        """Return the pixels with `side` as their longest side at most, and how many original pixels one of them is."""
+        pixels = geometry.shrink(self.image.pixels, side)
         return pixels, self.width / pixels.shape[1]
 
 
-def overlay(query: Picture, reference: Picture, transform: npt.NDArray[np.float64]) -> str | None:
-    """Draw the reference, half transparent, where it lies on the query.
+def overlay(
+    query: Picture, reference: Picture, transform: npt.NDArray[np.float64], *, opacity: float = 0.5, side: int = SIDE
+) -> str | None:
+    """Draw the reference where it lies on the query.
 
     Parameters
     ----------
     transform : ndarray, shape (3, 3)
         Maps reference pixels to query pixels, both original.
+    opacity : float
+        Of the reference, in [0, 1].
+    side : int
+        Longest side of the drawing in pixels.
     """
-    canvas, query_scale = query.small()
-    pixels, reference_scale = reference.small()
+    canvas, query_scale = query.small(side)
+    pixels, reference_scale = reference.small(side)
     shown = np.diag([1 / query_scale, 1 / query_scale, 1.0]) @ transform @ np.diag([reference_scale, reference_scale, 1.0])
     if not np.isfinite(shown).all() or abs(np.linalg.det(shown)) < 1e-12:
         return None
     drawn, covered = geometry.warp(pixels, shown, (canvas.shape[1], canvas.shape[0]))
     mixed = canvas.astype(np.float32)
     # Outside the reference the photo is paler, so that the eye goes to what was compared.
-    mixed = np.where(covered[..., None], 0.5 * mixed + 0.5 * drawn, 0.35 * mixed + 0.65 * 255)
-    return data_uri(thumbnail_jpeg(mixed.round().astype(np.uint8), SIDE))
+    mixed = np.where(covered[..., None], (1 - opacity) * mixed + opacity * drawn, 0.35 * mixed + 0.65 * 255)
+    return data_uri(thumbnail_jpeg(mixed.round().astype(np.uint8), side))
 
 
 def heat(
