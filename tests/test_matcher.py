@@ -315,12 +315,14 @@ def test_a_listing_of_many_photos_keeps_few_of_them_in_memory(
     listing = Listing("many", tuple(photos), title="Acme bag")
     whole = Matcher(catalog, Config(signals=("design", "copy"))).examine(listing, photos=photos)
     held: list[int] = []
+    asked: set[PhotoContext] = set()
     decode = PhotoContext.image.fget
     assert decode is not None
 
     def counted(photo: PhotoContext) -> Image:
         image = decode(photo)
-        held.append(sum(p.decoded_bytes for ref in photo._working_set._photos.values() if (p := ref()) is not None))
+        asked.add(photo)
+        held.append(sum(p.decoded_bytes for p in asked))
         return image
 
     size = load_image(photos["0.png"]).pixels.nbytes
