@@ -203,7 +203,8 @@ def write_case(
     if subject.ring is not None:
         files["ring.json"] = _json(subject.ring.to_dict())
     entries = _entries(rows, photo_roots, catalog)
-    heading = words.plain(subject.id, 80) if subject.ring else f"Seller {words.plain(subject.id, 80)}"
+    name = words.plain(subject.id, 80)
+    heading = f"Seller {name}" if subject.ring is None else f"{len(subject.ring.sellers)} sellers, {name}"
     page = (
         environment()
         .get_template("case.html")

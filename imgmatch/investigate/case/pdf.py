@@ -120,7 +120,7 @@ def write_pdf(
         ]
         for x in table
     ]
-    widths = [32 * mm, 68 * mm, 22 * mm, 32 * mm, 20 * mm]
+    widths = [28 * mm, 64 * mm, 28 * mm, 36 * mm, 18 * mm]
     story.append(Table([head, *rows_], colWidths=widths, repeatRows=1, style=grid))
     if entries:
         story.append(text("The strongest listings", h2))

@@ -41,14 +41,14 @@ def fact_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             (prices or "none readable") + (f"; {facts['unpriced']} unpriced" if facts["unpriced"] else ""),
         ),
         (
-            "Floor",
+            "Threshold",
             ""
             if floor is None
             else f"{words.plain(floor['currency'], 10)} {floor['amount']:,.2f} "
             + ("reached" if floor["reached"] else "not reached"),
         ),
-        ("First seen", facts["first_seen"] or "no time in the records"),
-        ("Last seen", facts["last_seen"] or "no time in the records"),
+        ("First seen", words.time_words(facts["first_seen"]) or "no time in the records"),
+        ("Last seen", words.time_words(facts["last_seen"]) or "no time in the records"),
         (
             "Photos packed",
             f"{facts['photos_packed']:,}" + (f"; {len(facts['photos_missing'])} missing" if facts["photos_missing"] else ""),
