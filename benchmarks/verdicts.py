@@ -42,7 +42,7 @@ BASE_RATE = 0.03
 RESELLERS = ("reseller_official", "grey_market", "stock_user")
 """Honest sellers who show photos that are not their own."""
 WORK = OUT / "verdicts"
-SIGNALS = ("design", "copy", "text", "logo", "discrepancy", "listing", "mismatch")
+SIGNALS = ("design", "copy", "text", "logo", "listing", "mismatch")
 WEIGHTS = REPO / "weights" / "calibration-mobilenet-v2.json"
 
 
@@ -218,7 +218,7 @@ def stored(names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 ARMS = ("everything", "no pixel", "photos alone", "price alone")
-_SEEN = frozenset({"design", "local", "copy", "text", "logo", "logo_tamper", "discrepancy", "known_offender"})
+_SEEN = frozenset({"design", "local", "copy", "text", "logo", "logo_tamper", "known_offender"})
 
 
 def examples(rows: list[dict[str, Any]], arm: str = "everything") -> list[Any]:

@@ -325,7 +325,6 @@ EVIDENCE_KEYS: Mapping[str, str] = {
     "transform": "3x3 nested list, maps reference pixels to query pixels (homogeneous)",
     "readings": "[{reading, reference, alignment, confidence, polygon}] text that was read and what it is held against",
     "heatmap": "{polygon: [4 corners on the query photo], values: rows of floats in [0, 1]} where the two differ",
-    "measures": "[{name, query, reference, apart, usual: str, unusual: bool}] facts measured on both photos, in plain words",
     "facts": "{name: number or string} simple measured facts, names in plain words, SI-like units in the name",
 }
 """The vocabulary of :attr:`Finding.evidence`; every key is optional, reports draw what is there."""

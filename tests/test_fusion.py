@@ -80,7 +80,7 @@ ALONE = {
     "claim alone": (CLAIM, Decision.UNJUDGED, Basis.NOTHING_KNOWN, ()),
     "claim and an honest price": ([*CLAIM, KNOWN], Decision.CLEAR, Basis.NO_CONTRADICTION, ()),
     "claim and photos that contradict nothing": (
-        [*CLAIM, found("copy", 0.0, None), found("discrepancy", 0.1)],
+        [*CLAIM, found("copy", 0.0, None)],
         Decision.UNJUDGED,
         Basis.NOTHING_KNOWN,
         (),
@@ -245,7 +245,6 @@ def test_a_declared_unknown_brand_is_said() -> None:
 ALLOWED = [
     (["logo_tamper"], Decision.LEAD),
     (["wording"], Decision.LEAD),
-    (["discrepancy"], Decision.LEAD),
     (["listing_mismatch"], Decision.LEAD),
     (["copy", "price"], Decision.LEAD),
     (["known_offender", "price"], Decision.LEAD),
@@ -381,7 +380,7 @@ def test_disagreement_is_never_cleared() -> None:
 
 # Properties.
 
-NAMES = ["design", "copy", "text", "logo_tamper", "wording", "price", "known_offender", "discrepancy", "seller"]
+NAMES = ["design", "copy", "text", "logo_tamper", "wording", "price", "known_offender", "seller"]
 findings_lists = st.lists(
     st.builds(
         found,

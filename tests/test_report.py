@@ -306,7 +306,6 @@ def test_evidence_is_drawn(record: Callable[..., ScanRecord], render: Callable[.
                     "transform": [[1, 0, 3], [0, 1, 0], [0, 0, 1]],
                     "readings": [{"reading": "PUMBA", "reference": "PUMA", "confidence": 0.97}],
                     "heatmap": {"polygon": [[0, 0], [160, 0], [160, 120], [0, 120]], "values": [[0, 1], [0.5, 0]]},
-                    "measures": [{"name": "plate", "query": "1.2", "apart": "9 %", "unusual": True}, 7],
                     "facts": {"aspect_ratio": 1.25},
                 }
             )
@@ -317,7 +316,6 @@ def test_evidence_is_drawn(record: Callable[..., ScanRecord], render: Callable[.
     assert '<td class="differs">B</td>' in text
     assert "half transparent" in text
     assert "The redder" in text
-    assert '<th scope="row">plate</th><td>1.2</td>' in text
     assert "aspect ratio" in text
     assert "1.25" in text
 

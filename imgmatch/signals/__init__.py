@@ -23,7 +23,6 @@ SIGNALS = {
     "copy": "imgmatch.signals.copy.signal:CopySignal",
     "text": "imgmatch.signals.text.signal:TextSignal",
     "logo": "imgmatch.signals.logo.signal:LogoSignal",
-    "discrepancy": "imgmatch.signals.discrepancy.signal:DiscrepancySignal",
     "listing": "imgmatch.signals.listing.signal:ListingSignal",
     "mismatch": "imgmatch.signals.mismatch.signal:MismatchSignal",
 }

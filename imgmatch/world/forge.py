@@ -1,6 +1,6 @@
 """Controlled edits of the design of an invented item, each with the mask of what changed.
 
-There is no honest public set of genuine and counterfeit photos, so what a discrepancy detector can find is measured on
+There is no honest public set of genuine and counterfeit photos, so what can be found of an altered design is measured on
 authentic designs and on copies of them with one thing wrong. Edits of photos, real ones too:
 `imgmatch.augment.region_forge`.
 """

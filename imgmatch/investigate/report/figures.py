@@ -28,7 +28,6 @@ _GAP = 28.0
 _MAX_LINES = 40
 _MAX_MARKS = 12
 _MAX_CROPS = 4
-_MAX_MEASURES = 20
 _SURROUNDINGS = 0.12  # least side of a crop as a share of the photo's longer side: a part is known by what it stands beside
 _LARGE = 0.3
 _TAG = 18.0
@@ -112,18 +111,6 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A fact measured on both photos, in words: how far they are apart, and how far honest photos are."""
-
-    name: str
-    query: str
-    reference: str
-    apart: str
-    usual: str
-    unusual: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Drawing:
     """All that one finding shows."""
 
@@ -132,12 +119,11 @@ class Drawing:
     readings: tuple[Reading, ...] = ()
     overlay: str | None = None
     heat: str | None = None
-    measures: tuple[Measured, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not (self.pair or self.crops or self.readings or self.overlay or self.heat or self.measures or self.facts)
+        return not (self.pair or self.crops or self.readings or self.overlay or self.heat or self.facts)
 
 
 def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, overlays: bool = True) -> Drawing:
@@ -167,7 +153,6 @@ def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, 
         readings=tuple(reading for reading, _ in readings),
         overlay=overlay(query, reference, transform) if overlays and query and reference and transform is not None else None,
         heat=heat(query, *grid, [r.points for r in regions if r.on == "query"]) if query and grid is not None else None,
-        measures=_measures(evidence.get("measures")),
         facts=tuple(fact_words(evidence.get("facts"))),
     )
 
@@ -292,17 +277,6 @@ def _readings(value: Any, query: Picture | None, expected_crop: str | None) -> l
             )
         )
     return found
-
-
-def _measures(value: Any) -> tuple[Measured, ...]:
-    rows = _rows(value)[:_MAX_MEASURES]
-    found = []
-    for row in rows:
-        name, query, reference, apart, usual = (
-            plain(row.get(k), 80) for k in ("name", "query", "reference", "apart", "usual")
-        )
-        found.append(Measured(name, query, reference, apart, usual, row.get("unusual") is True))
-    return tuple(found)
 
 
 def _columns(alignment: Any, reading: str, expected: str) -> list[tuple[str, str, bool]]:

@@ -71,7 +71,6 @@ _SIGNAL_WORDS: Mapping[str, str] = {
     "claim": "Brand named in the text",
     "copy": "Copy of a known photo",
     "design": "Design likeness",
-    "discrepancy": "Differences from the reference",
     "known_offender": "Photo of a known offender",
     "listing_mismatch": "Promo against destination",
     "logo": "Brand mark",

@@ -1,1 +1,0 @@
-"""Which parts of the product differ from the reference design?"""
