@@ -67,7 +67,7 @@ def rings(
         found = find_rings(
             _records(records, update),
             contact_key=key,
-            sight=Sight(open_photo, _embeddings(records)),
+            sight=Sight(open_photo, cached_embeddings(records)),
             state=state,
             previous=earlier,
             rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
@@ -99,7 +99,7 @@ def photo_roots(records: list[Path]) -> list[Path]:
     return list(dict.fromkeys(Results(path).photo_root for path in records))
 
 
-def _embeddings(records: list[Path]) -> Embeddings | None:
+def cached_embeddings(records: list[Path]) -> Embeddings | None:
     """Return what reads the embeddings that the scans left in the user's cache, where all are of one model."""
     from imgmatch.encoders.store import cache_dir
     from imgmatch.errors import InputError

@@ -21,6 +21,8 @@ from imgmatch.errors import ImgmatchError
 
 __all__ = ["Entered", "Form", "create_desk"]
 
+_PATIENCE = 300.0
+"""Seconds a page may take: the first comparison loads every model. A guess."""
 _FIELDS, _FILES, _FIELD_BYTES = 40, 2, 64 << 10
 
 
@@ -59,12 +61,12 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     hosts : frozenset of str or None
         Names the desk may be called by; None allows any.
     """
-    from imgmatch.apps.desk import views_act, views_listing, views_queue
+    from imgmatch.apps.desk import views_act, views_listing, views_look, views_queue
 
     app = FastAPI(title="imgmatch desk", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk, app.state.door = desk, Door(token)
     # A page asks for fifty thumbnails at once: what bounds a desk is who may enter, not how often they ask.
-    limits = dataclasses.replace(desk.config.service, rate=0.0)
+    limits = dataclasses.replace(desk.config.service, rate=0.0, timeout=max(desk.config.service.timeout, _PATIENCE))
     app.middleware("http")(_headers)
     app.add_middleware(Guard, limits=limits, metrics=Metrics(), token=None, hosts=hosts)
     app.add_exception_handler(_EnterFirstError, _to_the_door)
@@ -73,7 +75,7 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     _door(app)
-    for views in (views_queue, views_listing, views_act):
+    for views in (views_queue, views_listing, views_act, views_look):
         app.include_router(views.router)
     return app
 

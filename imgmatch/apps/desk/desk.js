@@ -92,3 +92,21 @@ async function follow(bar) {
 }
 
 for (const bar of all("[data-job]")) follow(bar);
+
+// A photo may be dropped where it can be chosen
+
+for (const zone of all(".drop")) {
+  const inputs = all("input[type=file]", zone);
+  const over = (on) => (event) => {
+    event.preventDefault();
+    zone.classList.toggle("over", on);
+  };
+  zone.addEventListener("dragover", over(true));
+  zone.addEventListener("dragleave", over(false));
+  zone.addEventListener("drop", (event) => {
+    over(false)(event);
+    const free = inputs.find((input) => !input.files.length) || inputs[0];
+    if (event.dataTransfer.files.length) free.files = event.dataTransfer.files;
+    if (inputs.length === 1) zone.requestSubmit();
+  });
+}

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from imgmatch.apps.desk.decisions import Decisions
 from imgmatch.apps.desk.index import ScanIndex
 from imgmatch.apps.desk.jobs import Jobs
+from imgmatch.apps.desk.look import lookup_of
 from imgmatch.apps.desk.photos import LinkedGallery, Photos
 from imgmatch.apps.desk.queue import Queue
 from imgmatch.config import Config
-from imgmatch.errors import ImgmatchError
+from imgmatch.errors import ImgmatchError, InputError
+from imgmatch.investigate.lookup import PhotoLookup
 from imgmatch.investigate.report.rings_page import read_rings
 from imgmatch.investigate.rings import Ring
+from imgmatch.matcher import Matcher
 from imgmatch.results import Results
 from imgmatch.verdicts.rules import Rules
 
@@ -69,7 +72,8 @@ class Desk:
         self._rings: list[Ring] = []
         self._rings_read: tuple[int, int] | None = None
         self.undo: dict[str, list[str]] = {}
-        self._lock = threading.Lock()
+        self._matcher: Matcher | None = None
+        self._lock, self._making = threading.Lock(), threading.Lock()
         self._indexing: threading.Thread | None = None
         self._open(ScanIndex(scans, progress=progress))
 
@@ -77,11 +81,48 @@ class Desk:
         self.index = index
         self.queue = Queue(index, self.decisions)
         self.photos = Photos(index, self.catalog)
+        self._lookup: PhotoLookup | None = None
 
     @cached_property
     def rules(self) -> Rules:
         named = self.config.fusion.rules
         return Rules.load(self.config.folder / named if named else None)
+
+    @property
+    def matcher(self) -> Matcher:
+        """What searches and compares photos, made when first asked for.
+
+        Raises
+        ------
+        InputError
+            Where the desk has no catalog.
+        """
+        if self.catalog is None:
+            raise InputError("there is no catalog; start the desk with --catalog")
+        with self._making:
+            if self._matcher is None:
+                self._matcher = Matcher(self.catalog, self.config)
+            return self._matcher
+
+    def warm_up(self) -> None:
+        """Load what searching and comparing need, in the background: somebody is choosing a photo."""
+        if self.catalog is not None and self._matcher is None:
+            threading.Thread(target=self._warm_up, name="imgmatch-desk-warm", daemon=True).start()
+
+    def _warm_up(self) -> None:
+        try:
+            self.matcher.warm_up()
+        except (ImgmatchError, OSError) as error:
+            _log.error("searching is not ready: %s", error)
+
+    @property
+    def lookup(self) -> PhotoLookup:
+        """What searches the photos of the scans, made when first asked for."""
+        space = self.matcher.catalog.space.id
+        with self._making:
+            if self._lookup is None:
+                self._lookup = lookup_of(self.index, space)
+            return self._lookup
 
     @property
     def roots(self) -> list[Path]:

@@ -279,15 +279,16 @@ class CopySignal(Signal):
         )
 
 
-def describe(copy: Copy, image: Image, entry: CatalogPhoto) -> tuple[list[str], dict[str, float | str]]:
-    """Say in plain words what was done to a catalog photo.
+def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[list[str], dict[str, float | str]]:
+    """Say in plain words what was done to a photo that was copied.
 
     Parameters
     ----------
     copy : Copy
     image : Image
         The listing photo.
-    entry : CatalogPhoto
+    entry : CatalogPhoto or Image
+        The photo that was copied.
 
     Returns
     -------
