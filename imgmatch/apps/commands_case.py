@@ -32,15 +32,17 @@ def case(
     rings: Annotated[Path | None, typer.Option(help="rings.jsonl, for a ring id.", show_default=False)] = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of the photo paths; by default where the scan found them.", show_default=False),
+        typer.Option(help="Folder that photo paths are relative to; by default the scan's.", show_default=False),
     ] = None,
     catalog: Annotated[
-        Path | None, typer.Option(help="The catalog, for the references; by default the scan's.", show_default=False)
+        Path | None,
+        typer.Option(help="The catalog that holds the reference photos; by default the scan's.", show_default=False),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file, for its currency rates.", show_default=False)] = None,
-    currency: Annotated[str | None, typer.Option(help="Sum values in this currency.", show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)] = None,
+    currency: Annotated[str | None, typer.Option(help="Currency to sum values in.", show_default=False)] = None,
     floor: Annotated[
-        float | None, typer.Option(help="Say whether the value reaches this sum (needs --currency).", show_default=False)
+        float | None,
+        typer.Option(help="Report whether the value reaches this amount (needs --currency).", show_default=False),
     ] = None,
     show_contacts: Annotated[bool, typer.Option(help="Write contacts in full; by default they are masked.")] = False,
     sign: Annotated[Path | None, typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False)] = None,
@@ -51,17 +53,18 @@ def case(
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Reviewers' decisions: a notice is about what they found right.", show_default=False)
+        Path | None,
+        typer.Option(help="Table of reviewers' decisions: a notice covers what they confirmed.", show_default=False),
     ] = None,
     template: Annotated[
-        Path | None, typer.Option(help="A changed copy of the notice's template.", show_default=False)
+        Path | None, typer.Option(help="Your own copy of the notice's template.", show_default=False)
     ] = None,
     sender: Annotated[str, typer.Option(help="Who will send the notice: [b]Name <e-mail>[/].", show_default=False)] = "",
     public_key: Annotated[
         Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
     ] = None,
     privacy: Annotated[
-        bool, typer.Option("--privacy", help="With [b]verify[/]: list contacts that its texts still hold.")
+        bool, typer.Option("--privacy", help="With [b]verify[/]: list contacts that its texts still contain.")
     ] = False,
 ) -> None:
     """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""

@@ -23,7 +23,7 @@ Source = Annotated[
 ]
 _SHOWN = 20  # problems printed; the catalog's issues file has them all
 
-catalog = typer.Typer(help="Build, change and look at a catalog of authentic products.", no_args_is_help=True)
+catalog = typer.Typer(help="Build, change and inspect a catalog of authentic products.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,14 +33,14 @@ def register(app: typer.Typer) -> None:
 @catalog.command()
 def build(
     source: Source,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the new catalog; one already there is replaced at the end.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the new catalog; an existing one is replaced at the end.")],
     encoder: Annotated[
         str, typer.Option(help="Name of the encoder, see: imgmatch weights list; mobilenet-v2 needs no model hub.")
     ] = "clip-vit-b32",
     index: Annotated[str | None, typer.Option(help="FAISS factory string, or lancedb; see docs/catalog.md.")] = None,
     device: Annotated[str | None, typer.Option(help="[b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Calibrate on these photos at once, as the last line of the output says.")
+        bool, typer.Option("--calibrate", help="Also fit a calibration on these photos (imgmatch calibrate --self).")
     ] = False,
 ) -> None:
     """Index a folder or manifest of authentic product photos."""
@@ -66,9 +66,9 @@ def build(
 def add(
     path: Folder,
     source: Source,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, without changing anything.")] = False,
 ) -> None:
-    """Add the items and photos of a source; known items take over its prices, names and sellers."""
+    """Add items and photos from a source; prices, names and sellers of known items are updated."""
     before = _load(path)
     changes = before.preview(source)
     for change in changes[:_SHOWN]:
@@ -84,16 +84,16 @@ def add(
 
 
 @catalog.command()
-def remove(
-    path: Folder, item_ids: Annotated[list[str], typer.Argument(help="Ids of the items.", show_default=False)]
-) -> None:
+def remove(path: Folder, item_ids: Annotated[list[str], typer.Argument(help="Item ids.", show_default=False)]) -> None:
     """Remove items with their photos."""
     _report(_load(path).remove(item_ids), None)
 
 
 @catalog.command()
-def merge(path: Folder, other: Annotated[Path, typer.Argument(help="Catalog to take in.", show_default=False)]) -> None:
-    """Take in all of another catalog of the same embedding space."""
+def merge(
+    path: Folder, other: Annotated[Path, typer.Argument(help="Catalog to merge into this one.", show_default=False)]
+) -> None:
+    """Merge another catalog of the same embedding space into this one."""
     before = _load(path)
     _report(before.merge(_load(other)), None)
 
@@ -129,7 +129,7 @@ def info(path: Folder) -> None:
 
 @catalog.command()
 def issues(path: Folder) -> None:
-    """List what the source had and the catalog has not, with the reason."""
+    """List what was left out of the catalog, with reasons."""
     found = _load(path).issues
     show_table(f"{len(found)} left out", ("where", "why"), [(x.place, x.problem) for x in found])
 
@@ -148,10 +148,10 @@ def verify(path: Folder) -> None:
 @catalog.command()
 def search(
     path: Folder,
-    photo: Annotated[Path, typer.Argument(help="A photo.", show_default=False)],
-    k: Annotated[int, typer.Option("-k", min=1, help="Items to show.")] = 10,
+    photo: Annotated[Path, typer.Argument(help="Photo to search for.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of items to show.")] = 10,
 ) -> None:
-    """Show the items that look most like a photo."""
+    """Show the items most similar to a photo."""
     c = _load(path)
     found = c.search(photo, k)
     show_table(

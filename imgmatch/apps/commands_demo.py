@@ -25,12 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the demo; what it made before is replaced.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Another seed is another market.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the demo; an earlier demo there is replaced.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Random seed of the market.")] = 0,
 ) -> None:
     """Render a fictional market, catalog its authentic goods, scan its listings, find its ring and its campaign.
 
-    At the end, what was found is held against the truth.
+    At the end, results are compared with the truth.
     """
     from imgmatch.apps.commands_rings import rings
     from imgmatch.apps.commands_scan import show_summary

@@ -19,21 +19,21 @@ def register(app: typer.Typer) -> None:
 def desk(
     scans: Annotated[list[Path], typer.Argument(help="Folders of finished scans.", show_default=False)],
     catalog: Annotated[
-        Path | None, typer.Option(help="What was scanned against; by default as the first scan tells.", show_default=False)
+        Path | None, typer.Option(help="Catalog of these scans; by default the first scan's.", show_default=False)
     ] = None,
-    labels: Annotated[Path, typer.Option(help="The table of decisions, as [b]imgmatch label[/] writes it.")] = Path(
+    labels: Annotated[Path, typer.Option(help="Table of decisions (as written by [b]imgmatch label[/]).")] = Path(
         "labels.csv"
     ),
     rings: Annotated[Path | None, typer.Option(help="rings.jsonl of these scans.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8100,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with the token that reviewers must give to enter.", show_default=False)
+        Path | None, typer.Option(help="File with the token that reviewers log in with.", show_default=False)
     ] = None,
-    browser: Annotated[bool, typer.Option(help="Open the desk in the browser of this machine.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the desk in this machine's browser.")] = True,
 ) -> None:
     """Review finished scans in the browser: queue, evidence, decisions by keys, cases, notices (docs/desk.md)."""
     from imgmatch.apps.commands_scan import read_config

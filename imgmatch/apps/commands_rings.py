@@ -28,28 +28,26 @@ def rings(
     photos: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder that the photo paths are relative to; by default where the scan found them (run.json).",
+            help="Folder that photo paths are relative to; by default the scan's.",
             show_default=False,
         ),
     ] = None,
     contact_key: Annotated[
         Path | None,
         typer.Option(
-            help="File with the secret that contacts are hashed under; by default contacts.key in OUT, made once.",
+            help="File with the secret key for hashing contacts; by default contacts.key in OUT, created on first use.",
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with settings, for its currency rates.", show_default=False)
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)] = None,
     currency: Annotated[
-        str | None, typer.Option(help="Sum values in this currency, where the rates allow.", show_default=False)
+        str | None, typer.Option(help="Currency to sum values in, where rates are known.", show_default=False)
     ] = None,
 ) -> None:
-    """Find sellers tied by shared photos, contacts, places and watermarks.
+    """Find sellers linked by shared photos, contacts, backgrounds and watermarks.
 
-    OUT remembers what it has seen (rings.sqlite): next week's run needs only next week's records, and finds what one run
-    over all would find; what an interrupted run had seen is kept. The rings.jsonl there tells which rings have merged since.
+    OUT keeps its state in rings.sqlite: next week's run needs only next week's records and gives the same rings as one run
+    over everything. An interrupted run loses nothing. rings.jsonl says which rings have merged since.
     """
     from imgmatch.config import Config
     from imgmatch.investigate.report.rings_page import read_rings, write_rings

@@ -40,7 +40,7 @@ def scan(
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="What is known of all the listings, such as [b]url=https://shop.example[/], [b]condition=new[/] or "
+            help="A field that holds for all listings, such as [b]url=https://shop.example[/], [b]condition=new[/] or "
             "[b]seller_id=…[/]; may be given again.",
             show_default=False,
         ),
@@ -53,30 +53,26 @@ def scan(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(
-            "--map", help="Where fields come from: price=Variant Price,title=Title,photos=Image*.", show_default=False
-        ),
+        typer.Option("--map", help="Columns of fields: price=Variant Price,title=Title,photos=Image*.", show_default=False),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
     ] = None,
     signals: Annotated[
-        str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
+        str | None, typer.Option(help="Signals to run, comma-separated; overrides the config.", show_default=False)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where the encoder runs: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
+        str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
     ] = None,
-    resume: Annotated[
-        bool, typer.Option(help="Keep finished shards of an earlier run that would come out the same.")
-    ] = True,
+    resume: Annotated[bool, typer.Option(help="Reuse shards of an earlier run that are still valid.")] = True,
     retry_failed: Annotated[
-        bool, typer.Option(help="Examine again what failed: rows, photos that ran out of time, signals that broke.")
+        bool, typer.Option(help="Retry failed rows, photos that timed out and signals that failed.")
     ] = False,
     runner: Annotated[
-        str, typer.Option(help="[b]local[/], or [b]ray[/]: on the workers of a Ray cluster (docs/scaling.md).")
+        str, typer.Option(help="[b]local[/], or [b]ray[/]: workers of a Ray cluster (docs/scaling.md).")
     ] = "local",
     contacts: Annotated[
-        bool, typer.Option("--contacts", help="Keep contacts found in texts and photos on the record: personal data.")
+        bool, typer.Option("--contacts", help="Keep contacts found in texts and photos on the record (personal data).")
     ] = False,
     fail_on: Annotated[
         str | None,

@@ -19,8 +19,8 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    catalog: Annotated[Path, typer.Option(help="The catalog's folder; a new version is taken up.", show_default=False)],
-    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = "127.0.0.1",
+    catalog: Annotated[Path, typer.Option(help="The catalog's folder; reloaded when it changes.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that clients must send.", show_default=False)
@@ -29,10 +29,10 @@ def serve(
         Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
     ] = None,
     signals: Annotated[
-        str | None, typer.Option(help="Signals to run, by commas; overrides the config.", show_default=False)
+        str | None, typer.Option(help="Signals to run, comma-separated; overrides the config.", show_default=False)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where the encoder runs: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
+        str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
     ] = None,
 ) -> None:
     """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""

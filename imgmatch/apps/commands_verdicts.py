@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from imgmatch.verdicts.rules import Rules
 
 _Records = Annotated[Path, typer.Option(help="records.jsonl of a scan.", show_default=False)]
-_ConfigFile = Annotated[
-    Path | None, typer.Option(help="TOML file with settings, for rules of your own.", show_default=False)
-]
+_ConfigFile = Annotated[Path | None, typer.Option(help="Settings (TOML) that name your own rules.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +34,7 @@ def explain(
     records: _Records,
     config: _ConfigFile = None,
 ) -> None:
-    """Say why a listing's verdict is what it is: claim, contradictions, rules, contributions."""
+    """Explain a listing's verdict: claim, contradictions, rules, contributions."""
     from imgmatch.results import Results
 
     _show(Results(records).one(listing_id), _rules(config))
@@ -48,8 +46,8 @@ def label(
         typer.Argument(help="The listing's id, or [b]platform/seller/id[/] where several share that.", show_default=False),
     ],
     decision: Annotated[str, typer.Argument(help="[b]confirm[/] (the lead was right) or [b]reject[/].", show_default=False)],
-    labels: Annotated[Path, typer.Option(help="The table to append to; made where it is not there.")] = Path("labels.csv"),
-    reviewer: Annotated[str, typer.Option(help="Who decided.")] = "",
+    labels: Annotated[Path, typer.Option(help="Table to append to; created if missing.")] = Path("labels.csv"),
+    reviewer: Annotated[str, typer.Option(help="Name of the reviewer.")] = "",
     sampled_by: Annotated[
         str,
         typer.Option(help="How the listing came to be reviewed; [b]random[/] only for a random audit of all listings."),
@@ -64,13 +62,13 @@ def label(
     ] = None,
     records: Annotated[
         Path | None,
-        typer.Option(help="The scan's records.jsonl: whose listing it is stands there.", show_default=False),
+        typer.Option(help="The scan's records.jsonl, to find the listing's platform and seller.", show_default=False),
     ] = None,
     catalog: Annotated[
-        Path | None, typer.Option(help="Whose negative bank; the one that was scanned against.", show_default=False)
+        Path | None, typer.Option(help="Catalog whose negative bank is extended; by default the scan's.", show_default=False)
     ] = None,
 ) -> None:
-    """Write down a reviewer's decision; the table is append-only, the last row about a listing stands."""
+    """Record a reviewer's decision; the table is append-only, and the last row about a listing counts."""
     from datetime import datetime, timezone
 
     from imgmatch.errors import InputError
@@ -99,21 +97,23 @@ def label(
 def calibrate(
     own: Annotated[
         Path | None,
-        typer.Option("--self", help="A catalog: fit on its own photos, forged and not, before there are decisions."),
+        typer.Option(
+            "--self", help="Catalog to fit on its own photos, genuine and forged, when there are no decisions yet."
+        ),
     ] = None,
     records: Annotated[Path | None, typer.Option(help="records.jsonl of a scan.", show_default=False)] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Table of decisions, see [b]imgmatch label[/].", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the calibration goes.")] = Path("calibration.json"),
+    out: Annotated[Path, typer.Option(help="File for the calibration.")] = Path("calibration.json"),
     prevalence: Annotated[
         float | None,
-        typer.Option(help="Share of bad listings where it will be used; that of the labels, or 0.03 with --self."),
+        typer.Option(help="Expected share of bad listings; by default the labels' share, or 0.03 with --self."),
     ] = None,
-    name: Annotated[str, typer.Option(help="What records will call it.")] = "own labels",
+    name: Annotated[str, typer.Option(help="Name of the calibration on records.")] = "own labels",
     config: _ConfigFile = None,
 ) -> None:
-    """Fit a calibration: from reviewers' decisions, showing the figures before and after, or from a catalog's own photos."""
+    """Fit a calibration from reviewers' decisions (with figures before and after), or from a catalog's own photos."""
     from datetime import datetime, timezone
 
     today = datetime.now(timezone.utc).date().isoformat()

@@ -44,9 +44,7 @@ def register(app: typer.Typer) -> None:
     @weights.command()
     def pull(
         name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
-        accept_licence: Annotated[
-            bool, typer.Option("--accept-licence", help="Accept a licence that is not a free one.")
-        ] = False,
+        accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
     ) -> None:
         """Fetch weights into the cache, checked; says their licence first."""
         from imgmatch.encoders import store
@@ -54,7 +52,7 @@ def register(app: typer.Typer) -> None:
         store.pull(name, accept_licence=accept_licence, say=typer.echo)
 
     @weights.command()
-    def verify(name: Annotated[str, typer.Argument(help="One model; default: all that are here.")] = "") -> None:
+    def verify(name: Annotated[str, typer.Argument(help="Model to check; default: all that are installed.")] = "") -> None:
         """Load the weights that are here and hold their tensors against the registry's hash."""
         from imgmatch.encoders import load_encoder
         from imgmatch.encoders.registry import known_models
@@ -84,10 +82,10 @@ def register(app: typer.Typer) -> None:
             str, typer.Argument(help="Any encoder name: from `imgmatch weights list`, local-dir:, open_clip:, …")
         ],
         photos: Annotated[
-            Path | None, typer.Option(help="Folder of photos to measure parity and speed on; default: drawn pictures.")
+            Path | None, typer.Option(help="Photos for measuring parity and speed; default: generated pictures.")
         ] = None,
         out: Annotated[
-            Path | None, typer.Option(help="Folder to write; default: the cache, where `onnx:NAME` finds it.")
+            Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")
         ] = None,
     ) -> None:
         """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
