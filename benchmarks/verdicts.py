@@ -36,7 +36,8 @@ import PIL.Image
 
 from benchmarks.common import OUT, REPO
 from benchmarks.frame import raw
-from imgmatch.metrics import auroc, wilson_interval
+from benchmarks.frame.scorer import auroc
+from imgmatch.metrics import wilson_interval
 
 BASE_RATE = 0.03
 RESELLERS = ("reseller_official", "grey_market", "stock_user")
@@ -426,23 +427,23 @@ def arms(rows: list[dict[str, Any]], bad: Any, sellers: Any, space: dict[str, An
         print(f"| {arm} | {_auroc(ranks[arm], bad, sellers)} | " + " | ".join(cells) + " |")
     for name in ("pixels", "saturation"):
         rank = np.array([r["looks"][name] for r in rows])
-        rank = rank if auroc(rank, bad) >= 0.5 else -rank
+        rank = rank if _both(rank, bad) >= 0.5 else -rank
         print(f"| {'picture size' if name == 'pixels' else name}, whichever way | {_auroc(rank, bad, sellers)} | | | | |")
     table = np.stack([ranks["everything"], ranks["no pixel"], bad.astype(float)], axis=1)
-    gain = auroc(ranks["everything"], bad) - auroc(ranks["no pixel"], bad)
+    gain = _both(ranks["everything"], bad) - _both(ranks["no pixel"], bad)
     low, high = interval(table, sellers, lambda t: _both(t[:, 0], t[:, 2]) - _both(t[:, 1], t[:, 2]))
     print(f"\nPixels add {gain:+.3f} ({low:+.3f} to {high:+.3f}) of AUROC to what is known without them.")
 
 
 def _both(rank: Any, bad: Any) -> float:
     """AUROC, not a number where a resample holds one kind alone."""
-    return auroc(rank, bad > 0.5) if 0 < bad.sum() < len(bad) else float("nan")
+    return auroc(rank[bad > 0.5], rank[bad <= 0.5])
 
 
 def _auroc(rank: Any, bad: Any, sellers: Any) -> str:
     table = np.stack([rank, bad.astype(float)], axis=1)
     low, high = interval(table, sellers, lambda t: _both(t[:, 0], t[:, 1]))
-    return f"{auroc(rank, bad):.3f} ({low:.3f} to {high:.3f})"
+    return f"{_both(rank, bad):.3f} ({low:.3f} to {high:.3f})"
 
 
 def subgroups(rows: list[dict[str, Any]], alone: Any, said: Any, sellers: Any) -> None:
