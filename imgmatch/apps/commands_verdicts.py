@@ -126,41 +126,28 @@ def calibrate(
         console.print(f"calibration: {out}; scans take it by itself where it is {own / 'calibration.json'}", highlight=False)
         return
 
-    from imgmatch.fit.examples import examples_from
-    from imgmatch.fit.fitting import fit
+    from imgmatch.fit.reviews import fit_reviews
     from imgmatch.results import Results
-    from imgmatch.verdicts.labels import labelled, read_labels
+    from imgmatch.verdicts.labels import read_labels
     from imgmatch.verdicts.negatives import NegativeBank
 
     if records is None or labels is None:
         raise typer.BadParameter("expected --records and --labels, or --self")
-    rules = _rules(config)
     decided, problems = read_labels(labels)
     scan = Results(records)
-    pairs, unclear = labelled(scan, decided)
-    for problem in [*problems, *unclear]:
-        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
-    space = scan.space
     bank = NegativeBank.of_catalog(scan.catalog_path)
-    if bank.rows:
-        silent = sum(r.verdict is not None and bank.silenced_record(r) != list(r.verdict.findings) for r, _ in pairs)
-        console.print(
-            f"negative bank: {len(bank.rows)} rejected matches, which silence findings of {silent} of these listings"
-        )
-    made = fit(
-        examples_from(pairs, rules, bank),
-        space=space,
-        gating=rules.gating,
-        fitted_on="reviews",
-        name=name,
-        source="reviewers' decisions",
-        created=today,
-        prevalence=prevalence,
+    found = fit_reviews(
+        scan, decided, _rules(config), space=scan.space, bank=bank, created=today, name=name, prevalence=prevalence
     )
-    made.save(out)
-    before = [(r.verdict.probability, label.label == "confirm") for r, label in pairs if r.verdict]
-    _show_before(before, made.prevalence)
-    show_calibration(made)
+    for problem in [*problems, *found.problems]:
+        console.print(f"left out: {problem}", style="yellow", highlight=False, markup=False)
+    if bank.rows:
+        silent = f"which silence findings of {found.silenced} of these listings"
+        console.print(f"negative bank: {len(bank.rows)} rejected matches, {silent}")
+    found.made.save(out)
+    before = "the scan had no probabilities" if found.before is None else _quality(found.before)
+    console.print(f"before: {before}", highlight=False)
+    show_calibration(found.made)
     console.print(f"calibration: {out}", highlight=False)
 
 
@@ -217,17 +204,6 @@ def show_calibration(made: Calibration) -> None:
         columns_of_brands = ("claimed brand", "honest", "led to", "bad", "found")
         show_table("by claimed brand, at the strictest point", columns_of_brands, brands)
     console.print(f"after, at {made.prevalence:.1%} bad: {_quality(made.quality)}", highlight=False)
-
-
-def _show_before(rows: list[tuple[float | None, bool]], prevalence: float) -> None:
-    from imgmatch.fit.fitting import quality_of
-
-    known = [(p, y) for p, y in rows if p is not None]
-    if not known:
-        console.print("before: the scan had no probabilities", highlight=False)
-        return
-    p, y = zip(*known, strict=True)
-    console.print(f"before: {_quality(quality_of(p, y, prevalence))}", highlight=False)
 
 
 def _quality(figures: Mapping[str, float]) -> str:

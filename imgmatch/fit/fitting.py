@@ -17,7 +17,7 @@ from imgmatch.metrics import wilson_interval
 from imgmatch.types import EmbeddingSpace
 from imgmatch.verdicts.calibration import Calibration, Coefficient, OperatingPoint, bent, logit, sigmoid
 
-__all__ = ["POINTS", "Example", "fit", "quality_of", "threshold_at"]
+__all__ = ["POINTS", "Example", "fit", "honest_needed", "quality_of", "threshold_at"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -47,6 +47,11 @@ _ISOTONIC = 500
 and Caruana, "Predicting good probabilities with supervised learning" (2005), section 5."""
 
 _FOLDS = 5
+
+
+def honest_needed(rate: float) -> int:
+    """Return how many honest listings drawn at random an operating point of that false-positive rate takes."""
+    return max(_LEAST_HONEST, int(np.ceil(_RULE_OF_THREE / rate)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +292,9 @@ def _operating_points(
     refused: dict[str, str] = {}
     wanted = {"balanced": _best_f1(score[random], y[random], weight[random])}
     for name, rate in POINTS.items():
-        if n < _RULE_OF_THREE / rate:
+        if n < honest_needed(rate):
             refused[name] = (
-                f"{n} honest listings drawn at random cannot support a rate of {rate:g}; "
-                f"{int(np.ceil(_RULE_OF_THREE / rate))} are needed"
+                f"{n} honest listings drawn at random cannot support a rate of {rate:g}; {honest_needed(rate)} are needed"
             )
         else:
             wanted[name] = threshold_at(score[negative], rate)

@@ -61,7 +61,7 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     hosts : frozenset of str or None
         Names the desk may be called by; None allows any.
     """
-    from imgmatch.apps.desk import views_act, views_listing, views_look, views_queue
+    from imgmatch.apps.desk import views_act, views_listing, views_look, views_progress, views_queue
 
     app = FastAPI(title="imgmatch desk", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk, app.state.door = desk, Door(token)
@@ -75,7 +75,7 @@ def create_desk(desk: Desk, *, token: str | None = None, hosts: frozenset[str] |
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     _door(app)
-    for views in (views_queue, views_listing, views_act, views_look):
+    for views in (views_queue, views_listing, views_act, views_look, views_progress):
         app.include_router(views.router)
     return app
 
