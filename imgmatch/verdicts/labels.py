@@ -11,7 +11,18 @@ from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.records import ScanRecord
 
-__all__ = ["RANDOM", "UNDO", "LabelRow", "append_labels", "read_decisions", "read_labels"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "RANDOM",
+    "UNDO",
+    "LabelRow",
+    "append_labels",
+    "labelled",
+    "read_decisions",
+    "read_labels",
+    "read_rows",
+    "standing",
+]
 
 UNDO = "undo"
 """A row that takes back the same reviewer's last decision about the listing: nothing is ever changed in the table."""
@@ -59,7 +70,7 @@ class LabelRow:
             raise InputError(f"label: expected {', '.join(_VALUES[:-1])} or {UNDO}, got {self.label!r:.60}")
 
 
-_COLUMNS = tuple(f.name for f in fields(LabelRow))
+LABEL_COLUMNS = tuple(f.name for f in fields(LabelRow))
 
 
 def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
@@ -70,40 +81,57 @@ def append_labels(path: str | Path, rows: Sequence[LabelRow]) -> None:
     InputError
         Where the file is some other table, or cannot be written.
     """
-    append_rows(Path(path), (astuple(row) for row in rows), _COLUMNS, "a labels table")
+    append_rows(Path(path), (astuple(row) for row in rows), LABEL_COLUMNS, "a labels table")
 
 
-def read_decisions(path: str | Path) -> tuple[dict[tuple[str, str, str], list[LabelRow]], list[str]]:
-    """Read every decision of a labels table that was not taken back.
+def read_rows(path: str | Path) -> tuple[list[LabelRow], list[str]]:
+    """Read all rows of a labels table, those that take one back as well.
 
     Returns
     -------
-    decisions : dict of (platform, seller_id, listing_id) to list of LabelRow
-        At most one of each reviewer, who may have changed their mind; the last to decide comes last.
+    rows : list of LabelRow
     problems : list of str
         Rows that could not be used, each with its place.
     """
-    rows: dict[tuple[str, str, str], list[LabelRow]] = {}
+    rows: list[LabelRow] = []
     problems: list[str] = []
     for place, row in read_table(Path(path)):
         if isinstance(row, InputError):
             problems.append(str(row))
             continue
         if not {"listing_id", "label"} <= set(row):
-            raise InputError(f"expected the columns {', '.join(_COLUMNS)}", source=place)
+            raise InputError(f"expected the columns {', '.join(LABEL_COLUMNS)}", source=place)
         try:
-            label = LabelRow(**{name: str(row.get(name) or "") for name in _COLUMNS})
+            rows.append(LabelRow(**{name: str(row.get(name) or "") for name in LABEL_COLUMNS}))
         except InputError as error:
             problems.append(f"{place}: {error}")
-            continue
-        of_listing = rows.setdefault(label.key, [])
-        if label.label == UNDO:
-            taken_back = next((r for r in reversed(of_listing) if r.reviewer == label.reviewer), None)
+    return rows, problems
+
+
+def standing(rows: Iterable[LabelRow]) -> dict[tuple[str, str, str], list[LabelRow]]:
+    """Return the decisions that were not taken back.
+
+    Returns
+    -------
+    dict of (platform, seller_id, listing_id) to list of LabelRow
+        At most one of each reviewer, who may have changed their mind; the last to decide comes last.
+    """
+    decisions: dict[tuple[str, str, str], list[LabelRow]] = {}
+    for row in rows:
+        of_listing = decisions.setdefault(row.key, [])
+        if row.label == UNDO:
+            taken_back = next((r for r in reversed(of_listing) if r.reviewer == row.reviewer), None)
             if taken_back is not None:
                 of_listing.remove(taken_back)
         else:
-            of_listing.append(label)
-    return {key: _of_each_reviewer(found) for key, found in rows.items() if found}, problems
+            of_listing.append(row)
+    return {key: _of_each_reviewer(found) for key, found in decisions.items() if found}
+
+
+def read_decisions(path: str | Path) -> tuple[dict[tuple[str, str, str], list[LabelRow]], list[str]]:
+    """Read what stands in a labels table (see `standing`), and the problems of its rows."""
+    rows, problems = read_rows(path)
+    return standing(rows), problems
 
 
 def _of_each_reviewer(rows: Sequence[LabelRow]) -> list[LabelRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -11,7 +13,7 @@ from pathlib import Path
 from imgmatch.apps.desk.index import ScanIndex
 from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
-from imgmatch.verdicts.labels import LabelRow, append_labels, read_decisions
+from imgmatch.verdicts.labels import LABEL_COLUMNS, LabelRow, append_labels, read_rows, standing
 
 __all__ = ["Decisions", "Event"]
 
@@ -45,6 +47,15 @@ class Event:
 
 
 _COLUMNS = tuple(f.name for f in fields(Event))
+_STANDING = """
+DROP TABLE IF EXISTS temp.standing;
+CREATE TEMP TABLE standing (listing INTEGER, reviewer TEXT, label TEXT, sampled TEXT);
+CREATE INDEX temp.standing_by_listing ON standing (listing);
+"""
+
+
+_State = tuple[int, int, int]
+"""Inode, bytes and time of a file."""
 
 
 class Decisions:
@@ -67,8 +78,10 @@ class Decisions:
         self.problems: list[str] = []
         self._lock = threading.RLock()
         self._standing: dict[tuple[str, str, str], list[LabelRow]] = {}
-        self._read: object = None
+        self._rows: list[LabelRow] = []
+        self._read: _State | None = None
         self._version = 0
+        self._shown: dict[tuple[str, str, str], list[LabelRow]] = {}
         self._synced: tuple[int, int] | None = None
 
     def decide(self, key: tuple[str, str, str], label: str, reviewer: str, sampled_by: str) -> None:
@@ -85,14 +98,39 @@ class Decisions:
         with self._lock:
             state = _state(self.path)
             if state != self._read:
-                self._standing, self.problems = read_decisions(self.path) if state else ({}, [])
-                self._read, self._version = state, self._version + 1
+                if state is None:
+                    self._rows, self.problems = [], []
+                elif not self._read_tail(state):
+                    self._rows, self.problems = read_rows(self.path)
+                self._standing, self._read, self._version = standing(self._rows), state, self._version + 1
             return self._standing
+
+    def _read_tail(self, state: _State) -> bool:
+        """Read what was appended since the last time; return whether that was possible.
+
+        No more is read than the size that was seen, and kept: what others append at the same moment is read the next time.
+        """
+        if self._read is None or self._read[0] != state[0] or not self._read[1] < state[1]:
+            return False
+        with open(self.path, "rb") as f:
+            if f.readline().decode("utf-8-sig", "replace").strip() != ",".join(LABEL_COLUMNS):
+                return False
+            f.seek(self._read[1])
+            tail = f.read(state[1] - self._read[1])
+        if not tail.endswith(b"\n"):
+            return False
+        try:
+            for values in csv.reader(io.StringIO(tail.decode("utf-8"), newline=""), strict=True):
+                if values:
+                    self._rows.append(LabelRow(*values))
+        except (UnicodeDecodeError, csv.Error, TypeError, InputError):
+            return False  # the whole table is read, row by row, and says which row is wrong
+        return True
 
     def of(self, key: tuple[str, str, str]) -> list[LabelRow]:
         """Return the decisions about a listing that stand."""
-        standing = self.standing()
-        return standing.get(key) or standing.get(("", "", key[2]), [])
+        found = self.standing()
+        return found.get(key) or found.get(("", "", key[2]), [])
 
     def events(self, key: tuple[str, str, str] | None = None, what: str = "") -> list[Event]:
         """Return what the log holds, of one listing or of all, oldest first."""
@@ -101,20 +139,18 @@ class Decisions:
     def sync(self, index: ScanIndex) -> int:
         """Bring the decisions into the temporary table ``standing`` of an index; return a number that grows with changes."""
         with self._lock, index.lock:
-            standing = self.standing()
+            stands = self.standing()
             if self._synced != (id(index), self._version):
-                index.db.execute(
-                    "CREATE TABLE IF NOT EXISTS temp.standing (listing INTEGER, reviewer TEXT, label TEXT, sampled TEXT)"
-                )
-                index.db.execute("DELETE FROM temp.standing")
-                for key, rows in standing.items():
+                if self._synced is None or self._synced[0] != id(index):
+                    index.db.executescript(_STANDING)
+                    self._shown = {}
+                for key in [k for k in {**self._shown, **stands} if self._shown.get(k) != stands.get(k)]:
                     for listing in _listings(index, key):
-                        index.db.executemany(
-                            "INSERT INTO temp.standing VALUES (?, ?, ?, ?)",
-                            [(listing, r.reviewer, r.label, r.sampled_by) for r in rows],
-                        )
+                        index.db.execute("DELETE FROM temp.standing WHERE listing = ?", (listing,))
+                        values = [(listing, r.reviewer, r.label, r.sampled_by) for r in stands.get(key, ())]
+                        index.db.executemany("INSERT INTO temp.standing VALUES (?, ?, ?, ?)", values)
                 index.db.commit()
-                self._synced = id(index), self._version
+                self._shown, self._synced = dict(stands), (id(index), self._version)
             return self._version
 
     def _events(self) -> Iterator[Event]:
@@ -138,9 +174,9 @@ def _listings(index: ScanIndex, key: tuple[str, str, str]) -> Sequence[int]:
     return [row["id"] for row in found] if len(found) == 1 else []
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> _State | None:
     try:
         stat = path.stat()
     except OSError:
         return None
-    return (stat.st_size, stat.st_mtime_ns) if stat.st_size else None
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat.st_size else None

@@ -100,6 +100,13 @@ class ScanIndex:
         with self.lock:
             return self.db.execute(query, values).fetchall()
 
+    def ids(self, query: str, values: Sequence[Any] = ()) -> list[int]:
+        """Ask for one column of numbers, which may be of every listing."""
+        with self.lock:
+            cursor = self.db.cursor()
+            cursor.row_factory = None
+            return [number for (number,) in cursor.execute(query, values)]
+
     def row(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         found = self.rows(query, values)
         return found[0] if found else None

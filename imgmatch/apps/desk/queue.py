@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
+
+import numpy as np
+import numpy.typing as npt
 
 from imgmatch.apps.desk.decisions import Decisions
 from imgmatch.apps.desk.index import ScanIndex
@@ -37,7 +39,11 @@ _ORDER = {
 SAMPLED_BY: Mapping[str, str] = {"worth": "uncertain", "audit": "random", "second": "second"}
 """How a listing came to be reviewed, by the sort that showed it; all others are `flagged`."""
 
-_STATES = ("unreviewed", "reviewed", "split")
+_STATES = {
+    "unreviewed": "SELECT DISTINCT listing FROM standing",
+    "reviewed": "SELECT DISTINCT listing FROM standing",
+    "split": "SELECT listing FROM standing GROUP BY listing HAVING count(DISTINCT label) > 1",
+}
 _WORTH = 5000  # the most uncertain listings that are weighed against what was labelled
 _SECOND = 0.1
 """Share of the reviewed listings that a second reviewer is shown. A guess: enough for an agreement after some hundreds."""
@@ -95,7 +101,7 @@ class Filters:
         allowed: dict[str, Sequence[str]] = {
             "decision": [*map(str, Decision), "failed"],
             "label": list(map(str, Label)),
-            "state": _STATES,
+            "state": list(_STATES),
             "sort": list(SORTS),
         }
         read = cls(**{k: v for k, v in values.items() if k not in allowed or v in allowed[k]})
@@ -132,6 +138,7 @@ class Queue:
         self.index = index
         self.decisions = decisions
         self._kept: OrderedDict[Any, list[int]] = OrderedDict()
+        self._slugs: tuple[list[int], npt.NDArray[np.uint64]] | None = None
         self.brands = self._facet("brand")
         self.platforms = self._facet("platform")
         tally = index.rows("SELECT decision, count(*) FROM listings GROUP BY decision")
@@ -140,16 +147,23 @@ class Queue:
     def ids(self, filters: Filters, reviewer: str = "") -> list[int]:
         """Return the ids of all listings of a view, in order."""
         version = self.decisions.sync(self.index)
-        # Where decisions play no part, what was listed before one is still right.
-        depends = filters.state or filters.sort in ("worth", "second")
-        key = filters, reviewer if filters.sort == "second" else "", version if depends else None
+        state = filters.state
+        if filters.sort in ("worth", "second"):  # what they list depends on what was decided
+            key: Any = filters, reviewer, version
+        else:
+            filters = replace(filters, state="")
+            key = filters
         with self.index.lock:
             if key not in self._kept:
                 self._kept[key] = self._ids(filters, reviewer)
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
-            return self._kept[key]
+            found = self._kept[key]
+            if not state or filters.state:
+                return found
+            decided = set(self.index.ids(_STATES[state]))
+            return [i for i in found if (i in decided) != (state == "unreviewed")]
 
     def page(self, ids: Sequence[int], number: int) -> list[Any]:
         """Return the rows of a page, counted from 1."""
@@ -179,22 +193,24 @@ class Queue:
         where, values = _where(filters)
         if filters.sort == "worth":
             return self._worth(where, values)
+        if filters.sort == "audit":
+            return self._audit(filters.seed)
         if filters.sort == "second":
             where.append("id IN (SELECT listing FROM standing GROUP BY listing HAVING count(*) = 1 AND max(reviewer) != ?)")
             values.append(reviewer)
+            where.append(f"slug < '{int(_SECOND * 16**4):04x}'")  # a slug is a hash: any range of them is a random share
         order = _ORDER.get(filters.sort, "id")
-        query = f"SELECT id, slug FROM listings{' WHERE ' if where else ''}{' AND '.join(where)} ORDER BY {order}"  # noqa: S608
-        rows = self.index.rows(query, values)
-        if filters.sort == "audit":
-            drawn = {i: place for place, i in enumerate(self._audit(filters.seed))}
-            rows = sorted((row for row in rows if row["id"] in drawn), key=lambda row: drawn[row["id"]])
-        if filters.sort == "second":
-            rows = [row for row in rows if _drawn("second", row["slug"]) < _SECOND]
-        return [row["id"] for row in rows]
+        return self.index.ids(f"SELECT id FROM listings{_all(where)} ORDER BY {order}", values)  # noqa: S608
 
     def _audit(self, seed: str) -> list[int]:
-        rows = self.index.rows("SELECT id, slug FROM listings")
-        return [row["id"] for row in heapq.nsmallest(_AUDIT, rows, key=lambda row: _drawn(seed, row["slug"]))]
+        """Return a random sample of all listings, in random order: the same for the same seed."""
+        if self._slugs is None:
+            rows = self.index.ids("SELECT id FROM listings ORDER BY id")
+            cursor = self.index.db.execute("SELECT slug FROM listings ORDER BY id")
+            self._slugs = rows, np.array([int(row["slug"], 16) for row in cursor], np.uint64)
+        rows, slugs = self._slugs
+        drawn = _mixed(slugs ^ np.uint64(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")))
+        return [rows[i] for i in np.argsort(drawn, kind="stable")[:_AUDIT]]
 
     def _worth(self, where: list[str], values: list[Any]) -> list[int]:
         """Order by uncertainty, divided by how many of the same kind stand before it or have a label already.
@@ -203,8 +219,7 @@ class Queue:
         a model less each time.
         """
         where = [*where, "uncertainty > 0", "id NOT IN (SELECT listing FROM standing)"]
-        query = f"""SELECT id, kind, uncertainty FROM listings WHERE {" AND ".join(where)}
-            ORDER BY uncertainty DESC, id LIMIT {_WORTH}"""  # noqa: S608
+        query = f"SELECT id, kind, uncertainty FROM listings{_all(where)} ORDER BY uncertainty DESC, id LIMIT {_WORTH}"  # noqa: S608
         labelled = "SELECT kind, count(DISTINCT id) FROM standing JOIN listings ON listing = id GROUP BY kind"
         seen = {row[0]: row[1] for row in self.index.rows(labelled)}
         scored = []
@@ -232,12 +247,6 @@ def _where(f: Filters) -> tuple[list[str], list[Any]]:
         values.append(f"%;{f.label};%")
     if f.brand_shown:
         where.append("shows_brand = 1")
-    if f.state:
-        of_all, split = (
-            "SELECT listing FROM standing",
-            "SELECT listing FROM standing GROUP BY listing HAVING count(DISTINCT label) > 1",
-        )
-        where.append(f"id {'NOT IN' if f.state == 'unreviewed' else 'IN'} ({split if f.state == 'split' else of_all})")
     long = [word for word in f.q.split() if len(word) >= 3]
     if long:  # three letters are the least that the index of words knows
         where.append("id IN (SELECT rowid FROM words WHERE text MATCH ?)")
@@ -249,9 +258,19 @@ def _where(f: Filters) -> tuple[list[str], list[Any]]:
     return where, values
 
 
-def _drawn(seed: str, slug: str) -> float:
-    """Return where a listing stands in a random order, in [0, 1): the same for the same seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {slug}".encode()).digest()[:7], "big") / (1 << 56)
+def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return numbers that look random and are different for different ones: the finaliser of SplitMix64.
+
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    """
+    z: npt.NDArray[np.uint64] = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z
+
+
+def _all(where: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(where)}" if where else ""
 
 
 def _number(text: str | None) -> float | None:
