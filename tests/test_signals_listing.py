@@ -24,6 +24,7 @@ ITEMS = {
     "purse": Item("purse", "aurel", category="purse", price=200.0, currency="EUR"),
     "watch": Item("watch", "brix", category="watch", price=5000.0, currency="USD"),
     "plain": Item("plain", "corto"),
+    "ring": Item("ring", "dinara", price=1250.0, currency="KWD"),
 }
 BRANDS = {
     "aurel": Brand("aurel", "Aurel", official_domains=("aurel.com",), authorised_sellers=(("bazaar", "s-1"),)),
@@ -54,6 +55,7 @@ PRICES = [
     ("new", "400 EUR", ["bag", "watch", "purse"], 0.8),  # the purse is no nearer than a watch of another brand: 2000
     ("new", "200-1000 EUR", ["bag"], 0.5),  # the upper end of a range
     ("new", "$500", ["watch"], 0.9),
+    ("new", "125.000 KWD", ["ring"], 0.9),  # 125,000 would be a hundred times the reference
 ]
 
 
@@ -66,6 +68,8 @@ def test_price(condition: str | None, price: str, items: list[str], value: float
 
 ABSTENTIONS = [
     (Listing("L"), ["bag"], "no price is given"),
+    (Listing("L", price="1.250 KWD"), ["ring"], "written alike"),
+    (Listing("L", price="2.000", currency="KWD"), ["ring"], "written alike"),
     (Listing("L", price="free"), ["bag"], "the price is 0"),
     (Listing("L", price="500"), ["bag"], "no currency"),
     (Listing("L", price="500 USD"), ["bag"], "give both rates"),

@@ -129,4 +129,4 @@ def _pattern() -> re.Pattern[str]:
 
 
 def _before_dollar() -> list[str]:
-    return [re.escape(name[:-1].strip()) for name in _table()["signs"] if name.endswith("$") and len(name) > 1]
+    return [re.escape(before) for name in _table()["signs"] if (before := name.partition("$")[0].strip()) and "$" in name]

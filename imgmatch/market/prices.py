@@ -13,7 +13,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from imgmatch.market.currencies import CurrencyMark, decimal_marks, decimals, find_marks, phrases, thousands
+from imgmatch.market.currencies import CurrencyMark, find_marks, phrases, thousands
+from imgmatch.market.numbers import UnreadableError, read_number
 
 __all__ = ["Price", "convert", "parse_price"]
 
@@ -26,8 +27,9 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _NUMBER = re.compile(r"\d+(?:(?:[.,'·]\d+)|(?: \d{3}(?!\d)))*")
 _FLOAT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}")
 _PERCENT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%")
-_ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?\d)|=)")  # 1250.-  1250,--  1250:-  1250/-
+_ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?[^\d\s]{0,4}\s?\d)|=)")  # 1250.-  1250,--  1250:-  1250/-
 _RANGE = re.compile(r"(?i)\s*(?:-|\.\.\.?|…|\bto\b|\bbis\b|\buntil\b|\bà\b|\ba\b|\btot\b|\btill\b|\bдо\b|至|到)\s*")
+_BETWEEN = re.compile(r"(?i)\b(?:between|zwischen|entre|tra|fra|między|между)\b(.+?)\b(?:and|und|et|y|e|og|a|и)\b")
 _BEFORE = re.compile(r"[\s.:=(\-]*")
 
 
@@ -41,11 +43,15 @@ class Price:
         The same unless a range was written; > 0. Shipping that is charged apart is in both.
     currencies : tuple of str
         ISO 4217 codes that the sign may stand for, the most valuable one first; empty where none is written.
+    unsure : bool
+        The mark before three digits may be that of thousands or of decimals (``1.250 KWD``): `low` is read in the second
+        way, `high` in the first.
     """
 
     low: float
     high: float
     currencies: tuple[str, ...]
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,8 @@ class _Amount:
     value: float
     codes: tuple[str, ...] = ()
     joined: bool = False  # the upper end of a range
-
-
-class _UnreadableError(ValueError):
-    """Why a text gives no price."""
+    word: str = ""  # that follows it and is not known to leave the amount as it is
+    unsure: bool = False
 
 
 _MOST = 1e12  # of any currency: in the weakest, the rial, 10 million euros; a guess
@@ -84,7 +88,9 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     Thousands are marked by ``.``, ``,``, apostrophes of any kind, blanks of any width or U+066C, in groups of three or the
     Indian way; decimals by ``.``, ``,``, ``·`` or U+066B; digits are those of any script. A lone group of three digits
     (``1.299``) is thousands, except in currencies of three decimals: there the marks in use where the currency is legal
-    tender decide, and where they disagree the price is unknown. Codes and decimals are those of ISO 4217 and CLDR.
+    tender decide, the price being unsure where that makes it a decimal mark (Germans write thousands so), and unknown where
+    they disagree. A number followed by a word that is not known (``1.25 lagh``) is no price: the word may multiply it. Codes
+    and decimals are those of ISO 4217 and CLDR.
 
     Examples
     --------
@@ -93,7 +99,7 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     >>> parse_price("1 EUR + shipping 400")
     Price(low=401.0, high=401.0, currencies=('EUR',))
     >>> parse_price("45.000 KWD"), parse_price(59.987, "EUR").low
-    (Price(low=45.0, high=45.0, currencies=('KWD',)), 59.987)
+    (Price(low=45.0, high=45000.0, currencies=('KWD',), unsure=True), 59.987)
     >>> parse_price("free")
     'the price is 0'
     """
@@ -108,7 +114,7 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
         if re.fullmatch(r"\s*[-−]\s*\d[\d.,]*\s*", text):  # a program's word for none
             return "the price is negative"
         return _read(_plain(text), column)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         return str(error)
 
 
@@ -130,37 +136,43 @@ def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -
 def _read(text: str, column: tuple[str, ...]) -> Price:
     kinds = phrases()
     if text.lstrip().startswith("="):  # a formula that a spreadsheet did not compute, or that is meant for one
-        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
     if kinds["asked"].search(text):
-        raise _UnreadableError("the price is told on request")
+        raise UnreadableError("the price is told on request")
     if kinds["share"].search(text):
-        raise _UnreadableError(f"the price is for a part, not for the goods: {text!r:.60}")
+        raise UnreadableError(f"the price is for a part, not for the goods: {text!r:.60}")
     if kinds["bid"].search(text):
-        raise _UnreadableError(f"the price is a bid: {text!r:.60}")
+        raise UnreadableError(f"the price is a bid: {text!r:.60}")
     if _FLOAT.fullmatch(text.strip()):
         return _price([_Amount(0, 0, float(text))], column)
     body = _PERCENT.sub(lambda found: " " * len(found.group()), kinds["included"].sub(" ", text))
+    body = _BETWEEN.sub(r"\1-", body)
     marks = find_marks(body)
     amounts = _amounts(body, marks, column)
     if not amounts:
         if kinds["free"].search(text):
-            raise _UnreadableError("the price is 0")
-        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+            raise UnreadableError("the price is 0")
+        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
     if kinds["open"].search(body) and not any(a.joined for a in amounts):
-        raise _UnreadableError(f"the price is only where prices begin: {text!r:.60}")
+        raise UnreadableError(f"the price is only where prices begin: {text!r:.60}")
     parts = [_paid(part, body) for part in _parts(amounts, body)]
     if not parts[0] and len(parts) == 1:
-        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
-    summed = _sum([part for part in parts if part])
-    return _price(summed, _codes(summed, marks, column))
+        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
+    paid = [amount for part in parts for amount in part]
+    if odd := next((amount.word for amount in paid if amount.word), ""):
+        raise UnreadableError(f"the price cannot be told apart: {odd!r:.30} after a number is not known: {text!r:.60}")
+    price = _price(summed := _sum([part for part in parts if part]), _codes(summed, marks, column))
+    if any(amount.unsure for amount in paid):
+        return replace(price, high=1000.0 * price.high, unsure=True)
+    return price
 
 
 def _price(amounts: Sequence[_Amount], codes: tuple[str, ...]) -> Price:
     values = [a.value for a in amounts if a.value > 0.0 and math.isfinite(a.value)]
     if not values:
-        raise _UnreadableError("the price is 0")
+        raise UnreadableError("the price is 0")
     if max(values) > _MOST:
-        raise _UnreadableError("the price is larger than any price")
+        raise UnreadableError("the price is larger than any price")
     return Price(min(values), max(values), codes)
 
 
@@ -169,7 +181,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
 
     Raises
     ------
-    _UnreadableError
+    UnreadableError
         Where a number touches what is no part of a price.
     """
     found = [(number.start(), number.end(), number.group()) for number in _NUMBER.finditer(text)]
@@ -178,31 +190,47 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
     for start, end, number in found:
         factor, after = _factor(text, end)
         if any(m.start == end and text[m.end : m.end + 1].isdigit() for m in inside):  # 1$250
-            raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
         codes, after = _beside(text, start, after, inside)
-        _check_edges(text, start, after, inside)
+        word = _word_after(text, after, inside)
+        _check_edges(text, start, after, inside, word)
         gap = text[amounts[-1].end : start] if amounts else ""
         if amounts:
             _check_gap(gap, amounts[-1], number, codes, text, inside)
-        value = _value(number, codes or column, text, scaled=factor != 1.0) * factor
+        value, unsure = read_number(number, codes or column, text, scaled=factor != 1.0)
+        value *= factor
         joined = bool(amounts) and _RANGE.fullmatch(_without(gap, amounts[-1].end, inside)) is not None
+        if joined and amounts[-1].joined:  # a date, a telephone number
+            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
         if joined:
             low = amounts.pop()
             if factor != 1.0 and low.value < value / factor:  # "2-3k"
                 low = replace(low, value=low.value * factor)
             amounts.append(replace(low, codes=low.codes or codes))
             codes = codes or low.codes
-        amounts.append(_Amount(start, after, value, codes, joined))
+        amounts.append(_Amount(start, after, value, codes, joined, word, unsure))
     return amounts
 
 
-def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark]) -> None:
+def _word_after(text: str, end: int, marks: Sequence[CurrencyMark]) -> str:
+    """Return the word that follows a number, "" where it is known to leave the amount as it is or a currency is between."""
+    found = re.match(r"\s*([^\W\d_]+)", text[end:])
+    at = end + found.start(1) if found else end
+    if found is None or any(m.end == end or m.start == at for m in marks):
+        return ""
+    known = any(phrases()[kind].match(text, at) for kind in ("beside", "was", "now", "added", "off"))
+    return "" if known or _RANGE.match(text, end) else found.group(1)
+
+
+def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark], word: str) -> None:
     before, after = text[start - 1 : start], text[end : end + 1]
-    touches = any(m.end == start for m in marks)
-    if (before and (before.isalpha() or before in ".,'·_/\\") and not touches) or (
-        after.isalpha() or after in ("_", "\\", "'")
-    ):
-        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+    if before.isalpha():
+        last = phrases()["beside"].pattern
+        touches = not any(m.end == start for m in marks) and re.search(rf"(?i)(?:{last})\Z", text[:start]) is None
+    else:
+        touches = bool(before) and before in ".,'·_/\\" and not any(m.end == start for m in marks)
+    if touches or (after.isalpha() and word) or after in ("_", "\\", "'"):
+        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
 
 
 def _check_gap(
@@ -214,61 +242,14 @@ def _check_gap(
     if not words and not marked and not _RANGE.fullmatch(gap) and "+" not in gap:
         apart = re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
         if not apart or not (codes or last.codes) or (gap.startswith(",") and len(re.split(r"[.,' ·]", number)[0]) == 3):
-            raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
     if words[:1] == ["x"] or any(word in thousands() for word in words) or _scaled_before(text, last, gap):
-        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
 
 
 def _scaled_before(text: str, amount: _Amount, gap: str) -> bool:
     """Tell whether a multiplied number is followed by another with nothing between: ``1万2500``."""
     return not gap.strip() and not text[amount.end - 1].isdigit() and not amount.codes
-
-
-def _value(number: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> float:
-    """Return the number that a text of digits and marks stands for."""
-    groups, marks = re.split(r"[.,'· ]", number), re.findall(r"[.,'· ]", number)
-    if not marks:
-        return float(number)
-    last = marks[-1]
-    whole, thousands_marks = groups[:-1], set(marks[:-1])
-    decimal = (
-        last in ".,·"
-        and len(thousands_marks) <= 1
-        and not thousands_marks & {last, "·"}
-        and (len(whole) == 1 or _grouped(whole))
-    )
-    grouped = len(set(marks)) == 1 and last != "·" and _grouped(groups)
-    if decimal and grouped:
-        grouped = _is_thousands(last, codes, text, scaled=scaled)
-        decimal = not grouped
-    if grouped:
-        return float("".join(groups))
-    if decimal:
-        return float("".join(whole) + "." + groups[-1])
-    raise _UnreadableError(f"the price cannot be read: its marks are no thousands: {text!r:.60}")
-
-
-def _is_thousands(mark: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> bool:
-    """Tell whether one mark before three digits is a thousands mark."""
-    if scaled:  # 1.250k
-        raise _UnreadableError(f"the price cannot be told apart: {text!r:.60}")
-    if not any(decimals(code) == 3 for code in codes[:1]):
-        return True
-    used = decimal_marks(codes[0])
-    if {".", ","} <= used:
-        raise _UnreadableError(
-            f"the price cannot be told apart: {text!r:.60} may be thousands or three decimals of {codes[0]}"
-        )
-    return mark not in used
-
-
-def _grouped(groups: Sequence[str]) -> bool:
-    """Tell whether digits are grouped by threes, or the Indian way: by three, then twos."""
-    first, *rest = groups
-    if not rest or len(rest[-1]) != 3 or first.startswith("0"):
-        return False
-    western = 1 <= len(first) <= 3 and all(len(g) == 3 for g in rest)
-    return western or (1 <= len(first) <= 2 and all(len(g) == 2 for g in rest[:-1]))
 
 
 def _factor(text: str, end: int) -> tuple[float, int]:
@@ -359,7 +340,7 @@ def _codes(amounts: Sequence[_Amount], marks: Sequence[CurrencyMark], column: tu
     if column and named:
         both = tuple(code for code in column if code in named)
         if not both:
-            raise _UnreadableError(f"the price is in {named[0]}, the currency column says {column[0]}")
+            raise UnreadableError(f"the price is in {named[0]}, the currency column says {column[0]}")
         return both
     return column or named
 
@@ -377,7 +358,7 @@ def _plain(text: str) -> str:
     # Decimals that shops print raised: 59⁹⁹, 59,⁹⁹
     text = re.sub(r"(?<=\d)([.,]?)([⁰¹²³⁴-⁹]{2})(?!\w)", lambda m: (m[1] or ".") + m[2].translate(_RAISED), text)
     if any(unicodedata.category(c) == "No" for c in text):  # fractions, circled and raised digits
-        raise _UnreadableError(f"the price cannot be read: {text!r:.60}")
+        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
     text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
     return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
 __all__ = ["ListingSignal"]
+
+
+_FAR = 10.0  # times a brand's dearest item in the catalog; a guess
 
 
 class ListingSignal(Signal):
@@ -105,7 +109,7 @@ class ListingSignal(Signal):
                 why = found
                 continue
             reference, condition = found
-            paid = self._in(price, item.currency or "")
+            paid = self._in(self._sure(price, item, brand), item.currency or "")
             if isinstance(paid, str):
                 why = paid
                 continue
@@ -135,12 +139,24 @@ class ListingSignal(Signal):
             },
         )
 
-    def _in(self, price: Price, currency: str) -> float | str:
+    def _sure(self, price: Price, item: Item, brand: str) -> Price | str:
+        """Settle whether ``45.000 KWD`` is 45: where 45,000 would be far above all that the catalog has of the brand."""
+        if not price.unsure:
+            return price
+        most = self._in(price, item.currency or "")
+        dearest = max((i.price for i in self._items_of[brand] if i.price and i.currency == item.currency), default=math.inf)
+        if isinstance(most, str) or most <= _FAR * dearest:
+            return f"{price.low:g} and {price.high:g} {price.currencies[0]} are written alike; write 1,250.000 or 1.250,000"
+        return replace(price, high=price.high / 1000.0, unsure=False)
+
+    def _in(self, price: Price | str, currency: str) -> float | str:
         """Return the upper end of a price in `currency`, or why it cannot be told.
 
         A sign of several currencies (``$``, ``¥``, ``kr``) is read as the most valuable of them, so that the price is an
         upper bound; where that is not `currency` itself, the rates have to say so.
         """
+        if isinstance(price, str):
+            return price
         usual = price.currencies[0]
         if usual == currency:
             return price.high

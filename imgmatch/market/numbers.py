@@ -1,0 +1,59 @@
+"""Numbers as people write them: which marks are those of thousands, which of decimals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from imgmatch.market.currencies import decimal_marks, decimals
+
+__all__ = ["UnreadableError", "read_number"]
+
+
+class UnreadableError(ValueError):
+    """Why a text gives no price."""
+
+
+def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> tuple[float, bool]:
+    """Return the number that a text of digits and marks stands for, and whether it may be a thousand times that."""
+    groups, marks = re.split(r"[.,'· ]", number), re.findall(r"[.,'· ]", number)
+    if not marks:
+        return float(number), False
+    last = marks[-1]
+    whole, thousands_marks = groups[:-1], set(marks[:-1])
+    decimal = (
+        last in ".,·"
+        and len(thousands_marks) <= 1
+        and not thousands_marks & {last, "·"}
+        and (len(whole) == 1 or _grouped(whole))
+    )
+    grouped = len(set(marks)) == 1 and last != "·" and _grouped(groups)
+    unsure = decimal and grouped and not _is_thousands(last, codes, text, scaled=scaled)
+    if grouped and not unsure:
+        return float("".join(groups)), False
+    if decimal:
+        return float("".join(whole) + "." + groups[-1]), unsure
+    raise UnreadableError(f"the price cannot be read: its marks are no thousands: {text!r:.60}")
+
+
+def _is_thousands(mark: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> bool:
+    """Tell whether one mark before three digits is a thousands mark."""
+    if scaled:  # 1.250k
+        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+    if not any(decimals(code) == 3 for code in codes[:1]):
+        return True
+    used = decimal_marks(codes[0])
+    if {".", ","} <= used:
+        raise UnreadableError(
+            f"the price cannot be told apart: {text!r:.60} may be thousands or three decimals of {codes[0]}"
+        )
+    return mark not in used
+
+
+def _grouped(groups: Sequence[str]) -> bool:
+    """Tell whether digits are grouped by threes, or the Indian way: by three, then twos."""
+    first, *rest = groups
+    if not rest or len(rest[-1]) != 3 or first.startswith("0"):
+        return False
+    western = 1 <= len(first) <= 3 and all(len(g) == 3 for g in rest)
+    return western or (1 <= len(first) <= 2 and all(len(g) == 2 for g in rest[:-1]))
