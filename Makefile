@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow attack fuzz test-wheel pythons lint bench bench-smoke docs release clean
+.PHONY: demo test test-slow test-browser attack fuzz test-wheel pythons lint bench bench-smoke docs release clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -17,6 +17,12 @@ test-slow: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[ray]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m pytest -m slow
+
+# The desk in the system's Chromium (Debian: `apt-get install chromium`); axe-core, which checks accessibility, comes from the
+# npm registry. What is missing is skipped aloud.
+test-browser: $(INSTALLED)
+	npm install --silent --no-save --prefix .venv/axe axe-core@4.14.1 || echo "no axe-core: accessibility is not checked"
+	$(PY) -m pytest -m browser -rs tests/test_desk_browser.py
 
 # Ten thousand damaged photos, each decoded in a process of its own: nothing but a picture or a reason may come out.
 fuzz: $(INSTALLED)

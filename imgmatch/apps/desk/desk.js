@@ -6,7 +6,7 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 // Keys
 
-const writing = (element) => element.closest("input, textarea, select, dialog[open]");
+const writing = (element) => element.closest("input:not([type=checkbox], [type=file]), textarea, select, dialog[open]");
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || writing(event.target)) return;
@@ -71,8 +71,10 @@ async function draw(viewer) {
   const drawn = one("#drawn", page);
   const findings = one("#findings", page);
   if (!drawn || !findings) return;
+  const focused = viewer.contains(document.activeElement) && document.activeElement;
   one("#t0", drawn).append(...viewer.childNodes);
   viewer.append(drawn);
+  if (focused) focused.focus();
   one("#findings").replaceWith(findings);
 }
 
