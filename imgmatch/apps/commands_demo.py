@@ -75,6 +75,8 @@ def demo(
         f"Similarity is by {_ENCODER}, an ImageNet CNN, weaker than CLIP.[/]"
     )
     console.print(f"open [bold]{out / 'scan' / 'report.html'}[/] and [bold]{out / 'rings' / 'rings.html'}[/]")
+    files = f"--rings {out / 'rings' / 'rings.jsonl'} --labels {out / 'labels.csv'}"
+    console.print(f"or review it at the desk: [bold]imgmatch desk {out / 'scan'} {files}[/]", highlight=False)
 
 
 def _compare(records: list[ScanRecord], truth: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgmatch.images import thumbnail_jpeg
-from imgmatch.investigate.report.figures import Pair
+from imgmatch.investigate.report.figures import Drawing
 from imgmatch.investigate.report.listings import Entry
 from imgmatch.investigate.report.pictures import Gallery, data_uri, overlay
 from imgmatch.investigate.report.words import signal_words
@@ -22,11 +22,11 @@ _BLINKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A tab of the viewer: two photos with marks, or one drawn picture."""
+    """A tab of the viewer: photos with marks, letters and crops of a finding, or one drawn picture."""
 
     name: str
     words: str
-    pair: Pair | None = None
+    drawing: Drawing | None = None
     picture: str | None = None
 
 
@@ -41,7 +41,11 @@ class Blink:
 
 def layers(entry: Entry) -> Sequence[Layer]:
     """Return the layers of a listing's drawings, those of what was found first."""
-    out = [Layer(f.name, f.reason, pair=f.drawing.pair) for f in entry.findings if f.drawing.pair]
+    out = [
+        Layer(f.name, f.reason, drawing=Drawing(f.drawing.pair, f.drawing.crops, f.drawing.readings))
+        for f in entry.findings
+        if f.drawing.pair or f.drawing.readings
+    ]
     for f in entry.findings:
         if f.drawing.overlay:
             out.append(Layer(f"{f.name}: laid over", "The catalog’s photo, half transparent.", picture=f.drawing.overlay))
