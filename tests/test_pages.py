@@ -212,6 +212,58 @@ def test_an_archive_is_scanned_cased_and_verified(tmp_path: Path, monkeypatch: p
     assert capture["url"] == SHOP
 
 
+def mhtml() -> bytes:
+    """Write a page as Chromium saves it: quoted-printable HTML, a frame, pictures in base64."""
+    import base64
+    import quopri
+
+    parts = [
+        ("text/html", SHOP, "quoted-printable", quopri.encodestring(PAGE.encode())),
+        ("text/html", "cid:frame-1@mhtml.blink", "quoted-printable", b"<title>a frame</title>"),
+        ("image/png", "https://cdn.example/a.png?w=640", "base64", base64.encodebytes(picture(1))),
+        ("image/png", "https://shop.example/b.png", "base64", base64.encodebytes(picture(2))),
+    ]
+    lines = [
+        b"From: <Saved by Blink>",
+        f"Snapshot-Content-Location: {SHOP}".encode(),
+        b"Date: Sat, 1 Mar 2025 10:00:00 -0000",
+        b"MIME-Version: 1.0",
+        b'Content-Type: multipart/related; type="text/html"; boundary="----MultipartBoundary--x----"',
+        b"",
+    ]
+    for kind, where, coding, body in parts:
+        head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {coding}\r\nContent-Location: {where}\r\n"
+        lines += [b"------MultipartBoundary--x----", head.encode(), body]
+    return b"\r\n".join([*lines, b"------MultipartBoundary--x------", b""])
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_page_that_a_browser_saved_as_mhtml(tmp_path: Path, in_folder: bool) -> None:
+    file = tmp_path / "saved/Tote.mhtml"
+    write_tree(tmp_path / "saved", {"Tote.mhtml": mhtml(), "broken.mht": b"<p>x</p>"})
+    source = file.parent if in_folder else file
+    assert is_capture(source)
+    table, notes = unpack(source, tmp_path / "pages")
+    ((listing, problem),) = read_listings(table)
+    assert (problem, listing.listing_id, listing.price, listing.title) == (None, SHOP, 59.987, "Acme Tote")
+    assert listing.photos == tuple(f"photos/{hashlib.sha256(picture(i)).hexdigest()}" for i in (1, 2))
+    capture = listing.extra["capture"]
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (capture["sha256"] if in_folder else capture["archive_sha256"]) == sha256
+    assert capture["time"].startswith("2025-03-01T10:00:00")
+    assert notes == (["passed over 1: not a readable MHTML file (broken.mht)"] if in_folder else [])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no header", b"Content-Type: multipart/related; boundary=x\n\n--x\n" * 20, mhtml()[:300], b"\0\xff" * 500],
+)
+def test_what_is_no_mhtml(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.mhtml").write_bytes(data)
+    with pytest.raises(InputError, match=r"x\.mhtml"):
+        unpack(tmp_path / "x.mhtml", tmp_path / "pages")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -1,23 +1,35 @@
-"""What web archives hold: WARC files, bare or gzipped, and WACZ packages of them; bounded in records, bytes and ratio."""
+"""What web archives hold: WARC files, bare or gzipped, WACZ packages of them, and pages that a browser saved as MHTML.
+
+All are bounded in records and bytes, packed ones in ratio.
+"""
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any
 
 from imgmatch.errors import InputError, MissingExtraError
 
-__all__ = ["Captured", "read_archive"]
+__all__ = ["MHTML", "Captured", "read_archive"]
+
+MHTML = (".mhtml", ".mht")
 
 _RECORDS = 1_000_000
 _MEMBERS = 10_000
 _RATIO = 200  # bytes unpacked for a byte of the archive; text packs to a tenth, photos not at all
 _SPARE = 256 * 2**20  # that small archives may unpack to all the same
 MOST_BYTES = 64 * 2**20  # of one page or photo, as `images.max_bytes`
+_MHTML_BYTES = 128 * 2**20  # parsed in memory
+_MHTML_LINES = 4_000_000  # which the parser sees one by one; of 76 letters (RFC 2045) there are fewer in that many bytes
+_MULTIPARTS = 8  # in one another, each of which looks at every line again; browsers write one
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,14 @@ def read_archive(path: Path) -> Iterator[Captured]:
         Where it is none, is damaged, or holds more than the bounds allow.
     MissingExtraError
         Where the extra ``web`` is not installed.
+
+    Notes
+    -----
+    An MHTML file gives its first page, and pictures; frames within the page are left out.
     """
+    if path.suffix.lower() in MHTML:
+        yield from _mhtml(path)
+        return
     try:
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
@@ -91,6 +110,39 @@ def _warcs(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         for member in members:
             with package.open(member) as f:
                 yield member.filename, f
+
+
+def _mhtml(path: Path) -> Iterator[Captured]:
+    data = path.read_bytes() if path.stat().st_size <= _MHTML_BYTES else b""
+    multiparts = re.findall(rb"(?i)content-type:\s*multipart/", data)
+    if not data or data.count(b"\n") > _MHTML_LINES or len(multiparts) > _MULTIPARTS:
+        raise InputError("empty, or larger than a saved page may be (128 MiB)", source=str(path))
+    whole = BytesParser().parsebytes(data)
+    if not whole.is_multipart():
+        raise InputError("not a saved page: expected MHTML", source=str(path))
+    time = _mail_time(whole)
+    page_seen = False
+    for number, part in enumerate(whole.walk()):
+        if number > _MEMBERS:
+            raise InputError("holds more parts than a saved page may", source=str(path))
+        kind = part.get_content_type()
+        is_page = kind.startswith(("text/html", "application/xhtml"))
+        if part.is_multipart() or not (kind.startswith("image/") or (is_page and not page_seen)):
+            continue
+        body = part.get_payload(decode=True)
+        if isinstance(body, bytes) and 0 < len(body) <= MOST_BYTES:
+            where = str(part.get("Content-Location") or "").strip()
+            if is_page:
+                where = str(whole.get("Snapshot-Content-Location") or where or whole.get("Content-Location") or "").strip()
+            page_seen = page_seen or is_page
+            yield Captured(where, time, kind, body, str(part.get("Content-Type") or ""))
+
+
+def _mail_time(message: Message) -> str:
+    try:
+        return parsedate_to_datetime(str(message.get("Date"))).isoformat()
+    except (ValueError, TypeError, OverflowError):
+        return ""
 
 
 def _captured(record: Any) -> Captured | None:

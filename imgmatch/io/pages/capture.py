@@ -19,13 +19,13 @@ from imgmatch.cells import as_json
 from imgmatch.errors import InputError
 from imgmatch.io.files import PHOTO_SUFFIXES, atomic_write, sha256_file
 from imgmatch.io.folders import FileFinder, PassedOver, holds_photo, visible
-from imgmatch.io.pages.archives import Captured, read_archive
+from imgmatch.io.pages.archives import MHTML, Captured, read_archive
 from imgmatch.io.pages.product import Product, read_product
 
 __all__ = ["is_capture", "unpack"]
 
-_ARCHIVES = (".warc", ".warc.gz", ".wacz")
-_PAGES = (".html", ".htm", ".xhtml")
+_ARCHIVES = (".warc", ".warc.gz", ".wacz", *MHTML)
+_PAGES = (".html", ".htm", ".xhtml", *MHTML)
 _PAGE_BYTES = 16 * 2**20  # the parser takes some ten times as much memory
 _MOST_PAGES = 100_000
 _HTML = ("text/html", "application/xhtml")
@@ -70,7 +70,7 @@ def unpack(path: Path, out: Path) -> tuple[Path, list[str]]:
     Parameters
     ----------
     path : Path
-        A WARC or WACZ file, or a folder of saved pages (``page.html`` with ``page_files/``, or pages in one file).
+        A WARC, WACZ or MHTML file, or a folder of saved pages (``page.html`` with ``page_files/``, or pages in one file).
     out : Path
         Folder that gets ``listings.jsonl`` and ``photos/``, named by their hashes: unpacking again changes no file.
 
@@ -132,8 +132,13 @@ def _row(page: _Page, photos: list[_Photo], source: dict[str, str]) -> dict[str,
 
 def _from_archive(path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
     """Read an archive twice: its pages, then the photos that they name."""
-    pages = list(islice(_pages(read_archive(path)), _MOST_PAGES))
-    pages, notes = _offers(pages)
+    pages, notes = _offers(list(islice(_pages(read_archive(path)), _MOST_PAGES)))
+    rows, missing = _with_photos(pages, path, folder)
+    return rows, notes + ([f"{missing} photos that pages name were not captured"] if missing else [])
+
+
+def _with_photos(pages: list[_Page], path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Photo]]], int]:
+    """Write the photos that pages of an archive name; say how many were not captured."""
     wanted = {_key(url) for page in pages for url in page.product.photos if not url.startswith("data:")}
     photos: dict[str, _Photo] = {}
     for captured in read_archive(path):
@@ -148,8 +153,7 @@ def _from_archive(path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Pho
             _inline(url, folder, page) if url.startswith("data:") else photos.get(_key(url)) for url in page.product.photos
         ]
         rows.append((page, [p for p in found if p is not None]))
-    missing = len(wanted - photos.keys())
-    return rows, notes + ([f"{missing} photos that pages name were not captured"] if missing else [])
+    return rows, len(wanted - photos.keys())
 
 
 def _pages(captures: Iterable[Captured]) -> Iterator[_Page]:
@@ -174,8 +178,18 @@ def _from_folder(root: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Phot
             if not (entry.is_dir() and _BESIDE.search(entry.name)):
                 passed.add("not a saved page", entry.name)
             continue
-        if entry.stat().st_size > _PAGE_BYTES:
+        if path.suffix.lower() not in MHTML and entry.stat().st_size > _PAGE_BYTES:
             passed.add("a page of more than 16 MiB", entry.name)
+            continue
+        if path.suffix.lower() in MHTML:
+            try:
+                pages = list(islice(_pages(read_archive(path)), 1))
+            except InputError:
+                passed.add("not a readable MHTML file", entry.name)
+                continue
+            for page in pages:
+                page.file, page.sha256 = entry.name, sha256_file(path)
+            rows += _with_photos(pages, path, folder)[0]
             continue
         data = path.read_bytes()
         product = read_product(data)
