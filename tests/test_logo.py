@@ -21,7 +21,7 @@ from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.placement import Placement, difference, judge
-from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, gradients, template
+from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, SECONDED, gradients, template
 from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -212,7 +212,7 @@ def test_a_plain_shape_is_no_mark() -> None:
 
 def test_no_references_find_nothing() -> None:
     assert MarkIndex([]).find(photo(scene(mark()))) == []
-    assert ShapeIndex([], []).find(photo(scene(mark()))) == []
+    assert ShapeIndex([]).find(photo(scene(mark()))) == []
 
 
 def test_what_two_brands_share_names_neither() -> None:
@@ -228,15 +228,43 @@ def test_any_size_and_turn_is_named_rightly(size: int, turn: float) -> None:
     assert seen[0].reference.brand == "ours"
 
 
-def test_a_shape_stands_above_photos_of_other_things_once_there_are_enough() -> None:
-    references = [make_reference(b, b, "figure", image(p), None) for b, p in (("ours", mark()), ("theirs", other()))]
-    others: list[Any] = [(set(), photo(picture_of_lines(i))) for i in range(LEAST_PHOTOS)]
-    shapes = ShapeIndex(references, others)
-    shown = shapes.find(photo(scene(mark(), 220, turn=0.0)))
+def shapes(references: list[MarkReference], photos: int = LEAST_PHOTOS) -> ShapeIndex:
+    found = ShapeIndex(references)
+    found.learn([(set(), found.scan(photo(picture_of_lines(i)))[0]) for i in range(photos)])
+    return found
+
+
+def test_a_shape_stands_above_photos_of_other_things_once_there_are_enough(references: list[MarkReference]) -> None:
+    shown = shapes(references).find(photo(scene(mark(), 220, turn=0.0)))
     assert references[shown[0].reference].brand == "ours"
     assert shown[0].score > 2.0
     assert shown[0].box.x0 == pytest.approx(150, abs=35)
-    assert ShapeIndex(references, others[:-1]).find(photo(scene(mark()))) == []
+    assert shapes(references, LEAST_PHOTOS - 1).find(photo(scene(mark()))) == []
+
+
+def test_of_many_pictures_of_a_mark_one_alone_is_not_believed() -> None:
+    def brand(*drawn: Pixels) -> list[MarkReference]:
+        return [make_reference("ours", str(n), "figure", image(p), None) for n, p in enumerate(drawn)]
+
+    def score(*drawn: Pixels) -> float:
+        return shapes(brand(*drawn)).find(photo(scene(mark(), 220, turn=0.0)))[0].score
+
+    alone, seconded = score(mark(), other()), score(mark(), mark(), mark())
+    assert alone == pytest.approx(seconded) and alone > SECONDED + 0.5
+    turned = [np.ascontiguousarray(np.rot90(other(), k)) for k in (1, 2)]
+    assert score(mark(), *turned) < alone
+
+
+def test_a_shape_is_asked_where_the_mark_is_said_to_lie(references: list[MarkReference]) -> None:
+    found = ShapeIndex(references)
+    shown = photo(scene(mark(), 150, turn=30.0))
+    matrix = cv2.getRotationMatrix2D((150, 150), 30.0, 0.5)
+    turn = np.array([matrix[0] + [0, 0, 100], matrix[1] + [0, 0, 50], [0, 0, 1]])
+    right = found.laid(shown, 0, turn)
+    beside = found.laid(shown, 0, np.array([[1, 0, 60], [0, 1, 40], [0, 0, 1]]) @ turn)
+    assert right > 10 > 5 > max(beside, found.laid(shown, 1, turn))
+    assert found.laid(shown, 0, np.array([[1, 0, 5000], [0, 1, 0], [0, 0, 1]]) @ turn) == -np.inf
+    assert found.laid(shown, 0, np.diag([0.0, 0.0, 1.0])) == -np.inf
 
 
 def picture_of_lines(seed: int) -> Pixels:
