@@ -404,7 +404,7 @@ class Verdict:
     brand, item_id : str or None
         The brand (and item) that the listing presents itself as.
     shows_brand : str or None
-        That brand where a photo of the listing shows it; None where words alone name it.
+        That brand where a photo of the listing shows it; None where words alone name it or another brand is as likely.
     shown_by : tuple of str
         Names of the findings that see it in a photo, surest first.
     certainty : float or None

@@ -234,6 +234,14 @@ def test_which_brand_is_shown_and_by_what() -> None:
     assert (verdict.brand, verdict.shows_brand, verdict.shown_by, verdict.certainty) == ("aurel", None, (), None)
 
 
+@pytest.mark.parametrize(("other", "shows"), [(0.97, None), (0.7, "aurel")])
+def test_two_brands_seen_as_surely_are_a_question(other: float, shows: str | None) -> None:
+    two = [found("text", 0.97, photo_id="photo-1"), found("logo", other, brand="borel", photo_id="photo-1")]
+    verdict = Fusion(CATALOG, Config()).decide(query(), two)
+    assert verdict.shows_brand == shows
+    assert bool(verdict.shown_by) == bool(shows)
+
+
 def test_a_declared_unknown_brand_is_said() -> None:
     verdict = Fusion(CATALOG, Config()).decide(query(replace(TITLE, brand_claim="Casio")), [found("design", 0.1)])
     assert verdict.basis is Basis.UNKNOWN_BRAND

@@ -102,7 +102,7 @@ class Assessment:
     named : tuple of Claim
         The brand and its rivals, most probable first.
     shown : tuple of Finding
-        Those of `claims` that are about a photo of the listing.
+        Those of `claims` that are about a photo of the listing; none where another brand is named as surely.
     """
 
     brand: str | None
@@ -116,6 +116,8 @@ class Assessment:
 
     @property
     def shown(self) -> tuple[Finding, ...]:
+        if self.named and self.named[0].probability < 0.5:
+            return ()  # another brand is named as surely: a question, not an answer
         return tuple(f for f in self.claims if (f.photo_id or "").startswith("photo-"))
 
 

@@ -31,19 +31,19 @@ from imgmatch.vision.marks.shape import STATISTICS
 __all__ = ["LogoSignal", "Seen"]
 
 CLAIM, SLOPE = 2.4, 0.35
-"""Evidence of value 0.5, and the steepness of the value. Set with the next on the dev photos of `logos_in_photos` (the
-first eight of a brand as references, then the last eight): 189 of 286 named, 3 wrong (in two of these the other brand does
-show), none of 134 photos of nothing named."""
+"""Evidence of value 0.5, and the steepness of the value. Set with the two below on the dev photos of
+``benchmarks/marks_real.py``, either half of a brand's photos asking the other: see there for what it names."""
 
 LAID, LAID_FROM, LAID_LEAST, LAID_MOST = 0.3, 5.0, -3.0, 12.0
-"""What a reference's shape is worth in evidence where features lay it over the photo: so much for each standard deviation that
-its detector's answer there is above the second, between the third and the fourth. On the dev photos of `logos_in_photos`,
-either half of a brand's photos asking the other, it is 10 on the median right placement of weak evidence (below 2.4) and 0 on
-the median wrong one; at three wrong or false ones of 569 it names 189 of 303 instead of 178, and 0.2 to 0.5 do as well."""
+"""What a reference's shape is worth in evidence where features lay it over the photo: so much for each standard deviation
+that its detector's answer is above the second, between the third and the fourth (``benchmarks/marks_real.py``, dev). It
+answers 10 to the median right placement of weak evidence (below 2.4) and 0 to the median wrong one; at three wrong or false
+ones of 569 it names 189 of 303 instead of 178, and 0.2 to 0.5 do as well; of sellers' open photos 34 of 72 instead of 16."""
 
 SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
 """A shape that stands this many standard deviations above chance says nothing; what each further one is worth in evidence
-of features; and what each lacking one takes from it: features that agree where nothing looks like it do so by chance."""
+of features, and what each lacking one takes from it (``benchmarks/marks_real.py``, dev): features that agree where nothing
+looks like it do so by chance."""
 
 PATTERN_LEAST, PATTERN_ABOVE = 2.5, 1.2
 """Least evidence of a pattern's claim, and how far it must be above the most that the catalog's photos of other brands gave

@@ -50,10 +50,12 @@ LEAST_PHOTOS = 16
 """A mark whose scores are known on fewer photos of other things has no standard score: it is not named by shape."""
 
 SECONDED, PICTURES, SAME_PLACE = 2.0, 3, 0.4
-"""How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes that
-share so much of the smaller one), where the brand has so many pictures: a star of one sign is like any star. Chosen among 2, 3
-and means on the dev photos of `logos_in_photos`, either half of a brand's photos asking the other: 195 instead of 189 of 303
-named at as few false."""
+"""How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes
+that share so much of the smaller one), where the brand has so many (``benchmarks/marks_real.py``, dev): a star of one sign
+is like any star. Of 2, 3 and means the first names most: 200 instead of 189 of 303 at as few false."""
+
+PAD = 0.04
+"""Ground kept around a mark in its template, as a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class ShapeIndex:
         return float((cells.transpose(2, 0, 1) * self._detectors[number]).sum())
 
     def scan(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
-        """Return each reference's best score in a photo (n,) and its box (n, 4) in original pixels; -inf where it is too small."""
+        """Return each reference's best score in a photo (n,) and its box (n, 4) in original pixels; -inf where none."""
         import torch
 
         best = np.full(len(self._sizes), -np.inf, np.float32)
@@ -249,7 +251,7 @@ def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Floa
     import cv2
 
     x0, y0, x1, y1 = box
-    pad = 0.04 * max(x1 - x0, y1 - y0)
+    pad = PAD * max(x1 - x0, y1 - y0)
     per = (AREA / ((x1 - x0 + 2 * pad) * (y1 - y0 + 2 * pad))) ** 0.5
     down, across = (int(np.clip(round((v + 2 * pad) * per), SHORT, LONG)) for v in (y1 - y0, x1 - x0))
     matrix, size = _grid(box, (down, across))
@@ -261,12 +263,12 @@ def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Floa
 
 
 def _grid(box: tuple[float, float, float, float], cells: tuple[int, ...]) -> tuple[Transform, tuple[int, int]]:
-    """Return the map from a template's pixels to those of the picture that the box is in, and the template's (width, height).
+    """Return the map from a template's pixels to those of the box's picture, and the template's (width, height).
 
     One more cell on each side, so that the mark's cells know their neighbourhood as those of a photo do.
     """
     x0, y0, x1, y1 = box
-    pad = 0.04 * max(x1 - x0, y1 - y0)
+    pad = PAD * max(x1 - x0, y1 - y0)
     down, across = cells
     step = np.array([(x1 - x0 + 2 * pad) / (across * CELL), (y1 - y0 + 2 * pad) / (down * CELL)])
     start = np.array([x0 - pad, y0 - pad]) - CELL * step
