@@ -131,14 +131,15 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     for (what, ours, units), (_, theirs, _), target in zip(*figures.values(), targets, strict=True):
         against = f"sixty lines of SIFT: {sum(theirs)} of {len(theirs)}"
         yield scorer.share(f"{what}, logo signal alone", ours, units, against=against, target=target)
-    ours = [r for r in rows if r["contender"] == "imgmatch"]
+    ours = [r for r in rows if "shows" in r]  # raw rows of before words were asked have none
     for by, named, targets in (
-        ("words", "words alone", ("",) * 4),
+        ("words", "words alone", ("", "", "", "")),
         ("shows", "marks and words", (">= 0.85", "<= 0.02", "", "<= 0.008")),
     ):
-        for (what, flags, units), target in zip(_figures([r for r in ours if r in first], by), targets, strict=True):
-            yield scorer.share(f"{what}, {named}", flags, units, target=target)
-    if len(first) < len(rows):
+        for (what, flags, units), target in zip(_figures([r for r in ours if not r["swapped"]], by), targets, strict=True):
+            if flags:
+                yield scorer.share(f"{what}, {named}", flags, units, target=target)
+    if any(r["swapped"] for r in ours):
         for by, named in (("said", "logo signal alone"), ("shows", "marks and words")):
             for what, flags, units in _figures(ours, by):
                 yield scorer.share(f"{what}, {named}, either half of the references", flags, units)
@@ -176,12 +177,14 @@ def _score_sellers(rows: list[dict[str, Any]]) -> Iterator[scorer.Figure]:
     yield scorer.share("sellers' photos named by canvas or figure", right, units, target=">= 0.6")
     wrong = [bool(set(_claims(r, "said")) - _shown(labels[r["query"]])) for r in rows]
     yield scorer.share("sellers' photos given a brand that a person does not see", wrong, groups, target="<= 0.02")
-    readable = [r for r in rows if labels[r["query"]]["brand"] and labels[r["query"]]["doubt"] != "1"]
+    fused = [r for r in rows if "shows" in r]
+    readable = [r for r in fused if labels[r["query"]]["brand"] and labels[r["query"]]["doubt"] != "1"]
     right = [r["shows"] in labels[r["query"]]["brand"].split("|") for r in readable]
-    units = [labels[r["query"]]["group"] for r in readable]
-    yield scorer.share("sellers' photos named by marks and words", right, units)
-    wrong = [r["shows"] is not None and r["shows"] not in _shown(labels[r["query"]]) for r in rows]
-    yield scorer.share("sellers' photos given another brand by marks and words", wrong, groups, target="<= 0.02")
+    if right:
+        units = [labels[r["query"]]["group"] for r in readable]
+        yield scorer.share("sellers' photos named by marks and words", right, units)
+        wrong = [r["shows"] is not None and r["shows"] not in _shown(labels[r["query"]]) for r in fused]
+        yield scorer.share("sellers' photos given another brand by marks and words", wrong, groups, target="<= 0.02")
 
 
 def _shown(label: dict[str, str]) -> set[str]:
