@@ -25,6 +25,7 @@ from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
 from imgmatch.vision import geometry
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
+from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.placement import Difference, Placement, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
 
@@ -45,9 +46,14 @@ SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
 of features, and what each lacking one takes from it (``benchmarks/marks_real.py``, dev): features that agree where nothing
 looks like it do so by chance."""
 
-PATTERN_LEAST, PATTERN_ABOVE = 2.5, 1.2
-"""Least evidence of a pattern's claim, and how far it must be above the most that the catalog's photos of other brands gave
-it: a plain weave finds itself on many a cloth. Guesses, looked at on the open half of sellers' photos."""
+AROUND, AROUND_MOST = 7.0, 10.0
+"""Answer of the surroundings of a pattern's places at which its evidence is taken as it is, in proportion up to the second
+(``benchmarks/marks_real.py``, sellers, open); none where there is no answer."""
+
+PATTERN_LEAST, PATTERN_ABOVE = 2.8, 1.2
+"""Least evidence of a pattern's claim, over all pictures of it, and how far it must be above the most that the catalog's
+photos of other brands gave it (``benchmarks/marks_real.py``, sellers, open): a plain weave finds itself on many a cloth. Of
+15 canvases 10 have more, of 119 others none; of the strongest picture alone, without surroundings, 6 stand out."""
 
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
@@ -121,13 +127,13 @@ class _Marks:
         self._number = {r: number for number, r in enumerate(self.figures)}
         self.features = MarkIndex(self.references)
         self.shapes = ShapeIndex(self.figures)
-        self._pattern_chance: dict[MarkReference, float] = {}
+        self._pattern_chance: dict[str, float] = {}
         others = [(brands, self._looked(photo)) for brands, photo in _others(catalog)] if self.references else []
         self.shapes.learn((brands, look.scores) for brands, look in others)
         for brands, look in others:
-            for s in look.sightings:
-                if s.repeats and s.reference.brand not in brands:
-                    self._pattern_chance[s.reference] = max(self._pattern_chance.get(s.reference, 0.0), s.evidence)
+            for name, s in _patterns(look.sightings).items():
+                if name not in brands:
+                    self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
         # How often each mark is seen where it is not.
         seen = [(brands, {s.brand for s in self._seen(look) if s.value >= 0.5}) for brands, look in others]
         self.false = {
@@ -145,28 +151,30 @@ class _Marks:
     def _looked(self, photo: PhotoContext) -> _Look:
         found = []
         for s in self.features.find(photo):
-            if not s.repeats:
+            if s.repeats:
+                evidence = s.evidence * min(max(surroundings(photo, s), 0.0), AROUND_MOST) / AROUND
+            else:
                 laid = self.shapes.laid(photo, self._number[s.reference], s.transform)
-                s = replace(s, evidence=s.evidence + LAID * (min(max(laid, LAID_LEAST), LAID_MOST) - LAID_FROM))
-            found.append(s)
+                evidence = s.evidence + LAID * (min(max(laid, LAID_LEAST), LAID_MOST) - LAID_FROM)
+            found.append(replace(s, evidence=evidence))
         return _Look(found, *self.shapes.scan(photo))
 
     def _seen(self, look: _Look) -> list[Seen]:
-        sightings: dict[str, Sighting] = {}
-        for s in sorted(map(self._in_proportion, look.sightings), key=lambda s: -s.evidence):
-            sightings.setdefault(s.reference.brand, s)
+        sightings = {brand: self._in_proportion(s) for brand, s in _patterns(look.sightings).items()}
+        for s in look.sightings:
+            known = sightings.get(s.reference.brand)
+            if not s.repeats and (known is None or s.evidence > known.evidence):
+                sightings[s.reference.brand] = s
         shapes: dict[str, ShapeMatch] = {}
         for m in self.shapes.matches(look.scores, look.boxes):
             shapes.setdefault(self.figures[m.reference].brand, m)
         seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand)) for brand in {**sightings, **shapes}]
         return _apart(sorted((s for s in seen if s is not None), key=lambda s: -s.value))
 
-    def _in_proportion(self, sighting: Sighting) -> Sighting:
-        """Return a pattern's sighting with its evidence in proportion to what a claim of that pattern takes."""
-        if not sighting.repeats:
-            return sighting
-        least = max(PATTERN_LEAST, PATTERN_ABOVE * self._pattern_chance.get(sighting.reference, 0.0))
-        return replace(sighting, evidence=sighting.evidence * CLAIM / least)
+    def _in_proportion(self, pattern: Sighting) -> Sighting:
+        """Return a pattern's sighting with its evidence in proportion to what a claim of that brand's pattern takes."""
+        least = max(PATTERN_LEAST, PATTERN_ABOVE * self._pattern_chance.get(pattern.reference.brand, 0.0))
+        return replace(pattern, evidence=pattern.evidence * CLAIM / least)
 
     def _weighed(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> Seen | None:
         above = (shape.score if shape is not None else 0.0) - SHAPE_FROM
@@ -183,6 +191,17 @@ class _Marks:
         if sighting is None:
             return None
         return Seen(brand, evidence, sighting.reference, sighting.polygon(), sighting, shape)
+
+
+def _patterns(sightings: Sequence[Sighting]) -> dict[str, Sighting]:
+    """Return the best sighting of each brand's pattern, with the evidence of all pictures of it."""
+    best: dict[tuple[str, str], Sighting] = {}
+    for s in sorted((s for s in sightings if s.repeats), key=lambda s: -s.evidence):
+        best.setdefault((s.reference.brand, s.reference.photo), s)
+    out: dict[str, Sighting] = {}
+    for (brand, _), s in best.items():
+        out[brand] = replace(out[brand], evidence=out[brand].evidence + s.evidence) if brand in out else s
+    return out
 
 
 def _apart(seen: Sequence[Seen]) -> list[Seen]:

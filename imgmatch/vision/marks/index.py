@@ -8,7 +8,6 @@ agree on one placement of a reference are added up as evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,13 @@ import numpy.typing as npt
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
-from imgmatch.vision.geometry import Keypoints, Transform
+from imgmatch.vision.geometry import Keypoints
+from imgmatch.vision.marks.canvas import find_pattern
 from imgmatch.vision.marks.plain import plain_descriptors
-from imgmatch.vision.marks.reference import MarkReference, rounded
+from imgmatch.vision.marks.reference import MarkReference
+from imgmatch.vision.marks.sighting import Sighting
 
-__all__ = ["MarkIndex", "Sighting"]
+__all__ = ["MarkIndex"]
 
 RATIO = 0.9
 """A pair counts where its distance is below this share of the distance to the nearest feature of anything else; Lowe's 0.8
@@ -41,43 +42,6 @@ BLOCK = 2048
 
 MIRRORED, SURE = 250, 4.0
 """Features of the mirror image that are tried, for selfies in a mirror, and the evidence from which none are."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sighting:
-    """A mark that a photo may show.
-
-    Parameters
-    ----------
-    reference : MarkReference
-    transform : ndarray, shape (3, 3), float64
-        From original pixels of the reference picture to original pixels of the photo.
-    evidence : float
-        Sum of ``1 - ratio ** 2`` over the agreeing places, see `MarkIndex.find`; 0 or more.
-    agreeing : int
-        Agreeing places.
-    mirrored : bool
-        The photo shows the mirror image.
-    repeats : bool
-        The places agree in scale and direction only: a pattern all over a canvas.
-    points : ndarray, shape (k, 2), float32
-        The agreeing places in the photo, original pixels.
-    """
-
-    reference: MarkReference
-    transform: Transform
-    evidence: float
-    agreeing: int
-    mirrored: bool
-    repeats: bool
-    points: FloatArray
-
-    def polygon(self) -> list[list[float]]:
-        """Return the mark's corners in the photo, or the box of a pattern's places, original pixels."""
-        if self.repeats:
-            (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
-            return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
-        return rounded(geometry.map_points(self.transform, self.reference.polygon()))
 
 
 class MarkIndex:
@@ -153,7 +117,7 @@ class MarkIndex:
             own = self._descriptors[self._starts[number] : self._starts[number + 1]]
             columns = (described[rows] @ own.T).argmax(axis=1)
             pairs = np.stack([rows, columns], axis=1)
-            place = _pattern if self.references[number].kind == "monogram" else _placement
+            place = find_pattern if self.references[number].kind == "monogram" else _placement
             sighting = place(query, self.references[number], pairs, weights[rows, number], mirrored)
             if sighting is not None and sighting.evidence >= LEAST:
                 found.append(sighting)
@@ -199,38 +163,4 @@ def _placement(
     if mirrored:
         transform = geometry.flip(query.width) @ transform
         xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
-    return Sighting(reference, transform, evidence, len(found), mirrored, False, xy)
-
-
-def _pattern(
-    query: Keypoints, reference: MarkReference, pairs: npt.NDArray[np.intp], weights: FloatArray, mirrored: bool
-) -> Sighting | None:
-    """Find a pattern that repeats: pairs that agree in scale and direction, wherever they lie.
-
-    On a canvas the nearest feature is that of any of the repeats, so that places do not agree; scale and direction do. Each
-    place of the reference counts once, however often it is found: of cloth, one kind of feature is found everywhere.
-    """
-    points = reference.keypoints
-    scale = query.size[pairs[:, 0]] / points.size[pairs[:, 1]]
-    turn = np.radians(query.angle[pairs[:, 0]] - points.angle[pairs[:, 1]])
-    alike = (np.abs(np.log(scale[:, None] / scale[None])) < 0.25) & (np.cos(turn[:, None] - turn[None]) > np.cos(0.26))
-    x0, y0, x1, y1 = reference.box
-    _, place = np.unique(np.round(points.xy[pairs[:, 1]] / (max(x1 - x0, y1 - y0) / 12)), axis=0, return_inverse=True)
-    best = np.zeros((len(pairs), int(place.max()) + 1), np.float32)
-    for column in range(best.shape[1]):
-        mine = place == column
-        best[:, column] = (alike[:, mine] * weights[mine]).max(axis=1)
-    lead = int(best.sum(axis=1).argmax())
-    family = np.flatnonzero(alike[lead])
-    if (best[lead] > 0).sum() < 3:
-        return None
-    cos, sin = float(np.cos(turn[lead]) * scale[lead]), float(np.sin(turn[lead]) * scale[lead])
-    centre, middle = query.xy[pairs[lead, 0]], points.xy[pairs[lead, 1]]
-    linear = np.array([[cos, -sin], [sin, cos]])
-    transform = np.eye(3)
-    transform[:2, :2], transform[:2, 2] = linear, centre - linear @ middle
-    xy = query.xy[pairs[family, 0]]
-    if mirrored:
-        transform = geometry.flip(query.width) @ transform
-        xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
-    return Sighting(reference, transform, float(best[lead].sum()), int((best[lead] > 0).sum()), mirrored, True, xy)
+    return Sighting(reference, transform, evidence, len(found), mirrored, False, xy, np.zeros((0, 3), np.float32))

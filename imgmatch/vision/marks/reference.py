@@ -59,6 +59,21 @@ class Ink:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Swatch:
+    """A piece of a pattern with what is around it.
+
+    Parameters
+    ----------
+    image : Image
+    origin : tuple of float
+        Position of its top left corner in the reference picture, original pixels.
+    """
+
+    image: Image
+    origin: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MarkReference:
     """One picture of a brand's mark, ready to be looked for.
 
@@ -74,6 +89,8 @@ class MarkReference:
         Its gradients, see :mod:`imgmatch.vision.marks.shape`.
     ink : Ink or None
         None for a box in a photo.
+    swatch : Swatch or None
+        Of a pattern alone.
     """
 
     brand: str
@@ -83,6 +100,7 @@ class MarkReference:
     keypoints: Keypoints
     cells: FloatArray
     ink: Ink | None
+    swatch: Swatch | None
 
     def polygon(self) -> list[list[float]]:
         """Return the mark's corners in the reference picture, original pixels."""
@@ -127,7 +145,18 @@ def make_reference(
     if min(inside[2] - inside[0], inside[3] - inside[1]) < LEAST or not len(points):
         raise ValueError(f"the picture of the mark cannot be recognised: it is below {LEAST} pixels, or has no corners")
     x0, y0, x1, y1 = (float(v * scale) for v in inside)
-    return MarkReference(brand, photo, kind, (x0, y0, x1, y1), points, template(pixels, inside), ink)
+    swatch = _swatch(image, inside) if kind == "monogram" else None
+    return MarkReference(brand, photo, kind, (x0, y0, x1, y1), points, template(pixels, inside), ink, swatch)
+
+
+def _swatch(image: Image, box: tuple[int, int, int, int]) -> Swatch:
+    x0, y0, x1, y1 = box
+    room = max(x1 - x0, y1 - y0) // 2
+    left, top = max(x0 - room, 0), max(y0 - room, 0)
+    part = image.pixels[top : y1 + room, left : x1 + room]
+    small = np.ascontiguousarray(geometry.shrink(part, 4 * SIDE))
+    width, height = (round(n * image.scale) for n in (part.shape[1], part.shape[0]))
+    return Swatch(replace(image, pixels=small, width=width, height=height), (left * image.scale, top * image.scale))
 
 
 def _even_border(pixels: UInt8Array) -> bool:

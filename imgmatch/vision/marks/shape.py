@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,24 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.types import Box, FloatArray, UInt8Array
+from imgmatch.types import Box, FloatArray, Image, UInt8Array
 from imgmatch.vision.geometry import Transform, draw, shrink
 
 if TYPE_CHECKING:
     from imgmatch.vision.marks.reference import MarkReference
 
-__all__ = ["BINS", "CELL", "STATISTICS", "ShapeIndex", "ShapeMatch", "gradients", "levels", "template"]
+__all__ = [
+    "BINS",
+    "CELL",
+    "STATISTICS",
+    "ShapeIndex",
+    "ShapeMatch",
+    "answers",
+    "cells_through",
+    "gradients",
+    "levels",
+    "template",
+]
 
 CELL, BINS = 6, 9
 """Side of a cell in pixels, and directions between 0 and 180 degrees: a mark in inverted colours has the same gradients."""
@@ -92,14 +103,13 @@ class ShapeIndex:
     def __init__(self, references: Sequence[MarkReference]) -> None:
         self._references = references
         self._sizes = [r.cells.shape[:2] for r in references]
-        mean, covariance = _statistics()
+        mean, _ = _statistics()
         self._mean = mean
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for number, size in enumerate(self._sizes):
             groups[size[0], size[1]].append(number)
         self._groups = [
-            (size, np.array(rows), _detectors([references[r].cells for r in rows], mean, covariance))
-            for size, rows in groups.items()
+            (size, np.array(rows), _detectors([references[r].cells for r in rows], mean)) for size, rows in groups.items()
         ]
         self._detectors = {
             int(row): d for _, rows, detectors in self._groups for row, d in zip(rows, detectors, strict=True)
@@ -160,15 +170,13 @@ class ShapeIndex:
             -inf where less than half of it lies in the photo.
         """
         reference = self._references[number]
-        matrix, (width, height) = _grid(reference.box, reference.cells.shape[:2])
-        through = transform @ matrix
-        if not np.isfinite(through).all() or abs(np.linalg.det(through)) < 1e-9:
-            return -np.inf
-        drawn, covered = draw(photo.image, np.linalg.inv(through), (width, height), smooth=0.5)
-        if covered.mean() < 0.5:
-            return -np.inf
-        cells = gradients(drawn)[1:-1, 1:-1] - self._mean
-        return float((cells.transpose(2, 0, 1) * self._detectors[number]).sum())
+        size = reference.cells.shape[0], reference.cells.shape[1]
+        cells = cells_through(photo.image, transform @ _grid(reference.box, size)[0], size, 0.5)
+        return (
+            -np.inf
+            if cells is None
+            else float((cells - self._mean).transpose(2, 0, 1).ravel() @ self._detectors[number].ravel())
+        )
 
     def scan(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
         """Return each reference's best score in a photo (n,) and its box (n, 4) in original pixels; -inf where none."""
@@ -262,6 +270,33 @@ def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Floa
     return gradients(np.asarray(laid, np.uint8))[1:-1, 1:-1]
 
 
+def cells_through(image: Image, matrix: Transform, cells: tuple[int, int], least: float) -> FloatArray | None:
+    """Return the cells of a template, shape (h, w, BINS), of what a photo shows under it.
+
+    Parameters
+    ----------
+    image : Image
+    matrix : ndarray, shape (3, 3)
+        From pixels of the template, with one more cell on each side, to original pixels of the photo.
+    cells : tuple of int
+        (h, w)
+    least : float
+        Share of it that must lie in the photo; None where less does.
+    """
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
+        return None
+    size = (cells[1] + 2) * CELL, (cells[0] + 2) * CELL
+    drawn, covered = draw(image, np.linalg.inv(matrix), size, smooth=0.5)
+    return gradients(drawn)[1:-1, 1:-1] if covered.mean() >= least else None
+
+
+def answers(known: Sequence[FloatArray], shown: Sequence[FloatArray]) -> FloatArray:
+    """Return, for pairs of templates of one size, the answer of the detector of each one of `known` to its counterpart."""
+    mean, _ = _statistics()
+    detectors = _detectors(known, mean)
+    return np.array([np.vdot((s - mean).transpose(2, 0, 1), d) for s, d in zip(shown, detectors, strict=True)], np.float32)
+
+
 def _grid(box: tuple[float, float, float, float], cells: tuple[int, ...]) -> tuple[Transform, tuple[int, int]]:
     """Return the map from a template's pixels to those of the box's picture, and the template's (width, height).
 
@@ -294,14 +329,22 @@ def _statistics() -> tuple[FloatArray, FloatArray]:
     return mean, full
 
 
-def _detectors(templates: Sequence[FloatArray], mean: FloatArray, covariance: FloatArray) -> npt.NDArray[np.float32]:
+def _detectors(templates: Sequence[FloatArray], mean: FloatArray) -> npt.NDArray[np.float32]:
     """Return the linear detectors of templates of one size, shape (n, BINS, h, w), of unit variance on natural photos."""
     height, width = templates[0].shape[:2]
+    inverse = _inverse(height, width)
+    away = np.stack([(t - mean).ravel() for t in templates], axis=1)
+    rows = inverse @ away
+    rows /= np.sqrt(np.maximum((rows * away).sum(axis=0), 1e-12))
+    return np.ascontiguousarray(rows.T.reshape(-1, height, width, BINS).transpose(0, 3, 1, 2), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _inverse(height: int, width: int) -> npt.NDArray[np.float64]:
+    """Return the inverse covariance of all cells of templates of a size."""
+    _, covariance = _statistics()
     y, x = (v.ravel() for v in np.mgrid[0:height, 0:width])
     blocks = covariance[y[None] - y[:, None] + LONG - 1, x[None] - x[:, None] + LONG - 1]
     whole = blocks.transpose(0, 2, 1, 3).reshape(len(y) * BINS, len(y) * BINS).astype(np.float64)
     whole += 0.1 * np.trace(whole) / len(whole) * np.eye(len(whole))  # a guess: the covariance is of few photos
-    away = np.stack([(t - mean).ravel() for t in templates], axis=1)
-    rows = np.linalg.solve(whole, away)
-    rows /= np.sqrt(np.maximum((rows * (whole @ rows)).sum(axis=0), 1e-12))
-    return np.ascontiguousarray(rows.T.reshape(-1, height, width, BINS).transpose(0, 3, 1, 2), np.float32)
+    return np.asarray(np.linalg.inv(whole))

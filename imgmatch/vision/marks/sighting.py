@@ -1,0 +1,55 @@
+"""A mark that a photo may show: which, where, and how much speaks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgmatch.types import FloatArray
+from imgmatch.vision import geometry
+from imgmatch.vision.geometry import Transform
+from imgmatch.vision.marks.reference import MarkReference, rounded
+
+__all__ = ["Sighting"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A mark that a photo may show.
+
+    Parameters
+    ----------
+    reference : MarkReference
+    transform : ndarray, shape (3, 3), float64
+        From original pixels of the reference picture to original pixels of the photo.
+    evidence : float
+        Sum of ``1 - ratio ** 2`` over the agreeing places, see `MarkIndex.find`; 0 or more.
+    agreeing : int
+        Agreeing places.
+    mirrored : bool
+        The photo shows the mirror image.
+    repeats : bool
+        The places agree in scale and direction only: a pattern all over a canvas.
+    points : ndarray, shape (k, 2), float32
+        The agreeing places in the photo, original pixels; of a pattern the most distinctive first.
+    places : ndarray, shape (k, 3), float32
+        Of a pattern, where each point lies in the reference picture (x, y) and the diameter of the feature there, original
+        pixels; else empty.
+    """
+
+    reference: MarkReference
+    transform: Transform
+    evidence: float
+    agreeing: int
+    mirrored: bool
+    repeats: bool
+    points: FloatArray
+    places: FloatArray
+
+    def polygon(self) -> list[list[float]]:
+        """Return the mark's corners in the photo, or the box of a pattern's places, original pixels."""
+        if self.repeats:
+            (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
+            return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+        return rounded(geometry.map_points(self.transform, self.reference.polygon()))
