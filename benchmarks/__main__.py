@@ -9,6 +9,8 @@
     python -m benchmarks constants                            # numbers in the code that name no source
     python -m benchmarks datasets                             # what there are adapters for, with licence and protocol
     python -m benchmarks fetch NAME --to FOLDER               # from its owners' address, where it may be downloaded
+    python -m benchmarks worlds [NAME ...]                    # render and scan synthetic markets: records for verdicts
+    python -m benchmarks fit                                  # the calibration that ships, from the fit worlds' records
 
 Raw results go to ``benchmarks/results/SUITE/DATA@ENCODER.jsonl.xz``; figures are computed from them alone.
 """
@@ -29,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = f"suites ({', '.join(job.SUITES)}), all, table, stale, plots, constants, datasets or fetch NAME"
+    what = (
+        f"suites ({', '.join(job.SUITES)}), all, table, stale, plots, constants, datasets, fetch NAME,\nworlds [NAME] or fit"
+    )
     parser.add_argument("what", nargs="+", metavar="WHAT", help=what)
     parser.add_argument("--dataset", action="append", metavar="NAME[=FOLDER]", help="by default those that the suite names")
     parser.add_argument("--encoder", action="append", metavar="NAME", help=f"by default {job.ENCODER}")
@@ -59,6 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks.frame.fetch import fetch
 
         return max((fetch(name, options.to) for name in rest), default=0)
+    if first == "worlds":
+        from benchmarks import worlds
+
+        return worlds.run(rest)
+    if first == "fit":
+        from benchmarks.verdicts import fit_default
+
+        return fit_default()
     if first in ("table", "stale"):
         from benchmarks.frame import table
 

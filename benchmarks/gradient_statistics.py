@@ -8,22 +8,17 @@ photo, every third size). Nothing of a photo can be seen in them: two numbers fo
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 
-from benchmarks.common import shared_data
-from benchmarks.locked import is_locked
+from benchmarks.frame.data import load
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.vision.marks.shape import BINS, LONG, STATISTICS, levels
 
 
 def main() -> None:
-    folder = shared_data() / "distractors"
-    with (folder / "labels.csv").open(encoding="utf-8") as f:
-        paths = [r["path"] for r in csv.DictReader(f) if not is_locked("distractors", r["path"])][::2]
-    maps = [cells for p in paths for _, cells in levels(PhotoContext(p, load_image(folder / p)))[::3]]
+    paths = [p.path for p in load("distractors").photos if p.split != "locked"][::2]
+    maps = [cells for p in paths for _, cells in levels(PhotoContext(p.name, load_image(p)))[::3]]
     mean = np.concatenate([m.reshape(-1, BINS) for m in maps]).mean(axis=0)
     maps = [m - mean for m in maps]
     covariance = np.zeros((LONG, 2 * LONG - 1, BINS, BINS))

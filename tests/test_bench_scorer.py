@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import verdicts
 from benchmarks.frame import scorer
 from benchmarks.frame.job import SUITES
 
@@ -201,3 +202,37 @@ def test_retrieval_is_scored_on_the_part_that_chose_nothing() -> None:
     one, five = retrieval.score(rows, {"locked": False, "data": "any"})
     assert (one.value, five.value, one.n) == (pytest.approx(2 / 3), pytest.approx(2 / 3), 3)
     assert one.against.startswith("plain cosine 33.3%: +33.3")
+
+
+def listing(unit: str, bad: bool, alone: str, balanced: str, rank: float) -> dict[str, Any]:
+    return {
+        "unit": unit,
+        "split": "test",
+        "bad": bad,
+        "kind": "photo_thief" if bad else "unknown_brand",
+        "priced": "usual",
+        "brand": "acme" if bad else "",
+        "labels": [],
+        "ranks": dict.fromkeys(verdicts.ARMS, rank),
+        "said": {"rules alone": alone, "balanced": balanced},
+        "named": "acme" if bad else None,
+        "given": [],
+        "loud": dict.fromkeys(verdicts.ARMS, bad),
+        "looks": {"pixels": 1, "saturation": 1},
+    }
+
+
+def test_verdicts_are_scored_at_each_point_and_by_what_a_listing_is() -> None:
+    rows = [listing("a", True, "review", "lead", 0.9), listing("b", True, "review", "clear", 0.2)]
+    rows += [listing("c", False, "lead", "lead", 0.4), listing("d", False, "clear", "clear", 0.1)]
+    figures = {f.what: f for f in verdicts.score(rows, {"points": ["balanced"]})}
+    led = figures["bad listings led (balanced, the default)"]
+    assert led.value == 0.5
+    assert "50.0% lead or review; of leads right at 3% bad: 3%" in led.against
+    assert figures["bad listings led (rules alone)"].value == 0
+    assert figures["honest listings led (rules alone)"].value == 0.5
+    assert figures["AUROC of bad listings: everything"].value == 0.75
+    assert figures["what pixels add to AUROC"].value == 0
+    assert figures["bad, stolen photos: led"].n == 2
+    assert figures["said to be of no brand of the catalog: unknown brands"].value == 1
+    assert figures["listings given a brand that they do not show"].value == 0

@@ -245,7 +245,7 @@ def test_nothing_ships_for_a_strange_space() -> None:
 
 def test_what_ships_fits_the_rules_that_ship() -> None:
     made = Calibration.load(Path(__file__).parents[1] / "weights" / "calibration-mobilenet-v2.json")
-    assert made.gating == Rules.load().gating  # after a change of what makes a claim: python -m benchmarks.verdicts fit
+    assert made.gating == Rules.load().gating  # after a change of what makes a claim: python -m benchmarks fit
     assert not made.earns_probability
     assert "balanced" in made.points
 

@@ -25,7 +25,7 @@ __all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
-    "retrieval", "claims", "copies", "marks_real", "words", "misspelt", "mismatch", "rings", "adversarial",
+    "retrieval", "claims", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings", "adversarial",
     "encoders", "index_scale", "throughput", "service", "indexing", "gpu_encode",
 )  # fmt: skip
 

@@ -91,7 +91,7 @@ def show(results: Path, *, write: bool = False) -> int:
 def stale(results: Path) -> int:
     """Print every raw file whose code is not what it was made with, or whose tree was not clean; return 0."""
     count = 0
-    for name in job.SUITES:
+    for name in (*job.SUITES, "worlds"):
         for head, _ in raw.parts(name, results):
             count += 1
             files = raw.changed(head)

@@ -35,7 +35,7 @@ Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA
 _PRIOR_SCALE = 10.0
 """Scale of the normal prior on coefficients, which keeps them finite where the classes separate: weakly informative in the
 sense of Gelman et al., "A weakly informative default prior distribution for logistic and other regression models" (2008).
-Of 2.5, 5, 10 and 20 the one at which each fit world of ``benchmarks/verdicts.py`` best predicts the other (calibration error
+Of 2.5, 5, 10 and 20 the one at which each fit world of ``benchmarks/worlds.py`` best predicts the other (calibration error
 among p > 0.1: 0.22, 0.17, 0.10, 0.11). A second, Platt step on held-out folds made that worse (0.28), so there is none: the
 logistic model is its own."""
 
