@@ -12,7 +12,9 @@ import pytest
 pytest.importorskip("fastapi", reason="extra service")
 pytest.importorskip("httpx2", reason="extra dev")
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
+from imgmatch.apps.cli import app as cli
 from imgmatch.apps.desk.app import create_desk
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.apps.desk.index import ScanIndex
@@ -194,6 +196,18 @@ def test_decide_and_go_on(ann: Browser, desk: Desk, tmp_path: Path) -> None:
     assert "right: <bdi>ann" in ann.get(f"/listing/{first}")
 
 
+def test_an_audit_shows_what_was_flagged_and_reviewed_before(ann: Browser, desk: Desk) -> None:
+    one = slug(desk, "L000000")
+    ann.post(f"/listing/{one}/decide", label="confirm")
+    audit = Filters(sort="audit", seed="1", state="unreviewed")
+    assert len(desk.queue.ids(audit)) == 24
+    ann.post(f"/listing/{one}/decide", label="confirm", view="?sort=audit&seed=1")
+    assert len(desk.queue.ids(audit)) == 23
+    ann.post(f"/listing/{one}/decide", label="reject", view="?decision=lead")  # drawn at random once, for good
+    [row] = desk.decisions.of(("bazaar", "seller0", "L000000"))
+    assert (row.label, row.sampled_by) == ("reject", "random")
+
+
 def test_undo_is_a_new_row(ann: Browser, desk: Desk, tmp_path: Path) -> None:
     a, b = slug(desk, "L000000"), slug(desk, "L000004")
     assert ann.post(f"/listing/{a}/undo").headers["location"].endswith("said=nothing")
@@ -329,3 +343,29 @@ def test_hostile_listings_are_only_text(tmp_path: Path) -> None:
         assert 'href="javascript' not in html
         assert "49" not in re.findall(r"alert\(1\)&gt;(\d+)", html)
     assert "right: <bdi>ann" in ann.get(f"/listing/{one}")
+
+
+# The command
+
+
+def test_the_command_opens_a_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, scan = market(tmp_path, 4)
+    started: dict[str, object] = {}
+    monkeypatch.setattr("imgmatch.catalog.Catalog.load", lambda *_, **__: catalog)
+    monkeypatch.setattr("imgmatch.apps.commands_desk.log_to_stderr", lambda: None)
+    monkeypatch.setattr("uvicorn.run", lambda app, **more: started.update(more, app=app))
+    command = ["desk", str(scan), "--no-browser", "--labels", str(tmp_path / "labels.csv")]
+    found = CliRunner().invoke(cli, [*command, "--port", "8123"])
+    assert found.exit_code == 0, found.output
+    assert "http://127.0.0.1:8123" in found.output
+    assert (started["host"], started["port"]) == ("127.0.0.1", 8123)
+    client = TestClient(started["app"], base_url="http://localhost:8123")  # type: ignore[arg-type]
+    assert client.get("/enter").status_code == 200
+    assert TestClient(started["app"], base_url="http://evil.example").get("/enter").status_code == 421  # type: ignore[arg-type]
+
+    refused = CliRunner().invoke(cli, [*command, "--host", "0.0.0.0"])
+    assert refused.exit_code == 2
+    assert "--token-file" in refused.output
+    missing = CliRunner().invoke(cli, ["desk", str(tmp_path / "nothing"), "--no-browser"])
+    assert missing.exit_code == 1
+    assert "no records here" in str(missing.exception)

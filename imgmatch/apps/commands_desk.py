@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgmatch.apps.console import console, log_to_stderr, progress_bar
+
+if TYPE_CHECKING:
+    from imgmatch.apps.desk.desk import Desk
 
 
 def register(app: typer.Typer) -> None:
@@ -47,26 +50,12 @@ def desk(
 
         from imgmatch.apps.connections import bounded
         from imgmatch.apps.desk.app import create_desk
-        from imgmatch.apps.desk.desk import Desk
         from imgmatch.apps.service import LOOPBACK
     except ImportError as error:
         raise MissingExtraError("imgmatch desk", "desk") from error
 
-    from imgmatch.catalog import Catalog
-    from imgmatch.results import Results
-
     settings = read_config(config)
-    results = [Results(path) for path in scans]
-    used = catalog or next((r.catalog_path for r in results if r.catalog_path and r.catalog_path.is_dir()), None)
-    with progress_bar("indexing") as update:
-        made = Desk(
-            results,
-            catalog=None if used is None else Catalog.load(used),
-            labels=labels,
-            rings=rings,
-            config=settings,
-            progress=lambda done: update(done, None, ""),
-        )
+    made = _opened(scans, catalog, labels=labels, rings=rings, config=settings)
     app = create_desk(made, token=token, hosts=None if token is not None else LOOPBACK | {host.lower()})
     address = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
     console.print(f"the desk is at [bold]{address}[/]; decisions go to {labels}; Ctrl+C ends it", highlight=False)
@@ -85,3 +74,17 @@ def desk(
         server_header=False,
         http=bounded(settings.service),
     )
+
+
+def _opened(scans: list[Path], catalog: Path | None, **more: Any) -> Desk:
+    """Open a desk over some scans, against the catalog that the first of them names where none is given."""
+    from imgmatch.apps.desk.desk import Desk
+    from imgmatch.catalog import Catalog
+    from imgmatch.results import Results
+
+    results = [Results(path) for path in scans]
+    used = catalog or next((r.catalog_path for r in results if r.catalog_path and r.catalog_path.is_dir()), None)
+    with progress_bar("indexing") as update:
+        return Desk(
+            results, catalog=None if used is None else Catalog.load(used), progress=lambda n: update(n, None, ""), **more
+        )

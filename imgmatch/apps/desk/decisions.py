@@ -82,7 +82,7 @@ class Decisions:
         self._read: _State | None = None
         self._version = 0
         self._shown: dict[tuple[str, str, str], list[LabelRow]] = {}
-        self._synced: tuple[int, int] | None = None
+        self._synced: tuple[ScanIndex, int] | None = None
 
     def decide(self, key: tuple[str, str, str], label: str, reviewer: str, sampled_by: str) -> None:
         """Write a decision down."""
@@ -140,8 +140,9 @@ class Decisions:
         """Bring the decisions into the temporary table ``standing`` of an index; return a number that grows with changes."""
         with self._lock, index.lock:
             stands = self.standing()
-            if self._synced != (id(index), self._version):
-                if self._synced is None or self._synced[0] != id(index):
+            known = None if self._synced is None else self._synced[0]
+            if known is not index or self._synced != (index, self._version):
+                if known is not index:
                     index.db.executescript(_STANDING)
                     self._shown = {}
                 for key in [k for k in {**self._shown, **stands} if self._shown.get(k) != stands.get(k)]:
@@ -150,7 +151,7 @@ class Decisions:
                         values = [(listing, r.reviewer, r.label, r.sampled_by) for r in stands.get(key, ())]
                         index.db.executemany("INSERT INTO temp.standing VALUES (?, ?, ?, ?)", values)
                 index.db.commit()
-                self._shown, self._synced = dict(stands), (id(index), self._version)
+                self._shown, self._synced = dict(stands), (index, self._version)
             return self._version
 
     def _events(self) -> Iterator[Event]:

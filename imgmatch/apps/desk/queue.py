@@ -145,7 +145,11 @@ class Queue:
         self.counts = Counter({row[0]: row[1] for row in tally})
 
     def ids(self, filters: Filters, reviewer: str = "") -> list[int]:
-        """Return the ids of all listings of a view, in order."""
+        """Return the ids of all listings of a view, in order.
+
+        Those that an audit drew are shown in it though they were reviewed before for another reason: left out, the sample
+        would hold too few of what is flagged, and the rate that it supports would be too low.
+        """
         version = self.decisions.sync(self.index)
         state = filters.state
         if filters.sort in ("worth", "second"):  # what they list depends on what was decided
@@ -162,7 +166,8 @@ class Queue:
             found = self._kept[key]
             if not state or filters.state:
                 return found
-            decided = set(self.index.ids(_STATES[state]))
+            of_audit = " WHERE sampled = 'random'" if filters.sort == "audit" and state != "split" else ""
+            decided = set(self.index.ids(_STATES[state] + of_audit))
             return [i for i in found if (i in decided) != (state == "unreviewed")]
 
     def page(self, ids: Sequence[int], number: int) -> list[Any]:

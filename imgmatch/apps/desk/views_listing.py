@@ -24,7 +24,7 @@ from imgmatch.investigate.report import words
 from imgmatch.investigate.report.listings import EntryMaker
 from imgmatch.records import ScanRecord
 from imgmatch.verdicts.explained import explain
-from imgmatch.verdicts.labels import UNDO
+from imgmatch.verdicts.labels import RANDOM, UNDO
 from imgmatch.verdicts.negatives import NegativeBank, rejected_matches
 
 router = APIRouter()
@@ -80,8 +80,11 @@ def decide(request: Request, session: Entered, form: Form, slug: str) -> Respons
     _, after, place, _ = desk.queue.around(filters, session.reviewer, row["id"])
     label = str(form.get("label"))
     if label in ("confirm", "reject"):
+        key = _key(desk, row)
         sampled = filters.sampled_by if place else "flagged"  # a listing from elsewhere was not drawn by this view
-        desk.decisions.decide(_key(desk, row), label, session.reviewer, sampled)
+        if any(r.sampled_by == RANDOM for r in desk.decisions.of(key)):
+            sampled = RANDOM  # it was drawn at random once: a second look does not change that
+        desk.decisions.decide(key, label, session.reviewer, sampled)
         desk.undo.setdefault(session.reviewer, []).append(slug)
     elif label != "skip":
         raise HTTPException(422)
