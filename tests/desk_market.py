@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imgmatch import Catalog
 from imgmatch.images import load_image, perceptual_hash
-from imgmatch.investigate.rings.find import Ring, RingEdge, RingSeller, Shared
+from imgmatch.investigate.rings.ring import Ring, RingEdge, RingSeller, Shared
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
 from tests.fakes import GridEncoder, picture, write_tree

@@ -25,7 +25,8 @@ from imgmatch.errors import CalibrationError, ConfigError, InputError
 from imgmatch.fit.fitting import fit
 from imgmatch.images import load_image
 from imgmatch.investigate.rings.state import State
-from imgmatch.scan import read_records, run_scan
+from imgmatch.results import read_records
+from imgmatch.scan import run_scan
 from imgmatch.verdicts.calibration import Calibration
 from imgmatch.verdicts.rules import Rules
 from tests.fakes import GridEncoder, picture, write_tree

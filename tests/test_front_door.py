@@ -176,7 +176,7 @@ def test_editors_and_type_checkers_see_real_types(tmp_path: Path) -> None:
     mypy = pytest.importorskip("mypy.api")
     options = ["--strict", "--ignore-missing-imports", "--no-error-summary", "--cache-dir", str(tmp_path)]
     said, _, _ = mypy.run([*options, str(snippet)])
-    assert 'Revealed type is "imgmatch.types.Decision | None"' in said
+    assert 'Revealed type is "imgmatch.types.verdicts.Decision | None"' in said
     assert 'Revealed type is "list[str]"' in said
     assert 'Argument 1 to "Matcher" has incompatible type "int"' in said
 

@@ -24,10 +24,10 @@ from imgmatch.apps.cli import app
 from imgmatch.errors import InputError, LockedError
 from imgmatch.images import hamming, load_image, perceptual_hash
 from imgmatch.investigate.report.rings_page import layout, read_rings, write_rings
-from imgmatch.investigate.rings import Ring, RingSettings, Sight, State, find_rings
+from imgmatch.investigate.rings import PhotoAccess, Ring, RingSettings, State, find_rings
 from imgmatch.investigate.rings.duplicates import SAME_DISTANCE, group_photos, near_pairs
-from imgmatch.investigate.rings.looks import LookLimits
 from imgmatch.investigate.rings.market import photo_opener, rarity
+from imgmatch.investigate.rings.pairs import PairLimits
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
 
@@ -333,7 +333,7 @@ def test_geometry_joins_what_hashes_leave_in_doubt(tmp_path: Path) -> None:
             rows.append(ScanRecord(Listing(f"{seller}{seed}", seller_id=seller), photos=(record,)))
     assert n >= 3
     assert find_rings(rows + crowd(1000)) == []
-    (ring,) = find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path])))
+    (ring,) = find_rings(rows + crowd(1000), photos=PhotoAccess(photo_opener([tmp_path])))
     assert all(s.how.startswith("geometry") for s in ring.shared)
 
 
@@ -384,7 +384,7 @@ COPIES: dict[str, Any] = {
 def test_verified_copies_tie(edit: str, tmp_path: Path) -> None:
     rows = shown(tmp_path, {"a": [photo(n) for n in range(3)], "b": [COPIES[edit](photo(n)) for n in range(3)]})
     assert find_rings(rows + crowd(1000)) == []
-    (ring,) = find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path])))
+    (ring,) = find_rings(rows + crowd(1000), photos=PhotoAccess(photo_opener([tmp_path])))
     assert names([ring]) == [["a", "b"]]
     assert {(s.kind, s.how.split()[0]) for s in ring.shared} == {("photo", "geometry")}
 
@@ -392,21 +392,21 @@ def test_verified_copies_tie(edit: str, tmp_path: Path) -> None:
 def test_embeddings_propose_too(tmp_path: Path) -> None:
     rows = shown(tmp_path, {"a": [photo(n) for n in range(3)], "b": [COPIES["crop"](photo(n)) for n in range(3)]})
     at = {r.photos[0].sha256: int(r.listing_id[1:]) for r in rows}
-    sight = Sight(
+    photos = PhotoAccess(
         photo_opener([tmp_path]),
         lambda shas: [np.eye(3, dtype=np.float32)[at[sha]] if sha in at else None for sha in shas],
-        LookLimits(votes=10_000),
+        PairLimits(votes=10_000),
     )
-    (ring,) = find_rings(rows + crowd(1000), sight=sight)
+    (ring,) = find_rings(rows + crowd(1000), photos=photos)
     assert names([ring]) == [["a", "b"]]
 
 
 def test_one_place_ties_only_when_it_is_used_again_and_again(tmp_path: Path) -> None:
-    sight = Sight(photo_opener([tmp_path]))
+    photos = PhotoAccess(photo_opener([tmp_path]))
     once = shown(tmp_path, {s: [thing(ord(s) * 10 + n, 1) for n in range(2)] for s in "ab"})
-    assert find_rings(once + crowd(1000), sight=sight) == []
+    assert find_rings(once + crowd(1000), photos=photos) == []
     often = shown(tmp_path, {s: [thing(ord(s) * 10 + n, 1) for n in range(5)] for s in "ab"})
-    (ring,) = find_rings(often + crowd(1000), sight=sight)
+    (ring,) = find_rings(often + crowd(1000), photos=photos)
     assert names([ring]) == [["a", "b"]]
     assert [s.kind for s in ring.shared] == ["background"]
 
@@ -418,7 +418,7 @@ def test_one_watermark_ties_when_it_is_used_again_and_again(tmp_path: Path) -> N
         return image
 
     rows = shown(tmp_path, {"a": [marked(n) for n in range(5)], "b": [marked(n) for n in range(5, 10)]})
-    (ring,) = find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path])))
+    (ring,) = find_rings(rows + crowd(1000), photos=PhotoAccess(photo_opener([tmp_path])))
     assert [s.kind for s in ring.shared] == ["watermark"]
 
 
@@ -431,7 +431,7 @@ def test_plain_white_and_wood_tie_nobody(tmp_path: Path) -> None:
     wood = PillowImage.fromarray(np.repeat(np.random.default_rng(5).integers(120, 160, (1, 90, 3)), 360, 0).astype(np.uint8))
     for ground in (PillowImage.new("RGB", (360, 360), "white"), wood):
         rows = shown(tmp_path, {"a": [on(ground, n) for n in range(6)], "b": [on(ground, n) for n in range(6, 12)]})
-        assert find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path]))) == []
+        assert find_rings(rows + crowd(1000), photos=PhotoAccess(photo_opener([tmp_path]))) == []
 
 
 def test_a_part_of_an_official_photo_makes_the_photo_official(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_a_part_of_an_official_photo_makes_the_photo_official(tmp_path: Path) ->
     finding = Finding("copy", FindingStatus.OK, 0.9, "a part", photo_id="photo-1")
     verdict = Verdict(Decision.REVIEW, Basis.NO_CONTRADICTION, findings=(finding,))
     rows[:4] = [replace(r, verdict=verdict) for r in rows[:4]]
-    assert find_rings(rows + crowd(1000), sight=Sight(photo_opener([tmp_path]))) == []
+    assert find_rings(rows + crowd(1000), photos=PhotoAccess(photo_opener([tmp_path]))) == []
 
 
 def test_a_later_run_looks_only_at_what_is_new(tmp_path: Path) -> None:
@@ -452,13 +452,13 @@ def test_a_later_run_looks_only_at_what_is_new(tmp_path: Path) -> None:
         opened.extend([path] if found else [])
         return found
 
-    find_rings(rows + crowd(1000), sight=Sight(count), state=(state := State()))
+    find_rings(rows + crowd(1000), photos=PhotoAccess(count), state=(state := State()))
     opened.clear()
-    again = find_rings([], sight=Sight(count), state=state)
+    again = find_rings([], photos=PhotoAccess(count), state=state)
     assert (names(again), opened) == ([["a", "b", "c"]], [])
     state = State()
-    find_rings(rows[:6] + crowd(1000), sight=Sight(count), state=state)
-    assert find_rings(rows[6:], sight=Sight(count), state=state) == again
+    find_rings(rows[:6] + crowd(1000), photos=PhotoAccess(count), state=state)
+    assert find_rings(rows[6:], photos=PhotoAccess(count), state=state) == again
 
 
 @pytest.mark.data
@@ -483,7 +483,7 @@ def test_reposts_tie_made_up_sellers(shared_data: Path, tmp_path: Path) -> None:
             show("gang3", n, ImageEnhance.Brightness(image.crop((width // 40, 0, width, height))).enhance(1.15))
         else:
             show(f"other{n % 30}", n, image)
-    rings = find_rings(rows, sight=Sight(photo_opener([tmp_path])))
+    rings = find_rings(rows, photos=PhotoAccess(photo_opener([tmp_path])))
     assert ["gang1", "gang2", "gang3"] in [sorted(ring) for ring in names(rings)]
     others = {s for ring in names(rings) for s in ring} - {"gang1", "gang2", "gang3"}
     assert len(others) <= 2

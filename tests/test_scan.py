@@ -317,7 +317,7 @@ def test_two_scans_into_one_folder(catalog: Catalog, folder: Path, tmp_path: Pat
 
 
 def test_a_full_disk_is_said_and_costs_only_the_rest(catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch) -> None:
-    import imgmatch.scan as module
+    import imgmatch.scan.run as module
 
     real, calls = module._write_shard, []
 

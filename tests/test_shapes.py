@@ -22,7 +22,8 @@ from imgmatch.encoders.preprocess import Preprocess
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.scan import read_records, run_scan
+from imgmatch.results import read_records
+from imgmatch.scan import run_scan
 from imgmatch.types import FindingStatus
 from imgmatch.vision import ocr
 from imgmatch.vision.geometry.features import patches

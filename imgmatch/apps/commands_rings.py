@@ -51,7 +51,7 @@ def rings(
     """
     from imgmatch.config import Config
     from imgmatch.investigate.report.rings_page import read_rings, write_rings
-    from imgmatch.investigate.rings import Sight, State, find_rings
+    from imgmatch.investigate.rings import PhotoAccess, State, find_rings
     from imgmatch.investigate.rings.market import photo_opener
     from imgmatch.io.files import lock
     from imgmatch.signals import settings_of
@@ -65,7 +65,7 @@ def rings(
         found = find_rings(
             _records(records, update),
             contact_key=key,
-            sight=Sight(open_photo, cached_embeddings(records)),
+            photos=PhotoAccess(open_photo, cached_embeddings(records)),
             state=state,
             previous=earlier,
             rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,

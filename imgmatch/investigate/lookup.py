@@ -10,7 +10,7 @@ import numpy as np
 
 from imgmatch.errors import ImgmatchError
 from imgmatch.images import ImageSource, load_image, pdq_dihedral
-from imgmatch.investigate.rings.looks import compare as look
+from imgmatch.investigate.rings.pairs import compare as look
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing, ScanRecord

@@ -66,24 +66,23 @@ def near_pairs(
         order = np.argsort(keys, kind="stable")
         counts = np.bincount(keys, minlength=1 << _BAND_BITS)
         starts = np.cumsum(counts) - counts
-        yield from _join(words, order, keys[asking], asking, counts, starts, radius, fresh)
-        if radius >= _BANDS:
-            for bit in range(_BAND_BITS):
-                yield from _join(words, order, keys[asking] ^ (1 << bit), asking, counts, starts, radius, fresh)
+        flips = [0] if radius < _BANDS else [0, *(1 << bit for bit in range(_BAND_BITS))]
+        for flip in flips:
+            wanted = keys[asking] ^ flip
+            yield from _join(words, order, asking, starts=starts[wanted], sizes=counts[wanted], radius=radius, fresh=fresh)
 
 
 def _join(
     words: npt.NDArray[np.uint64],
     order: Rows,
-    wanted: Rows,
     rows: Rows,
-    counts: Rows,
+    *,
     starts: Rows,
+    sizes: Rows,
     radius: int,
     fresh: npt.NDArray[np.bool_] | None,
 ) -> Iterator[tuple[Rows, Rows, Rows]]:
     """Compare each row with the bucket it wants; of two rows that both ask, the smaller one meets the larger."""
-    sizes = counts[wanted]
     ends = np.cumsum(sizes)
     first = 0
     while first < len(rows):
@@ -92,7 +91,7 @@ def _join(
         size = sizes[first:last]
         left = np.repeat(rows[first:last], size)
         offset = np.arange(len(left)) - np.repeat(np.cumsum(size) - size, size)
-        right = order[np.repeat(starts[wanted[first:last]], size) + offset]
+        right = order[np.repeat(starts[first:last], size) + offset]
         keep = left < right if fresh is None else (left < right) | ~fresh[right]
         left, right = left[keep], right[keep]
         # Half of the bits tell nearly all strangers apart (128 ± 8 of 256 differ), and cost half.

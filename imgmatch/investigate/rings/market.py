@@ -1,4 +1,4 @@
-"""What a market shows: which seller uses which photos and contacts, boiled down from any number of records."""
+"""What a market shows: which seller uses which photos and contacts, condensed from any number of records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imgmatch.cells import utc_time
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image, resolve_within
 from imgmatch.investigate.rings.duplicates import Groups, group_photos
-from imgmatch.investigate.rings.looks import Look, LookLimits, look_closer
+from imgmatch.investigate.rings.pairs import PairLimits, PairMatch, match_pairs
 from imgmatch.investigate.rings.state import State
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.market.prices import convert, parse_price
@@ -26,7 +26,7 @@ from imgmatch.records import Listing, ScanRecord
 from imgmatch.types import FindingStatus, FloatArray
 
 __all__ = [
-    "Market", "Offer", "OpenPhoto", "Sight", "Token", "asking_prices", "boiled_down", "photo_opener", "rarity",
+    "Market", "Offer", "OpenPhoto", "PhotoAccess", "Token", "asking_prices", "listing_row", "photo_opener", "rarity",
 ]  # fmt: skip
 
 OpenPhoto = Callable[[str, str], "PhotoContext | None"]
@@ -92,7 +92,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PhotoAccess:
     """What can be seen of photos beyond their hashes.
 
     Parameters
@@ -101,12 +101,12 @@ class Sight:
         ``open_photo(sha256, path) -> PhotoContext or None``; without it nothing is looked at.
     embeddings : callable, optional
         ``embeddings(shas)`` gives an embedding or None per photo, all of one space: they propose pairs to look at.
-    limits : LookLimits
+    limits : PairLimits
     """
 
     open_photo: OpenPhoto | None = None
     embeddings: Callable[[Sequence[str]], Sequence[FloatArray | None]] | None = None
-    limits: LookLimits = field(default_factory=LookLimits)
+    limits: PairLimits = field(default_factory=PairLimits)
 
 
 class Market:
@@ -122,12 +122,12 @@ class Market:
         self._contact_key = contact_key
 
     def add(self, record: ScanRecord) -> None:
-        row = boiled_down(record, self._contact_key)
+        row = listing_row(record, self._contact_key)
         if row is not None:
             self.add_row(row)
 
     def add_row(self, row: Mapping[str, Any]) -> None:
-        """Add what :func:`boiled_down` made of a record."""
+        """Add what :func:`listing_row` made of a record."""
         key = (row["platform"], row["seller"])
         if key not in self._numbers:
             self._numbers[key] = len(self.keys)
@@ -157,20 +157,20 @@ class Market:
     def age(self, number: int) -> tuple[str, str, str]:
         return (self.sellers[number].first or "9999", *self.keys[number])
 
-    def tokens(self, common: float, weights: Mapping[str, float], sight: Sight, state: State) -> Iterator[Token]:
+    def tokens(self, common: float, weights: Mapping[str, float], photos: PhotoAccess, state: State) -> Iterator[Token]:
         """Yield what at least two sellers share and not everybody does; `weights` by kind."""
         files = sorted(self._files)
         groups, doubtful = group_photos(
-            files, [self._files[sha].phash for sha in files], state, doubtful=sight.open_photo is not None
+            files, [self._files[sha].phash for sha in files], state, doubtful=photos.open_photo is not None
         )
         joined: dict[int, float] = {}
         places: list[tuple[int, int, str, float]] = []
-        if sight.open_photo is not None:
-            for i, j, look in self._looks(files, groups, doubtful, common, sight, state):
-                if look.kind != "photo":
-                    places.append((i, j, look.kind, look.strength))
+        if photos.open_photo is not None:
+            for i, j, match in self._matched_pairs(files, groups, doubtful, common, photos, state):
+                if match.kind != "photo":
+                    places.append((i, j, match.kind, match.strength))
                 elif groups.join(i, j):
-                    joined[i] = min(joined.get(i, 1.0), look.strength)
+                    joined[i] = min(joined.get(i, 1.0), match.strength)
         members = _members(groups, files)
         least: dict[int, float] = {}
         for i, strength in joined.items():
@@ -206,16 +206,16 @@ class Market:
             key = files[rows[0]] if kind == "photo" else f"{kind}-{files[rows[0]]}"
             yield Token(key, kind, weight, uses, how)
 
-    def _looks(
+    def _matched_pairs(
         self,
         files: Sequence[str],
         groups: Groups,
         doubtful: Sequence[tuple[int, int, int]],
         common: float,
-        sight: Sight,
+        photos: PhotoAccess,
         state: State,
-    ) -> Iterator[tuple[int, int, Look]]:
-        """Look at one photo of each group that is neither official nor everybody's."""
+    ) -> Iterator[tuple[int, int, PairMatch]]:
+        """PairMatch at one photo of each group that is neither official nor everybody's."""
         worth: list[int] = []
         owners = np.full(len(files), -1, np.int64)
         urgency: dict[int, int] = {}
@@ -233,25 +233,25 @@ class Market:
             if a in at and b in at
         ]
         vectors = None
-        if sight.embeddings is not None:
-            known = [(n, v) for n, v in enumerate(sight.embeddings([files[row] for row in worth])) if v is not None]
+        if photos.embeddings is not None:
+            known = [(n, v) for n, v in enumerate(photos.embeddings([files[row] for row in worth])) if v is not None]
             vectors = ([n for n, _ in known], np.stack([v for _, v in known])) if len(known) > 1 else None
 
         def open_photo(sha: str) -> PhotoContext | None:
-            return None if sight.open_photo is None else sight.open_photo(sha, self._files[sha].path)
+            return None if photos.open_photo is None else photos.open_photo(sha, self._files[sha].path)
 
-        for i, j, look in look_closer(
+        for i, j, match in match_pairs(
             [files[row] for row in worth],
             owners[worth],
-            sorted(range(len(worth)), key=lambda n: (urgency[worth[n]], n)),
-            pairs,
-            vectors,
-            open_photo,
-            state,
-            sight.limits,
-            lambda i, j: groups.of(worth[i]) == groups.of(worth[j]),
+            urgent=sorted(range(len(worth)), key=lambda n: (urgency[worth[n]], n)),
+            doubtful=pairs,
+            vectors=vectors,
+            open_photo=open_photo,
+            state=state,
+            limits=photos.limits,
+            same=lambda i, j: groups.of(worth[i]) == groups.of(worth[j]),
         ):
-            yield worth[i], worth[j], look
+            yield worth[i], worth[j], match
 
 
 def _members(groups: Groups, files: Sequence[str]) -> dict[int, list[int]]:
@@ -261,7 +261,7 @@ def _members(groups: Groups, files: Sequence[str]) -> dict[int, list[int]]:
     return members
 
 
-def boiled_down(record: ScanRecord, contact_key: bytes) -> dict[str, Any] | None:
+def listing_row(record: ScanRecord, contact_key: bytes) -> dict[str, Any] | None:
     """Return what rings need of a record as plain JSON; None where it names no seller.
 
     Contacts are kept only as HMAC-SHA256 under the key, and not at all without one.

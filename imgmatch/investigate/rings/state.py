@@ -1,4 +1,4 @@
-"""What earlier runs saw: listings boiled down, near hashes, small details of photos, looks at pairs. One SQLite file.
+"""What earlier runs saw: condensed listings, near hashes, details of photos, pairs compared. One SQLite file.
 
 Everything here is a pure function of photos and records, so a run that goes on from it finds what one run over all would; so
 does one that goes on from a run that was interrupted, because each commit leaves it whole.
@@ -21,7 +21,7 @@ from imgmatch.errors import InputError, LockedError
 __all__ = ["State"]
 
 _LAYOUT = "2"
-_PART = 1000  # listings, or photos and pairs looked at, that an interruption may cost: a guess, seconds of work
+_PART = 1000  # listings, or photos and pairs compared, that an interruption may cost: a guess, seconds of work
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY);
@@ -93,7 +93,7 @@ class State:
             raise InputError(f"is damaged ({error}); {advice}", source=str(path)) from error
 
     def keep(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add boiled-down listings."""
+        """Add condensed listings."""
         for row in rows:
             self._put("INSERT OR IGNORE INTO listings VALUES (?)", (json.dumps(row, sort_keys=True),))
 
@@ -131,12 +131,12 @@ class State:
     def keep_details(self, sha256: str, plain: npt.NDArray[np.uint8], mirrored: npt.NDArray[np.uint8]) -> None:
         self._put("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", (sha256, plain.tobytes(), mirrored.tobytes()))
 
-    def look(self, a: str, b: str) -> tuple[str, float] | None:
-        """Return what a look at two photos found, or None."""
+    def pair(self, a: str, b: str) -> tuple[str, float] | None:
+        """Return what the comparison of two photos found, or None."""
         row = self._db.execute("SELECT kind, strength FROM looks WHERE a = ? AND b = ?", (a, b)).fetchone()
         return None if row is None else (row[0], row[1])
 
-    def keep_look(self, a: str, b: str, kind: str, strength: float) -> None:
+    def keep_pair(self, a: str, b: str, kind: str, strength: float) -> None:
         self._put("INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?)", (a, b, kind, strength))
 
     def _put(self, sql: str, values: tuple[Any, ...]) -> None:

@@ -1,7 +1,7 @@
-"""A closer look at photos of different sellers: copies that no hash finds, the same place behind things, the same watermark.
+"""Photos of different sellers, compared pair by pair: copies that no hash finds, one place, one watermark.
 
 Small details and embeddings propose pairs, a copy check and geometry dispose. What is decoded and compared is bounded,
-whatever the size of the market, and remembered, so that a later run looks only at what is new.
+whatever the size of the market, and remembered, so that a later run compares only what is new.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints, VerifiedMatch
 
-__all__ = ["Look", "LookLimits", "compare", "look_closer", "near_vectors"]
+__all__ = ["PairLimits", "PairMatch", "compare", "match_pairs", "near_vectors"]
 
 Open = Callable[[str], "PhotoContext | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class LookLimits:
-    """How much is looked at: what bounds the cost of a large market.
+class PairLimits:
+    """How many pairs are compared: what bounds the cost of a large market.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class LookLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PairMatch:
     """What two photos share.
 
     Parameters
@@ -68,15 +68,15 @@ class Look:
     strength: float
 
 
-NOTHING = Look("", 0.0)
+NOTHING = PairMatch("", 0.0)
 
 _COPY = 0.5  # least value of a copy that counts, as for the copy signal
 _POINTS = 12  # places that must agree on a background or watermark
 _REMEMBERED = 256
 
 
-def compare(a: PhotoContext, b: PhotoContext) -> Look:
-    """Look at two photos.
+def compare(a: PhotoContext, b: PhotoContext) -> PairMatch:
+    """PairMatch at two photos.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def compare(a: PhotoContext, b: PhotoContext) -> Look:
 
     Returns
     -------
-    Look
+    PairMatch
         Symmetric up to what is laid on what: callers order the two by sha256.
 
     Notes
@@ -98,12 +98,12 @@ def compare(a: PhotoContext, b: PhotoContext) -> Look:
     match = geometry.verify(ours, theirs, geometry.match(ours, theirs), model="homography")
     enough = match is not None and len(match) >= _POINTS
     if match is not None and enough and _in_one_place(match, ours, theirs):
-        return Look("background", _strength(match))
+        return PairMatch("background", _strength(match))
     copy = verified(a, b)
     if copy is not None and copy.value >= _COPY:
-        return Look("photo", round(copy.value, 3))
+        return PairMatch("photo", round(copy.value, 3))
     if match is not None and enough and _stamped(match, ours, theirs):
-        return Look("watermark", _strength(match))
+        return PairMatch("watermark", _strength(match))
     return NOTHING
 
 
@@ -151,7 +151,7 @@ def near_vectors(
     owners : ndarray, shape (n,), int64
         Pairs of one owner are left out.
     k : int
-        Neighbours that are looked at per photo.
+        Neighbours that are searched per photo.
     least : float
         Least cosine.
 
@@ -193,25 +193,26 @@ def near_vectors(
                     yield cosine, *pair
 
 
-def look_closer(
+def match_pairs(
     shas: Sequence[str],
     owners: npt.NDArray[np.int64],
+    *,
     urgent: Sequence[int],
     doubtful: Iterable[tuple[int, int, int]],
     vectors: tuple[Sequence[int], FloatArray] | None,
     open_photo: Open,
     state: State,
-    limits: LookLimits,
+    limits: PairLimits,
     same: Callable[[int, int], bool],
-) -> Iterator[tuple[int, int, Look]]:
+) -> Iterator[tuple[int, int, PairMatch]]:
     """Propose pairs and yield what two photos share, where they share something.
 
     Parameters
     ----------
     shas : sequence of str
-        One per photo worth a look, ascending.
+        One per photo, ascending.
     owners : ndarray, shape (n,), int64
-        Who shows each photo; pairs of one owner are not looked at.
+        Who shows each photo; pairs of one owner are not compared.
     urgent : sequence of int
         Rows in the order in which they are decoded, until `limits.photos`.
     doubtful : iterable of (distance, i, j)
@@ -221,13 +222,13 @@ def look_closer(
     open_photo : callable
         ``open_photo(sha256) -> PhotoContext or None``.
     state : State
-        Remembers details and looks.
+        Remembers details and matches.
     same : callable
-        Tells whether two rows count as one photo by now: such pairs need no look.
+        Tells whether two rows count as one photo by now: such pairs are not compared.
 
     Yields
     ------
-    i, j, look
+    i, j, match
     """
     wanted = sorted(urgent[: limits.photos])
     photos: OrderedDict[int, PhotoContext | None] = OrderedDict()
@@ -245,22 +246,22 @@ def look_closer(
         rows, matrix = vectors
         near = near_vectors(matrix, owners[list(rows)], limits.neighbors, limits.near)
         ranked += [(2, -cosine, *sorted((rows[i], rows[j]))) for cosine, i, j in near]  # type: ignore[misc]
-    looked: set[tuple[int, int]] = set()
+    compared: set[tuple[int, int]] = set()
     for _, _, i, j in sorted(ranked):
-        if len(looked) >= limits.pairs:
+        if len(compared) >= limits.pairs:
             return
-        if (i, j) in looked or owners[i] == owners[j] or same(i, j):
+        if (i, j) in compared or owners[i] == owners[j] or same(i, j):
             continue
-        looked.add((i, j))
-        look = state.look(shas[i], shas[j])
-        if look is None:
+        compared.add((i, j))
+        known = state.pair(shas[i], shas[j])
+        if known is None:
             a, b = photo(i), photo(j)
             if a is None or b is None:
                 continue
             found = compare(a, b)
-            state.keep_look(shas[i], shas[j], found.kind, found.strength)
+            state.keep_pair(shas[i], shas[j], found.kind, found.strength)
         else:
-            found = Look(*look)
+            found = PairMatch(*known)
         if found.kind:
             yield i, j, found
 
@@ -271,7 +272,7 @@ def _votes(
     shas: Sequence[str],
     photo: Callable[[int], PhotoContext | None],
     state: State,
-    limits: LookLimits,
+    limits: PairLimits,
 ) -> Iterator[tuple[float, int, int]]:
     """Yield (votes, i, j) of photos that share small details, also where one is mirrored."""
     details: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = []

@@ -1,4 +1,4 @@
-"""Scanning: a stream of listings through a matcher, in shards that survive whatever happens.
+"""A scan into a folder: shards that survive whatever happens, tables and a report of them, and what the run was.
 
 A shard's file name holds a hash of all that its records depend on: settings, rules, calibration, code, catalog, the rows
 themselves and the state of their photo files. Resuming is therefore nothing but finding the file there, and a stale shard
@@ -13,15 +13,13 @@ import platform
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from threadpoolctl import ThreadpoolController
 
 import imgmatch
 from imgmatch.catalog import Catalog
@@ -34,102 +32,18 @@ from imgmatch.io.sinks import write_tables
 from imgmatch.io.sources import Listings, Posts, Row, listing_root, read_listings, read_posts, with_known
 from imgmatch.io.tables import Layout
 from imgmatch.loading.cache import PhotoCache
-from imgmatch.matcher import Loaded, Matcher
-from imgmatch.parallel import ordered_map, worker_count
-from imgmatch.records import Listing, ScanRecord
+from imgmatch.matcher import Matcher
+from imgmatch.records import ScanRecord
 from imgmatch.results import read_records
+from imgmatch.scan.stream import Runner, Shard, run_shards
 from imgmatch.types import FindingStatus
 
-__all__ = ["Runner", "ScanSummary", "Shard", "run_scan", "run_shards", "scan_listings"]
+__all__ = ["ScanSummary", "run_scan"]
 
 _HOPELESS = 1000  # rows that all fail for one reason: the source is not what it was taken for
 _PUBLISHED = frozenset({"records.jsonl", "records.csv", "records.parquet", "report.html"})
 
 Progress = Callable[[int, int, Counter[str]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Listings that are examined, written and resumed together; the number is their place in the scan."""
-
-    number: int
-    path: Path
-    rows: list[Row]
-
-
-Runner = Callable[[Iterable[Shard], Matcher, Path], Iterator[tuple[int, ScanRecord]]]
-"""Examines shards, photos relative to a folder: each record with the number of its shard. The records of a shard come in
-order, the shards in any."""
-
-
-def scan_listings(listings: Iterable[Listing | Row], matcher: Matcher, *, root: str | Path = ".") -> Iterator[ScanRecord]:
-    """Examine a stream of listings.
-
-    Parameters
-    ----------
-    listings : iterable of Listing
-        Read lazily.
-    matcher : Matcher
-    root : path
-        Folder that photo paths are relative to.
-
-    Yields
-    ------
-    ScanRecord
-        One per listing, in order.
-
-    Notes
-    -----
-    Photos are read in threads ahead of the encoder; memory is bounded by ``config.scan.batch`` photos a few times over,
-    however many listings there are. While it runs, the matrix products of this process get one thread each: they are
-    small, and threads that wait for the next one would take the cores from decoders and encoder.
-    """
-    settings, root = matcher.config.scan, Path(root)
-    workers = worker_count(settings.workers)
-    rows = (row if isinstance(row, tuple) else (row, None) for row in listings)
-
-    def load(row: Row) -> Loaded | ScanRecord:
-        listing, problem = row
-        if problem is None:
-            return matcher.load(listing, root)
-        return ScanRecord(
-            listing,
-            status="failed",
-            error=problem,
-            catalog_version=matcher.catalog.version,
-            config_fingerprint=matcher.fingerprint,
-        )
-
-    batch: list[Loaded | ScanRecord] = []
-    photos = 0
-    # NumPy's products here are small. A BLAS on OpenMP is left alone: the encoder may share its threads.
-    with ThreadpoolController().select(threading_layer="pthreads").limit(limits=1):
-        for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
-            batch.append(loaded)
-            photos += len(loaded.photos)
-            if photos >= settings.batch or len(batch) >= 4 * settings.batch:
-                yield from _examined(batch, matcher)
-                batch, photos = [], 0
-        yield from _examined(batch, matcher)
-
-
-def _examined(batch: list[Loaded | ScanRecord], matcher: Matcher) -> Iterator[ScanRecord]:
-    answers = iter(matcher.examine_loaded([x for x in batch if isinstance(x, Loaded)]))
-    for x in batch:
-        yield x if isinstance(x, ScanRecord) else next(answers)
-
-
-def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterator[tuple[int, ScanRecord]]:
-    """Examine shards in this process, one after another; decoding runs on across their borders. A :data:`Runner`."""
-    numbers: deque[int] = deque()
-
-    def rows() -> Iterator[Row]:
-        for shard in shards:
-            numbers.extend([shard.number] * len(shard.rows))
-            yield from shard.rows
-
-    for record in scan_listings(rows(), matcher, root=root):
-        yield numbers.popleft(), record
 
 
 @dataclass(slots=True)
@@ -225,10 +139,18 @@ def run_scan(
             captured: list[str] = []
             if is_capture(source):
                 source, captured = unpack(source, out / "pages")
-            led = None if posts is None else read_posts(Path(posts), listing_root(source))
             listings = read_listings(source, layout)
             run = _Run(
-                listings, led, known or {}, catalog, out, config or Config(), resume, retry_failed, report, progress, runner
+                listings=listings,
+                posts=Posts() if posts is None else read_posts(Path(posts), listing_root(source)),
+                known=known or {},
+                matcher=Matcher(catalog, config or Config(), cache=PhotoCache(cache_dir() / "photos.sqlite")),
+                out=out,
+                resume=resume,
+                retry_failed=retry_failed,
+                report=report,
+                progress=progress,
+                runner=runner,
             )
             run.summary.notes += captured
             return run.run()
@@ -239,29 +161,35 @@ def run_scan(
         ) from error
 
 
+@dataclass(slots=True)
 class _Run:
-    def __init__(
-        self,
-        listings: Listings,
-        posts: Posts | None,
-        known: Mapping[str, str],
-        catalog: Catalog,
-        out: Path,
-        config: Config,
-        resume: bool,
-        retry_failed: bool,
-        report: Callable[..., None] | None,
-        progress: Progress | None,
-        runner: Runner,
-    ) -> None:
-        self.listings, self.source, self.root, self.out = listings, listings.path, listing_root(listings.path), out
-        self.posts, self.known = posts or Posts(), known
-        self.matcher = Matcher(catalog, config, cache=PhotoCache(cache_dir() / "photos.sqlite"))
-        self.config, self.resume, self.retry_failed = config, resume, retry_failed
-        self.report, self.progress, self.runner = report, progress, runner
-        self.summary = ScanSummary(out)
-        self.total = 0
-        self.started = datetime.now(timezone.utc)
+    """One call of :func:`run_scan`."""
+
+    listings: Listings
+    posts: Posts
+    known: Mapping[str, str]
+    matcher: Matcher
+    out: Path
+    resume: bool
+    retry_failed: bool
+    report: Callable[..., None] | None
+    progress: Progress | None
+    runner: Runner
+    summary: ScanSummary = field(init=False)
+    total: int = 0
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def __post_init__(self) -> None:
+        self.summary = ScanSummary(self.out)
+
+    @property
+    def source(self) -> Path:
+        return self.listings.path
+
+    @property
+    def root(self) -> Path:
+        """Folder that photo paths are relative to."""
+        return listing_root(self.source)
 
     def run(self) -> ScanSummary:
         start = time.perf_counter()
@@ -298,7 +226,7 @@ class _Run:
 
     def _unfinished(self, shards: list[Path], pending: dict[int, tuple[Path, int, list[ScanRecord]]]) -> Iterator[Shard]:
         rows = map(self.posts.attach, (with_known(row, self.known) for row in self._rows()))
-        while self.summary.stopped is None and (chunk := list(islice(rows, self.config.scan.shard))):
+        while self.summary.stopped is None and (chunk := list(islice(rows, self.matcher.config.scan.shard))):
             number = len(shards)
             path = self.out / "shards" / f"{number:06d}-{self._key(chunk)}.jsonl"
             shards.append(path)
@@ -402,7 +330,7 @@ class _Run:
                 "space": catalog.space.to_dict() | {"id": catalog.space.id},
             },
             "calibration": None if self.matcher.fusion.calibration is None else self.matcher.fusion.calibration.describe(),
-            "config": self.config.to_dict(),
+            "config": self.matcher.config.to_dict(),
             "signals": {signal.name: signal.fingerprint() for signal in self.matcher.signals},
             "config_fingerprint": self.matcher.fingerprint,
             "counts": {"listings": summary.rows, "reused": summary.reused, **summary.counts},

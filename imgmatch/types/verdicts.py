@@ -1,46 +1,23 @@
-"""Frozen value types that flow through imgmatch: photo, embedding, candidate, finding, verdict.
-
-Only numpy is imported here. Rows of listings and scans are in :mod:`imgmatch.records`.
-
-Conventions
------------
-*query* is what is examined, *reference* what is in the catalog. *similarity* is higher for nearer. Points and boxes are
-in the pixels of the **original upright photo** (after EXIF orientation, before any reduction): x to the right, y down.
-"""
+"""What is found out about a listing: candidates, findings, the verdict."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from imgmatch.errors import SpaceMismatchError
-
 __all__ = [
     "EVIDENCE_KEYS",
     "Basis",
-    "Box",
     "Candidate",
     "Decision",
-    "EmbeddingSpace",
-    "Embeddings",
     "Finding",
     "FindingStatus",
-    "Image",
     "Label",
-    "Neighbors",
     "PhotoRole",
     "Verdict",
 ]
-
-FloatArray = npt.NDArray[np.float32]
-UInt8Array = npt.NDArray[np.uint8]
 
 
 class _Name(str, Enum):
@@ -106,186 +83,6 @@ class PhotoRole(_Name):
     BACKGROUND = "background"
     NEGATIVE = "negative"
     KNOWN_OFFENDER = "known_offender"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """An axis-aligned box, half-open: ``x0 <= x < x1``.
-
-    Parameters
-    ----------
-    x0, y0, x1, y1 : float
-        Corners in original pixels.
-    """
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-    def __post_init__(self) -> None:
-        if not (self.x1 > self.x0 and self.y1 > self.y0):
-            raise ValueError(f"expected x0 < x1 and y0 < y1, got {self}")
-
-    @property
-    def width(self) -> float:
-        return self.x1 - self.x0
-
-    @property
-    def height(self) -> float:
-        return self.y1 - self.y0
-
-    @property
-    def area(self) -> float:
-        return self.width * self.height
-
-    def polygon(self) -> list[list[float]]:
-        """Return the four corners clockwise from the top left, as evidence wants them."""
-        return [[self.x0, self.y0], [self.x1, self.y0], [self.x1, self.y1], [self.x0, self.y1]]
-
-    def iou(self, other: Box) -> float:
-        """Return intersection over union, in [0, 1]."""
-        width = min(self.x1, other.x1) - max(self.x0, other.x0)
-        height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        inter = max(width, 0.0) * max(height, 0.0)
-        return float(inter / (self.area + other.area - inter))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Image:
-    """A decoded photo.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (H, W, 3), uint8
-        Upright sRGB. May be smaller than the original: see `scale`. Read-only.
-    sha256 : str
-        Hex digest of the bytes the photo was decoded from; of the pixels for arrays and PIL images.
-    source : str
-        Where it came from, for messages: a path, or ``<bytes>``, ``<array>``.
-    width, height : int
-        Size of the original upright photo in pixels.
-    format : str
-        ``JPEG``, ``PNG``, … or ``RAW`` for arrays.
-    """
-
-    pixels: UInt8Array
-    sha256: str
-    source: str
-    width: int
-    height: int
-    format: str
-
-    def __post_init__(self) -> None:
-        if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
-            raise ValueError(f"expected pixels (H, W, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}")
-        self.pixels.setflags(write=False)
-
-    @property
-    def scale(self) -> float:
-        """Original pixels per decoded pixel, >= 1 up to rounding (1 unless decoded at reduced size)."""
-        return float(self.width / self.pixels.shape[1])
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingSpace:
-    """Identity of a space of embeddings. Vectors of two spaces never meet: an error, not a number.
-
-    Parameters
-    ----------
-    encoder : str
-        Registry name or model name; a label, not part of the identity.
-    weights : str
-        sha256 over the canonical tensors (names, shapes, fp32 values), so that the same weights in another file format
-        are the same space.
-    architecture : str
-        For example ``ViT-B-32`` or ``torchvision:mobilenet_v2``.
-    preprocess : str
-        Canonical text of the preprocessing with its decode rule.
-    numeric : str
-        Numeric class: ``fp32``, ``fp16``, ``bf16``, ``int8``. A runtime that proved parity declares its source's.
-    dim : int
-        Length of a vector.
-    """
-
-    encoder: str
-    weights: str
-    architecture: str
-    preprocess: str
-    numeric: str
-    dim: int
-
-    @property
-    def id(self) -> str:
-        """First 16 hex digits of the sha256 over everything but the label."""
-        parts = [self.weights, self.architecture, self.preprocess, self.numeric, self.dim]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-    def describe(self) -> str:
-        """Return a line for messages that names what can differ."""
-        return (
-            f"{self.encoder} [{self.id}] ({self.architecture}, weights {self.weights[:8]}, "
-            f"{self.numeric}, {self.dim}-d, {self.preprocess})"
-        )
-
-    def require(self, got: EmbeddingSpace, *, hint: str = "") -> None:
-        """Raise :class:`SpaceMismatchError` unless `got` is this very space."""
-        if self.id != got.id:
-            names = {"weights": "weights", "architecture": "architecture", "preprocess": "preprocessing",
-                     "numeric": "numeric class", "dim": "length"}  # fmt: skip
-            differ = [words for name, words in names.items() if getattr(self, name) != getattr(got, name)]
-            said = f"They differ in {' and '.join(differ)}"
-            raise SpaceMismatchError(self.describe(), got.describe(), hint=f"{said}; {hint}" if hint else said)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embeddings:
-    """Vectors that know their space.
-
-    Parameters
-    ----------
-    vectors : ndarray, shape (n, d), float32
-        Unit norm within 1e-3; zero rows are not allowed.
-    space : EmbeddingSpace
-        With ``space.dim == d``.
-    """
-
-    vectors: FloatArray
-    space: EmbeddingSpace
-
-    def __post_init__(self) -> None:
-        v = self.vectors
-        if v.ndim != 2 or v.shape[1] != self.space.dim or v.dtype != np.float32:
-            raise ValueError(f"expected (n, {self.space.dim}) float32, got {v.shape} {v.dtype}")
-        if len(v) and not np.allclose(np.linalg.norm(v, axis=1), 1.0, atol=1e-3):
-            raise ValueError("expected rows of unit norm")
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Neighbors:
-    """Result of a search: for each query the k nearest references, best first.
-
-    Parameters
-    ----------
-    ids : ndarray, shape (n, k), int64
-        Row numbers; -1 pads where fewer than k exist.
-    similarities : ndarray, shape (n, k), float32
-        Cosine similarity, descending; -inf where padded.
-    """
-
-    ids: npt.NDArray[np.int64]
-    similarities: FloatArray
-
-    def rows(self) -> Iterator[list[tuple[int, float]]]:
-        """Yield, per query, the (row, similarity) pairs without the padding."""
-        for ids, sims in zip(self.ids, self.similarities, strict=True):
-            yield [(int(i), float(s)) for i, s in zip(ids, sims, strict=True) if i >= 0]
 
 
 @dataclass(frozen=True, slots=True)
