@@ -1,0 +1,131 @@
+"""What share of planted faults do the tests find? ``make mutants``, or ``python -m tests.mutants decide seal``.
+
+Cosmic Ray lists every small change of a module that it knows; a seeded sample of them is tried, one at a time, in a copy of
+the tree, and a mutant is killed where the tests named for its module fail or run out of time. Changes of annotations, which
+are never evaluated here, are left out. Mutants that change nothing anybody could see are listed with the reason in
+``mutants_equivalent.toml`` and do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.testing import run_tests
+from cosmic_ray.work_db import WorkDB
+from cosmic_ray.work_item import MutationSpec, TestOutcome
+
+from imgmatch.metrics import wilson_interval
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPO = Path(__file__).resolve().parent.parent
+EQUIVALENT = Path(__file__).with_name("mutants_equivalent.toml")
+SAMPLE = 60
+TIMEOUT = 300.0  # seconds; a change may make a loop endless
+
+MODULES = {
+    "decide": ("verdicts/decide.py", "test_fusion.py"),
+    "rules": ("verdicts/rules.py", "test_fusion.py test_claim.py"),
+    "manifest": ("catalog/manifest.py", "test_catalog.py test_hostile_catalogs.py"),
+    "seal": ("investigate/case/seal.py", "test_case.py"),
+    "background": ("catalog/likeness.py", "test_signals_design.py"),
+    "design": ("signals/design/signal.py", "test_signals_design.py"),
+    "copy": ("signals/copy/signal.py", "test_signals_copy.py"),
+    "matcher": ("matcher.py", "test_matcher.py"),
+    "scan": ("scan/run.py", "test_scan.py"),
+    "rings": ("investigate/rings/find.py", "test_rings.py"),
+}
+"""By name: the file under ``imgmatch/``, and the tests that are to find what is wrong with it."""
+
+
+def mutations(path: Path, work: Path) -> list[MutationSpec]:
+    """Return all mutations of a file but those of annotations, in an order that does not change."""
+    inside = [
+        (part.lineno, part.col_offset, part.end_lineno or part.lineno, part.end_col_offset or 0)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if isinstance(part, ast.expr)
+    ]
+    database = WorkDB(work, WorkDB.Mode.create)
+    init([path], database, {})
+    found = [item.mutations[0] for item in database.work_items]
+    database.close()
+    return sorted(
+        (m for m in found if not any(a[:2] <= m.start_pos and m.end_pos <= a[2:] for a in inside)),
+        key=lambda m: (m.operator_name, m.occurrence),
+    )
+
+
+def changed_lines(diff: str) -> tuple[str, str]:
+    """Return what a diff takes out and puts in."""
+    rows = [row for row in diff.splitlines() if not row.startswith(("---", "+++"))]
+    was, becomes = (" ".join(row[1:].strip() for row in rows if row.startswith(sign)) for sign in "-+")
+    return was, becomes
+
+
+def tried_mutants(name: str, sample: int, seed: int, work: Path) -> Iterator[tuple[bool, MutationSpec, tuple[str, str]]]:
+    """Try a sample of the mutants of a module; yield whether each was killed, which it is, and how its line changes."""
+    file, tests = MODULES[name]
+    path = Path("imgmatch") / file
+    command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider " + " ".join(f"tests/{t}" for t in tests.split())
+    outcome, said = run_tests(command, TIMEOUT)
+    if outcome is not TestOutcome.SURVIVED:
+        raise SystemExit(f"{name}: its tests fail without any mutant:\n{said}")
+    every = mutations(path, work)
+    for mutation in random.Random(seed).sample(every, min(sample, len(every))):
+        result = mutate_and_test([mutation], command, TIMEOUT)
+        if result.diff:
+            yield result.is_killed, mutation, changed_lines(result.diff)
+
+
+def report(name: str, sample: int, seed: int, work: Path) -> None:
+    """Print the mutants of a module that survived, and the share that was killed with its interval."""
+    equivalent = {(e["module"], e["was"], e["becomes"]) for e in tomllib.loads(EQUIVALENT.read_text("utf-8"))["equivalent"]}
+    start, killed, tried, same = time.monotonic(), 0, 0, 0
+    for dead, mutation, lines in tried_mutants(name, sample, seed, work):
+        if not dead and (name, *lines) in equivalent:
+            same += 1
+            continue
+        tried, killed = tried + 1, killed + dead
+        if not dead:
+            print(
+                f"  survived {mutation.module_path}:{mutation.start_pos[0]}\n    - {lines[0]}\n    + {lines[1]}", flush=True
+            )
+    low, high = wilson_interval(killed, tried)
+    share = f"{killed / tried:.3f} ({low:.3f} to {high:.3f})" if tried else "none tried"
+    print(f"{name}: {killed} of {tried} killed, {share}; {same} equivalent; {time.monotonic() - start:.0f} s", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("modules", nargs="*", choices=[[], *MODULES], help="default: all")
+    parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants of each module")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="imgmatch-mutants-") as folder:
+        tree = Path(folder)
+        for part in ("imgmatch", "tests", "benchmarks", "weights", "examples"):
+            shutil.copytree(REPO / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        shutil.copy(REPO / "setup.cfg", tree)
+        (tree / "imgmatch" / "weights").symlink_to(tree / "weights")
+        os.chdir(tree)  # what is named relatively is the copy's
+        for name in options.modules or MODULES:
+            report(name, options.sample, options.seed, tree / f"{name}.sqlite")
+
+
+if __name__ == "__main__":
+    main()
