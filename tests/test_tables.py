@@ -361,6 +361,17 @@ def test_a_map_that_is_none(text: str) -> None:
         parse_map(text)
 
 
+def test_a_column_that_the_table_does_not_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("listing_id,cost\n1,59\n")
+    for text, rows in (("price=Cost", 1), ("price==59,title=cost", 1), ("price=Cots", 0), ("price=Price|Cost", 1)):
+        layout = Layout().with_columns(parse_map(text))
+        if rows:
+            assert read(tmp_path / "t.csv", layout)[0][0].price == "59"
+        else:
+            with pytest.raises(InputError, match=r"no column is called Cots \(price\); there are listing_id, cost"):
+                read(tmp_path / "t.csv", layout)
+
+
 def test_a_field_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a\n1\n")
     with pytest.raises(ConfigError, match="colour is no field"):

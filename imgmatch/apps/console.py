@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions
@@ -111,7 +111,8 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int | None, str], None]]:
             if done == total or time.monotonic() - last >= _PLAIN_SECONDS:
                 last = time.monotonic()
                 of = f" of {total}" if total else ""
-                print(printable(f"{what}: {done}{of} ({rate(done)}) {note}".rstrip()), file=sys.stderr, flush=True)
+                with suppress(OSError):  # whoever read it is gone; the work goes on
+                    print(printable(f"{what}: {done}{of} ({rate(done)}) {note}".rstrip()), file=sys.stderr, flush=True)
 
         yield line
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from imgmatch.encoders.base import Encoder
 from imgmatch.encoders.registry import known_models
-from imgmatch.errors import WeightsError
+from imgmatch.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from imgmatch.encoders.torch_encoder import TorchEncoder
@@ -54,7 +54,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
     WeightsError
         If the weights are not here, damaged or not what they should be; says where they were looked for and how to
         provide them.
-    ValueError
+    ConfigError
         If the name is none of the above.
 
     Notes
@@ -106,7 +106,7 @@ def _torch(name: str, device: str | None, cache: str | Path | None) -> TorchEnco
 
         encoder = openclip.load(name, device=device, cache=cache)
     else:
-        raise ValueError(
+        raise ConfigError(
             f"no encoder {name!r}; expected one of {', '.join(known_models())}, or hf-hub:OWNER/MODEL, local-dir:/path, "
             "open_clip:ARCHITECTURE@/path/model.safetensors"
         )

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from imgmatch.encoders.base import Prepared
 from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.errors import ConfigError
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
 __all__ = ["TorchEncoder"]
@@ -62,7 +63,10 @@ class TorchEncoder:
         dim: int,
         device: str | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except RuntimeError as error:
+            raise ConfigError(f"device: expected cpu, cuda or cuda:1, got {device!r:.40}") from error
         self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, "fp32", dim)
         self.preprocess = preprocess
         self.input_size = preprocess.size

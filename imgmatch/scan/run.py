@@ -206,9 +206,7 @@ class _Run:
                 _write_shard(path, records)
                 del pending[number]
         if not self.summary.rows:
-            raise InputError(
-                self.summary.stopped or f"no listing found; read as {self.listings.how}", source=str(self.source)
-            )
+            raise InputError(self.summary.stopped or f"{self.source}: no listing found; read as {self.listings.how}")
         self._judge_failures(at_end=True)
         self.summary.notes += [*self.listings.notes(), *self.posts.problems]
         if self.posts.unused:

@@ -36,11 +36,14 @@ class Layout:
         the row's place.
     group : str or None
         Rows that follow each other with one value in this column are one listing (a photo or a size per row).
+    chosen : frozenset of str
+        Fields whose columns a user named for this very table: a header without any of them is refused.
     """
 
     name: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group: str | None = None
+    chosen: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, preset: str) -> Layout:
@@ -84,7 +87,7 @@ class Layout:
 
     def with_columns(self, more: Mapping[str, tuple[str, ...]]) -> Layout:
         """Return this layout with some fields taken from elsewhere."""
-        return Layout(self.name, {**self.columns, **more}, self.group)
+        return Layout(self.name, {**self.columns, **more}, self.group, self.chosen | more.keys())
 
 
 def parse_map(text: str) -> dict[str, tuple[str, ...]]:
@@ -130,6 +133,11 @@ class Columns:
         self.seen = list(names)
         taken: dict[str, str] = {}
         mapped = set(self._mapped(names))
+        for name in sorted(self._layout.chosen):
+            sources = self._layout.columns[name]
+            if not any(s.startswith("=") or s == "#" for s in sources) and not self._mapped(names, sources):
+                there = ", ".join(filter(None, names[:30]))
+                raise InputError(f"no column is called {' or '.join(sources)} ({name}); there are {there}", source=source)
         for name in names:
             if name in mapped or not name.strip():
                 continue
@@ -178,8 +186,10 @@ class Columns:
                 row[known] = _gathered(known, [row[known], cell])
         return row
 
-    def _mapped(self, names: Sequence[str]) -> list[str]:
-        sources = [normal(s) for many in self._layout.columns.values() for s in many]
+    def _mapped(self, names: Sequence[str], sources: Sequence[str] | None = None) -> list[str]:
+        if sources is None:
+            sources = [s for many in self._layout.columns.values() for s in many]
+        sources = list(map(normal, sources))
         return [
             name for name in names if any(fnmatchcase(normal(name), s) or s.startswith(f"{normal(name)}.") for s in sources)
         ]

@@ -108,6 +108,8 @@ def listing_input(path: Path) -> Path:
 
 @cache
 def _stdin() -> Path:
+    if sys.stdin is None:
+        raise InputError("standard input is closed; pipe a table into it, or name a file")
     with tempfile.NamedTemporaryFile(prefix="imgmatch-stdin-", delete=False) as f:
         shutil.copyfileobj(sys.stdin.buffer, f)
     atexit.register(Path(f.name).unlink, missing_ok=True)
