@@ -120,6 +120,10 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, row: Any, message:
 @pytest.mark.parametrize(
     ("header", "row", "problem"),
     [
+        ("price", "inf", "price: expected a plain number such as 1299.00, got 'inf'"),
+        ("price", "1e400", "price: expected a plain number"),
+        ("price", "-5", "price: expected a plain number"),
+        ("price", "1.299", "price: expected a plain number"),
         ("price", '"1.299,00"', "price: expected a plain number such as 1299.00, got '1.299,00'"),
         ("condition_prices", "[1]", "condition_prices: expected a JSON object"),
         ("official_sellers", "shop", "official_sellers: expected"),

@@ -114,6 +114,9 @@ def test_a_path_in_mixed_forms_is_found(tmp_path: Path) -> None:
     [
         "img\\my bag.jpg",
         "img/my%20bag.jpg",
+        "IMG/My Bag.JPG",
+        "img\\My%20Bag.jpg",
+        "./IMG/my bag.jpg",
         "https://cdn.example/x/my%20bag.jpg?w=640",
         "//cdn.example/my%20bag.jpg",
         "C:\\Users\\ann\\my bag.jpg",
@@ -124,6 +127,13 @@ def test_a_path_in_mixed_forms_is_found(tmp_path: Path) -> None:
 def test_other_ways_to_write_a_path(tmp_path: Path, written: str) -> None:
     photo(tmp_path / "img" / "my bag.jpg")
     assert FileFinder(tmp_path).find(written) == "img/my bag.jpg"
+
+
+def test_a_name_in_another_case_is_found_where_one_file_is_alike(tmp_path: Path) -> None:
+    for name in ("a.jpg", "A.JPG", "b.jpg"):
+        photo(tmp_path / name)
+    if len(list(tmp_path.iterdir())) == 3:  # a disk that tells case
+        assert [FileFinder(tmp_path).find(n) for n in ("A.jpg", "B.jpg", "a.jpg")] == ["A.jpg", "b.jpg", "a.jpg"]
 
 
 def test_a_url_never_means_two_files_nor_a_file_two_urls(tmp_path: Path) -> None:

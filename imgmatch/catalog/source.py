@@ -8,6 +8,8 @@ source, ``brand/logo/`` holds pictures of the brand's marks.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,9 +201,13 @@ def _number(name: str, value: Any) -> float | None:
     if is_missing(value):
         return None
     try:
-        return float(str(value))
-    except ValueError as error:
-        raise InputError(f"{name}: expected a plain number such as 1299.00, got {value!r:.60}") from error
+        number = float(str(value))
+    except (ValueError, OverflowError):
+        number = math.inf
+    alike = isinstance(value, str) and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", value.strip())  # thousands to many
+    if alike or not 0.0 <= number < math.inf:
+        raise InputError(f"{name}: expected a plain number such as 1299.00, got {value!r:.60}")
+    return number
 
 
 def _sellers(name: str, value: Any) -> tuple[tuple[str, str], ...]:

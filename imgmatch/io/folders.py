@@ -170,6 +170,9 @@ def holds_photo(head: bytes) -> bool:
 _HEIF = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 
 
+_MOST_FILES = 2_000_000  # that are looked through for a name that is written otherwise; a guess
+
+
 class FileFinder:
     """Finds the file that a table means, whichever way it writes the name.
 
@@ -190,9 +193,9 @@ class FileFinder:
         Notes
         -----
         Tried in turn: the name as it stands; composed and decomposed (NFC, NFD), which macOS and zip programs mix; with
-        Windows' backslashes; with ``%20`` and its like decoded. A URL, which is never fetched, and a path of another machine
-        (``C:/photos/a.jpg``) mean the one file below the root with their base name, as scrapers save it; two that would
-        share a file get none.
+        Windows' backslashes; with ``%20`` and its like decoded; whatever its case, where one file is alike. A URL, which is
+        never fetched, and a path of another machine (``C:/photos/a.jpg``) mean the one file below the root with their base
+        name, as scrapers save it; two that would share a file get none.
         """
         if self._is_there(name):
             return name
@@ -203,9 +206,7 @@ class FileFinder:
                 text = unicodedata.normalize(form, written)
                 if self._is_there(text):
                     return text
-        if name.isascii() or ".." in name:
-            return name
-        return self._by_parts(name) or name
+        return self._alike(name) or self._alike(unquote(name)) or name
 
     def _is_there(self, name: str) -> bool:
         if not name or name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name:
@@ -215,27 +216,18 @@ class FileFinder:
         except (OSError, ValueError):
             return False
 
-    def _by_parts(self, name: str) -> str | None:
-        """Find a name part by part, where a folder is in one form and a file in the other."""
-        at, found = self.root, []
-        for part in re.split(r"[/\\]", name):
-            try:
-                entries = {unicodedata.normalize("NFC", entry): entry for entry in os.listdir(at)}  # noqa: PTH208
-            except OSError:
-                return None
-            entry = entries.get(unicodedata.normalize("NFC", part))
-            if entry is None:
-                return None
-            found.append(entry)
-            at = at / entry
-        return "/".join(found)
+    def _alike(self, name: str) -> str | None:
+        """Find the one file whose path is that name but for case and Unicode forms, which may differ from part to part."""
+        key = _folded(name.replace("\\", "/").removeprefix("./"))
+        found = [path for path in self._names().get(key.rsplit("/", 1)[-1], []) if _folded(path) == key]
+        return found[0] if len(found) == 1 else None
 
     def _saved(self, url: str) -> str:
         try:
             address = urlsplit(url).path if "//" in url else url.replace("\\", "/")
         except ValueError:
             return url
-        base = unicodedata.normalize("NFC", unquote(address.rsplit("/", 1)[-1])).casefold()
+        base = _folded(unquote(address.rsplit("/", 1)[-1]))
         candidates = self._names().get(base, []) if base else []
         if len(candidates) > 1:  # in folders named like the address
             depth = [_common_tail(path, unquote(address)) for path in candidates]
@@ -247,13 +239,21 @@ class FileFinder:
     def _names(self) -> dict[str, list[str]]:
         if self._by_name is None:
             self._by_name = {}
+            seen = 0
             for folder, folders, files in os.walk(self.root):
                 folders[:] = [name for name in folders if leftover(name) is None]
+                seen += len(files)
+                if seen > _MOST_FILES:
+                    break
                 for name in files:
                     if leftover(name) is None:
                         path = (Path(folder) / name).relative_to(self.root).as_posix()
-                        self._by_name.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(path)
+                        self._by_name.setdefault(_folded(name), []).append(path)
         return self._by_name
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _common_tail(path: str, address: str) -> int:

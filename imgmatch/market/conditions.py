@@ -48,7 +48,9 @@ def condition_of(text: str | None) -> str | None:
 
 
 def _folded(text: str) -> str:
-    text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST])).casefold()
+    text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST]))
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # UsedLikeNew
+    text = text.casefold().replace("i\u0307", "i")  # what the Turkish İ folds to
     text = (
         re.sub(r"^(https?://(www\.)?schema\.org/|schema:)", "", text.strip()).rstrip("/").replace("'", "'").replace("’", "'")
     )
