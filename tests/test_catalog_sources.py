@@ -103,7 +103,7 @@ def test_a_text_where_a_list_belongs_is_a_list_of_one(tmp_path: Path, row: dict[
         ({"brand": "acme", "wordmarks": 7}, "wordmarks: expected a list"),
         ({"brand": None}, "brand: missing"),
         ({"brand": "acme", "authorised_sellers": "shop 7"}, "authorised_sellers: expected"),
-        ({"brand": "acme", "logos": "crest.png"}, "logos: expected"),
+        ({"brand": "acme", "logos": 7}, "logos: expected"),
         ({"brand": "acme", "logos": [7]}, "logos, 1: expected"),
         ({"brand": "acme", "logos": [{"path": "tote.png", "kind": "crest"}]}, "logos, 1, kind: expected one of"),
         ({"brand": "acme", "logos": [{"path": "tote.png", "box": [1, 2, 3]}]}, "logos, 1, box: expected four"),
@@ -162,3 +162,9 @@ def test_what_systems_leave_is_no_brand_item_or_photo(tmp_path: Path) -> None:
         "passed over 1: not a photo",
         "passed over 3: left by a system",
     ]
+
+
+@pytest.mark.parametrize("logos", ["crest.png", {"path": "crest.png"}, [{"path": "crest.png"}]])
+def test_one_mark_is_a_list_of_one(tmp_path: Path, logos: Any) -> None:
+    write_tree(tmp_path / "a", {"crest.png": picture(9)})
+    assert len(build(tmp_path / "a", MANIFEST, [{"brand": "acme", "logos": logos}]).brands["acme"].logos) == 1

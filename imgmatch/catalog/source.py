@@ -232,7 +232,8 @@ def _read_brands(root: Path, source: Source) -> None:
             if isinstance(row, InputError):
                 raise row
             brand = _brand_row(row, source)
-            for n, logo in enumerate(row.get("logos") or [], 1):
+            logos = row.get("logos") or []
+            for n, logo in enumerate([logos] if isinstance(logos, (str, Mapping)) else logos, 1):
                 source.photos.append(_logo(root, logo, f"logos, {n}", brand.brand))
         except (InputError, ImageError) as error:
             raise InputError(f"{str(error).removeprefix(f'{place}: ')}; see docs/catalog.md", source=place) from error
@@ -244,7 +245,7 @@ def _brand_row(row: Mapping[str, Any], source: Source) -> Brand:
     spelling = as_text("brand", row.get("brand"))
     if not (spelling or "").strip():
         raise InputError("brand: missing")
-    if not isinstance(row.get("logos") or [], list):
+    if not isinstance(row.get("logos") or [], (list, str, Mapping)):
         raise InputError('logos: expected [{"path": "crest.png"}, …]')
     lists = {name: as_texts(name, row.get(name)) for name in ("wordmarks", "aliases", "official_domains")}
     known = {"brand", "name", "logos", "authorised_sellers", *lists}
