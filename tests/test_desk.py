@@ -193,7 +193,7 @@ def test_decide_and_go_on(ann: Browser, desk: Desk, tmp_path: Path) -> None:
         ["confirm", "ann", "flagged", "bazaar"], ["reject", "ann", "random", "bazaar"]
     ]  # fmt: skip
     assert first not in ann.get(f"/queue{view}")
-    assert "right: <bdi>ann" in ann.get(f"/listing/{first}")
+    assert "a lead: <bdi>ann" in ann.get(f"/listing/{first}")
 
 
 def test_an_audit_shows_what_was_flagged_and_reviewed_before(ann: Browser, desk: Desk) -> None:
@@ -342,7 +342,7 @@ def test_hostile_listings_are_only_text(tmp_path: Path) -> None:
         assert "<img src=x" not in html
         assert 'href="javascript' not in html
         assert "49" not in re.findall(r"alert\(1\)&gt;(\d+)", html)
-    assert "right: <bdi>ann" in ann.get(f"/listing/{one}")
+    assert "a lead: <bdi>ann" in ann.get(f"/listing/{one}")
 
 
 # The command

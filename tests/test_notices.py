@@ -86,6 +86,14 @@ def test_each_says_what_it_is_about_and_who_has_reviewed_it(kind: str, form: str
         assert len(list(csv.DictReader(io.StringIO(text)))) == 1
 
 
+def test_each_platform_gets_a_notice_of_its_own() -> None:
+    text = render_notice("dsa", items(record(), record(listing_id="2", platform="other"), record(listing_id="3")))
+    one, other = text.split("the next platform")
+    assert ("To: bazaar" in one, "listing 3" in one, "listing 2" in one) == (True, True, False)
+    assert ("To: other" in other, "listing 2" in other) == (True, True)
+    assert "(strong)" not in text
+
+
 def test_what_is_not_known_is_a_place_to_fill_in() -> None:
     assert "[your e-mail address]" in render_notice("dsa", items())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -38,6 +39,8 @@ NOTICES: Mapping[str, str] = {
 
 FORMATS = ("txt", "csv", "json")
 
+_BETWEEN = f"\n\n{'-' * 30} the next platform {'-' * 30}\n\n"
+_STRENGTH = re.compile(r" \((?:strong|weak|note)\)$")  # what the rules call a reason: of no use to who reads a notice
 _GOOD_FAITH = "I have a good-faith belief that the information and allegations in this notice are accurate and complete."
 GROUNDS = frozenset({Label.COUNTERFEIT_SUSPECTED, Label.PHOTO_THEFT, Label.BAIT_AND_SWITCH})
 
@@ -158,6 +161,18 @@ def render_notice(
         return out.getvalue()
     if kind == "vero":
         return "\n".join(f"Item {r['itemId']}, reason code {r['veroReasonCodeId']}\n{r['detailedMessage']}\n" for r in rows)
+    return _BETWEEN.join(_to_platform(kind, template, group, sender) for group in _by_platform(items))
+
+
+def _by_platform(items: Sequence[NoticeItem]) -> list[list[NoticeItem]]:
+    """Return the items of each platform: a notice goes to one."""
+    groups: dict[str, list[NoticeItem]] = {}
+    for item in items:
+        groups.setdefault(item.platform, []).append(item)
+    return list(groups.values())
+
+
+def _to_platform(kind: str, template: Path | None, items: Sequence[NoticeItem], sender: Sender) -> str:
     brands = sorted({i.brand for i in items if i.brand})
     return _rendered(kind, template, items=items, sender=sender, brands=brands)
 
@@ -189,7 +204,7 @@ def _item(record: ScanRecord, rows: Sequence[LabelRow], brand_name: Callable[[st
         title=plain(mask(listing.title or ""), 200),
         brand=plain(brand_name(verdict.brand) if verdict.brand else "", 80),
         grounds=tuple(LABEL_WORDS[label] for label in verdict.labels if label in GROUNDS),
-        reasons=tuple(plain(mask(reason), 400) for reason in verdict.reasons),
+        reasons=tuple(plain(mask(_STRENGTH.sub("", reason)), 400) for reason in verdict.reasons),
         decided_by=tuple((plain(r.reviewer, 60) or "a reviewer without a name", r.time[:10]) for r in rows),
     )
 
