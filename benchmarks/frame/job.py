@@ -26,7 +26,7 @@ ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
     "retrieval", "claims", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings", "adversarial",
-    "encoders", "index_scale", "throughput", "service", "indexing", "gpu_encode",
+    "encoders", "index_scale", "throughput", "full_scan", "service", "indexing", "gpu_encode",
 )  # fmt: skip
 
 

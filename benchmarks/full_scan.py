@@ -1,0 +1,218 @@
+"""What does a photo cost with the default signals, signal by signal, beside an earlier commit on the same photos?
+
+A catalog of some 300 photos (shoes, watches of seven brands) and the marks of seven brands; asked are other photos of these
+goods, sellers' photos, and everyday photos in which there is nothing to find. Each contender, this code and that of the
+commit `BEFORE`, runs in a process of its own with an empty cache; clocks start when models and the catalog's parts are
+loaded. Processor time, of all threads, is what is compared: it is what a busy machine disturbs least. *rules*: the same
+photos once more in a new process, with other settings of the verdict. *catalog*: once more, against another catalog.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.frame import scorer
+from benchmarks.frame.data import OUT, REPO, SHARED, Photo, catalog_of, load
+from benchmarks.frame.job import Job
+
+QUESTION = "What does a photo cost with the default signals, in processor seconds, and by signal?"
+DATA = ("adidas_products",)
+BEFORE = "6ddb518"
+BESIDE = ("eval_bags_watches", "seller_reposts", "distractors")
+EACH, CATALOG, MARKED = 25, 150, 7
+"""Photos asked of each set, photos of each catalog set, brands with marks."""
+MARKS = ("adidas", "nike", "puma", "reebok", "gucci", "chanel", "dior", "rolex", "hermes", "lacoste", "newbalance", "fila")
+"""The first of them that are open have marks."""
+
+
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    sets = [job.data]
+    if not job.data.card.rendered:
+        sets += [load(name, smoke=job.smoke) for name in BESIDE]
+    asked: list[tuple[str, Path]] = []
+    halves: tuple[list[Photo], list[Photo]] = ([], [])
+    for data in sets:
+        photos = [p for p in data.photos if data.name == "distractors" or p.role != "distractor"]
+        known, queries = catalog_of(job.known(photos))
+        if data.name in ("seller_reposts", "distractors"):
+            known, queries = [], job.asked(photos)
+        ranked = _ranked(known)
+        for half, part in zip(halves, (ranked[::2], ranked[1::2]), strict=True):
+            half.extend(part[: 6 if job.smoke else CATALOG])
+        asked += [(data.name, p.path) for p in _ranked(job.asked(queries))[: 4 if job.smoke else EACH]]
+    for number, half in enumerate(halves):
+        _sources(job.work / f"source{number}.jsonl", half)
+    task = {"photos": [str(path) for _, path in asked], "sources": [str(job.work / f"source{n}.jsonl") for n in (0, 1)]}
+    for contender, code in (("now", REPO), (BEFORE, None if job.smoke else _before())):
+        if code is None:
+            continue
+        cache = job.work / f"cache-{contender}"
+        _emptied(cache)
+        passes = (("cold", 0), ("rules", 0), ("catalog", 1))
+        for what, catalog in passes if code is REPO else passes[:1]:
+            done = _measured(code, {**task, "catalog": catalog, "what": what, "work": str(job.work / contender)}, cache)
+            for (name, path), row in zip(asked, done["photos"], strict=True):
+                facts = {"set": name, "query": Path(path).name, "contender": contender, "what": what}
+                yield {**facts, **row}
+            yield {"contender": contender, "what": what, "total": done["total"], "seconds": done["seconds"]}
+
+
+def _ranked(photos: Sequence[Photo]) -> list[Photo]:
+    return sorted(photos, key=lambda p: hashlib.sha256(f"full scan {p.path.name}".encode()).digest())
+
+
+def _sources(manifest: Path, photos: Sequence[Photo]) -> None:
+    """Write the table of a catalog: photos by absolute path, and beside it the brands with their marks."""
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    items: dict[str, dict[str, Any]] = {}
+    for p in photos:
+        brand = p.brand or "unbranded"
+        row = items.setdefault(f"{brand}-{p.item}", {"item_id": f"{brand}-{p.item}", "brand": brand, "photos": []})
+        row["photos"].append(str(p.path))
+    folder = manifest.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for row in items.values():
+        row["photos"] = [_linked(folder, Path(p)) for p in row["photos"]]
+        lines.append(json.dumps(row))
+    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    logos: dict[str, list[str]] = defaultdict(list)
+    if (SHARED / "reference_logos").is_dir():
+        for p in load("reference_logos").photos:
+            if p.split != "locked" and p.item in MARKS:
+                logos[p.item].append(_linked(folder, p.path))
+    brands = [
+        {"brand": b, "name": b, "wordmarks": [b], "logos": [{"path": x, "kind": "figure"} for x in logos[b]]}
+        for b in [b for b in MARKS if b in logos][:MARKED]
+    ]
+    (folder / "brands.jsonl").write_text("".join(json.dumps(b) + "\n" for b in brands), "utf-8")
+    manifest.write_text(str(folder / "manifest.jsonl"), "utf-8")
+
+
+def _linked(folder: Path, path: Path) -> str:
+    name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}{path.suffix.lower()}"
+    if not (folder / name).exists():
+        (folder / name).write_bytes(path.read_bytes())
+    return name
+
+
+def _before() -> Path | None:
+    """Unpack the earlier commit's code; None, and said so, where this checkout has no history."""
+    folder = OUT / "before" / BEFORE
+    if not (folder / "imgmatch").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        packed = subprocess.run(["git", "archive", BEFORE, "imgmatch", "weights"], cwd=REPO, check=False, capture_output=True)
+        if packed.returncode:
+            print(f"full_scan: nothing to compare with: {packed.stderr.decode(errors='replace').strip()}", file=sys.stderr)
+            return None
+        subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
+    return folder
+
+
+def _emptied(cache: Path) -> None:
+    from imgmatch.encoders.store import cache_dir
+
+    cache.mkdir(parents=True, exist_ok=True)
+    for old in (*cache.glob("*.sqlite*"), *cache.glob("*.db*")):
+        old.unlink()
+    if not (cache / "weights").exists():
+        (cache / "weights").symlink_to(cache_dir() / "weights")
+
+
+def _measured(code: Path, task: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """Run one pass in a process of its own that imports the library from `code`."""
+    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+    environ = {**os.environ, **one, "IMGMATCH_CACHE": str(cache), "PYTHONPATH": os.pathsep.join([str(code), str(REPO)])}
+    command = [sys.executable, str(Path(__file__).resolve()), json.dumps(task)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ, cwd=code)
+    if done.returncode:
+        raise ValueError(f"{task['what']} with {code.name}: {done.stderr.strip()[-500:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def examined(task: dict[str, Any]) -> dict[str, Any]:
+    """Scan photo by photo; what is imported here is whatever stands first in the path."""
+    from imgmatch import Catalog, Config, Listing, Matcher, scan_listings
+    from imgmatch.encoders.store import cache_dir
+
+    try:
+        from imgmatch.loading.cache import PhotoCache
+    except ImportError:  # the earlier commit
+        from imgmatch.cache import PhotoCache  # type: ignore[no-redef]
+
+    folder = Path(f"{task['work']}-catalog{task['catalog']}")
+    source = Path(Path(task["sources"][task["catalog"]]).read_text("utf-8"))
+    if not (folder / "manifest.json").is_file():
+        Catalog.build(source, folder, encoder="mobilenet-v2")
+    fusion = {"calibration": "none" if task["what"] == "rules" else "auto"}
+    settings = {"fusion": fusion, "scan": {"workers": 1, "batch": 16}}
+    cache = PhotoCache(cache_dir() / "photos.sqlite")
+    matcher = Matcher(Catalog.load(folder), Config.from_dict(settings), cache=cache)
+    spent: defaultdict[str, float] = defaultdict(float)
+    for signal in matcher.signals:
+        for verb in ("propose", "examine"):
+            setattr(signal, verb, _timed(getattr(signal, verb), f"{signal.name}", spent))
+    warm = next(p for p in sorted(source.parent.iterdir()) if p.suffix == ".jpg")
+    list(scan_listings([Listing("warm", (warm.name,))], matcher, root=warm.parent))
+    rows, start, clock = [], time.process_time(), time.perf_counter()
+    for path in map(Path, task["photos"]):
+        spent.clear()
+        before = time.process_time()
+        [record] = scan_listings([Listing(path.name, (path.name,))], matcher, root=path.parent)
+        cpu = time.process_time() - before
+        by = {name: round(value, 4) for name, value in sorted(spent.items())}
+        said = [] if record.verdict is None else record.verdict.findings
+        told = [[f.signal, f.item_id, f.brand, round(f.value, 3)] for f in said if f.value]
+        rows.append({"cpu": round(cpu, 4), "by": by, "found": told, "status": str(record.status)})
+    return {"photos": rows, "total": time.process_time() - start, "seconds": time.perf_counter() - clock}
+
+
+def _timed(ask: Any, name: str, spent: defaultdict[str, float]) -> Any:
+    def timed(queries: Any) -> Any:
+        before = time.process_time()
+        try:
+            return ask(queries)
+        finally:
+            spent[name] += time.process_time() - before
+
+    return timed
+
+
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    photos = [r for r in rows if "cpu" in r]
+
+    def mean(what: str, contender: str = "now", *sets: str) -> float:
+        mine = [r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender) and r["set"] in (sets or r["set"])]
+        return sum(mine) / max(len(mine), 1)
+
+    n = len({(r["set"], r["query"]) for r in photos})
+    cold = [r["by"] for r in photos if (r["what"], r["contender"]) == ("cold", "now")]
+    names = sorted({name for by in cold for name in by})
+    told = ", ".join(f"{name} {sum(by.get(name, 0) for by in cold) / max(len(cold), 1):.3f}" for name in names)
+    yield scorer.Figure(
+        "default signals, processor seconds a photo", mean("cold"), n=n, form="n", against=told, target="<= 0.2"
+    )
+    if any(r["set"] == "distractors" for r in photos):
+        value = mean("cold", "now", "distractors")
+        yield scorer.Figure("… of photos with nothing to find", value, form="n", target="<= 0.08")
+    if any(r["contender"] == BEFORE for r in photos):
+        yield scorer.Figure(
+            f"times less than at {BEFORE}, same photos", mean("cold", BEFORE) / mean("cold"), form="n", target=">= 4"
+        )
+    yield scorer.Figure("same photos again, other settings of the verdict, times as fast", mean("cold") / mean("rules"),
+                        form="n", target=">= 50")  # fmt: skip
+    yield scorer.Figure("same photos again, another catalog, times as fast", mean("cold") / mean("catalog"),
+                        form="n", target=">= 8")  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(examined(json.loads(sys.argv[1]))))
