@@ -110,7 +110,9 @@ def _before() -> Path | None:
     folder = OUT / "before" / BEFORE
     if not (folder / "imgmatch").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run(["git", "archive", BEFORE, "imgmatch", "weights"], cwd=REPO, check=False, capture_output=True)
+        packed = subprocess.run(
+            ["git", "archive", BEFORE, "imgmatch", "weights"], cwd=REPO, check=False, capture_output=True
+        )
         if packed.returncode:
             print(f"full_scan: nothing to compare with: {packed.stderr.decode(errors='replace').strip()}", file=sys.stderr)
             return None
@@ -191,7 +193,9 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     photos = [r for r in rows if "cpu" in r]
 
     def mean(what: str, contender: str = "now", *sets: str) -> float:
-        mine = [r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender) and r["set"] in (sets or r["set"])]
+        mine = [
+            r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender) and r["set"] in (sets or r["set"])
+        ]
         return sum(mine) / max(len(mine), 1)
 
     n = len({(r["set"], r["query"]) for r in photos})

@@ -108,7 +108,7 @@ def test_no_signal_fails_on_a_strip(catalog: Catalog, size: tuple[int, int]) -> 
 def test_a_line_has_no_details() -> None:
     for width, height in ((1, 600), (600, 1), (30, 600), (8, 8)):
         plain, mirrored = patches(context(noise(width, height)), max_side=512, count=10, mirror=True)
-        assert plain.shape == mirrored.shape == (0, 32)
+        assert plain.descriptors.shape == mirrored.descriptors.shape == (0, 32)
 
 
 # Text in strips

@@ -15,8 +15,9 @@ from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
+from imgmatch.signals.copy.details import stored_details
 from imgmatch.signals.copy.settings import CopyConfig
-from imgmatch.signals.copy.signal import CopySignal, stored_patches
+from imgmatch.signals.copy.signal import CopySignal
 from imgmatch.signals.copy.verify import agreement
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
 from imgmatch.vision import geometry
@@ -357,20 +358,21 @@ def test_a_negative_photo_silences_what_lies_in_the_same_place(tmp_path):
 
 def test_stored_details_are_kept_and_only_new_photos_are_looked_at(catalog):
     shas = sorted(catalog.photos)
-    first = stored_patches(catalog, shas[:3])
+    first = stored_details(catalog, shas[:3])
     catalog.asked.clear()
-    again = stored_patches(catalog, shas)
+    again = stored_details(catalog, shas)
     assert catalog.asked == [shas[3]]
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=False))
+    assert all(np.array_equal(a.descriptors, b.descriptors) for a, b in zip(first, again, strict=False))
+    assert all(np.array_equal(a.places, b.places) for a, b in zip(first, again, strict=False))
 
 
 @pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 cut short", b"not a zip file"])
 def test_a_broken_file_of_details_is_computed_again(catalog, junk):
     shas = sorted(catalog.photos)
-    stored_patches(catalog, shas)
+    stored_details(catalog, shas)
     (file,) = (catalog.path / "derived").iterdir()
     file.write_bytes(junk)
-    assert len(stored_patches(catalog, shas)[0]) > 50
+    assert len(stored_details(catalog, shas)[0].descriptors) > 50
 
 
 def test_findings_do_not_depend_on_the_batch(signal):

@@ -283,7 +283,8 @@ def _votes(
             opened = photo(row)
             if opened is None:
                 continue
-            known = geometry.patches(opened, max_side=480, count=200, mirror=True)
+            plain, turned = (p.descriptors for p in geometry.patches(opened, max_side=480, count=200, mirror=True))
+            known = plain, turned
             state.keep_details(shas[row], *known)
         details.append(known)
         here.append(row)

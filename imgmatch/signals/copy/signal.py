@@ -5,7 +5,8 @@ An index proposes, geometry and pixels dispose:
 1. *Proposals.* The same bytes; a near perceptual hash of the photo, its regions and their mirror images; votes of small
    details in an inverted file over the whole catalog, which finds crops, collages and pictures in pictures. None of them
    compares the photo with every catalog photo one by one.
-2. *Geometry.* Local features of the photo and of the few proposed ones must agree on one affine transform.
+2. *Geometry.* The small details of the photo and of the few proposed ones must lie alike; then local features, which cost
+   fifty times as much, must agree on one affine transform.
 3. *Pixels.* With the two laid on each other, their light and dark must agree cell by cell. Another photo of the same thing
    gets through the geometry; here it does not.
 """
@@ -13,7 +14,6 @@ An index proposes, geometry and pixels dispose:
 from __future__ import annotations
 
 import threading
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -26,23 +26,23 @@ from imgmatch.catalog.items import CatalogPhoto
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.faiss import one_thread
 from imgmatch.indexes.patches import PatchIndex
-from imgmatch.io.files import atomic_write
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.copy.details import Details, agree, stored_details
 from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.verify import Copy, verified
 from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole, UInt8Array
 from imgmatch.vision import geometry
-from imgmatch.vision.geometry import Points, Transform
+from imgmatch.vision.geometry import Keypoints, Points, Transform
 from imgmatch.vision.regions import crop, regions
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
-__all__ = ["CopySignal", "describe", "stored_patches"]
+__all__ = ["CopySignal", "describe"]
 
 _PDQ_QUALITY = 50  # PDQ's authors advise against matching hashes of less
-_RECIPE = "orb-512-300"  # names the file of stored patches: raise it with anything that changes them
+_Proposal = tuple[list[tuple[Transform, bool]], tuple[bool, ...]]  # placements to try, and sides to look at
 _ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
 
 
@@ -154,9 +154,9 @@ class CopySignal(Signal):
             return (Copy(photo.sha256, 1.0, scale, _corners(photo.image), _corners(known), False, None, None),)
         found: list[Copy] = []
         full: set[PhotoRole] = set()  # of photos that were found to fill this one: it shows no other of their role
-        for sha, hints in self._proposals(photo).items():
+        for sha, (hints, sides) in self._proposals(photo).items():
             role = self._catalog.photos[sha].role
-            copy = None if role in full else verified(photo, self._catalog.photo(sha), hints)
+            copy = None if role in full else verified(photo, self._catalog.photo(sha), hints, sides)
             if copy is not None:
                 found.append(copy)
                 if copy.value >= 0.9 and geometry.area(copy.query_polygon) >= 0.9 * photo.image.width * photo.image.height:
@@ -171,16 +171,26 @@ class CopySignal(Signal):
 
     # Proposals
 
-    def _proposals(self, photo: PhotoContext) -> dict[str, list[tuple[Transform, bool]]]:
-        """Return the catalog photos to verify, best first, with the placements their hashes suggest (and if mirrored)."""
-        proposals: dict[str, list[tuple[Transform, bool]]] = {}
+    def _proposals(self, photo: PhotoContext) -> dict[str, _Proposal]:
+        """Return the catalog photos to verify, best first: the placements their hashes suggest, and which sides to look at.
+
+        Sides are False for the photo as it is and True for its mirror image: those in which small details agree, and for a
+        near hash both.
+        """
+        hinted: dict[str, list[tuple[Transform, bool]]] = {}
         for _, sha, placement, flipped in sorted(self._near_hashes(photo), key=lambda row: (row[0], row[1])):
-            proposals.setdefault(sha, []).append((placement, flipped))
-        plain, flipped_too = self._patches(photo)
-        votes = np.maximum(*(self._index.vote(d) for d in (plain, flipped_too)))
+            hinted.setdefault(sha, []).append((placement, flipped))
+        proposals: dict[str, _Proposal] = {sha: (hints, (False, True)) for sha, hints in hinted.items()}
+        seen = self._patches(photo)
+        votes = np.maximum(*(self._index.vote(points.descriptors) for points in seen))
         for row in np.argsort(-votes, kind="stable")[: self.config.proposals]:
-            if votes[row] >= self.config.votes:
-                proposals.setdefault(self._searched[row], [])
+            sha = self._searched[row]
+            if votes[row] >= self.config.votes and sha not in hinted:
+                entry = self._catalog.photos[sha]
+                details = self._details[row].keypoints(entry.width, entry.height)
+                sides = tuple(flipped for flipped, points in enumerate(seen) if agree(points, details))
+                if sides:
+                    proposals[sha] = ([], tuple(map(bool, sides)))
         return dict(list(proposals.items())[: self.config.proposals])
 
     def _near_hashes(self, photo: PhotoContext) -> list[tuple[int, str, Transform, bool]]:
@@ -229,7 +239,7 @@ class CopySignal(Signal):
             index.add(np.stack([_bits(e.phash) for e in entries]))
         return index, [e.sha256 for e in entries]
 
-    def _patches(self, photo: PhotoContext) -> tuple[UInt8Array, UInt8Array]:
+    def _patches(self, photo: PhotoContext) -> tuple[Keypoints, Keypoints]:
         return geometry.patches(photo, max_side=640, count=600, mirror=True)
 
     @cached_property
@@ -241,8 +251,12 @@ class CopySignal(Signal):
     def _index(self) -> PatchIndex:
         with self._lock:
             if self._built is None:
-                self._built = PatchIndex(stored_patches(self._catalog, self._searched))
+                self._built = PatchIndex([details.descriptors for details in self._details])
             return self._built
+
+    @cached_property
+    def _details(self) -> list[Details]:
+        return stored_details(self._catalog, self._searched)
 
     # Words
 
@@ -343,47 +357,6 @@ def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[lis
     if copy.match is not None:
         facts["reprojection error_px"] = round(copy.match.error, 2)
     return changes or ["unchanged but for compression"], facts
-
-
-def stored_patches(catalog: Catalog, shas: Sequence[str]) -> list[UInt8Array]:
-    """Return the small details of catalog photos, computed for those that the catalog's folder does not have yet.
-
-    Parameters
-    ----------
-    catalog : Catalog
-    shas : sequence of str
-
-    Returns
-    -------
-    list of ndarray, shape (n, 32), uint8
-        In the order of `shas`.
-    """
-    path = catalog.path / "derived" / f"patches-{_RECIPE}.npz"
-    known: dict[str, UInt8Array] = {}
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            names = [row.tobytes().hex() for row in stored["photos"]]
-            pieces = np.split(stored["descriptors"].reshape(-1, 32), np.cumsum(stored["counts"])[:-1])
-            known = dict(zip(names, pieces, strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # not there yet, or cut short: it holds nothing that cannot be computed again
-    missing = [sha for sha in shas if sha not in known]
-    for sha in missing:
-        known[sha] = geometry.patches(catalog.photo(sha), max_side=512, count=300)[0]
-    if missing:
-        kept = [known[sha] for sha in shas]
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with atomic_write(path, "wb") as f:
-                np.savez(
-                    f,
-                    photos=np.array([list(bytes.fromhex(sha)) for sha in shas], np.uint8),
-                    counts=np.array([len(k) for k in kept]),
-                    descriptors=np.concatenate(kept),
-                )
-        except OSError:
-            pass  # a read-only catalog works, it only computes this again in every process
-    return [known[sha] for sha in shas]
 
 
 def _corners(picture: Image | CatalogPhoto) -> Points:

@@ -86,7 +86,12 @@ class Copy:
     agreement: Agreement | None
 
 
-def verified(photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple[Transform, bool]] = ()) -> Copy | None:
+def verified(
+    photo: PhotoContext,
+    reference: PhotoContext,
+    hints: Sequence[tuple[Transform, bool]] = (),
+    sides: Sequence[bool] = (False, True),
+) -> Copy | None:
     """Tell whether a photo, or a part of it, is a copy of (a part of) another.
 
     Parameters
@@ -94,6 +99,8 @@ def verified(photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple
     photo, reference : PhotoContext
     hints : sequence of (transform, mirrored)
         Placements to try beside those that the keypoints give, reference to query, original pixels.
+    sides : sequence of bool
+        Whether keypoints are compared with those of the photo as it is (False), of its mirror image (True), or both.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def verified(photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple
     world, which are no copies.
     """
     best: Copy | None = None
-    for transform, flipped, match in _placements(photo, reference, hints):
+    for transform, flipped, match in _placements(photo, reference, hints, sides):
         support = None if match is None else match.reference_xy
         found = agreement(photo.image, reference.image, transform, support)
         if found is None:
@@ -135,12 +142,12 @@ def verified(photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple
 
 
 def _placements(
-    photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple[Transform, bool]]
+    photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple[Transform, bool]], sides: Sequence[bool]
 ) -> Iterator[tuple[Transform, bool, VerifiedMatch | None]]:
-    """Yield what the hashes suggest, what the keypoints say, and, if asked on, what those of the mirror image say."""
+    """Yield what the hashes suggest, and, as far as they are asked for, what the keypoints say on each side."""
     yield from ((transform, flipped, None) for transform, flipped in hints)
     ours, theirs = geometry.keypoints(photo), geometry.keypoints(reference)
-    for flipped in (False, True):
+    for flipped in sides:
         points = geometry.mirrored(ours) if flipped else ours
         match = geometry.verify(points, theirs, geometry.match(points, theirs), model="affine")
         if match is None:

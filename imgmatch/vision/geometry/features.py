@@ -35,8 +35,8 @@ class Keypoints:
         Diameter of the described patch in original pixels.
     angle : ndarray, shape (n,), float32
         Dominant direction in degrees, from the x axis towards the y axis (clockwise as seen).
-    descriptors : ndarray, shape (n, 128), float32
-        RootSIFT, unit norm.
+    descriptors : ndarray
+        RootSIFT, shape (n, 128), float32, unit norm; of `patches` 256 bits, shape (n, 32), uint8.
     width, height : float
         Size of the whole picture in original pixels.
     scale : float
@@ -46,7 +46,7 @@ class Keypoints:
     xy: FloatArray
     size: FloatArray
     angle: FloatArray
-    descriptors: FloatArray
+    descriptors: npt.NDArray[Any]
     width: float
     height: float
     scale: float
@@ -131,8 +131,8 @@ def _extracted(photo: PhotoContext, max_side: int, max_keypoints: int) -> Keypoi
     return extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale)
 
 
-def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[UInt8Array, UInt8Array]:
-    """Return compact descriptors of a photo and of its mirror image, computed once per setting.
+def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[Keypoints, Keypoints]:
+    """Return compact features of a photo and of its mirror image, computed once per setting.
 
     Parameters
     ----------
@@ -146,8 +146,9 @@ def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = Fa
 
     Returns
     -------
-    plain, mirrored : ndarray, shape (n, 32), uint8
-        ORB, 256 bits; `mirrored` is empty unless asked for.
+    plain, mirrored : Keypoints
+        With `descriptors` of shape (n, 32), uint8: ORB, 256 bits. `mirrored` has the positions in the mirror image, and is
+        empty unless asked for.
 
     References
     ----------
@@ -156,23 +157,30 @@ def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = Fa
     return photo.once(_patches, max_side, count, mirror)
 
 
-def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[UInt8Array, UInt8Array]:
+def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[Keypoints, Keypoints]:
     import cv2
 
-    pixels = photo.image.pixels
-    gray = cv2.cvtColor(shrink(pixels, max_side), cv2.COLOR_RGB2GRAY)
-    none = np.zeros((0, 32), np.uint8)
+    image = photo.image
+    gray = cv2.cvtColor(shrink(image.pixels, max_side), cv2.COLOR_RGB2GRAY)
+
+    def points(found: Sequence[Any], described: UInt8Array | None) -> Keypoints:
+        rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float32).reshape(-1, 4)
+        described = np.zeros((0, 32), np.uint8) if described is None else described
+        scale = image.width / gray.shape[1]
+        xy, size = (rows[:, :2] + 0.5) * scale, rows[:, 2] * scale
+        return Keypoints(xy, size, rows[:, 3], described, float(image.width), float(image.height), scale)
+
+    none = points((), None)
     if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it
         return none, none
     orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
     found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
-    plain = orb.compute(gray, found)[1] if found else None
+    plain = points(*orb.compute(gray, found)) if found else none
     if not mirror or not found:
-        return none if plain is None else plain, none
+        return plain, none
     last = gray.shape[1] - 1
     turned = [cv2.KeyPoint(last - k.pt[0], k.pt[1], k.size, (180 - k.angle) % 360, k.response, k.octave) for k in found]
-    other = orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned)[1]
-    return none if plain is None else plain, none if other is None else other
+    return plain, points(*orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned))
 
 
 def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[Any]:

@@ -241,8 +241,8 @@ def gradients(pixels: UInt8Array) -> FloatArray:
     planes = np.zeros((BINS, len(at)), np.float32)
     planes[lower, at] = size * (1 - share)
     planes[(lower + 1) % BINS, at] = size * share
-    planes = planes.reshape(BINS, height * CELL, width * CELL)
-    cells = np.ascontiguousarray((_softly(height) @ planes @ _softly(width).T).transpose(1, 2, 0))
+    strips = _softly(height) @ planes.reshape(BINS, height * CELL, width * CELL)
+    cells = np.ascontiguousarray((strips @ _softly(width).T).transpose(1, 2, 0))
     energy = cv2.blur(np.square(cells).sum(axis=2), (3, 3))
     return np.asarray(np.minimum(cells / (np.sqrt(np.maximum(energy, 0)) + 4.0)[:, :, None], 0.6), np.float32)
 
