@@ -10,8 +10,47 @@ import typer
 from imgmatch.apps.console import EXIT_FAILED, console, fail
 
 if TYPE_CHECKING:
+    from imgmatch.investigate.case.case import Case
     from imgmatch.records import ScanRecord
     from imgmatch.results import Results
+
+_Subject = Annotated[
+    str, typer.Argument(help="A seller id, platform/seller id or ring id; or [b]verify[/].", show_default=False)
+]
+_Package = Annotated[Path | None, typer.Argument(help="With [b]verify[/]: the case to check.", show_default=False)]
+_Records = Annotated[list[Path] | None, typer.Option(help="records.jsonl of one or more scans.", show_default=False)]
+_Rings = Annotated[Path | None, typer.Option(help="rings.jsonl, for a ring id.", show_default=False)]
+_Photos = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder that photo paths are relative to; by default the scan's.", show_default=False),
+]
+_Catalog = Annotated[
+    Path | None,
+    typer.Option(help="The catalog that holds the reference photos; by default the scan's.", show_default=False),
+]
+_ConfigFile = Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)]
+_Currency = Annotated[str | None, typer.Option(help="Currency to sum values in.", show_default=False)]
+_Floor = Annotated[
+    float | None,
+    typer.Option(help="Report whether the value reaches this amount (needs --currency).", show_default=False),
+]
+_SigningKey = Annotated[Path | None, typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False)]
+_Notice = Annotated[
+    str | None,
+    typer.Option(
+        help="Draft a notice beside the case: [b]dsa[/], [b]vero[/] or [b]letter[/]; needs --labels.", show_default=False
+    ),
+]
+_Labels = Annotated[
+    Path | None,
+    typer.Option(help="Table of reviewers' decisions: a notice covers what they confirmed.", show_default=False),
+]
+_Template = Annotated[Path | None, typer.Option(help="Your own copy of the notice's template.", show_default=False)]
+_PublicKey = Annotated[
+    Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
+]
+_Privacy = Annotated[bool, typer.Option("--privacy", help="With [b]verify[/]: list contacts that its texts still contain.")]
+
 
 _verify = "verify"
 
@@ -21,51 +60,24 @@ def register(app: typer.Typer) -> None:
 
 
 def case(
-    subject: Annotated[
-        str, typer.Argument(help="A seller id, platform/seller id or ring id; or [b]verify[/].", show_default=False)
-    ],
-    package: Annotated[Path | None, typer.Argument(help="With [b]verify[/]: the case to check.", show_default=False)] = None,
-    records: Annotated[
-        list[Path] | None, typer.Option(help="records.jsonl of one or more scans.", show_default=False)
-    ] = None,
+    subject: _Subject,
+    package: _Package = None,
+    records: _Records = None,
     out: Annotated[Path, typer.Option(help="The package to write.")] = Path("case.zip"),
-    rings: Annotated[Path | None, typer.Option(help="rings.jsonl, for a ring id.", show_default=False)] = None,
-    photos: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder that photo paths are relative to; by default the scan's.", show_default=False),
-    ] = None,
-    catalog: Annotated[
-        Path | None,
-        typer.Option(help="The catalog that holds the reference photos; by default the scan's.", show_default=False),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)] = None,
-    currency: Annotated[str | None, typer.Option(help="Currency to sum values in.", show_default=False)] = None,
-    floor: Annotated[
-        float | None,
-        typer.Option(help="Report whether the value reaches this amount (needs --currency).", show_default=False),
-    ] = None,
+    rings: _Rings = None,
+    photos: _Photos = None,
+    catalog: _Catalog = None,
+    config: _ConfigFile = None,
+    currency: _Currency = None,
+    floor: _Floor = None,
     show_contacts: Annotated[bool, typer.Option(help="Write contacts in full; by default they are masked.")] = False,
-    sign: Annotated[Path | None, typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False)] = None,
-    notice: Annotated[
-        str | None,
-        typer.Option(
-            help="Draft a notice beside the case: [b]dsa[/], [b]vero[/] or [b]letter[/]; needs --labels.", show_default=False
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Table of reviewers' decisions: a notice covers what they confirmed.", show_default=False),
-    ] = None,
-    template: Annotated[
-        Path | None, typer.Option(help="Your own copy of the notice's template.", show_default=False)
-    ] = None,
+    sign: _SigningKey = None,
+    notice: _Notice = None,
+    labels: _Labels = None,
+    template: _Template = None,
     sender: Annotated[str, typer.Option(help="Who will send the notice: [b]Name <e-mail>[/].", show_default=False)] = "",
-    public_key: Annotated[
-        Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
-    ] = None,
-    privacy: Annotated[
-        bool, typer.Option("--privacy", help="With [b]verify[/]: list contacts that its texts still contain.")
-    ] = False,
+    public_key: _PublicKey = None,
+    privacy: _Privacy = False,
 ) -> None:
     """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""
     if subject == _verify and package is not None:
@@ -104,16 +116,22 @@ def case(
         show_contacts=show_contacts,
         key=None if sign is None else load_private_key(sign),
     )
+    _report(packed, out, shows_references=used is not None)
+    if notice is not None and labels is not None:
+        rows = subject_records(found, records)
+        _write_notice(notice, rows, labels, out=out, catalog=used, template=template, sender=sender)
+
+
+def _report(packed: Case, out: Path, *, shows_references: bool) -> None:
+    """Say what was packed, what could not be, and the hash to write down."""
     facts = packed.summary["facts"]
     console.print(f"{out}: {facts['listings']} listings, {facts['photos_packed']} photos", highlight=False, markup=False)
     if packed.missing:
         console.print(f"{len(packed.missing)} photos are missing, see summary.json", highlight=False)
-    if used is None:
+    if not shows_references:
         console.print("no catalog at hand: references are named, not shown", highlight=False)
     console.print(f"manifest sha256 {packed.seal.manifest_sha256}", highlight=False)
     console.print("[dim]write this hash down elsewhere or have it timestamped: it stands for the whole package[/]")
-    if notice is not None and labels is not None:
-        _write_notice(notice, subject_records(found, records), labels, out, used, template, sender)
 
 
 def _check_notice(notice: str | None, labels: Path | None) -> None:
@@ -129,6 +147,7 @@ def _write_notice(
     kind: str,
     rows: list[ScanRecord],
     labels: Path,
+    *,
     out: Path,
     catalog: Path | None,
     template: Path | None,

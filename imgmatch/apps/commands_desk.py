@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgmatch.apps.console import console, log_to_stderr, progress_bar
+from imgmatch.apps.console import console, progress_bar
+from imgmatch.apps.options import ConfigFile, Host, read_config
 
 if TYPE_CHECKING:
     from imgmatch.apps.desk.desk import Desk
@@ -28,10 +29,8 @@ def desk(
         "labels.csv"
     ),
     rings: Annotated[Path | None, typer.Option(help="rings.jsonl of these scans.", show_default=False)] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")] = "127.0.0.1",
+    config: ConfigFile = None,
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8100,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that reviewers log in with.", show_default=False)
@@ -39,16 +38,12 @@ def desk(
     browser: Annotated[bool, typer.Option(help="Open the desk in this machine's browser.")] = True,
 ) -> None:
     """Review finished scans in the browser: queue, evidence, decisions by keys, cases, notices (docs/desk.md)."""
-    from imgmatch.apps.commands_scan import read_config
-    from imgmatch.apps.commands_serve import read_token, require_token_beyond_this_machine
+    from imgmatch.apps.commands_serve import listen, read_token, require_token_beyond_this_machine
     from imgmatch.errors import MissingExtraError
 
     token = None if token_file is None else read_token(token_file)
     require_token_beyond_this_machine(host, token)
     try:
-        import uvicorn
-
-        from imgmatch.apps.connections import bounded
         from imgmatch.apps.desk.app import create_desk
         from imgmatch.apps.service import LOOPBACK
     except ImportError as error:
@@ -59,21 +54,11 @@ def desk(
     app = create_desk(made, token=token, hosts=None if token is not None else LOOPBACK | {host.lower()})
     address = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
     console.print(f"the desk is at [bold]{address}[/]; decisions go to {labels}; Ctrl+C ends it", highlight=False)
-    log_to_stderr()
     if browser:
         opening = threading.Timer(1.0, webbrowser.open, [address])
         opening.daemon = True
         opening.start()
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        http=bounded(settings.service),
-    )
+    listen(app, host, port, settings.service)
 
 
 def _opened(scans: list[Path], catalog: Path | None, **more: Any) -> Desk:

@@ -27,9 +27,9 @@ def search(
     config: _ConfigFile = None,
 ) -> None:
     """Find where else a photo, or a part of it, was seen in scans and catalog: copies first, then what looks alike."""
-    from imgmatch.apps.commands_scan import read_config
     from imgmatch.apps.desk.index import ScanIndex
     from imgmatch.apps.desk.look import look_for, lookup_of
+    from imgmatch.apps.options import read_config
     from imgmatch.catalog import Catalog
     from imgmatch.errors import InputError
     from imgmatch.images import read_file
@@ -77,7 +77,7 @@ def compare(
     config: _ConfigFile = None,
 ) -> None:
     """Hold two photos against each other, and both against the catalog through every signal."""
-    from imgmatch.apps.commands_scan import read_config
+    from imgmatch.apps.options import read_config
     from imgmatch.catalog import Catalog
     from imgmatch.images import read_file
     from imgmatch.investigate.lookup import compare_photos

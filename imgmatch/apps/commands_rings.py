@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     Embeddings = Callable[[Sequence[str]], list[FloatArray | None]]
 
 
+_Photos = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder that photo paths are relative to; by default the scan's.",
+        show_default=False,
+    ),
+]
+_ContactKey = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the secret key for hashing contacts; by default contacts.key in OUT, created on first use.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command()(rings)
 
@@ -25,20 +41,8 @@ def register(app: typer.Typer) -> None:
 def rings(
     records: Annotated[list[Path], typer.Argument(help="records.jsonl of one or more scans.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for rings.jsonl and rings.html.", show_default=False)],
-    photos: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder that photo paths are relative to; by default the scan's.",
-            show_default=False,
-        ),
-    ] = None,
-    contact_key: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the secret key for hashing contacts; by default contacts.key in OUT, created on first use.",
-            show_default=False,
-        ),
-    ] = None,
+    photos: _Photos = None,
+    contact_key: _ContactKey = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)] = None,
     currency: Annotated[
         str | None, typer.Option(help="Currency to sum values in, where rates are known.", show_default=False)

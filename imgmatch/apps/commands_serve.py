@@ -5,11 +5,17 @@ from __future__ import annotations
 import signal
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgmatch.apps.console import log_to_stderr
+from imgmatch.apps.options import ConfigFile, Device, Host, Signals, read_config
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from imgmatch.config import ServiceConfig
 
 _SHORTEST_TOKEN = 16  # characters; `openssl rand -hex 16` gives 32
 
@@ -20,32 +26,22 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     catalog: Annotated[Path, typer.Option(help="The catalog's folder; reloaded when it changes.", show_default=False)],
-    host: Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that clients must send.", show_default=False)
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)
-    ] = None,
-    signals: Annotated[
-        str | None, typer.Option(help="Signals to run, comma-separated; overrides the config.", show_default=False)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
-    ] = None,
+    config: ConfigFile = None,
+    signals: Signals = None,
+    device: Device = None,
 ) -> None:
     """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
     token = None if token_file is None else read_token(token_file)
     require_token_beyond_this_machine(host, token)
-    from imgmatch.apps.commands_scan import read_config
     from imgmatch.errors import MissingExtraError
 
     settings = read_config(config, signals)
     try:
-        import uvicorn
-
-        from imgmatch.apps.connections import bounded
         from imgmatch.apps.service import LOOPBACK, create_app
     except ImportError as error:
         raise MissingExtraError("imgmatch serve", "service") from error
@@ -60,7 +56,15 @@ def serve(
     )
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, lambda *_: app.state.engine.reload_soon())
-    # Whoever sits between client and service is not believed about the client's address.
+    listen(app, host, port, settings.service)
+
+
+def listen(app: FastAPI, host: str, port: int, limits: ServiceConfig) -> None:
+    """Serve until stopped; whoever sits between client and service is not believed about the client's address."""
+    import uvicorn
+
+    from imgmatch.apps.connections import bounded
+
     log_to_stderr()
     uvicorn.run(
         app,
@@ -70,7 +74,7 @@ def serve(
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        http=bounded(settings.service),
+        http=bounded(limits),
     )
 
 

@@ -20,6 +20,28 @@ _Records = Annotated[Path, typer.Option(help="records.jsonl of a scan.", show_de
 _ConfigFile = Annotated[Path | None, typer.Option(help="Settings (TOML) that name your own rules.", show_default=False)]
 
 
+_SampledBy = Annotated[
+    str,
+    typer.Option(help="How the listing came to be reviewed; [b]random[/] only for a random audit of all listings."),
+]
+_Wrong = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A finding that was wrong, for example [b]logo_tamper[/]; may be given again. Its photo, and the mark in "
+        "it, go to the catalog's negative bank: they do not match that way again. Needs --records.",
+        show_default=False,
+    ),
+]
+_Own = Annotated[
+    Path | None,
+    typer.Option("--self", help="Catalog to fit on its own photos, genuine and forged, when there are no decisions yet."),
+]
+_Prevalence = Annotated[
+    float | None,
+    typer.Option(help="Expected share of bad listings; by default the labels' share, or 0.03 with --self."),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command()(explain)
     app.command()(label)
@@ -48,18 +70,8 @@ def label(
     decision: Annotated[str, typer.Argument(help="[b]confirm[/] (the lead was right) or [b]reject[/].", show_default=False)],
     labels: Annotated[Path, typer.Option(help="Table to append to; created if missing.")] = Path("labels.csv"),
     reviewer: Annotated[str, typer.Option(help="Name of the reviewer.")] = "",
-    sampled_by: Annotated[
-        str,
-        typer.Option(help="How the listing came to be reviewed; [b]random[/] only for a random audit of all listings."),
-    ] = "flagged",
-    wrong: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A finding that was wrong, for example [b]logo_tamper[/]; may be given again. Its photo, and the mark in "
-            "it, go to the catalog's negative bank: they do not match that way again. Needs --records.",
-            show_default=False,
-        ),
-    ] = None,
+    sampled_by: _SampledBy = "flagged",
+    wrong: _Wrong = None,
     records: Annotated[
         Path | None,
         typer.Option(help="The scan's records.jsonl, to find the listing's platform and seller.", show_default=False),
@@ -81,7 +93,7 @@ def label(
     record = None if records is None else Results(records).one(listing_id)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     platform, seller, listing_id = ("", "", listing_id) if record is None else record.listing.key
-    row = LabelRow(listing_id, decision, reviewer, now, sampled_by, platform, seller)
+    row = LabelRow(listing_id, decision, reviewer, now, sampled_by, platform=platform, seller_id=seller)
     if wrong and record is not None and records is not None:
         scan = Results(records)
         folder = catalog or scan.catalog_path
@@ -95,21 +107,13 @@ def label(
 
 
 def calibrate(
-    own: Annotated[
-        Path | None,
-        typer.Option(
-            "--self", help="Catalog to fit on its own photos, genuine and forged, when there are no decisions yet."
-        ),
-    ] = None,
+    own: _Own = None,
     records: Annotated[Path | None, typer.Option(help="records.jsonl of a scan.", show_default=False)] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Table of decisions, see [b]imgmatch label[/].", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option(help="File for the calibration.")] = Path("calibration.json"),
-    prevalence: Annotated[
-        float | None,
-        typer.Option(help="Expected share of bad listings; by default the labels' share, or 0.03 with --self."),
-    ] = None,
+    prevalence: _Prevalence = None,
     name: Annotated[str, typer.Option(help="Name of the calibration on records.")] = "own labels",
     config: _ConfigFile = None,
 ) -> None:

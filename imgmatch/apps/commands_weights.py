@@ -19,102 +19,105 @@ __all__ = ["register"]
 _PARITY_PHOTOS = 256
 
 
+weights = typer.Typer(help="List, fetch and check the weights of the models.", no_args_is_help=True)
+
+
 def register(app: typer.Typer) -> None:
     """Add the ``weights`` commands to the command line."""
-    weights = typer.Typer(help="List, fetch and check the weights of the models.", no_args_is_help=True)
     app.add_typer(weights, name="weights")
 
-    @weights.command("list")
-    def list_() -> None:
-        """Show the models known by name, their licences, and which are on this machine."""
-        from rich.table import Table
 
-        from imgmatch.encoders.registry import known_models
-        from imgmatch.encoders.store import locate
+@weights.command("list")
+def list_() -> None:
+    """Show the models known by name, their licences, and which are on this machine."""
+    from rich.table import Table
 
-        table = Table("name", "here", "size", "dim", "input", "licence", "good for", "source")
-        for model in known_models().values():
-            here = ("yes" if locate(model.name) else "no") + ("" if model.verified else ", unverified")
-            size = f"{model.megabytes} MB" if model.megabytes < 1000 else f"{model.megabytes / 1000:.1f} GB"
-            numbers = (size, str(model.dim), str(model.input))
-            table.add_row(model.name, here, *numbers, model.licence, model.good_for, model.source)
-        console.print(table)
-        typer.echo("unverified: we have not loaded these weights, only built their architecture; tell us where one fails")
+    from imgmatch.encoders.registry import known_models
+    from imgmatch.encoders.store import locate
 
-    @weights.command()
-    def pull(
-        name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
-        accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
-    ) -> None:
-        """Fetch weights into the cache, checked; says their licence first."""
-        from imgmatch.encoders import store
+    table = Table(*("name", "here", "size", "dim", "input", "licence", "good for", "source"))
+    for model in known_models().values():
+        here = ("yes" if locate(model.name) else "no") + ("" if model.verified else ", unverified")
+        size = f"{model.megabytes} MB" if model.megabytes < 1000 else f"{model.megabytes / 1000:.1f} GB"
+        numbers = (size, str(model.dim), str(model.input))
+        table.add_row(model.name, here, *numbers, model.licence, model.good_for, model.source)
+    console.print(table)
+    typer.echo("unverified: we have not loaded these weights, only built their architecture; tell us where one fails")
 
-        store.pull(name, accept_licence=accept_licence, say=typer.echo)
 
-    @weights.command()
-    def verify(name: Annotated[str, typer.Argument(help="Model to check; default: all that are installed.")] = "") -> None:
-        """Load the weights that are here and hold their tensors against the registry's hash."""
-        from imgmatch.encoders import load_encoder
-        from imgmatch.encoders.registry import known_models
-        from imgmatch.encoders.store import locate
+@weights.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
+) -> None:
+    """Fetch weights into the cache, checked; says their licence first."""
+    from imgmatch.encoders import store
 
-        names = [name] if name else [n for n in known_models() if locate(n)]
-        if not names:
-            typer.echo("no weights are on this machine; `imgmatch weights pull mobilenet-v2` fetches the smallest")
-        for each in names:
-            encoder = load_encoder(f"torch:{each}", device="cpu")
-            known = known_models().get(each)
-            held = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
-            typer.echo(f"{each}: {held}; tensors {encoder.space.weights}; space {encoder.space.id}")
+    store.pull(name, accept_licence=accept_licence, say=typer.echo)
 
-    @weights.command()
-    def path(
-        name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
-    ) -> None:
-        """Print where the weights lie; fails where they are missing, saying where they were looked for."""
-        from imgmatch.encoders.store import require
 
-        typer.echo(require(name))
+@weights.command()
+def verify(name: Annotated[str, typer.Argument(help="Model to check; default: all that are installed.")] = "") -> None:
+    """Load the weights that are here and hold their tensors against the registry's hash."""
+    from imgmatch.encoders import load_encoder
+    from imgmatch.encoders.registry import known_models
+    from imgmatch.encoders.store import locate
 
-    @weights.command()
-    def export(
-        name: Annotated[
-            str, typer.Argument(help="Any encoder name: from `imgmatch weights list`, local-dir:, open_clip:, …")
-        ],
-        photos: Annotated[
-            Path | None, typer.Option(help="Photos for measuring parity and speed; default: generated pictures.")
-        ] = None,
-        out: Annotated[
-            Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")
-        ] = None,
-    ) -> None:
-        """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
-        import itertools
+    names = [name] if name else [n for n in known_models() if locate(n)]
+    if not names:
+        typer.echo("no weights are on this machine; `imgmatch weights pull mobilenet-v2` fetches the smallest")
+    for each in names:
+        encoder = load_encoder(f"torch:{each}", device="cpu")
+        known = known_models().get(each)
+        held = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
+        typer.echo(f"{each}: {held}; tensors {encoder.space.weights}; space {encoder.space.id}")
 
-        from imgmatch.encoders import load_encoder, onnx
-        from imgmatch.encoders.onnx_export import export
-        from imgmatch.encoders.registry import known_models
-        from imgmatch.encoders.store import sha256_of
-        from imgmatch.errors import ImageError
-        from imgmatch.images import load_image
 
-        def opened(folder: Path) -> Iterator[Image]:
-            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-                with contextlib.suppress(ImageError):
-                    yield load_image(file)
+@weights.command()
+def path(
+    name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
+) -> None:
+    """Print where the weights lie; fails where they are missing, saying where they were looked for."""
+    from imgmatch.encoders.store import require
 
-        chosen = list(itertools.islice(opened(photos), _PARITY_PHOTOS)) if photos else []
-        if photos and not chosen:
-            raise typer.BadParameter(f"no photo can be read in {photos}", param_hint="--photos")
-        folder = out or onnx.export_folder(name)
-        told = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
-        parity = told["parity"]
-        for kind in ("torch", "onnx"):
-            row = parity[kind]
-            near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
-            typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}")
-        typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
-        if not out and name in known_models():
-            typer.echo(
-                f"{name} loads {'its export' if told['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
-            )
+    typer.echo(require(name))
+
+
+@weights.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Any encoder name: from `imgmatch weights list`, local-dir:, open_clip:, …")],
+    photos: Annotated[
+        Path | None, typer.Option(help="Photos for measuring parity and speed; default: generated pictures.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")] = None,
+) -> None:
+    """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
+    import itertools
+
+    from imgmatch.encoders import load_encoder, onnx
+    from imgmatch.encoders.onnx_export import export
+    from imgmatch.encoders.registry import known_models
+    from imgmatch.encoders.store import sha256_of
+    from imgmatch.errors import ImageError
+    from imgmatch.images import load_image
+
+    def opened(folder: Path) -> Iterator[Image]:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            with contextlib.suppress(ImageError):
+                yield load_image(file)
+
+    chosen = list(itertools.islice(opened(photos), _PARITY_PHOTOS)) if photos else []
+    if photos and not chosen:
+        raise typer.BadParameter(f"no photo can be read in {photos}", param_hint="--photos")
+    folder = out or onnx.export_folder(name)
+    told = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
+    parity = told["parity"]
+    for kind in ("torch", "onnx"):
+        row = parity[kind]
+        near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
+        typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}")
+    typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
+    if not out and name in known_models():
+        typer.echo(
+            f"{name} loads {'its export' if told['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
+        )

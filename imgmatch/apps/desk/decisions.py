@@ -87,7 +87,20 @@ class Decisions:
     def decide(self, key: tuple[str, str, str], label: str, reviewer: str, sampled_by: str) -> None:
         """Write a decision down."""
         platform, seller, listing_id = key
-        append_labels(self.path, [LabelRow(listing_id, label, reviewer, now(), sampled_by, platform, seller)])
+        append_labels(
+            self.path,
+            [
+                LabelRow(
+                    listing_id,
+                    label,
+                    reviewer=reviewer,
+                    time=now(),
+                    sampled_by=sampled_by,
+                    platform=platform,
+                    seller_id=seller,
+                )
+            ],
+        )
 
     def write(self, what: str, reviewer: str, key: tuple[str, str, str] = ("", "", ""), text: str = "") -> None:
         """Write to the log."""

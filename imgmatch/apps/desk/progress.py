@@ -82,11 +82,11 @@ def progress_of(standing: Mapping[tuple[str, str, str], Sequence[LabelRow]]) -> 
     return Progress(
         len(standing),
         tuple(Reviewer(name, tally[name, "confirm"], tally[name, "reject"]) for name in names),
-        tuple(a for pair in combinations(names, 2) if (a := _agreement(standing, *pair)) is not None),
-        Counter(row.sampled_by or "not said" for row in rows),
-        honest,
-        sum(row.label == "confirm" and row.sampled_by == RANDOM for row in last),
-        tuple((n, rate, honest_needed(rate), max(honest_needed(rate) - honest, 0)) for n, rate in POINTS.items()),
+        agreements=tuple(a for pair in combinations(names, 2) if (a := _agreement(standing, *pair)) is not None),
+        sampled=Counter(row.sampled_by or "not said" for row in rows),
+        honest_random=honest,
+        bad_random=sum(row.label == "confirm" and row.sampled_by == RANDOM for row in last),
+        needs=tuple((n, rate, honest_needed(rate), max(honest_needed(rate) - honest, 0)) for n, rate in POINTS.items()),
     )
 
 

@@ -1,0 +1,33 @@
+"""Options that several commands share, and what reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from imgmatch.config import Config
+
+__all__ = ["ConfigFile", "Device", "Host", "Signals", "read_config"]
+
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)]
+Signals = Annotated[
+    str | None, typer.Option(help="Signals to run, comma-separated; overrides the config.", show_default=False)
+]
+Device = Annotated[
+    str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")]
+
+
+def read_config(path: Path | None, signals: str | None = None) -> Config:
+    """Return the settings of a file, or the defaults, with the signals named on the command line."""
+    from imgmatch.config import Config
+
+    settings = Config() if path is None else Config.load(path)
+    if signals is not None:
+        settings = replace(settings, signals=tuple(name.strip() for name in signals.split(",") if name.strip()))
+    return settings
