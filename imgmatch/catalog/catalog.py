@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,20 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from imgmatch.catalog import ingest
+from imgmatch.catalog import ingest, reading
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
+from imgmatch.catalog.kept import KeptPhotos
 from imgmatch.catalog.likeness import Likeness
 from imgmatch.catalog.manifest import Manifest
 from imgmatch.catalog.memory import write_source
-from imgmatch.catalog.reading import (
-    check_vectors,
-    load_photo,
-    open_vectors,
-    read_issues,
-    read_names,
-    read_photo,
-    read_tables,
-)
+from imgmatch.catalog.parts import copy_catalog
 from imgmatch.catalog.search import Search
 from imgmatch.catalog.source import Issue
 from imgmatch.encoders import load_encoder
@@ -40,11 +31,9 @@ __all__ = ["Catalog"]
 
 # Vectors up to this size are compared with their checksums at load; above, `verify` does it (reading 1 GB takes seconds).
 _CHECK_AT_LOAD = 1 << 30
-# Decoded reference photos kept in memory: keypoints and hashes of a reference are computed once per process.
-_PHOTOS_KEPT = 256
-_BYTES_KEPT = 256 << 20  # of their pixels: a guess
 
 Progress = Callable[[int, int], None]
+Rows = Iterable[Mapping[str, Any]]
 
 
 class Catalog:
@@ -84,21 +73,18 @@ class Catalog:
         self.version = manifest.version
         parts = manifest.spaces[manifest.active]
         self.space: EmbeddingSpace = parts.space
-        tables = read_tables(path, manifest)
+        tables = reading.read_tables(path, manifest)
         self.items: Mapping[str, Item] = tables.items
         self.brands: Mapping[str, Brand] = tables.brands
         self.photos: Mapping[str, CatalogPhoto] = tables.photos
-        self.photo_ids: Sequence[str] = [sha for s in parts.segments for sha in read_names(path, s)]
-        check = sum(s.vectors.bytes for s in parts.segments) <= _CHECK_AT_LOAD
-        for segment in parts.segments if check else ():
-            segment.vectors.check(path)
-        self.vectors: FloatArray = open_vectors(path, parts.segments, self.space.dim)
-        if check:
-            check_vectors(path, self.vectors)
+        self.photo_ids: Sequence[str] = [sha for s in parts.segments for sha in reading.read_names(path, s)]
+        self.vectors: FloatArray = reading.open_vectors(path, parts.segments, self.space.dim)
+        if sum(s.vectors.bytes for s in parts.segments) <= _CHECK_AT_LOAD:
+            reading.check_vectors(path, parts.segments, self.vectors)
         self._encoder = encoder
         self._folder: TemporaryDirectory[str] | None = None  # of a catalog in memory: kept as long as a view of it is
         self._lock = threading.RLock()
-        self._kept: OrderedDict[str, PhotoContext] = OrderedDict()
+        self._kept = KeptPhotos(self._reference)
         if encoder is not None:
             self.space.require(encoder.space, hint="load the catalog without an encoder and it loads its own")
 
@@ -174,13 +160,7 @@ class Catalog:
         return cls.load(out, encoder=model)
 
     @classmethod
-    def from_items(
-        cls,
-        items: Iterable[Mapping[str, Any]],
-        *,
-        brands: Iterable[Mapping[str, Any]] = (),
-        encoder: str | Encoder = "clip-vit-b32",
-    ) -> Catalog:
+    def from_items(cls, items: Rows, *, brands: Rows = (), encoder: str | Encoder = "clip-vit-b32") -> Catalog:
         """Index items that are in memory; the catalog lives in a temporary folder that goes when it is no longer used.
 
         Parameters
@@ -224,7 +204,7 @@ class Catalog:
         What a source leaves open stays as it is; :meth:`preview` says what would change.
         """
         ingest.add(Path(source), self.path, self.encoder, progress)
-        return self._reload()
+        return self._reload(self._encoder, self.space.id)
 
     def preview(self, source: str | Path) -> list[str]:
         """Return what `add` would change, a line each, such as ``item tote: price 1200.0 → 1250.0``; nothing is changed."""
@@ -239,7 +219,7 @@ class Catalog:
             Where one of them is not there; nothing is removed then.
         """
         ingest.remove(self.path, list(item_ids))
-        return self._reload()
+        return self._reload(self._encoder, self.space.id)
 
     def merge(self, other: Catalog) -> Catalog:
         """Take in all of another catalog; searches then like one built of both sources.
@@ -250,15 +230,13 @@ class Catalog:
             Where the other's active space is another.
         """
         ingest.merge(self.path, other.path)
-        return self._reload()
+        return self._reload(self._encoder, self.space.id)
 
     def embed(self, encoder: str | Encoder, *, progress: Progress | None = None) -> Catalog:
         """Embed the stored photos with another encoder as well, and make its space the active one."""
         model = load_encoder(encoder) if isinstance(encoder, str) else encoder
         ingest.embed(self.path, model, progress)
-        catalog = Catalog.load(self.path, encoder=model)
-        catalog._folder = self._folder
-        return catalog
+        return self._reload(model, None)
 
     def save(self, out: str | Path) -> Catalog:
         """Copy the catalog to another folder, which must not exist.
@@ -271,13 +249,11 @@ class Catalog:
         out = Path(out)
         if out.exists():
             raise CatalogError(f"{out}: exists already")
-        # The manifest goes last, so that a copy that was cut short is no catalog rather than a broken one.
-        shutil.copytree(self.path, out, ignore=_not_copied)
-        self.manifest.save(out)
+        copy_catalog(self.path, self.manifest, out)
         return Catalog.load(out, encoder=self._encoder)
 
-    def _reload(self) -> Catalog:
-        catalog = Catalog.load(self.path, space=self.space.id, encoder=self._encoder)
+    def _reload(self, encoder: Encoder | None, space: str | None) -> Catalog:
+        catalog = Catalog.load(self.path, space=space, encoder=encoder)
         catalog._folder = self._folder
         return catalog
 
@@ -311,7 +287,7 @@ class Catalog:
     @cached_property
     def issues(self) -> list[Issue]:
         """What the source had and the catalog has not."""
-        return read_issues(self.path, self.manifest)
+        return reading.read_issues(self.path, self.manifest)
 
     @property
     def likeness(self) -> Likeness:
@@ -333,7 +309,7 @@ class Catalog:
     def prepared(self, sha256: str) -> Prepared:
         """Return a stored photo as the encoder takes it, read as it was when it was embedded."""
         name, side = self.photos[sha256].name, 2 * self.encoder.input_size
-        return self.encoder.prepare(load_photo(self.path, sha256, target_side=side, name=name))
+        return self.encoder.prepare(reading.load_photo(self.path, sha256, target_side=side, name=name))
 
     def photo(self, sha256: str) -> PhotoContext:
         """Return a stored photo with its embedding; what is computed on it is kept while it is in use.
@@ -344,30 +320,21 @@ class Catalog:
             Where the catalog has no such photo.
         """
         with self._lock:
-            context = self._kept.pop(sha256, None)
-            if context is None:
-                entry = self.photos[sha256]
-                context = PhotoContext(
-                    sha256,
-                    lambda: load_photo(self.path, sha256, name=entry.name),
-                    "reference",
-                    sha256=sha256,
-                    phash=(entry.phash, entry.phash_quality),
-                    embedding=self.embedding(sha256) if sha256 in self._row_of else None,
-                )
-            self._kept[sha256] = context
-            while len(self._kept) > _PHOTOS_KEPT or (
-                len(self._kept) > 1 and sum(p.decoded_bytes for p in self._kept.values()) > _BYTES_KEPT
-            ):
-                self._kept.popitem(last=False)
-            return context
+            return self._kept.get(sha256)
+
+    def _reference(self, sha256: str) -> PhotoContext:
+        entry = self.photos[sha256]
+        return PhotoContext(
+            sha256,
+            lambda: reading.load_photo(self.path, sha256, name=entry.name),
+            "reference",
+            sha256=sha256,
+            phash=(entry.phash, entry.phash_quality),
+            embedding=self.embedding(sha256) if sha256 in self._row_of else None,
+        )
 
     def nearest(
-        self,
-        queries: FloatArray | Embeddings,
-        k: int,
-        *,
-        roles: frozenset[PhotoRole] = frozenset({PhotoRole.REFERENCE}),
+        self, queries: FloatArray | Embeddings, k: int, *, roles: frozenset[PhotoRole] = frozenset({PhotoRole.REFERENCE})
     ) -> Neighbors:
         """Find the `k` nearest photos of some roles.
 
@@ -420,25 +387,8 @@ class Catalog:
         return self._search.items(vector, k, brand)
 
     def verify(self) -> list[str]:
-        """Compare every file of the catalog with its checksum.
-
-        Returns
-        -------
-        list of str
-            One line per problem; empty where all is well.
-        """
-        problems = []
-        for part in self.manifest.parts():
-            try:
-                part.check(self.path)
-            except CatalogCorruptError as error:
-                problems.append(str(error))
-        for sha in self.photos:
-            try:
-                read_photo(self.path, sha)
-            except CatalogCorruptError as error:
-                problems.append(str(error))
-        return problems
+        """Compare every file of the catalog with its checksum; return a line per problem."""
+        return reading.damaged_files(self.path, self.manifest, self.photos)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -448,13 +398,3 @@ class Catalog:
     def _search(self) -> Search:
         parts = self.manifest.spaces[self.manifest.active]
         return Search(self.path, parts, self.vectors, [self.photos.get(sha) for sha in self.photo_ids])
-
-
-def _not_copied(folder: str, names: list[str]) -> set[str]:
-    """Name what `save` leaves behind: the manifest, what is hidden, links, pipes and devices."""
-    paths = [Path(folder, name) for name in names]
-    return {
-        p.name
-        for p in paths
-        if p.name == "manifest.json" or p.name.startswith(".") or p.is_symlink() or not (p.is_file() or p.is_dir())
-    }

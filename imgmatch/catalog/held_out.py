@@ -167,14 +167,14 @@ def held_out(photos: Sample) -> HeldOut:
     return HeldOut(
         way,
         recall,
-        len(scores.hits),
-        np.sort(scores.genuine),
-        np.sort(scores.foreign),
-        np.sort(scores.outside),
-        near[has],
-        photos.groups[has],
-        none if metric is None else metric.mean,
-        none if metric is None else metric.matrix,
+        trials=len(scores.hits),
+        genuine=np.sort(scores.genuine),
+        foreign=np.sort(scores.foreign),
+        outside=np.sort(scores.outside),
+        near=near[has],
+        near_groups=photos.groups[has],
+        mean=none if metric is None else metric.mean,
+        matrix=none if metric is None else metric.matrix,
     )
 
 

@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-
+from imgmatch.catalog import reading
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item, LogoReference, brand_ids, to_row
-from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
-from imgmatch.catalog.parts import SegmentWriter, refuse_links, store_photo, sweep, write_index, write_rows
-from imgmatch.catalog.reading import (
-    check_vectors,
-    load_photo,
-    open_vectors,
-    read_issues,
-    read_names,
-    read_photo,
-    read_tables,
-)
+from imgmatch.catalog.manifest import Manifest, Segment, SpaceParts, photo_path
+from imgmatch.catalog.parts import SegmentWriter, refuse_links, store_photo, sweep, write_rows
+from imgmatch.catalog.segments import batches, checked_index, compacted, copied, grown, indexed
 from imgmatch.catalog.source import Issue, SourcePhoto, read_source
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogError, ImageError
 from imgmatch.images import load_image, perceptual_hash, read_file
-from imgmatch.indexes import load_index, new_index
-from imgmatch.indexes.base import VectorIndex
-from imgmatch.indexes.faiss import default_factory
 from imgmatch.io.files import lock
 from imgmatch.names import name_key
 from imgmatch.parallel import ordered_map, worker_count
-from imgmatch.types import EmbeddingSpace, PhotoRole
+from imgmatch.types import PhotoRole
 from imgmatch.vision.marks import make_reference
 from imgmatch.vision.marks.drawings import draw_svg, on_ground
 
 __all__ = ["add", "build", "embed", "merge", "remove"]
 
 Progress = Callable[[int, int], None]
-T = TypeVar("T")
 
 _BATCH = 32
-# An index that needs training sees at most this many rows, evenly spread: 39, the least that FAISS asks for, for each of
-# the 4,096 lists of a million rows.
-_TRAINING_ROWS = 160_000
-# Beyond these, `add` and `remove` rewrite the vectors as one segment without the dead rows.
-_MOST_SEGMENTS = 8
-_MOST_DEAD = 0.25
 # What lies at the top of a catalog's folder beside the manifest: parts, folders of parts, locks and files being written.
 _PART = re.compile(r"(items|brands|photos|issues)-[0-9a-f]{16}\.jsonl|photos|vectors|\..*")
 
@@ -66,8 +45,8 @@ class _State:
 
     @classmethod
     def of(cls, root: Path, manifest: Manifest) -> _State:
-        tables = read_tables(root, manifest)
-        issues = read_issues(root, manifest)
+        tables = reading.read_tables(root, manifest)
+        issues = reading.read_issues(root, manifest)
         return cls(tables.items, tables.brands, tables.photos, issues, dict(manifest.spaces))
 
     def commit(self, root: Path, active: str) -> None:
@@ -123,7 +102,7 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
     if root.is_file():
         raise CatalogError(f"{root}: is a file; a catalog is a folder")
     if factory not in (None, "lancedb"):
-        _new_index(encoder.space.dim, factory)  # a wrong one is told before the photos are read
+        checked_index(encoder.space.dim, factory)  # a wrong one is told before the photos are read
     source = read_source(source_path)
     with _writing(root):
         if any(p.name not in {".lock"} for p in root.iterdir()) and not _holds_catalog(root):
@@ -131,7 +110,7 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
         state = _State(items=source.items, brands=source.brands, issues=source.issues)
         segment = _ingest(state, root, source.photos, encoder, set(), progress)
         segments = (segment,) if segment else ()
-        state.spaces[encoder.space.id] = _indexed(root, encoder.space, segments, factory)
+        state.spaces[encoder.space.id] = indexed(root, encoder.space, segments, factory)
         state.commit(root, encoder.space.id)
 
 
@@ -156,12 +135,12 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
         if dry_run:
             return changes
         state.issues += source.issues
-        vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in read_names(root, s)}
+        vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in reading.read_names(root, s)}
         segment = _ingest(state, root, source.photos, encoder, vectors, progress)
         if segment:
-            state.spaces[encoder.space.id] = _grown(root, state.spaces[encoder.space.id], segment)
+            state.spaces[encoder.space.id] = grown(root, state.spaces[encoder.space.id], segment)
         # Another space does not know the new photos; it must be embedded again before it can be active.
-        state.spaces = {encoder.space.id: _compacted(root, state, encoder.space.id)}
+        state.spaces = {encoder.space.id: compacted(root, state.spaces[encoder.space.id], state.photos)}
         state.commit(root, encoder.space.id)
         return changes
 
@@ -207,7 +186,7 @@ def remove(root: Path, item_ids: Sequence[str]) -> None:
         brands = {i.brand for i in state.items.values()}
         logos = {p.brand for p in state.photos.values() if p.role is PhotoRole.LOGO}
         state.brands = {k: b for k, b in state.brands.items() if k in brands | logos}
-        state.spaces = {key: _compacted(root, state, key) for key in state.spaces}
+        state.spaces = {key: compacted(root, state.spaces[key], state.photos) for key in state.spaces}
         state.commit(root, manifest.active)
 
 
@@ -229,25 +208,23 @@ def merge(root: Path, other: Path) -> None:
         for brand in other_state.brands.values():
             state.brands[brand.brand] = _united(state.brands.get(brand.brand), brand)
         state.issues += other_state.issues
-        known = {sha for s in state.spaces[key].segments for sha in read_names(root, s)}
+        known = {sha for s in state.spaces[key].segments for sha in reading.read_names(root, s)}
         for sha, photo in other_state.photos.items():
             if sha not in state.photos:
-                store_photo(root, sha, read_photo(other, sha))
+                store_photo(root, sha, reading.read_photo(other, sha))
                 state.photos[sha] = photo
         for item in other_state.items.values():
             for sha in item.photos:
                 _share(state, replace(other_state.photos[sha], item_id=item.item_id))
         segments = theirs.spaces[theirs.active].segments
-        vectors = open_vectors(other, segments, theirs.spaces[theirs.active].space.dim)
-        for s in segments:
-            s.vectors.check(other)
-        check_vectors(other, vectors)
-        names = [sha for s in segments for sha in read_names(other, s)]
+        vectors = reading.open_vectors(other, segments, theirs.spaces[theirs.active].space.dim)
+        reading.check_vectors(other, segments, vectors)
+        names = [sha for s in segments for sha in reading.read_names(other, s)]
         rows = [row for row, sha in enumerate(names) if sha in state.photos and sha not in known]
-        segment = _copied(root, key, vectors, names, rows)
+        segment = copied(root, key, vectors, names, rows)
         if segment:
-            state.spaces[key] = _grown(root, state.spaces[key], segment)
-        state.spaces = {key: _compacted(root, state, key)}
+            state.spaces[key] = grown(root, state.spaces[key], segment)
+        state.spaces = {key: compacted(root, state.spaces[key], state.photos)}
         state.commit(root, key)
 
 
@@ -260,13 +237,13 @@ def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
             names = list(state.photos.values())
 
             def prepared(p: CatalogPhoto) -> Prepared:
-                return encoder.prepare(load_photo(root, p.sha256, target_side=2 * encoder.input_size))
+                return encoder.prepare(reading.load_photo(root, p.sha256, target_side=2 * encoder.input_size))
 
             writer = SegmentWriter(root, key)
             try:
                 read = ordered_map(prepared, names, workers=worker_count(0), ahead=2 * _BATCH)
                 done = 0
-                for batch in _batches(zip(names, read, strict=True), _BATCH):
+                for batch in batches(zip(names, read, strict=True), _BATCH):
                     writer.append(encoder.encode([x for _, x in batch]), [p.sha256 for p, _ in batch])
                     done += len(batch)
                     if progress:
@@ -275,7 +252,7 @@ def embed(root: Path, encoder: Encoder, progress: Progress | None) -> None:
             except BaseException:
                 writer.discard()
                 raise
-            state.spaces[key] = _indexed(root, encoder.space, (segment,) if segment else (), None)
+            state.spaces[key] = indexed(root, encoder.space, (segment,) if segment else (), None)
         state.commit(root, key)
 
 
@@ -332,7 +309,15 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
     except MemoryError:
         return Issue(photo.name, "not enough memory to read it")
     entry = CatalogPhoto(
-        image.sha256, photo.role, photo.item_id, photo.brand, photo.name, image.width, image.height, phash, quality
+        image.sha256,
+        photo.role,
+        item_id=photo.item_id,
+        brand=photo.brand,
+        name=photo.name,
+        width=image.width,
+        height=image.height,
+        phash=phash,
+        phash_quality=quality,
     )
     return _Read(photo, data, entry, prepared)
 
@@ -394,78 +379,14 @@ def _united(mine: Brand | None, theirs: Brand) -> Brand:
     )
 
 
-def _indexed(root: Path, space: EmbeddingSpace, segments: tuple[Segment, ...], factory: str | None) -> SpaceParts:
-    rows = sum(s.rows for s in segments)
-    factory = factory or default_factory(rows)
-    index: Part | None = None
-    if factory != "Flat" and rows:
-        vectors = open_vectors(root, segments, space.dim)
-        built = _new_index(space.dim, factory)
-        try:
-            built.train(np.ascontiguousarray(vectors[:: -(-rows // _TRAINING_ROWS)]))
-            for start in range(0, rows, _TRAINING_ROWS):
-                built.add(np.ascontiguousarray(vectors[start : start + _TRAINING_ROWS]))
-        except ValueError as error:
-            raise CatalogError(str(error)) from error
-        index = write_index(root, space.id, built)
-    return SpaceParts(space, segments, factory, index)
-
-
-def _new_index(dim: int, factory: str) -> VectorIndex:
-    try:
-        return new_index(dim, factory)
-    except ValueError as error:
-        raise CatalogError(str(error)) from error
-
-
-def _grown(root: Path, parts: SpaceParts, segment: Segment) -> SpaceParts:
-    segments = (*parts.segments, segment)
-    if parts.index is None:
-        return _indexed(root, parts.space, segments, None if parts.factory == "Flat" else parts.factory)
-    rows = sum(s.rows for s in parts.segments)
-    index = load_index(parts.index.check(root), parts.factory, dim=parts.space.dim, rows=rows)
-    index.add(np.ascontiguousarray(open_vectors(root, [segment], parts.space.dim)))
-    return SpaceParts(parts.space, segments, parts.factory, write_index(root, parts.space.id, index))
-
-
-def _compacted(root: Path, state: _State, key: str) -> SpaceParts:
-    """Return the space as it is, or as one segment without dead rows where these have become too many."""
-    parts = state.spaces[key]
-    names = [sha for s in parts.segments for sha in read_names(root, s)]
-    alive = [row for row, sha in enumerate(names) if sha in state.photos]
-    if len(parts.segments) <= _MOST_SEGMENTS and len(alive) >= (1 - _MOST_DEAD) * len(names):
-        return parts
-    for s in parts.segments:
-        s.vectors.check(root)
-    segment = _copied(root, key, open_vectors(root, parts.segments, parts.space.dim), names, alive)
-    return _indexed(root, parts.space, (segment,) if segment else (), parts.factory)
-
-
-def _copied(root: Path, key: str, vectors: np.ndarray, names: Sequence[str], rows: Sequence[int]) -> Segment | None:
-    writer = SegmentWriter(root, key)
-    try:
-        for batch in _batches(rows, 4096):
-            writer.append(vectors[list(batch)], [names[row] for row in batch])
-        return writer.finish()
-    except BaseException:
-        writer.discard()
-        raise
-
-
 def _files_of(root: Path) -> set[Path]:
     """Return what the catalog that is about to be replaced consists of: whoever has it open may go on with all of it."""
     try:
         old = Manifest.load(root)
-        photos = read_tables(root, old).photos
+        photos = reading.read_tables(root, old).photos
     except (CatalogError, OSError):
         return set()  # the first one, or a broken one
     return {root / part.path for part in old.parts()} | {photo_path(root, sha) for sha in photos}
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _holds_catalog(root: Path) -> bool:

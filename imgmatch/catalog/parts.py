@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from imgmatch.indexes.base import VectorIndex
 from imgmatch.io.files import atomic_write, sync_dir
 from imgmatch.types import FloatArray
 
-__all__ = ["SegmentWriter", "refuse_links", "store_photo", "sweep", "write_index", "write_rows"]
+__all__ = ["SegmentWriter", "copy_catalog", "refuse_links", "store_photo", "sweep", "write_index", "write_rows"]
 
 _STAGING = ".staging-"
 
@@ -144,3 +145,19 @@ def _write_lines(root: Path, pattern: str, lines: Iterable[str]) -> Part:
     with atomic_write(root / path, "wb") as f:
         f.write(text)
     return Part(path, digest, len(text))
+
+
+def copy_catalog(root: Path, manifest: Manifest, out: Path) -> None:
+    """Copy a catalog to a new folder; the manifest goes last, so that a copy that was cut short is no catalog at all."""
+    shutil.copytree(root, out, ignore=_not_copied)
+    manifest.save(out)
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Name what a copy leaves behind: the manifest, what is hidden, links, pipes and devices."""
+    paths = [Path(folder, name) for name in names]
+    return {
+        p.name
+        for p in paths
+        if p.name == "manifest.json" or p.name.startswith(".") or p.is_symlink() or not (p.is_file() or p.is_dir())
+    }

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,17 @@ from imgmatch.images import load_image
 from imgmatch.io.files import is_sha256, open_foreign, sha256_file
 from imgmatch.types import FloatArray, Image
 
-__all__ = ["Tables", "check_vectors", "load_photo", "open_vectors", "read_issues", "read_names", "read_photo", "read_tables"]
+__all__ = [
+    "Tables",
+    "check_vectors",
+    "damaged_files",
+    "load_photo",
+    "open_vectors",
+    "read_issues",
+    "read_names",
+    "read_photo",
+    "read_tables",
+]
 
 T = TypeVar("T")
 
@@ -91,8 +102,10 @@ def open_vectors(root: Path, segments: Iterable[Segment], dim: int) -> FloatArra
     return np.concatenate(maps) if maps else np.empty((0, dim), np.float32)
 
 
-def check_vectors(root: Path, vectors: FloatArray) -> None:
-    """Raise unless all rows are of unit norm, as everybody who searches them relies on."""
+def check_vectors(root: Path, segments: Sequence[Segment], vectors: FloatArray) -> None:
+    """Raise unless the files of segments are as written, and all rows of unit norm, as whoever searches them relies on."""
+    for segment in segments:
+        segment.vectors.check(root)
     for start in range(0, len(vectors), _BLOCK):
         rows = vectors[start : start + _BLOCK]
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
@@ -222,3 +235,16 @@ _CHECKS: Mapping[type, Mapping[str, _Check]] = {
         "name": (lambda value: isinstance(value, str), "a text"),
     },
 }
+
+
+def damaged_files(root: Path, manifest: Manifest, photos: Iterable[str]) -> list[str]:
+    """Compare every part and stored photo with its checksum; return a line per problem."""
+    checks: list[Callable[[], object]] = [partial(part.check, root) for part in manifest.parts()]
+    checks += [partial(read_photo, root, sha) for sha in photos]
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except CatalogCorruptError as error:
+            problems.append(str(error))
+    return problems

@@ -271,4 +271,4 @@ def _logo(root: Path, logo: Any, field_name: str, brand: str) -> SourcePhoto:
         raise InputError(f"{field_name}, box: expected four numbers x0, y0, x1, y1, got {box!r:.60}")
     file = resolve_within(root, FileFinder(root).find(logo["path"]))
     corners = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    return SourcePhoto(file, logo["path"], PhotoRole.LOGO, brand, None, kind, corners)
+    return SourcePhoto(file, logo["path"], role=PhotoRole.LOGO, brand=brand, item_id=None, logo_kind=kind, logo_box=corners)
