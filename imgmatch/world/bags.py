@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from imgmatch.augment.textures import Colour, FloatArray, grain, mix, shade
 from imgmatch.world.brands import METALS
-from imgmatch.world.draw import Sheet, arc, rounded
+from imgmatch.world.draw import Sheet, arc, rectangle, rounded
 from imgmatch.world.hardware import carry_top, clasp, handles, inset, logo, pocket, seam, strap
 from imgmatch.world.logos import monogram_tile
 from imgmatch.world.scene import Camera, Pose, Scene
@@ -40,12 +40,12 @@ def outline(spec: BagSpec) -> Points:
     w, h = spec.width / 2, spec.height
     top = w * (1 + spec.flare)
     if spec.silhouette == "bowling":
-        dome = arc(0, -0.55 * h, top, 0.45 * h, 180, 360, 40)
+        dome = arc(0, -0.55 * h, rx=top, ry=0.45 * h, start=180, stop=360, n=40)
         base = rounded([(top, -0.5 * h), (w, 0), (-w, 0), (-top, -0.5 * h)], [0, 0.09, 0.09, 0])
         return np.concatenate([dome, base])
     if spec.silhouette == "hobo":
-        upper = arc(0, -h, 0.78 * top, 0.42 * h, 180, 0, 30)  # the dip between the ends
-        lower = arc(0, -h, top, h, 0, 180, 50)
+        upper = arc(0, -h, rx=0.78 * top, ry=0.42 * h, start=180, stop=0, n=30)  # the dip between the ends
+        lower = arc(0, -h, rx=top, ry=h, start=0, stop=180, n=50)
         return np.concatenate([upper, lower])
     radius = {"tote": [0.03, 0.03, 0.06, 0.06], "bucket": [0.04, 0.04, 0.2, 0.2]}.get(
         spec.silhouette, [0.09, 0.09, 0.1, 0.1]
@@ -139,7 +139,7 @@ def draw_bag(spec: BagSpec, pose: Pose, size: int, framed_as: BagSpec) -> Scene:
     if spec.carry in ("handles", "top"):
         handles(near, spec, dark=1.0)
     scene.place(near, d, mirrored=False)
-    base = rounded([(-w, -d), (w, -d), (w, d), (-w, d)], 0.05)
+    base = rounded(rectangle(-w, -d, w, d), 0.05)
     base[:, 0] *= 0.97 if spec.silhouette != "hobo" else 0.45
     if spec.silhouette != "hobo":
         base[:, 0] *= spec.width / 2 / w
@@ -192,7 +192,7 @@ def _body(s: Sheet, spec: BagSpec, body: Points) -> None:
         corner = s.fill(_between(body, -0.14 * h, 0.02))
         s.lay("base", corner, spec.trim, texture=trim_texture, relief=0.012, drop=0.006)
     if spec.silhouette == "hobo":
-        rim = s.stroke(arc(0, -h, 0.78 * w * (1 + spec.flare), 0.42 * h, 180, 0, 40), 0.045)
+        rim = s.stroke(arc(0, -h, rx=0.78 * w * (1 + spec.flare), ry=0.42 * h, start=180, stop=0, n=40), 0.045)
         s.lay("rim", np.minimum(rim, mask), spec.trim, texture=trim_texture, relief=0.012, drop=0.006)
     seam(s, spec, inset(body, 0.022), closed=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.augment.textures import Colour, Mask, lettering, metal, mix, shade
-from imgmatch.world.draw import Sheet, ellipse, rounded
+from imgmatch.world.draw import Sheet, ellipse, rectangle, rounded
 from imgmatch.world.logos import figure_ink, wordmark_ink
 from imgmatch.world.specs import WatchSpec
 
@@ -31,7 +31,7 @@ def case_outline(kind: str, r: float = 1.0, n: int = 96) -> Points:
         return rounded(np.column_stack([np.cos(t), np.sin(t)]) * r * 1.05, 0.08)
     corner = {"cushion": 0.55, "square": 0.16}[kind]
     k = r * 0.95
-    return rounded([(-k, -k), (k, -k), (k, k), (-k, k)], corner * r, 16)
+    return rounded(rectangle(-k, -k, k, k), corner * r, 16)
 
 
 def _around(points: Points, degrees: float) -> Points:
@@ -68,9 +68,9 @@ def face(spec: WatchSpec, ppu: float, ring: Points, tone: Colour) -> Sheet:
     _indices(s, spec, print_, tone, light)
     if spec.date:
         d = (
-            rounded([(0.46, -0.07), (0.64, -0.07), (0.64, 0.07), (0.46, 0.07)], 0.01)
+            rounded(rectangle(0.46, -0.07, 0.64, 0.07), 0.01)
             if spec.subdials == 0
-            else rounded([(0.36, 0.36), (0.50, 0.36), (0.50, 0.48), (0.36, 0.48)], 0.01)
+            else rounded(rectangle(0.36, 0.36, 0.5, 0.48), 0.01)
         )
         s.lay_metal(None, s.stroke(d, 0.03, closed=True), tone, relief=0.01)
         s.lay("date", s.fill(d), (244, 243, 238))
@@ -97,11 +97,7 @@ def _bezel(s: Sheet, spec: WatchSpec, ring: Points, tone: Colour) -> None:
         s.lay("bezel", insert, mix((18, 20, 24), spec.dial, 0.5 if sum(spec.dial) < 390 else 0.0), relief=0.02, gloss=0.3)
         for i in range(60):
             if i % 5:
-                s.lay(
-                    None,
-                    s.fill(_around(np.array([(-0.006, -0.92), (0.006, -0.92), (0.006, -0.86), (-0.006, -0.86)]), 6 * i)),
-                    (226, 226, 222),
-                )
+                s.lay(None, s.fill(_around(np.array(rectangle(-0.006, -0.92, 0.006, -0.86)), 6 * i)), (226, 226, 222))
             elif i:
                 s.lay(
                     None,
@@ -140,11 +136,7 @@ def _track(s: Sheet, print_: Colour) -> None:
     ticks = np.zeros(s.shape, np.uint8)
     for i in range(60):
         wide = 0.007 if i % 5 else 0.012
-        np.maximum(
-            ticks,
-            s.fill(_around(np.array([(-wide, -0.765), (wide, -0.765), (wide, -0.725), (-wide, -0.725)]), 6 * i)),
-            out=ticks,
-        )
+        np.maximum(ticks, s.fill(_around(np.array(rectangle(-wide, -0.765, wide, -0.725)), 6 * i)), out=ticks)
     s.lay("track", ticks, print_)
 
 

@@ -15,11 +15,16 @@ import numpy.typing as npt
 
 from imgmatch.augment.textures import LIGHT, Colour, FloatArray, Mask, grain, metal
 
-__all__ = ["Sheet", "arc", "ellipse", "resample", "rounded"]
+__all__ = ["Sheet", "arc", "ellipse", "rectangle", "resample", "rounded"]
 
 Points = npt.NDArray[np.float64]
 
 # Outlines -----------------------------------------------------------------------------------------------------------
+
+
+def rectangle(x0: float, y0: float, x1: float, y1: float) -> Points:
+    """Return the corners of a rectangle, clockwise from the top left, shape (4, 2)."""
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, n: int = 96) -> Points:
@@ -251,12 +256,7 @@ class Sheet:
         factor: FloatArray = np.ones_like(a) if texture is None else texture[at].copy()
         highlight = None
         if relief > 0:
-            sigma = max(relief * self.ppu * 0.5, 0.5)
-            height = _blur(mask[at].astype(np.float32) / 255, sigma)
-            light = (
-                cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) * -LIGHT[0]
-                + cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) * -LIGHT[1]
-            ) * (sigma * 0.32)
+            light = _bevel(mask[at], max(relief * self.ppu * 0.5, 0.5))
             factor *= np.clip(1 + np.sign(depth) * light * abs(depth) * 2.2, 0.25, 1.7)
             if gloss > 0:
                 highlight = np.clip(light * np.sign(depth) * 2.2, 0, 1) ** 2 * gloss
@@ -304,6 +304,13 @@ class Sheet:
         if blur > 0:
             soft = _blur(soft, blur * self.ppu)
         self.rgb *= cv2.merge([1 - strength * soft] * 3)
+
+
+def _bevel(mask: Mask, sigma: float) -> FloatArray:
+    """Return how much the light falls on edges that are round over `sigma` pixels."""
+    height = _blur(mask.astype(np.float32) / 255, sigma)
+    across, down = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3)
+    return np.asarray((across * -LIGHT[0] + down * -LIGHT[1]) * (sigma * 0.32), np.float32)
 
 
 def _blur(a: FloatArray, sigma: float) -> FloatArray:

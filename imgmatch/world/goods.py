@@ -11,7 +11,7 @@ import numpy.typing as npt
 from imgmatch.augment.conditions import snapshot
 from imgmatch.augment.surfaces import SURFACES, noise, surface
 from imgmatch.augment.textures import Colour, grain, mix, shade
-from imgmatch.world.draw import Sheet, arc, ellipse, rounded
+from imgmatch.world.draw import Sheet, arc, ellipse, rectangle, rounded
 from imgmatch.world.render import compose
 from imgmatch.world.scene import ProductView
 
@@ -124,18 +124,14 @@ def _boots(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
         s.lay("boot", s.fill(boot), colour, texture=s.grain("suede", 0.5), relief=0.1, depth=0.6, gloss=0.3, drop=0.03)
         s.lay(
             None,
-            s.fill(
-                rounded(np.array([(-0.24, 0.58), (0.55, 0.58), (0.55, 0.72), (-0.24, 0.72)]) + np.array([dx, 0.0]), 0.04)
-            ),
+            s.fill(rounded(np.array(rectangle(-0.24, 0.58, 0.55, 0.72)) + np.array([dx, 0.0]), 0.04)),
             (232, 226, 214),
             relief=0.03,
             drop=0.02,
         )
         s.lay(
             None,
-            s.fill(
-                rounded(np.array([(-0.22, -0.86), (0.22, -0.86), (0.22, -0.68), (-0.22, -0.68)]) + np.array([dx, 0.0]), 0.05)
-            ),
+            s.fill(rounded(np.array(rectangle(-0.22, -0.86, 0.22, -0.68)) + np.array([dx, 0.0]), 0.05)),
             shade(colour, 1.5),
             relief=0.05,
         )
@@ -157,9 +153,7 @@ def _mug(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def _lamp(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
-    s.lay_metal(
-        "stand", s.fill(rounded([(-0.04, -0.1), (0.04, -0.1), (0.04, 0.8), (-0.04, 0.8)], 0.01)), (190, 170, 120), drop=0.02
-    )
+    s.lay_metal("stand", s.fill(rounded(rectangle(-0.04, -0.1, 0.04, 0.8), 0.01)), (190, 170, 120), drop=0.02)
     s.lay_metal("foot", s.fill(ellipse(0, 0.82, 0.42, 0.12)), (190, 170, 120), relief=0.05, drop=0.03)
     cone = rounded([(-0.34, -0.92), (0.34, -0.92), (0.72, 0.04), (-0.72, 0.04)], 0.03)
     s.lay(
@@ -174,21 +168,9 @@ def _lamp(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
 
 
 def _book(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
-    s.lay(
-        "pages",
-        s.fill([(-0.62, -0.86), (0.74, -0.86), (0.74, 0.94), (-0.62, 0.94)]),
-        (240, 236, 224),
-        relief=0.02,
-        drop=0.04,
-    )
-    s.lay(
-        "cover",
-        s.fill(rounded([(-0.7, -0.92), (0.68, -0.92), (0.68, 0.88), (-0.7, 0.88)], 0.02)),
-        colour,
-        relief=0.02,
-        drop=0.02,
-    )
-    s.lay(None, s.fill([(-0.7, -0.92), (-0.58, -0.92), (-0.58, 0.88), (-0.7, 0.88)]), shade(colour, 0.75))
+    s.lay("pages", s.fill(rectangle(-0.62, -0.86, 0.74, 0.94)), (240, 236, 224), relief=0.02, drop=0.04)
+    s.lay("cover", s.fill(rounded(rectangle(-0.7, -0.92, 0.68, 0.88), 0.02)), colour, relief=0.02, drop=0.02)
+    s.lay(None, s.fill(rectangle(-0.7, -0.92, -0.58, 0.88)), shade(colour, 0.75))
     for y, w in ((-0.5, 0.4), (-0.36, 0.3), (0.6, 0.22)):
         s.lay(None, s.stroke([(0.05 - w, y), (0.05 + w, y)], 0.06), mix(colour, (255, 250, 230), 0.8))
 
@@ -210,11 +192,7 @@ def _headphones(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
     for sx in (-1, 1):
         s.lay(
             "cup",
-            s.fill(
-                rounded(
-                    np.array([(-0.16, -0.26), (0.16, -0.26), (0.16, 0.34), (-0.16, 0.34)]) + np.array([sx * 0.7, 0.2]), 0.14
-                )
-            ),
+            s.fill(rounded(np.array(rectangle(-0.16, -0.26, 0.16, 0.34)) + np.array([sx * 0.7, 0.2]), 0.14)),
             shade(colour, 0.7),
             relief=0.1,
             depth=0.7,
@@ -234,13 +212,7 @@ def _chair(s: Sheet, rng: np.random.Generator, colour: Colour) -> None:
             drop=0.02,
         )
     for y in (-0.78, -0.5, -0.22):
-        s.lay(
-            "back",
-            s.fill(rounded([(-0.5, y), (0.5, y), (0.5, y + 0.14), (-0.5, y + 0.14)], 0.03)),
-            wood,
-            relief=0.03,
-            drop=0.02,
-        )
+        s.lay("back", s.fill(rounded(rectangle(-0.5, y, 0.5, y + 0.14), 0.03)), wood, relief=0.03, drop=0.02)
     s.lay(
         "seat",
         s.fill(rounded([(-0.62, 0.1), (0.62, 0.1), (0.72, 0.34), (-0.72, 0.34)], 0.06)),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from imgmatch.augment.textures import Colour, Mask, mix, shade
 from imgmatch.world.brands import METALS
-from imgmatch.world.draw import Sheet, arc, ellipse, resample, rounded
+from imgmatch.world.draw import Sheet, arc, ellipse, rectangle, resample, rounded
 from imgmatch.world.logos import figure_ink, wordmark_ink
 from imgmatch.world.specs import BagSpec
 
@@ -38,14 +38,7 @@ def pocket(s: Sheet, spec: BagSpec) -> None:
     s.lay(None, s.stroke(slit * [0.95, 1], 0.018), shade(spec.trim, 0.35))
     s.lay_metal("zip", s.stitches(slit * [0.95, 1], 0.012, 0.009), METALS[spec.metal])
     s.lay_metal(
-        "zip",
-        s.fill(
-            rounded(
-                [(0.5 * w, -0.57 * h), (0.5 * w + 0.03, -0.57 * h), (0.5 * w + 0.03, -0.45 * h), (0.5 * w, -0.45 * h)], 0.01
-            )
-        ),
-        METALS[spec.metal],
-        drop=0.01,
+        "zip", s.fill(rounded(rectangle(0.5 * w, -0.57 * h, 0.5 * w + 0.03, -0.45 * h), 0.01)), METALS[spec.metal], drop=0.01
     )
 
 
@@ -55,28 +48,13 @@ def clasp(s: Sheet, spec: BagSpec) -> None:
     if spec.silhouette == "hobo":
         y = -0.5 * spec.height
     if spec.clasp == "turnlock":
-        s.lay_metal(
-            "clasp",
-            s.fill(rounded([(-0.085, y - 0.045), (0.085, y - 0.045), (0.085, y + 0.045), (-0.085, y + 0.045)], 0.04)),
-            tone,
-            drop=0.012,
-        )
+        s.lay_metal("clasp", s.fill(rounded(rectangle(-0.085, y - 0.045, 0.085, y + 0.045), 0.04)), tone, drop=0.012)
         s.lay(None, s.fill(ellipse(0, y, 0.028, 0.028)), shade(tone, 0.35), relief=0.01, depth=-0.5)
         s.lay_metal(
-            "clasp",
-            s.fill(rounded([(-0.013, y - 0.052), (0.013, y - 0.052), (0.013, y + 0.052), (-0.013, y + 0.052)], 0.012)),
-            tone,
-            drop=0.01,
-            period=0.12,
+            "clasp", s.fill(rounded(rectangle(-0.013, y - 0.052, 0.013, y + 0.052), 0.012)), tone, drop=0.01, period=0.12
         )
     elif spec.clasp == "padlock":
-        s.lay(
-            None,
-            s.fill(rounded([(-0.025, y - 0.12), (0.025, y - 0.12), (0.025, y), (-0.025, y)], 0.01)),
-            spec.trim,
-            relief=0.01,
-            drop=0.008,
-        )
+        s.lay(None, s.fill(rounded(rectangle(-0.025, y - 0.12, 0.025, y), 0.01)), spec.trim, relief=0.01, drop=0.008)
         s.lay_metal("clasp", s.stroke(arc(0, y + 0.01, 0.032, 0.045, 180, 360), 0.014), tone, drop=0.008)
         s.lay_metal(
             "clasp",
@@ -94,23 +72,13 @@ def clasp(s: Sheet, spec: BagSpec) -> None:
         )
     elif spec.clasp == "bar":
         s.lay_metal(
-            "clasp",
-            s.fill(rounded([(-0.15, y - 0.017), (0.15, y - 0.017), (0.15, y + 0.017), (-0.15, y + 0.017)], 0.016)),
-            tone,
-            drop=0.012,
-            period=0.3,
+            "clasp", s.fill(rounded(rectangle(-0.15, y - 0.017, 0.15, y + 0.017), 0.016)), tone, drop=0.012, period=0.3
         )
         for x in (-0.11, 0.11):
             s.lay_metal("clasp", s.fill(ellipse(x, y, 0.026, 0.026)), tone, drop=0.006, period=0.1)
     elif spec.clasp == "ring":
         s.lay_metal("clasp", s.stroke(ellipse(0, y, 0.06, 0.06), 0.02, closed=True), tone, drop=0.012, period=0.2)
-        s.lay(
-            None,
-            s.fill(rounded([(-0.02, y - 0.075), (0.02, y - 0.075), (0.02, y - 0.045), (-0.02, y - 0.045)], 0.006)),
-            spec.trim,
-            relief=0.01,
-            drop=0.004,
-        )
+        s.lay(None, s.fill(rounded(rectangle(-0.02, y - 0.075, 0.02, y - 0.045), 0.006)), spec.trim, relief=0.01, drop=0.004)
 
 
 def logo(s: Sheet, spec: BagSpec) -> None:
@@ -128,15 +96,7 @@ def logo(s: Sheet, spec: BagSpec) -> None:
     if spec.logo == "combined":
         mark = 0.34 * w
         h += mark + 0.02
-    box = rounded(
-        [
-            (x - w / 2 - 0.03, y - h / 2),
-            (x + w / 2 + 0.03, y - h / 2),
-            (x + w / 2 + 0.03, y + h / 2),
-            (x - w / 2 - 0.03, y + h / 2),
-        ],
-        0.016,
-    )
+    box = rounded(rectangle(x - w / 2 - 0.03, y - h / 2, x + w / 2 + 0.03, y + h / 2), 0.016)
     if spec.logo == "plate":
         s.lay_metal("logo", s.fill(box), tone, drop=0.01, period=0.8, relief=0.008)
         ink: Colour = shade(tone, 0.16)
@@ -171,7 +131,11 @@ def handles(s: Sheet, spec: BagSpec, dark: float) -> None:
     if spec.carry == "top":
         span, rise, width = 0.36 * top, 0.19, 0.05
         path = np.concatenate(
-            [[(-span, -h * 0.97)], arc(0, -h - 0.03, span, rise - 0.05, 180, 360, 40), [(span, -h * 0.97)]]
+            [
+                [(-span, -h * 0.97)],
+                arc(0, -h - 0.03, rx=span, ry=rise - 0.05, start=180, stop=360, n=40),
+                [(span, -h * 0.97)],
+            ]
         )
     else:
         span, rise, width = 0.48 * top, 0.36, 0.042
@@ -179,7 +143,7 @@ def handles(s: Sheet, spec: BagSpec, dark: float) -> None:
             [
                 [(-span, -h * 0.8)],
                 [(-span, -h - 0.08)],
-                arc(0, -h - 0.1, span, rise - 0.13, 180, 360, 40),
+                arc(0, -h - 0.1, rx=span, ry=rise - 0.13, start=180, stop=360, n=40),
                 [(span, -h - 0.08)],
                 [(span, -h * 0.8)],
             ]
@@ -198,13 +162,7 @@ def handles(s: Sheet, spec: BagSpec, dark: float) -> None:
         s.lay("stitching", s.stitches(inset(tab, 0.008), 0.014, 0.004, True), spec.stitch)
         s.lay_metal("rivet", s.fill(ellipse(x, y + 0.045, 0.013, 0.013, 24)), tone, drop=0.004, period=0.06, relief=0.006)
         s.lay_metal(
-            "ring",
-            s.fill(
-                rounded([(x - 0.04, y - 0.066), (x + 0.04, y - 0.066), (x + 0.04, y - 0.04), (x - 0.04, y - 0.04)], 0.008)
-            ),
-            tone,
-            drop=0.008,
-            period=0.1,
+            "ring", s.fill(rounded(rectangle(x - 0.04, y - 0.066, x + 0.04, y - 0.04), 0.008)), tone, drop=0.008, period=0.1
         )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from imgmatch.augment.textures import Mask, lettering
 from imgmatch.world.brands import BrandDesign, Figure, LetterStyle
-from imgmatch.world.draw import Sheet, arc, ellipse, rounded
+from imgmatch.world.draw import Sheet, arc, ellipse, rectangle, rounded
 
 __all__ = ["LOGO_KINDS", "figure_ink", "logo_picture", "monogram_tile", "wordmark_ink"]
 
@@ -20,7 +20,15 @@ LOGO_KINDS = ("wordmark", "figure", "combined", "monogram")
 
 def wordmark_ink(text: str, letters: LetterStyle, height: int = 96) -> Mask:
     """Return a wordmark as coverage, shape (height, W)."""
-    return lettering(text, height, letters.tracking, letters.stretch, letters.weight, letters.slant, letters.face)
+    return lettering(
+        text,
+        height,
+        tracking=letters.tracking,
+        stretch=letters.stretch,
+        weight=letters.weight,
+        slant=letters.slant,
+        face=letters.face,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -32,7 +40,7 @@ def figure_ink(figure: Figure, size: int = 224) -> Mask:
     if figure.frame == "ring":
         ink = s.stroke(ellipse(0, 0, 0.97, 0.97), 0.08, closed=True)
     elif figure.frame == "square":
-        ink = s.stroke(rounded([(-0.95, -0.95), (0.95, -0.95), (0.95, 0.95), (-0.95, 0.95)], 0.18), 0.08, closed=True)
+        ink = s.stroke(rounded(rectangle(-0.95, -0.95, 0.95, 0.95), 0.18), 0.08, closed=True)
     draw = {
         "rosette": _rosette,
         "crescents": _crescents,
@@ -64,7 +72,7 @@ def _crescents(s: Sheet, f: Figure, r: float) -> Mask:
         outer = s.fill(ellipse(sign * 0.30 * r, 0, 0.68 * r, 0.82 * r))
         inner = s.fill(ellipse(sign * (0.30 + 0.38 * (1 - f.ratio)) * r, 0, 0.60 * r, 0.72 * r))
         out = cv2.bitwise_xor(out, cv2.subtract(outer, inner))
-    bar = s.fill(rounded([(-0.5 * r, -0.06 * r), (0.5 * r, -0.06 * r), (0.5 * r, 0.06 * r), (-0.5 * r, 0.06 * r)], 0.03))
+    bar = s.fill(rounded(rectangle(-0.5 * r, -0.06 * r, 0.5 * r, 0.06 * r), 0.03))
     for i in range(f.count - 1):
         out = cv2.max(out, np.roll(bar, round((i - (f.count - 2) / 2) * 0.24 * r * s.ppu), axis=0))
     return np.asarray(out, np.uint8)
@@ -124,7 +132,7 @@ def monogram_tile(figure: Figure, motifs: tuple[str, ...], size: int = 256) -> M
     """Return one period of a canvas print as coverage, shape (size, size); seamless."""
     s = Sheet(0, 0, 1, 1, size)
     out = np.zeros(s.shape, np.uint8)
-    for i, (x, y) in enumerate([(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]):
+    for i, (x, y) in enumerate(rectangle(0.25, 0.25, 0.75, 0.75)):
         out = cv2.max(out, _motif(s, motifs[i % 2], figure, x, y, 0.34))
     for x, y in [(0.0, 0.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.0), (0.0, 0.5), (1.0, 0.5), (0.5, 1.0)]:
         out = cv2.max(out, _motif(s, motifs[2], figure, x, y, 0.17))

@@ -130,7 +130,15 @@ def make_market(
     others = [b for b in (make_brand(seed * 1000 + 900_000 + i, faces) for i in range(8)) if b.brand not in known]
     strangers = [p for brand in others for p in make_collection(brand, seed, bags=2, watches=1, variants=1)]
     store = PhotoStore(out / "photos")
-    world = World(rng, products, strangers, store, frozenset(forgeries), frozenset(copy_edits), market)
+    world = World(
+        rng,
+        products,
+        strangers=strangers,
+        store=store,
+        forgeries=frozenset(forgeries),
+        copy_edits=frozenset(copy_edits),
+        market=market,
+    )
     bad = round(listings * base_rate)
     offers = [*_quota(world, listings - bad, HONEST_OFFERS)]
     gangs = round(bad / 20) if rings is None else rings

@@ -315,12 +315,7 @@ class Scene:
             k: np.asarray(cv2.resize(v, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
             for k, v in self.parts.items()
         }
-        return ProductView(
-            np.asarray(np.clip(rgb + 0.5, 0, 255), np.uint8),
-            alpha,
-            small(self.shadow * 255),
-            parts,
-        )
+        return ProductView(np.asarray(np.clip(rgb + 0.5, 0, 255), np.uint8), alpha, small(self.shadow * 255), parts)
 
 
 def _cross(a: Points, b: Points) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgmatch.augment.textures import Colour, FloatArray, lettering, metal, mix, shade
 from imgmatch.world.brands import METALS
 from imgmatch.world.dials import case_outline, face
-from imgmatch.world.draw import Sheet, ellipse, rounded
+from imgmatch.world.draw import Sheet, ellipse, rectangle, rounded
 from imgmatch.world.logos import figure_ink
 from imgmatch.world.scene import Camera, Pose, Scene
 from imgmatch.world.specs import WatchSpec
@@ -102,11 +102,7 @@ def _crown(scene: Scene, spec: WatchSpec, ppu: float, y: float, tone: Colour, ba
     edge = 0.93 if y == 0 else 0.84
     s.lay_metal(
         "crown",
-        s.fill(
-            rounded(
-                [(side * edge, y - half), (side * reach, y - half), (side * reach, y + half), (side * edge, y + half)], 0.03
-            )
-        ),
+        s.fill(rounded(rectangle(side * edge, y - half, side * reach, y + half), 0.03)),
         tone,
         relief=0.05,
         period=0.3,
@@ -216,7 +212,7 @@ def _case_back(spec: WatchSpec, ppu: float, tone: Colour) -> Sheet:
         x, y = 0.81 * math.cos(a), 0.81 * math.sin(a)
         s.lay(
             None,
-            s.fill(rounded([(x - 0.04, y - 0.04), (x + 0.04, y - 0.04), (x + 0.04, y + 0.04), (x - 0.04, y + 0.04)], 0.03)),
+            s.fill(rounded(rectangle(x - 0.04, y - 0.04, x + 0.04, y + 0.04), 0.03)),
             shade(tone, 0.5),
             relief=0.02,
             depth=-0.5,
