@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
-from imgmatch.config import Config
+from imgmatch.config import Config, FusionConfig
 from imgmatch.errors import CalibrationError, ConfigError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.types import Basis, Candidate, Decision, EmbeddingSpace, Finding, FindingStatus, Image, Label
 from imgmatch.verdicts import Fusion
 from imgmatch.verdicts.calibration import Calibration, Coefficient, OperatingPoint
+from imgmatch.verdicts.decide import feature_values
 from imgmatch.verdicts.rules import Rules
 
 SPACE = EmbeddingSpace("tiny", "0" * 64, "tiny", "none", "fp32", 4)
@@ -595,3 +597,62 @@ def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
 def test_no_source_is_always_right(trust: object) -> None:
     with pytest.raises(ConfigError, match=r"claims\.text\.trust"):
         Rules.from_dict({"claims": {"text": {"least": 0.5, "trust": trust}}})
+
+
+@pytest.mark.parametrize("name", ["a.json", "own.json", "zzz.json"])
+def test_paths_of_a_config_start_at_its_folder(tmp_path: Any, name: str) -> None:
+    catalog: Any = SimpleNamespace(brands=BRANDS, space=SPACE, items={}, path=None)
+    calibration(name="mine").save(tmp_path / name)
+    shipped = (files("imgmatch.weights") / "rules.toml").read_text("utf-8")
+    (tmp_path / "mine.toml").write_text(shipped.replace("price = {", "price = { beside = true,"), "utf-8")
+    config = Config(fusion=FusionConfig(rules="mine.toml", calibration=name), folder=tmp_path)
+    fusion = Fusion.from_config(catalog, config)
+    assert fusion.calibration == calibration(name="mine")
+    assert fusion.rules.contradictions["price"].beside
+    assert Fusion.from_config(catalog, replace(config, fusion=FusionConfig(calibration="none"))).calibration is None
+
+
+def test_the_best_candidate_of_the_claimed_brand_is_named() -> None:
+    asked = query()
+    asked.candidates.append(replace(asked.candidates[1], item_id="bag-3", score=0.7, similarity=0.7))
+    verdict = Fusion(CATALOG, Config()).decide(asked, [found("claim", 1.0)])
+    assert (verdict.item_id, verdict.similarity) == ("bag-1", 0.8)
+
+
+def test_a_rank_at_the_threshold_leads() -> None:
+    findings = [found("claim", 1.0), found("logo_tamper", 0.9)]
+    rank = Fusion(CATALOG, Config(), calibration()).decide(query(), findings).rank
+    assert rank is not None
+    for threshold, decision in ((rank, Decision.LEAD), (np.nextafter(rank, 1.0), Decision.REVIEW)):
+        points = {"balanced": replace(calibration().points["balanced"], threshold=float(threshold))}
+        assert Fusion(CATALOG, Config(), calibration(points=points)).decide(query(), findings).decision is decision
+
+
+def test_only_what_failed_is_named_as_failed() -> None:
+    findings = [found("price", 0.0), Finding.abstained("design", "nothing near"), Finding.failed("text", "no memory")]
+    verdict = Fusion(CATALOG, Config()).decide(Query(replace(TITLE, photos=())), findings)
+    assert (verdict.basis, verdict.reasons) == (Basis.UNREADABLE, ("no memory",))
+
+
+def test_a_note_that_no_calibration_has_seen_is_not_what_keeps_a_lead_back() -> None:
+    rules = Rules.load()
+    noted = replace(rules.contradictions["wording"], strong=None, weak=None, note=0.1)
+    rules = replace(rules, contradictions={**rules.contradictions, "wording": noted})
+    fusion = Fusion(CATALOG, Config(), calibration(intercept=-20.0), rules)
+    verdict = fusion.decide(query(), [found("claim", 1.0), found("logo_tamper", 0.9), found("wording", 0.9)])
+    assert verdict.decision is Decision.REVIEW
+    assert "no calibration has seen enough" not in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        ([found("design", 0.9), found("text", 0.6, "brix"), found("wording", 0.95)], 0.6),
+        ([found("design", 0.9), found("wording", 0.95)], 0.0),
+        ([], 0.0),
+    ],
+    ids=["two brands", "one brand", "no claim"],
+)
+def test_what_the_model_sees_of_a_disagreement(findings: list[Finding], expected: float) -> None:
+    rules = Rules.load()
+    assert feature_values(rules, rules.assess(findings), findings)["disagreement"] == expected
