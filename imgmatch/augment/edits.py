@@ -148,7 +148,13 @@ def _watermark(image: Photo, rng: np.random.Generator, strength: float, _: Seque
     for i in range(1 + round(3 * strength)):
         y = round(h * (0.12 + 0.76 * ((i + rng.random()) / (2 + 3 * strength)))) % max(1, h - 12)
         mask |= _write(
-            out, text, round(w * rng.uniform(0.02, 0.35)), y, max(8, round(h * 0.05)), (255, 255, 255), 0.35 + 0.4 * strength
+            out,
+            text,
+            x=round(w * rng.uniform(0.02, 0.35)),
+            y=y,
+            height=max(8, round(h * 0.05)),
+            colour=(255, 255, 255),
+            opacity=0.35 + 0.4 * strength,
         )
     return Changed("watermark", strength, out, np.eye(3), mask)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgmatch.errors import CalibrationError
 from imgmatch.metrics import wilson_interval
 from imgmatch.types import EmbeddingSpace
-from imgmatch.verdicts.calibration import Calibration, Coefficient, OperatingPoint, bent, logit, sigmoid
+from imgmatch.verdicts.calibration import Calibration, Coefficient, OperatingPoint, logit, map_isotonic, sigmoid
 
 __all__ = ["POINTS", "Example", "fit", "honest_needed", "quality_of", "threshold_at"]
 
@@ -126,7 +126,7 @@ def fit(
     ranks that were cross-fitted over 5 folds of whole groups, so no listing is judged by a model that saw its seller. A
     threshold is the lowest that keeps the measured rate at or below the target, counting ties against it; its figures are
     measured at it. Of points that lead the same listings one is offered: ``balanced``, else the strictest name.
-    Where there are 500 listings of either kind, scores are bent by an isotonic regression, likewise cross-fitted; with
+    Where there are 500 listings of either kind, scores are mapped by an isotonic regression, likewise cross-fitted; with
     fewer the logistic model is its own (Platt) scaling. Deterministic.
     """
     y = np.array([e.positive for e in examples], dtype=bool)
@@ -145,7 +145,7 @@ def fit(
     if min(y.sum(), (~y).sum()) >= _ISOTONIC:
         curve = _isotonic(score, y)
         unseen = [(fold == k, _isotonic(score[fold != k], y[fold != k])) for k in range(_FOLDS)]
-        score = np.select([held for held, _ in unseen], [bent(score, bend) for _, bend in unseen])
+        score = np.select([fold_k for fold_k, _ in unseen], [map_isotonic(score, curve) for _, curve in unseen])
     probability = sigmoid(score)
     base = float(y.mean())
     share = base if prevalence is None else prevalence
@@ -158,12 +158,6 @@ def fit(
     coefficients = {n: Coefficient(float(w), m) for n, w, m in zip(names, weights, made, strict=True)}
     quality = quality_of(sigmoid(score + logit(share) - logit(base)), y, share)
     strictest = min(points.values(), key=lambda p: (p.fpr, p.name))
-    lead = np.array([e.may_lead for e in examples]) & (probability >= strictest.threshold)
-    brands: dict[str, dict[str, int]] = {}
-    for e, is_lead in zip(examples, lead, strict=True):
-        row = brands.setdefault(e.brand or "", {"negatives": 0, "positives": 0, "false_leads": 0, "true_leads": 0})
-        row["positives" if e.positive else "negatives"] += 1
-        row["true_leads" if e.positive else "false_leads"] += int(is_lead)
     return Calibration(
         name=name,
         fitted_on=fitted_on,
@@ -180,10 +174,20 @@ def fit(
         coefficients=coefficients,
         points=points,
         refused=refused,
-        brands=brands,
+        brands=_by_brand(examples, probability >= strictest.threshold),
         quality=quality,
         curve=curve,
     ).with_prevalence(share)
+
+
+def _by_brand(examples: Sequence[Example], above: npt.NDArray[np.bool_]) -> dict[str, dict[str, int]]:
+    """Count, per claimed brand, the listings of either kind and the leads among them."""
+    brands: dict[str, dict[str, int]] = {}
+    for e, ranked in zip(examples, above.tolist(), strict=True):
+        row = brands.setdefault(e.brand or "", {"negatives": 0, "positives": 0, "false_leads": 0, "true_leads": 0})
+        row["positives" if e.positive else "negatives"] += 1
+        row["true_leads" if e.positive else "false_leads"] += int(e.may_lead and ranked)
+    return brands
 
 
 def quality_of(p: npt.ArrayLike, y: npt.ArrayLike, prevalence: float) -> dict[str, float]:

@@ -208,7 +208,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
                 low = replace(low, value=low.value * factor)
             amounts.append(replace(low, codes=low.codes or codes))
             codes = codes or low.codes
-        amounts.append(_Amount(start, after, value, codes, joined, word, unsure))
+        amounts.append(_Amount(start, after, value=value, codes=codes, joined=joined, word=word, unsure=unsure))
     return amounts
 
 

@@ -273,7 +273,17 @@ class WordmarkMatcher:
                 if kind != "exact" and (fold(words) in self._everyday or (everyday and _inflected(found, mark))):
                     continue
                 many = tests * (2 * len(mark) if kind == "partial" else 1)
-                match = Match(brand, text, line, words, kind, distance, chance_hits(part, distance, many), whole, everyday)
+                match = Match(
+                    brand,
+                    text,
+                    line=line,
+                    reading=words,
+                    kind=kind,
+                    distance=distance,
+                    chance=chance_hits(part, distance, many),
+                    whole=whole,
+                    everyday=everyday,
+                )
                 if best is None or _rank(match) < _rank(best):
                     best = match
         return best

@@ -2,7 +2,7 @@
 
 The model is an additive logistic one with a sign constraint: a contradiction never lowers the probability. It is small
 enough to read: a coefficient per finding, and per listing a contribution per finding; they sum to the logit. Where there are
-listings enough, an isotonic regression bends the score to what was seen.
+listings enough, an isotonic regression maps the score to what was seen.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from imgmatch.types import EmbeddingSpace
 if TYPE_CHECKING:
     from imgmatch.verdicts.rules import Rules
 
-__all__ = ["Calibration", "Coefficient", "OperatingPoint", "bent", "logit", "shipped_calibration", "sigmoid"]
+__all__ = ["Calibration", "Coefficient", "OperatingPoint", "logit", "map_isotonic", "shipped_calibration", "sigmoid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Calibration:
             contributions[name] = 0.0 if value is None else c.weight * value
         if self.curve:
             score = sum(contributions.values()) - shift
-            contributions["isotonic"] = float(bent(np.float64(score), self.curve)) - score
+            contributions["isotonic"] = float(map_isotonic(np.float64(score), self.curve)) - score
         return float(sigmoid(np.float64(sum(contributions.values())))), contributions
 
     def misfit(self, space: EmbeddingSpace, rules: Rules) -> tuple[str, str] | None:
@@ -301,7 +301,7 @@ def shipped_calibration(space: EmbeddingSpace) -> Calibration | None:
     return None
 
 
-def bent(score: Any, curve: Sequence[tuple[float, float]]) -> Any:
+def map_isotonic(score: Any, curve: Sequence[tuple[float, float]]) -> Any:
     """Map scores to logits along the knots of an isotonic regression, a number or an array.
 
     Straight between the knots, which keeps the order of scores within a block (Oron and Flournoy, "Centered isotonic

@@ -220,12 +220,12 @@ def rejected_matches(
                 NegativeRow(
                     record.listing_id,
                     name,
-                    finding.brand or "",
-                    image.sha256,
-                    phash if quality >= _PDQ_QUALITY else "",
-                    mark,
-                    reviewer,
-                    time,
+                    brand=finding.brand or "",
+                    photo=image.sha256,
+                    phash=phash if quality >= _PDQ_QUALITY else "",
+                    mark=mark,
+                    reviewer=reviewer,
+                    time=time,
                 )
             )
     return rows

@@ -267,12 +267,12 @@ class Rules:
         return Assessment(
             brand,
             tuple(mine),
-            contradictions,
-            min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
-            self._labels(names, {f.signal for f, _ in contradictions}),
-            tuple(f.signal for f, s in contradictions if s == "strong" and names & self.plain - {f.signal}),
-            known,
-            tuple(named),
+            contradictions=contradictions,
+            allows=min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
+            labels=self._labels(names, {f.signal for f, _ in contradictions}),
+            plain=tuple(f.signal for f, s in contradictions if s == "strong" and names & self.plain - {f.signal}),
+            known=known,
+            named=tuple(named),
         )
 
     def _disagrees(self, other: Finding, mine: Mapping[str, Finding]) -> bool:
@@ -361,7 +361,7 @@ def _read_contradictions(table: Any) -> dict[str, Contradiction]:
             raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
         strong, weak, note = (levels.get(level) for level in _STRENGTHS)
         alone, beside, photo = (bool(row.get(flag, False)) for flag in ("alone", "beside", "photo"))
-        out[name] = Contradiction(row["source"], strong, weak, note, alone, beside, photo)
+        out[name] = Contradiction(row["source"], strong, weak=weak, note=note, alone=alone, beside=beside, photo=photo)
     return out
 
 

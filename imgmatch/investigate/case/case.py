@@ -189,7 +189,18 @@ def write_case(
     missing: list[str] = []
     photo_names = _pack_photos(rows, photo_roots, files, missing)
     reference_names = _pack_references(rows, catalog, files)
-    summary = _summary(subject, rows, run, catalog, records, len(photo_names), missing, floor, currency, rates or {})
+    summary = _summary(
+        subject,
+        rows,
+        run=run,
+        catalog=catalog,
+        paths=records,
+        packed=len(photo_names),
+        missing=missing,
+        floor=floor,
+        currency=currency,
+        rates=rates or {},
+    )
     listings = [_listing(r, photo_names, reference_names) for r in rows]
     if not show_contacts:
         known = {c for r in rows for c in (*r.listing.contacts, *r.contacts)}

@@ -61,115 +61,138 @@ def write_pdf(
     """
     try:
         import arabic_reshaper  # type: ignore[import-untyped]  # noqa: F401
-        from reportlab.lib import colors
-        from reportlab.lib.enums import TA_LEFT
-        from reportlab.lib.pagesizes import A4
-        from reportlab.lib.styles import ParagraphStyle
-        from reportlab.lib.units import mm
-        from reportlab.platypus import Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+        import reportlab  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("writing a PDF", "case") from error
     _register_fonts()
-    ink, quiet, line = colors.HexColor("#1d2127"), colors.HexColor("#646b75"), colors.HexColor("#dcdad4")
-    body = ParagraphStyle(
-        "body", fontName=_PLAIN, fontSize=8.5, leading=12, textColor=ink, alignment=TA_LEFT, wordWrap="CJK"
-    )
-    small = ParagraphStyle("small", body, fontSize=7.5, leading=10)
-    note = ParagraphStyle("note", body, textColor=quiet)
-    h1 = ParagraphStyle("h1", body, fontName=_BOLD, fontSize=17, leading=22, spaceAfter=4)
-    h2 = ParagraphStyle("h2", body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=5)
-    h3 = ParagraphStyle("h3", body, fontName=_BOLD, fontSize=9.5, leading=13, spaceBefore=10, spaceAfter=3)
-    grid = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.4, line)])
+    paper = _Paper(picture)
+    story = paper.cover(title, statement)
+    for heading, rows in sections:
+        story += paper.section(heading, rows)
+    story += paper.listings(table)
+    if entries:
+        story.append(paper.text("The strongest listings", "h2"))
+    story += [paper.entry(entry) for entry in entries[:_DRAWN]]
+    if len(entries) > _DRAWN:
+        story.append(paper.text(f"{len(entries) - _DRAWN} further listings are drawn in case.html.", "note"))
+    return paper.print(story, title)
 
-    def text(value: Any, style: Any = body) -> Any:
-        return Paragraph(_marked(str(value)), style)
 
-    def photo(sha256: str | None) -> Any:
-        path = picture(sha256)
+class _Paper:
+    """The styles of a case on paper, and its parts as ReportLab sets them."""
+
+    def __init__(self, picture: Callable[[str | None], Path | None]) -> None:
+        from reportlab.lib import colors
+        from reportlab.lib.enums import TA_LEFT
+        from reportlab.lib.styles import ParagraphStyle
+        from reportlab.lib.units import mm
+        from reportlab.platypus import TableStyle
+
+        self._picture, self._mm = picture, mm
+        ink, line = colors.HexColor("#1d2127"), colors.HexColor("#dcdad4")
+        self._quiet = colors.HexColor("#646b75")
+        body = ParagraphStyle(
+            "body", fontName=_PLAIN, fontSize=8.5, leading=12, textColor=ink, alignment=TA_LEFT, wordWrap="CJK"
+        )
+        self._styles = {
+            "body": body,
+            "small": ParagraphStyle("small", body, fontSize=7.5, leading=10),
+            "note": ParagraphStyle("note", body, textColor=self._quiet),
+            "h1": ParagraphStyle("h1", body, fontName=_BOLD, fontSize=17, leading=22, spaceAfter=4),
+            "h2": ParagraphStyle("h2", body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=5),
+            "h3": ParagraphStyle("h3", body, fontName=_BOLD, fontSize=9.5, leading=13, spaceBefore=10, spaceAfter=3),
+        }
+        self._grid = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.4, line)])
+
+    def text(self, value: Any, style: str = "body") -> Any:
+        from reportlab.platypus import Paragraph
+
+        return Paragraph(_marked(str(value)), self._styles[style])
+
+    def photo(self, sha256: str | None) -> Any:
+        from reportlab.platypus import Image
+
+        path = self._picture(sha256)
         if path is None:
-            return text("not at hand", note)
+            return self.text("not at hand", "note")
         try:
             jpeg = thumbnail_jpeg(load_image(path, target_side=_SIDE), _SIDE)
         except ImageError as error:
-            return text(error.reason, note)
+            return self.text(error.reason, "note")
         drawn = Image(io.BytesIO(jpeg))
-        scale = min(44 * mm / drawn.imageWidth, 44 * mm / drawn.imageHeight)
+        scale = 44 * self._mm / max(drawn.imageWidth, drawn.imageHeight)
         drawn.drawWidth, drawn.drawHeight = drawn.imageWidth * scale, drawn.imageHeight * scale
         drawn.hAlign = "LEFT"
         return drawn
 
-    story: list[Any] = [
-        text("imgmatch · case file", note),
-        text(title, h1),
-        text(words.DISCLAIMER),
-        Spacer(1, 4),
-        text(statement, note),
-    ]
-    for heading, rows in sections:
-        story.append(text(heading, h2))
-        story.append(Table([[text(n, note), text(v)] for n, v in rows], colWidths=[42 * mm, 132 * mm], style=grid))
-    story.append(text("All listings", h2))
-    head = [text(name, note) for name in ("Listing", "Title", "Price", "Captured", "Decision")]
-    rows_ = [
-        [
-            text(x["id"], small),
-            text(x["title"], small),
-            text(x["price"], small),
-            text(x["time"], small),
-            text(x["decision"], small),
-        ]
-        for x in table
-    ]
-    widths = [28 * mm, 64 * mm, 28 * mm, 36 * mm, 18 * mm]
-    story.append(Table([head, *rows_], colWidths=widths, repeatRows=1, style=grid))
-    if entries:
-        story.append(text("The strongest listings", h2))
-    for entry in entries[:_DRAWN]:
-        best = entry.record.verdict.candidates[0] if entry.record.verdict and entry.record.verdict.candidates else None
-        shown = next((p for p in entry.record.photos if best and p.photo_id == best.photo_id), None)
-        shown = shown or next((p for p in entry.record.photos if p.status == "ok"), None)
-        claim = (
-            f"Presents itself as {entry.claim}" + (f", nearest to {entry.item}" if entry.item else "")
-            if entry.claim
-            else "No brand claim found"
-        )
-        facts = "; ".join(f"{name} {value}" for name, value in entry.details)
+    def table(self, rows: Sequence[Sequence[Any]], millimetres: Sequence[int], **options: Any) -> Any:
+        from reportlab.platypus import Table
+
+        return Table(rows, colWidths=[width * self._mm for width in millimetres], **{"style": self._grid, **options})
+
+    def cover(self, title: str, statement: str) -> list[Any]:
+        from reportlab.platypus import Spacer
+
+        head = [self.text("imgmatch · case file", "note"), self.text(title, "h1"), self.text(words.DISCLAIMER)]
+        return [*head, Spacer(1, 4), self.text(statement, "note")]
+
+    def section(self, heading: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
+        cells = [[self.text(name, "note"), self.text(value)] for name, value in rows]
+        return [self.text(heading, "h2"), self.table(cells, (42, 132))]
+
+    def listings(self, table: Sequence[Mapping[str, Any]]) -> list[Any]:
+        head = [self.text(name, "note") for name in ("Listing", "Title", "Price", "Captured", "Decision")]
+        rows = [[self.text(row[key], "small") for key in ("id", "title", "price", "time", "decision")] for row in table]
+        return [self.text("All listings", "h2"), self.table([head, *rows], (28, 64, 28, 36, 18), repeatRows=1)]
+
+    def entry(self, entry: Entry) -> Any:
+        """Set a listing with its photo, the catalog's, and what there is to say."""
+        from reportlab.platypus import KeepTogether
+
+        verdict, photos = entry.record.verdict, entry.record.photos
+        best = verdict.candidates[0] if verdict and verdict.candidates else None
+        shown = next((p for p in photos if best and p.photo_id == best.photo_id), None)
+        shown = shown or next((p for p in photos if p.status == "ok"), None)
+        nearest = f", nearest to {entry.item}" if entry.item else ""
+        claim = f"Presents itself as {entry.claim}{nearest}" if entry.claim else "No brand claim found"
         said = [
-            text(f"{words.DECISION_WORDS[entry.decision]}. {claim}."),
-            *(text(f"• {words.plain(r, 300)}") for r in entry.reasons[:6]),
-            text(facts, small),
+            self.text(f"{words.DECISION_WORDS[entry.decision]}. {claim}."),
+            *(self.text(f"• {words.plain(r, 300)}") for r in entry.reasons[:6]),
+            self.text("; ".join(f"{name} {value}" for name, value in entry.details), "small"),
         ]
         if entry.url:
-            said.append(text(entry.url, small))
-        pictures = [photo(shown.sha256 if shown else None), photo(best.photo if best else None)]
-        layout = Table(
-            [[*pictures, said]], colWidths=[46 * mm, 46 * mm, 82 * mm], style=[("VALIGN", (0, 0), (-1, -1), "TOP")]
+            said.append(self.text(entry.url, "small"))
+        pictures = [self.photo(shown.sha256 if shown else None), self.photo(best.photo if best else None)]
+        layout = self.table([[*pictures, said]], (46, 46, 82), style=[("VALIGN", (0, 0), (-1, -1), "TOP")])
+        caption = self.text("left: the listing’s photo; middle: the catalog’s photo", "note")
+        return KeepTogether([self.text(f"{entry.rank}. {entry.title}", "h3"), layout, caption])
+
+    def print(self, story: list[Any], title: str) -> bytes:
+        from reportlab.lib.pagesizes import A4
+        from reportlab.platypus import SimpleDocTemplate
+
+        mm = self._mm
+
+        def footer(canvas: Any, document: Any) -> None:
+            canvas.setFont(_PLAIN, 7)
+            canvas.setFillColor(self._quiet)
+            canvas.drawString(18 * mm, 10 * mm, words.DISCLAIMER)
+            canvas.drawRightString(192 * mm, 10 * mm, str(document.page))
+
+        out = io.BytesIO()
+        document = SimpleDocTemplate(
+            out,
+            pagesize=A4,
+            leftMargin=18 * mm,
+            rightMargin=18 * mm,
+            topMargin=16 * mm,
+            bottomMargin=18 * mm,
+            title=_latin(title),
+            author="imgmatch",
+            invariant=1,  # no clock and no random id in the file
         )
-        caption = text("left: the listing’s photo; middle: the catalog’s photo", note)
-        story.append(KeepTogether([text(f"{entry.rank}. {entry.title}", h3), layout, caption]))
-    if len(entries) > _DRAWN:
-        story.append(text(f"{len(entries) - _DRAWN} further listings are drawn in case.html.", note))
-
-    def footer(canvas: Any, document: Any) -> None:
-        canvas.setFont(_PLAIN, 7)
-        canvas.setFillColor(quiet)
-        canvas.drawString(18 * mm, 10 * mm, words.DISCLAIMER)
-        canvas.drawRightString(192 * mm, 10 * mm, str(document.page))
-
-    out = io.BytesIO()
-    document = SimpleDocTemplate(
-        out,
-        pagesize=A4,
-        leftMargin=18 * mm,
-        rightMargin=18 * mm,
-        topMargin=16 * mm,
-        bottomMargin=18 * mm,
-        title=_latin(title),
-        author="imgmatch",
-        invariant=1,  # no clock and no random id in the file
-    )
-    document.build(story, onFirstPage=footer, onLaterPages=footer)
-    return out.getvalue()
+        document.build(story, onFirstPage=footer, onLaterPages=footer)
+        return out.getvalue()
 
 
 def _register_fonts() -> None:

@@ -30,6 +30,8 @@ _OVERLAYS = 2
 _TITLE_KEPT = 2000
 _UNCALIBRATED = "none: the rules alone decide, without ranks or probabilities"
 
+_Query = Callable[["str | None"], "Picture | None"]  # opens a photo of the listing at hand by its id
+
 
 def write_report(
     records: Iterable[ScanRecord],
@@ -202,7 +204,7 @@ class Entry:
     certainty: float | None
     similarity: float | None
     main: figures.Pair | None
-    led: figures.Pair | None
+    promo: figures.Pair | None
     """What the post shows beside what its link leads to, where there is a promo photo."""
     strip: tuple[figures.Place, ...]
     more_photos: int
@@ -247,23 +249,10 @@ class EntryMaker:
         main_reference = self._gallery.reference(best.photo if best else None)
         used = [query(main_id), main_reference]
 
-        shown: list[Shown] = []
-        for finding in sorted((f for f in verdict.findings if f.signal != "rank"), key=lambda f: -(f.value or 0.0)):
-            reference = self._gallery.reference(_text_or_none(finding.evidence.get("reference_photo")))
-            picture = query(finding.photo_id or (main_id if finding.evidence else None))
-            overlays = sum(s.drawing.overlay is not None for s in shown) < _OVERLAYS
-            drawing = figures.draw(finding, picture, reference, overlays=overlays)
-            if drawing.pair:
-                used += [picture, reference]
-            shown.append(_shown(finding, drawing, photos))
-        led = self._led(record, query, used)
+        shown = self._findings(record, query, main_id, used)
+        promo = self._promo(record, query, used)
         strip_ids = [p.photo_id for p in record.photos if p.photo_id != main_id and p.status == "ok"]
-        strip = []
-        for photo_id in strip_ids[:_STRIP]:
-            if (picture := query(photo_id)) is not None:
-                alone = figures.pair(picture, None)
-                strip += [replace(place, caption=photo_id) for place in alone.places] if alone else []
-                used.append(picture)
+        strip = self._strip(strip_ids[:_STRIP], query, used)
         return Entry(
             rank=rank,
             record=record,
@@ -284,7 +273,7 @@ class EntryMaker:
             certainty=verdict.certainty,
             similarity=verdict.similarity,
             main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
-            led=led,
+            promo=promo,
             strip=tuple(strip),
             more_photos=len(strip_ids) - len(strip),
             findings=tuple(s for s in shown if s.value is not None),
@@ -292,9 +281,32 @@ class EntryMaker:
             pictures=tuple(self._new(used)),
         )
 
-    def _led(
-        self, record: ScanRecord, query: Callable[[str | None], Picture | None], used: list[Picture | None]
-    ) -> figures.Pair | None:
+    def _findings(self, record: ScanRecord, query: _Query, main_id: str | None, used: list[Picture | None]) -> list[Shown]:
+        """Draw the findings, strongest first; the pictures that they stand on are added to `used`."""
+        photos = {p.photo_id: p for p in record.photos}
+        shown: list[Shown] = []
+        findings = record.verdict.findings if record.verdict else ()
+        for finding in sorted((f for f in findings if f.signal != "rank"), key=lambda f: -(f.value or 0.0)):
+            reference = self._gallery.reference(_text_or_none(finding.evidence.get("reference_photo")))
+            picture = query(finding.photo_id or (main_id if finding.evidence else None))
+            overlays = sum(s.drawing.overlay is not None for s in shown) < _OVERLAYS
+            drawing = figures.draw(finding, picture, reference, overlays=overlays)
+            if drawing.pair:
+                used += [picture, reference]
+            shown.append(_shown(finding, drawing, photos))
+        return shown
+
+    def _strip(self, photo_ids: list[str], query: _Query, used: list[Picture | None]) -> list[figures.Place]:
+        """Return the listing's other photos, each alone."""
+        strip: list[figures.Place] = []
+        for photo_id in photo_ids:
+            if (picture := query(photo_id)) is not None:
+                alone = figures.pair(picture, None)
+                strip += [replace(place, caption=photo_id) for place in alone.places] if alone else []
+                used.append(picture)
+        return strip
+
+    def _promo(self, record: ScanRecord, query: _Query, used: list[Picture | None]) -> figures.Pair | None:
         """Put the promo photo that makes the claim beside the first photo of the listing that it leads to."""
         findings = record.verdict.findings if record.verdict else ()
         claims = {f.photo_id for f in findings if Label.BAIT_AND_SWITCH in f.labels}

@@ -14,6 +14,7 @@ from imgmatch.investigate.report.pages import environment
 from imgmatch.investigate.report.pictures import data_uri
 from imgmatch.investigate.rings import Ring
 from imgmatch.investigate.rings.market import OpenPhoto
+from imgmatch.investigate.rings.ring import RingSeller, Shared
 from imgmatch.io.files import atomic_write
 
 __all__ = ["RingShown", "layout", "read_rings", "show_rings", "write_rings"]
@@ -180,38 +181,44 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
         nodes=nodes,
         lines=lines,
         sellers=tuple(
-            SellerShown(
-                n + 1,
-                hues[s.platform] % _HUES,
-                names[n],
-                words.plain(s.platform, 40) or "—",
-                s.listings,
-                _day(s.first_seen),
-                _day(s.last_seen),
-            )
-            for n, s in enumerate(ring.sellers[:_SELLERS_SHOWN])
+            _seller(n, seller, names[n], hues[seller.platform]) for n, seller in enumerate(ring.sellers[:_SELLERS_SHOWN])
         ),
         more_sellers=max(len(ring.sellers) - _SELLERS_SHOWN, 0),
         platforms=tuple((words.plain(p, 40) or "no platform named", n) for p, n in per_platform.items()),
         value=value or "no readable price",
         facts=tuple((name, text) for name, text in facts if text),
-        photos=tuple(
-            PhotoShown(
-                _SHARED_WORDS[shared.kind],
-                _thumbnail(shared.uses, open_photo),
-                ", ".join(str(n + 1) for n in sorted({use[0] for use in shared.uses})),
-                len(shared.uses),
-                _how(shared.how),
-                shared.weight,
-            )
-            for shared in photos[:_PHOTOS_SHOWN]
-        ),
+        photos=tuple(_photo(shared, open_photo) for shared in photos[:_PHOTOS_SHOWN]),
         more_photos=max(len(photos) - _PHOTOS_SHOWN, 0),
-        contacts=tuple(
-            f"contact {s.key[:8]}… used by sellers {', '.join(str(n + 1) for n in sorted({use[0] for use in s.uses}))}"
-            for s in contacts
-        ),
+        contacts=tuple(f"contact {s.key[:8]}… used by sellers {_numbers(s)}" for s in contacts),
     )
+
+
+def _seller(number: int, seller: RingSeller, name: str, hue: int) -> SellerShown:
+    return SellerShown(
+        number=number + 1,
+        hue=hue % _HUES,
+        name=name,
+        platform=words.plain(seller.platform, 40) or "—",
+        listings=seller.listings,
+        first_seen=_day(seller.first_seen),
+        last_seen=_day(seller.last_seen),
+    )
+
+
+def _photo(shared: Shared, open_photo: OpenPhoto | None) -> PhotoShown:
+    return PhotoShown(
+        _SHARED_WORDS[shared.kind],
+        _thumbnail(shared.uses, open_photo),
+        _numbers(shared),
+        len(shared.uses),
+        _how(shared.how),
+        shared.weight,
+    )
+
+
+def _numbers(shared: Shared) -> str:
+    """Return the numbers of the sellers who use something, as the drawing has them."""
+    return ", ".join(str(n + 1) for n in sorted({use[0] for use in shared.uses}))
 
 
 def _how(how: str) -> str:

@@ -51,7 +51,15 @@ class Details:
         """Return them as features of a photo of that size in original pixels."""
         scale = max(width, height) / min(_SIDE, max(width, height))
         rows = self.places.astype(np.float32)
-        return Keypoints(rows[:, :2] * scale, rows[:, 2] * scale, rows[:, 3], self.descriptors, width, height, scale)
+        return Keypoints(
+            rows[:, :2] * scale,
+            rows[:, 2] * scale,
+            angle=rows[:, 3],
+            descriptors=self.descriptors,
+            width=width,
+            height=height,
+            scale=scale,
+        )
 
 
 def agree(query: Keypoints, reference: Keypoints) -> bool:

@@ -113,7 +113,15 @@ class CopySignal(Signal):
                 if entry.role is PhotoRole.REFERENCE and entry.item_id and entry.brand and copy.value >= 0.5:
                     near = float(photo.embedding @ self._catalog.embedding(copy.sha256))
                     found.append(
-                        Candidate(entry.item_id, entry.brand, near, copy.sha256, photo.photo_id, copy.value, (self.name,))
+                        Candidate(
+                            entry.item_id,
+                            entry.brand,
+                            similarity=near,
+                            photo=copy.sha256,
+                            photo_id=photo.photo_id,
+                            score=copy.value,
+                            proposed_by=(self.name,),
+                        )
                     )
         return sorted(found, key=lambda c: (-c.score, c.item_id))
 
@@ -151,7 +159,18 @@ class CopySignal(Signal):
         known = self._catalog.photos.get(photo.sha256)
         if known is not None and known.role in _ROLES:
             scale = np.diag([photo.image.width / known.width, photo.image.height / known.height, 1.0])
-            return (Copy(photo.sha256, 1.0, scale, _corners(photo.image), _corners(known), False, None, None),)
+            return (
+                Copy(
+                    photo.sha256,
+                    1.0,
+                    transform=scale,
+                    query_polygon=_corners(photo.image),
+                    reference_polygon=_corners(known),
+                    mirrored=False,
+                    match=None,
+                    agreement=None,
+                ),
+            )
         found: list[Copy] = []
         full: set[PhotoRole] = set()  # of photos that were found to fill this one: it shows no other of their role
         for sha, (hints, sides) in self._proposals(photo).items():

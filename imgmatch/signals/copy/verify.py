@@ -134,8 +134,16 @@ def verified(
             continue
         value = _value(transform, match, found)
         if value >= _LEAST and (best is None or value > best.value):
-            polygons = found.query_polygon, found.reference_polygon
-            best = Copy(reference.sha256, value, transform, *polygons, flipped, match, found)
+            best = Copy(
+                reference.sha256,
+                value,
+                transform,
+                query_polygon=found.query_polygon,
+                reference_polygon=found.reference_polygon,
+                mirrored=flipped,
+                match=match,
+                agreement=found,
+            )
         if best is not None and best.match is not None and best.value >= _SURE:
             break  # its mirror image is not asked for
     return best
@@ -250,7 +258,15 @@ def agreement(
     tint = float(np.sqrt(((theirs - ours)[agrees] ** 2).mean()))
     told = (known & (agrees | ~structured))[y0:y1, x0:x1]
     recoloured = _recoloured(ours[y0:y1, x0:x1][told], theirs[y0:y1, x0:x1][told])
-    return Agreement(share, int(agrees.sum()), seen, geometry.map_points(back, seen), float(covered), tint, recoloured)
+    return Agreement(
+        share,
+        int(agrees.sum()),
+        query_polygon=seen,
+        reference_polygon=geometry.map_points(back, seen),
+        covered=float(covered),
+        tint=tint,
+        recoloured=recoloured,
+    )
 
 
 def _recoloured(ours: FloatArray, theirs: FloatArray) -> float:

@@ -149,7 +149,13 @@ class DesignSignal(Signal):
             at = int(similarities[starts[n] : starts[n + 1]].argmax())
             brand, similarity = self.catalog.items[item_id].brand, float(references.plain[at] @ photo.embedding)
             scored[item_id] = Candidate(
-                item_id, brand, similarity, references.photos[at], photo.photo_id, scores[n], (self.name,)
+                item_id,
+                brand,
+                similarity=similarity,
+                photo=references.photos[at],
+                photo_id=photo.photo_id,
+                score=scores[n],
+                proposed_by=(self.name,),
             )
         return [scored[known[n][0]] for n in best]
 

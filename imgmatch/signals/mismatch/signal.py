@@ -149,7 +149,9 @@ class MismatchSignal(Signal):
         support = 1.0 if named else self._support(brand, there, seen, sight)
         agreement = self._agreement(shown, there, sight)
         value = certainty * (1.0 - support) * (1.0 - (agreement or 0.0) / 2)
-        return self._finding(brand, value, certainty, support, agreement, sight, named)
+        return self._finding(
+            brand, value, certainty=certainty, support=support, agreement=agreement, sight=sight, named=named
+        )
 
     def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _Sight | None] | None:
         """Return the brand that the promo claims, how certainly, and the item seen."""

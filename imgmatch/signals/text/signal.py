@@ -240,7 +240,17 @@ class TextSignal(Signal):
             value = 0.9 / (1.0 + math.exp(-(float(ratios[top]) - HELD_CENTRE) / HELD_SLOPE))
             if value < 0.45 or ratios[top] - max(others, default=-math.inf) < HELD_APART:
                 continue
-            match = Match(brand, mark, Line((reading,)), reading.text, "near", 0, 0.0, True, False)
+            match = Match(
+                brand,
+                mark,
+                line=Line((reading,)),
+                reading=reading.text,
+                kind="near",
+                distance=0,
+                chance=0.0,
+                whole=True,
+                everyday=False,
+            )
             yield Finding(
                 "text",
                 FindingStatus.OK,

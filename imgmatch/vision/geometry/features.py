@@ -106,18 +106,26 @@ def extract(
     found, described = sift.compute(gray, found)
     if described is None or not len(found):
         none = np.zeros((0, 2), np.float32)
-        return Keypoints(none, none[:, 0], none[:, 0], np.zeros((0, 128), np.float32), width * scale, height * scale, scale)
+        return Keypoints(
+            none,
+            none[:, 0],
+            angle=none[:, 0],
+            descriptors=np.zeros((0, 128), np.float32),
+            width=width * scale,
+            height=height * scale,
+            scale=scale,
+        )
     reduced = width * scale / small.shape[1]
     descriptors = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-12))
     xy = (np.array([k.pt for k in found]) + 0.5) * reduced + np.asarray(origin)
     return Keypoints(
         xy.astype(np.float32),
         (np.array([k.size for k in found]) * reduced).astype(np.float32),
-        np.array([k.angle for k in found], dtype=np.float32),
-        descriptors.astype(np.float32),
-        width * scale,
-        height * scale,
-        reduced,
+        angle=np.array([k.angle for k in found], dtype=np.float32),
+        descriptors=descriptors.astype(np.float32),
+        width=width * scale,
+        height=height * scale,
+        scale=reduced,
     )
 
 
@@ -168,7 +176,15 @@ def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tu
         described = np.zeros((0, 32), np.uint8) if described is None else described
         scale = image.width / gray.shape[1]
         xy, size = (rows[:, :2] + 0.5) * scale, rows[:, 2] * scale
-        return Keypoints(xy, size, rows[:, 3], described, float(image.width), float(image.height), scale)
+        return Keypoints(
+            xy,
+            size,
+            angle=rows[:, 3],
+            descriptors=described,
+            width=float(image.width),
+            height=float(image.height),
+            scale=scale,
+        )
 
     none = points((), None)
     if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it

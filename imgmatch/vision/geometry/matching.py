@@ -148,7 +148,8 @@ def verify(
         return None
     _, transform, inliers, loose = best
     if model != "similarity":
-        better = _general(q, r, loose | inliers, model, tolerance, query.scale, reference.scale)
+        scales = {"query_scale": query.scale, "reference_scale": reference.scale}
+        better = _general(q, r, loose | inliers, model, tolerance=tolerance, **scales)
         if better is not None and better[1].sum() >= inliers.sum():
             transform, inliers = better
     if not _plausible(transform, reference):
@@ -169,13 +170,13 @@ def verify(
     return VerifiedMatch(
         transform,
         q[chosen].astype(np.float32),
-        r[chosen].astype(np.float32),
-        len(pairs),
-        int(rivals.max(initial=0)),
-        float(min(spread, 1.0)),
-        cells,
-        error,
-        float(np.clip(score, 0.0, 1.0)),
+        reference_xy=r[chosen].astype(np.float32),
+        pairs=len(pairs),
+        rival=int(rivals.max(initial=0)),
+        spread=float(min(spread, 1.0)),
+        cells=cells,
+        error=error,
+        score=float(np.clip(score, 0.0, 1.0)),
     )
 
 

@@ -69,7 +69,9 @@ def find_pattern(
         xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
     places = np.column_stack([middle, points.size[pairs[family, 1]]])
     evidence, agreeing = float(best[lead].sum()), int((best[lead] > 0).sum())
-    return Sighting(reference, transform, evidence, agreeing, mirrored, True, xy, places)
+    return Sighting(
+        reference, transform, evidence=evidence, agreeing=agreeing, mirrored=mirrored, repeats=True, points=xy, places=places
+    )
 
 
 def surroundings(photo: PhotoContext, sighting: Sighting) -> float:

@@ -163,4 +163,13 @@ def _placement(
     if mirrored:
         transform = geometry.flip(query.width) @ transform
         xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
-    return Sighting(reference, transform, evidence, len(found), mirrored, False, xy, np.zeros((0, 3), np.float32))
+    return Sighting(
+        reference,
+        transform,
+        evidence=evidence,
+        agreeing=len(found),
+        mirrored=mirrored,
+        repeats=False,
+        points=xy,
+        places=np.zeros((0, 3), np.float32),
+    )

@@ -146,7 +146,16 @@ def make_reference(
         raise ValueError(f"the picture of the mark cannot be recognised: it is below {LEAST} pixels, or has no corners")
     x0, y0, x1, y1 = (float(v * scale) for v in inside)
     swatch = _swatch(image, inside) if kind == "monogram" else None
-    return MarkReference(brand, photo, kind, (x0, y0, x1, y1), points, template(pixels, inside), ink, swatch)
+    return MarkReference(
+        brand,
+        photo,
+        kind=kind,
+        box=(x0, y0, x1, y1),
+        keypoints=points,
+        cells=template(pixels, inside),
+        ink=ink,
+        swatch=swatch,
+    )
 
 
 def _swatch(image: Image, box: tuple[int, int, int, int]) -> Swatch:
@@ -231,11 +240,11 @@ def _described(pixels: UInt8Array, box: tuple[int, int, int, int], scale: float,
     joined = Keypoints(
         np.concatenate([v.xy for v in views]),
         np.concatenate([v.size for v in views]),
-        np.concatenate([v.angle for v in views]),
-        np.concatenate([v.descriptors for v in views]),
-        (x1 + pad) * scale,
-        (y1 + pad) * scale,
-        views[0].scale,
+        angle=np.concatenate([v.angle for v in views]),
+        descriptors=np.concatenate([v.descriptors for v in views]),
+        width=(x1 + pad) * scale,
+        height=(y1 + pad) * scale,
+        scale=views[0].scale,
     )
     low, high = np.array([x0 - pad / 2, y0 - pad / 2]) * scale, np.array([x1 + pad / 2, y1 + pad / 2]) * scale
     return joined.take(np.flatnonzero(((joined.xy >= low) & (joined.xy <= high)).all(axis=1)))
