@@ -2,8 +2,8 @@
 
 ``logos_in_photos`` asks with a catalog that lists the wordmarks of its 20 brands, and with one of their names alone;
 everyday photos are its strangers. ``seller_reposts`` (one photo of each group, labelled by eye) asks with a catalog of 108
-brands. ``lookalike_logos`` and ``reference_logos`` (drawings) ask with the names of their owners, without wordmarks. Asked
-is `Matcher` with the text signal alone.
+brands. ``lookalike_logos`` and ``reference_logos`` (drawings) ask with the names of their owners, without wordmarks, and
+rendered goods with their brands' wordmarks, legible or not. Asked is `Matcher` with the text signal alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from benchmarks.frame.data import REPO, Photo, load
 from benchmarks.frame.job import Job
 from benchmarks.frame.raw import table
 from benchmarks.misspelt import brand_rows
+from benchmarks.rendered_marks import drawn_marks
 
 QUESTION = "Are brands read in real photos named, strangers left alone, look-alikes called misspelt and genuine marks not?"
-DATA = ("logos_in_photos", "seller_reposts", "lookalike_logos", "reference_logos")
+DATA = ("logos_in_photos", "seller_reposts", "lookalike_logos", "reference_logos", "rendered")
 CLAIM = 0.5
 
 LETTERED = {
@@ -43,10 +44,11 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     from imgmatch import Config, Matcher
 
     photos = list({p.group: p for p in job.asked(job.data.photos) if p.role != "distractor"}.values())
-    strangers = _everyday(job) if job.data.name == "logos_in_photos" else []
+    strangers = _strangers(job)
     stranger = Photo(load("rendered", smoke=True).photos[0].path, "stranger", "stranger")  # a catalog needs a photo
     labels = {r["path"]: r for r in table(REPO / "benchmarks" / "labels" / "seller_brands.csv")}
-    authentic = {r["path"]: r.get("authentic", "genuine") for r in table(job.data.root / "labels.csv")}
+    real = [] if job.data.card.rendered else table(job.data.root / "labels.csv")
+    authentic = {r["path"]: r.get("authentic", "genuine") for r in real}
     for name, brands in _catalogs(job, photos).items():
         matcher = Matcher(job.catalog([stranger], brands), Config(signals=("text",)))
         for photo, record in job.examine(matcher, [*photos, *strangers]):
@@ -63,7 +65,11 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _everyday(job: Job) -> list[Photo]:
+def _strangers(job: Job) -> list[Photo]:
+    if job.data.card.rendered:
+        return job.asked(p for p in job.data.photos if p.role == "distractor")
+    if job.data.name != "logos_in_photos":
+        return []
     return [replace(p, item="", brand="") for p in job.asked(load("distractors", smoke=job.smoke).photos)]
 
 
@@ -73,6 +79,8 @@ def _catalogs(job: Job, photos: list[Photo]) -> dict[str, list[dict[str, Any]]]:
         return {"wordmarks listed": listed, "names alone": [{"brand": b, "name": m.lower()} for b, m in LETTERED.items()]}
     if job.data.name == "seller_reposts":
         return {"108 brands": brand_rows()}
+    if job.data.card.rendered:
+        return {"wordmarks listed": drawn_marks(job)[0]}
     drawn = sorted({p.brand for p in photos})
     return {"names alone": [{"brand": b, "name": b.replace("_", " ").replace("-", " ")} for b in drawn]}
 

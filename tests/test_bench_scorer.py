@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import verdicts
-from benchmarks.frame import scorer
+from benchmarks import marks_real, verdicts
+from benchmarks.frame import plots, scorer
 from benchmarks.frame.job import SUITES
 
 REPO = Path(__file__).resolve().parents[1]
@@ -236,3 +236,31 @@ def test_verdicts_are_scored_at_each_point_and_by_what_a_listing_is() -> None:
     assert figures["bad, stolen photos: led"].n == 2
     assert figures["said to be of no brand of the catalog: unknown brands"].value == 1
     assert figures["listings given a brand that they do not show"].value == 0
+
+
+def mark(query: str, brand: str, said: dict[str, float], shows: str | None, **more: Any) -> dict[str, Any]:
+    return {"contender": "imgmatch", "query": query, "brand": brand, "said": said, "words": {}, "shows": shows,
+            "altered": [], "swapped": False, "cpu_ms": 1.0} | more  # fmt: skip
+
+
+def test_flickrlogos_is_scored_with_its_open_set_as_published() -> None:
+    """Four photos with a mark and two without; four are given a brand, two of these theirs."""
+    rows = [mark("t/1", "adidas", {"adidas": 0.9}, "adidas"), mark("t/2", "adidas", {"bmw": 0.7}, "bmw")]
+    rows += [mark("t/3", "bmw", {"bmw": 0.8}, "bmw"), mark("t/4", "bmw", {"bmw": 0.2}, None)]
+    rows += [mark("n/5", "", {}, None), mark("n/6", "", {"bmw": 0.6}, "bmw")]
+    rows += [{**r, "contender": "sift", "said": {}} for r in rows]
+    figures = {f.what: f for f in marks_real.score(rows, {"data": "flickrlogos32"})}
+    assert figures["published protocol, precision"].value == 0.5
+    assert figures["published protocol, recall"].value == 0.5
+    recall, precision = plots.curves(rows)["imgmatch"]
+    assert precision.tolist() == [1, 1, pytest.approx(2 / 3), 0.5, pytest.approx(3 / 5)]
+    assert recall[-1] == 0.75
+
+
+def test_goods_whose_figure_was_altered_are_counted_apart_from_genuine_ones() -> None:
+    rows = [mark("t/1", "acme", {"acme": 0.9}, "acme"), mark("altered/2", "acme", {"acme": 0.9}, "acme", altered=["acme"])]
+    rows += [{**rows[0], "contender": "sift"}, mark("altered/3", "acme", {}, None)]
+    figures = {f.what: f for f in marks_real.score(rows, {"data": "rendered"})}
+    assert figures["altered figures called altered, of those named"].text().startswith("100.0 %")
+    assert figures["altered figures called altered, of those named"].against == "named 1 of 2"
+    assert figures["genuine marks called altered, of those named"].value == 0

@@ -28,14 +28,17 @@ def draw(results: Path, out: Path = REPO / "docs") -> list[Path]:
 
 
 def curves(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
-    """Return (recall, precision) by contender, of rows with `matches`, on the part that chose nothing."""
+    """Return (recall, precision) by contender, of the best match of each row, on the part that chose nothing.
+
+    Rows of copies have `truth` and `matches`, best first; rows of marks `brand` and what each brand is `said` to be worth.
+    """
     found = {}
     for contender in dict.fromkeys(r["contender"] for r in rows):
-        mine = [r for r in rows if r["contender"] == contender and r["split"] != "dev"]
-        best = [(r["matches"][0][1], r["matches"][0][0] == r["truth"]) for r in mine if r["matches"]]
-        found[contender] = scorer.precision_recall(
-            [s for s, _ in best], [k for _, k in best], sum(bool(r["truth"]) for r in mine)
-        )
+        mine = [r for r in rows if r["contender"] == contender and r.get("split") != "dev" and not r.get("swapped")]
+        truth = [r.get("truth") or r.get("brand") for r in mine]
+        matches = [r["matches"] if "matches" in r else sorted(r["said"].items(), key=lambda m: -m[1]) for r in mine]
+        best = [(m[0][1], m[0][0] == right) for m, right in zip(matches, truth, strict=True) if m]
+        found[contender] = scorer.precision_recall([s for s, _ in best], [k for _, k in best], sum(map(bool, truth)))
     return found
 
 
@@ -43,7 +46,8 @@ def precision_recall(results: Path) -> Any:
     """Copies, and marks, against peers: one panel a suite and set; None where nothing was run."""
     from matplotlib.figure import Figure
 
-    panels = [p for suite in ("copies", "marks") for p in raw.parts(suite, results) if any("matches" in r for r in p[1])]
+    panels = [p for suite in ("copies", "marks_real") for p in raw.parts(suite, results)]
+    panels = [p for p in panels if len({r["contender"] for r in p[1]}) > 1]
     if not panels:
         return None
     figure = Figure(figsize=(4.2 * len(panels), 3.6))

@@ -6,7 +6,7 @@ farther (Lowe's ratio, 0.8); a box is found where five votes agree on a similari
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,13 +16,13 @@ AGREEING, RATIO, TOLERANCE = 5, 0.8, 5.0
 
 
 class SiftMarks:
-    """References: (brand, photo, boxes) with boxes as (x0, y0, x1, y1) in pixels."""
+    """References: (brand, photo, boxes) with boxes as (x0, y0, x1, y1) in pixels, an empty one for the whole photo."""
 
-    def __init__(self, references: Iterable[tuple[str, Path, list[tuple[float, float, float, float]]]]) -> None:
+    def __init__(self, references: Iterable[tuple[str, Path, Sequence[tuple[float, ...]]]]) -> None:
         points, rows, owner, self.brands = [], [], [], []
         for brand, path, boxes in references:
             picture = cv2.imread(str(path))
-            for x0, y0, x1, y1 in boxes:
+            for x0, y0, x1, y1 in (box or (0, 0, picture.shape[1], picture.shape[0]) for box in boxes):
                 part = picture[int(min(y0, y1)) : int(max(y0, y1)), int(min(x0, x1)) : int(max(x0, x1))]
                 xy, described = _described(part)
                 points.append(xy)
