@@ -1,8 +1,8 @@
 """What share of planted faults do the tests find? ``make mutants``, or ``python -m tests.mutants decide seal``.
 
-Cosmic Ray lists every small change of a module that it knows; a seeded sample of them is tried, one at a time, in a copy of
-the tree, and a mutant is killed where the tests named for its module fail or run out of time. Changes of annotations, which
-are never evaluated here, are left out. Mutants that change nothing anybody could see are listed with the reason in
+Cosmic Ray lists every small change of a module that it knows; at a seeded sample of places one is tried, in a copy of the
+tree, and a mutant is killed where the tests named for its module fail or run out of time. Changes of annotations, which are
+never evaluated here, are left out. Mutants that change nothing anybody could see are listed with the reason in
 ``mutants_equivalent.toml`` and do not count.
 """
 
@@ -70,6 +70,14 @@ def mutations(path: Path, work: Path) -> list[MutationSpec]:
     )
 
 
+def one_a_place(every: list[MutationSpec], sample: int, rng: random.Random) -> list[MutationSpec]:
+    """Choose places at random and one mutant at each: an operator with twelve replacements counts once."""
+    places: dict[tuple[int, int], list[MutationSpec]] = {}
+    for mutation in every:
+        places.setdefault(mutation.start_pos, []).append(mutation)
+    return [rng.choice(places[place]) for place in rng.sample(sorted(places), min(sample, len(places)))]
+
+
 def changed_lines(diff: str) -> tuple[str, str]:
     """Return what a diff takes out and puts in."""
     rows = [row for row in diff.splitlines() if not row.startswith(("---", "+++"))]
@@ -85,8 +93,7 @@ def tried_mutants(name: str, sample: int, seed: int, work: Path) -> Iterator[tup
     outcome, said = run_tests(command, TIMEOUT)
     if outcome is not TestOutcome.SURVIVED:
         raise SystemExit(f"{name}: its tests fail without any mutant:\n{said}")
-    every = mutations(path, work)
-    for mutation in random.Random(seed).sample(every, min(sample, len(every))):
+    for mutation in one_a_place(mutations(path, work), sample, random.Random(seed)):
         result = mutate_and_test([mutation], command, TIMEOUT)
         if result.diff:
             yield result.is_killed, mutation, changed_lines(result.diff)

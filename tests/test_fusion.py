@@ -639,6 +639,8 @@ def test_a_note_that_no_calibration_has_seen_is_not_what_keeps_a_lead_back() -> 
     noted = replace(rules.contradictions["wording"], strong=None, weak=None, note=0.1)
     rules = replace(rules, contradictions={**rules.contradictions, "wording": noted})
     fusion = Fusion(CATALOG, Config(), calibration(intercept=-20.0), rules)
+    beside = rules.assess([found("claim", 1.0), found("wording", 0.9), found("contact", 0.97)])
+    assert [strength for _, strength in beside.contradictions] == ["note", "note"]  # a note is nothing to stand beside
     verdict = fusion.decide(query(), [found("claim", 1.0), found("logo_tamper", 0.9), found("wording", 0.9)])
     assert verdict.decision is Decision.REVIEW
     assert "no calibration has seen enough" not in " ".join(verdict.reasons)

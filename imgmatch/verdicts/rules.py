@@ -229,7 +229,7 @@ class Rules:
         claim is not certain enough to stand alone. Where a signal claims only another brand, or names both in one photo, a
         finding ``disagreement`` is derived, with the smaller of the two best values.
         """
-        ok = [f for f in findings if f.status is FindingStatus.OK and f.value is not None]
+        ok = [f for f in findings if f.value is not None]
         claims: dict[str, dict[str, Finding]] = {}
         for finding in ok:
             if finding.brand is not None and finding.signal in self.claims and _of(finding) >= self.claims[finding.signal]:
