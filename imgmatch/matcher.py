@@ -211,7 +211,7 @@ class Matcher:
         try:
             return replace(record, verdict=self.fusion.decide(query, findings))
         except Exception as error:
-            return replace(record, status="failed", error=f"no verdict: {_told(error)}")
+            return replace(record, status="failed", error=f"no verdict: {_message(error)}")
 
     def _fingerprint(self) -> str:
         signals = [[s.name, s.fingerprint()] for s in self.signals]
@@ -262,12 +262,12 @@ def _collect(
         if isinstance(answer, Exception):
             if not isinstance(answer, ImgmatchError):
                 _log.error("signal %s could not %s", signal.name, verb, exc_info=answer)
-            failures[i].append(Finding.failed(signal.name, f"could not {verb}: {_told(answer)}"))
+            failures[i].append(Finding.failed(signal.name, f"could not {verb}: {_message(answer)}"))
         else:
             answers[i] += answer
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """Say what a reader can use: a library's own message, with paths and assertions of its source, is for the log."""
     return str(error) if isinstance(error, ImgmatchError) else f"unexpected {type(error).__name__}, see the log"
 

@@ -1,4 +1,4 @@
-"""What the service is sent: photos and listing fields, as JSON or as a form, held against the schema that it documents."""
+"""What the service is sent: photos and listing fields, as JSON or as a form, checked against the schema that it documents."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _from_json(body: bytearray, schema: Mapping[str, Any]) -> Sent:
     for name in {"photo", *PHOTO_LISTS} & set(schema["properties"]) & (set(value) if isinstance(value, dict) else set()):
         given = value[name] if isinstance(value[name], list) else [value[name]]
         photos[name] = [long.pop(p) if p in long else p.encode("utf-8", "replace") for p in given if isinstance(p, str)]
-        # What the schema is held against is the shape; what is in the files, their reader says.
+        # The schema checks the shape; what is in the files, their reader says.
         shape = ["" if isinstance(p, str) else p for p in given]
         value[name] = shape if isinstance(value[name], list) else shape[0]
     if len(rest) + sum(map(len, long.values())) > _MOST_TEXT:

@@ -1,4 +1,4 @@
-"""``imgmatch demo``: a fictional market from photos to report, in a minute or two, held against its truth at the end."""
+"""``imgmatch demo``: a fictional market from photos to report, in a minute or two, compared with its truth at the end."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def search(
 def compare(
     first: Annotated[Path, typer.Argument(help="A photo.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Another.", show_default=False)],
-    catalog: Annotated[Path, typer.Option(help="The catalog that both are held against.", show_default=False)],
+    catalog: Annotated[Path, typer.Option(help="The catalog that both are compared with.", show_default=False)],
     config: _ConfigFile = None,
 ) -> None:
     """Hold two photos against each other, and both against the catalog through every signal."""

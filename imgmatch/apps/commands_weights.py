@@ -69,8 +69,8 @@ def verify(name: Annotated[str, typer.Argument(help="Model to check; default: al
     for each in names:
         encoder = load_encoder(f"torch:{each}", device="cpu")
         known = known_models().get(each)
-        held = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
-        typer.echo(f"{each}: {held}; tensors {encoder.space.weights}; space {encoder.space.id}")
+        state = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
+        typer.echo(f"{each}: {state}; tensors {encoder.space.weights}; space {encoder.space.id}")
 
 
 @weights.command()
@@ -110,8 +110,8 @@ def export(
     if photos and not chosen:
         raise typer.BadParameter(f"no photo can be read in {photos}", param_hint="--photos")
     folder = out or onnx.export_folder(name)
-    told = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
-    parity = told["parity"]
+    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
+    parity = exported["parity"]
     for kind in ("torch", "onnx"):
         row = parity[kind]
         near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
@@ -119,5 +119,5 @@ def export(
     typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
     if not out and name in known_models():
         typer.echo(
-            f"{name} loads {'its export' if told['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
+            f"{name} loads {'its export' if exported['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
         )

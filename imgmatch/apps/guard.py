@@ -137,7 +137,7 @@ class Guard:
         except Exception as error:
             if started:
                 raise
-            await self._told(error).response()(scope, receive, answer)
+            await self._service_error(error).response()(scope, receive, answer)
         finally:
             self._in_flight -= 1
             self.metrics.in_flight.set(self._in_flight)
@@ -190,7 +190,7 @@ class Guard:
         if length.isdigit() and int(length) > self.limits.max_body:
             raise too_large(self.limits.max_body)
 
-    def _told(self, error: Exception) -> ServiceError:
+    def _service_error(self, error: Exception) -> ServiceError:
         if isinstance(error, ServiceError):
             return error
         if isinstance(error, asyncio.TimeoutError):

@@ -122,8 +122,8 @@ def export_folder(name: str, cache: str | Path | None = None) -> Path:
 def preferred(name: str, cache: str | Path | None = None) -> bool:
     """Return whether a plain name means its export: it is there, measured faster, and the runtime is installed."""
     try:
-        told = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))
-        faster = told["faster"] is True and told["format"] == FORMAT
+        exported = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))
+        faster = exported["faster"] is True and exported["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return faster and importlib.util.find_spec("onnxruntime") is not None
@@ -191,13 +191,13 @@ def check_model(file: Path, sha256: str) -> None:
 
 def _read_manifest(manifest: Path) -> tuple[EmbeddingSpace, Preprocess, str]:
     try:
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        if told["format"] != FORMAT:
+        exported = json.loads(manifest.read_text(encoding="utf-8"))
+        if exported["format"] != FORMAT:
             raise WeightsError(f"{manifest}: written by another version of imgmatch; repeat `imgmatch weights export`")
-        space = EmbeddingSpace(**told["space"])
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["preprocess"].items()}
+        space = EmbeddingSpace(**exported["space"])
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in exported["preprocess"].items()}
         preprocess = Preprocess(**fields)
-        sha256, cosine = told["sha256"].lower(), float(told["parity"]["onnx"]["cosine_min"])
+        sha256, cosine = exported["sha256"].lower(), float(exported["parity"]["onnx"]["cosine_min"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{manifest}: not the manifest of an export ({error!r})") from error
     if preprocess.text != space.preprocess:

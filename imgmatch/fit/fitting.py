@@ -262,13 +262,13 @@ def _cross_fit(x: FloatArray, y: BoolArray, fold: npt.NDArray[np.int_]) -> Float
     """Return each row's probability by a model that saw nothing of its fold."""
     probability = np.empty(len(y))
     for k in range(_FOLDS):
-        held = fold == k
-        if not held.any():
+        tested = fold == k
+        if not tested.any():
             continue
-        if len(set(y[~held].tolist())) < 2:
+        if len(set(y[~tested].tolist())) < 2:
             raise CalibrationError("too few groups: all listings of one kind belong to the same few sellers")
-        intercept, weights = _fit_logistic(x[~held], y[~held])
-        probability[held] = sigmoid(intercept + x[held] @ weights)
+        intercept, weights = _fit_logistic(x[~tested], y[~tested])
+        probability[tested] = sigmoid(intercept + x[tested] @ weights)
     return probability
 
 
@@ -303,10 +303,10 @@ def _operating_points(
         else:
             wanted[name] = threshold_at(score[negative], rate)
     points: dict[str, OperatingPoint] = {}
-    led: dict[bytes, str] = {}
+    offered: dict[bytes, str] = {}
     for name in ["balanced", *sorted(set(wanted) - {"balanced"}, key=lambda name: POINTS[name])]:
         flagged = random & (score >= wanted[name])
-        twin = led.setdefault(flagged.tobytes(), name)
+        twin = offered.setdefault(flagged.tobytes(), name)
         if twin == name:
             points[name] = _measured(name, wanted[name], flagged[negative], flagged[positive])
         else:

@@ -170,8 +170,8 @@ class Posts:
             return row
         photos = dict.fromkeys((*listing.promo_photos, *(p for post in posts for p in post["photos"])))
         words = dict.fromkeys(t for t in (listing.promo_text, *(post["text"] for post in posts)) if t)
-        told = [{k: post[k] for k in ("post_id", "account", "posted_at") if post[k]} for post in posts]
-        extra = {**listing.extra, "posts": [t for t in told if t]}
+        origins = [{k: post[k] for k in ("post_id", "account", "posted_at") if post[k]} for post in posts]
+        extra = {**listing.extra, "posts": [origin for origin in origins if origin]}
         return replace(listing, promo_photos=tuple(photos), promo_text="\n".join(words) or None, extra=extra), None
 
 
@@ -201,7 +201,7 @@ def read_posts(path: Path, root: Path) -> Posts:
             given = Listing.from_dict(
                 {"listing_id": row.get("link"), "photos": row.get("photos"), "promo_text": row.get("text")}
             )
-            told = Listing.from_dict(
+            origin = Listing.from_dict(
                 {"listing_id": "post", "title": row.get("post_id"), "seller_id": row.get("account"),
                  "listed_at": row.get("posted_at")}
             )  # fmt: skip
@@ -215,8 +215,8 @@ def read_posts(path: Path, root: Path) -> Posts:
             posts.problems.append(f"{place}: {str(error).replace('listing_id', 'link')}")
             continue
         link = _address(given.listing_id) if "/" in given.listing_id else given.listing_id
-        post = {"photos": photos, "text": given.promo_text, "post_id": told.title, "account": told.seller_id}
-        posts.by_link.setdefault(link, []).append({**post, "posted_at": told.listed_at})
+        post = {"photos": photos, "text": given.promo_text, "post_id": origin.title, "account": origin.seller_id}
+        posts.by_link.setdefault(link, []).append({**post, "posted_at": origin.listed_at})
         posts.unused.add(link)
     return posts
 

@@ -158,7 +158,7 @@ def _follows(a: Reading, b: Reading) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A line held against the mark it is nearest to.
+    """A line compared with the mark it is nearest to.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Match:
         The brand's id, and the wordmark or alias as the catalog has it.
     line : Line
     reading : str
-        The words of the line that were held against the mark.
+        The words of the line that were compared with the mark.
     kind : str
         ``exact`` (up to case, accents and look-alike signs), ``partial`` (one end is cut off) or ``near``.
     distance : int
@@ -191,7 +191,7 @@ class Match:
 
 
 class WordmarkMatcher:
-    """All brands' wordmarks and aliases, ready to be held against readings.
+    """All brands' wordmarks and aliases, ready to be compared with readings.
 
     Parameters
     ----------

@@ -285,11 +285,11 @@ class _Run:
     def _is_published(self, state: str) -> bool:
         """Tell whether tables and report are as the last run left them, of these very shards: nothing needs writing then."""
         try:
-            told = json.loads((self.out / "run.json").read_text(encoding="utf-8"))["published"]
+            published = json.loads((self.out / "run.json").read_text(encoding="utf-8"))["published"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         wanted = {"records.jsonl", "records.csv", *(("report.html",) if self.report is not None else ())}
-        return bool(told == {"shards": state, "files": self._outputs()}) and wanted <= set(told["files"])
+        return bool(published == {"shards": state, "files": self._outputs()}) and wanted <= set(published["files"])
 
     def _publish(self, shards: list[Path]) -> None:
         """Write the tables and the report from the shards, one record in memory at a time."""

@@ -120,7 +120,7 @@ EVIDENCE_KEYS: Mapping[str, str] = {
     "regions": "[{on: 'query'|'reference', polygon: [[x, y], …], label: str}] in that photo's own original pixels",
     "matches": "[[x_query, y_query, x_reference, y_reference], …] verified keypoint pairs, original pixels",
     "transform": "3x3 nested list, maps reference pixels to query pixels (homogeneous)",
-    "readings": "[{reading, reference, alignment, confidence, polygon}] text that was read and what it is held against",
+    "readings": "[{reading, reference, alignment, confidence, polygon}] text that was read and what it is compared with",
     "heatmap": "{polygon: [4 corners on the query photo], values: rows of floats in [0, 1]} where the two differ",
     "facts": "{name: number or string} simple measured facts, names in plain words, SI-like units in the name",
 }
@@ -144,7 +144,7 @@ class Finding:
     photo_id : str or None
         The query photo it is about, None when it is about the listing as a whole.
     item_id, brand : str or None
-        The reference it is held against.
+        The reference it is compared with.
     labels : tuple of Label
         What it points to where the value is high.
     evidence : mapping

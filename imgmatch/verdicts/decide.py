@@ -281,10 +281,10 @@ def feature_values(rules: Rules, assessment: Assessment | None, findings: Sequen
         if assessment is None or assessment.brand is None:
             values[name] = 0.0
             continue
-        held = [
+        about_brand = [
             f.value for f in findings if f.signal == name and f.value is not None and f.brand in (None, assessment.brand)
         ]
-        values[name] = max(held, default=None)
+        values[name] = max(about_brand, default=None)
     if assessment is not None and assessment.brand is not None and "disagreement" in values:
         derived = [f.value for f, _ in assessment.contradictions if f.signal == "disagreement"]
         values["disagreement"] = max((v for v in derived if v is not None), default=0.0)

@@ -44,7 +44,7 @@ def make_campaign(out: Path, market: Market, seed: int = 0, posts: int = 6) -> N
     account = f"@star_closet{rng.integers(10, 99)}"
     bags = [p for p in market.products if p.spec.category == "bag"]
     promoted = [bags[int(i)] for i in rng.choice(len(bags), 2, replace=False)]
-    rows, truth, told = list(market.listings), list(market.truth), []
+    rows, truth, posted = list(market.listings), list(market.truth), []
     start = max(datetime.fromisoformat(row["captured_at"]) for row in rows) - timedelta(days=9)
     for n in range(posts):
         product = promoted[n % 2]
@@ -64,7 +64,7 @@ def make_campaign(out: Path, market: Market, seed: int = 0, posts: int = 6) -> N
                 "photos": [shown, {"path": photo, "source": "official", "item_id": product.spec.item_id, "edits": [name]}],
             }
         )
-        told.append(
+        posted.append(
             {
                 "link": row["url"] if n % 2 else row["listing_id"],
                 "photos": [photo],
@@ -76,7 +76,7 @@ def make_campaign(out: Path, market: Market, seed: int = 0, posts: int = 6) -> N
         )
     write_table(out / "listings.csv", rows, LISTING_COLUMNS)
     write_table(out / "truth.csv", truth, TRUTH_COLUMNS)
-    write_table(out / "posts.csv", told, POST_COLUMNS)
+    write_table(out / "posts.csv", posted, POST_COLUMNS)
 
 
 def _destination(

@@ -94,7 +94,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Lettering that was read, letter by letter against what it is held against.
+    """Lettering that was read, letter by letter beside what it is compared with.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def draw(finding: Finding, query: Picture | None, reference: Picture | None, *, 
     ----------
     finding : Finding
     query, reference : Picture or None
-        The photo it is about and the catalog photo it is held against, where they can be shown.
+        The photo it is about and the catalog photo it is compared with, where they can be shown.
     overlays : bool
         Whether to lay the reference over the photo: a picture of its own, which a page cannot hold for everything.
     """

@@ -226,7 +226,7 @@ class EntryMaker:
     def __init__(self, gallery: Gallery, catalog: Any) -> None:
         self._gallery = gallery
         self._catalog = catalog
-        self._held: set[str] = set()
+        self._embedded: set[str] = set()
 
     def entry(self, record: ScanRecord, rank: int = 0) -> Entry:
         """Return what the page shows of one examined listing."""
@@ -322,8 +322,8 @@ class EntryMaker:
 
     def _new(self, pictures: Iterable[Picture | None]) -> Iterator[tuple[str, str, int, int]]:
         for picture in pictures:
-            if picture is not None and picture.key not in self._held:
-                self._held.add(picture.key)
+            if picture is not None and picture.key not in self._embedded:
+                self._embedded.add(picture.key)
                 yield picture.key, picture.uri(), picture.width, picture.height
 
     def _brand(self, brand: str | None) -> str:

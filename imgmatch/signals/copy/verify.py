@@ -256,8 +256,8 @@ def agreement(
         return None
     ours, theirs = (_cells(p.astype(np.float32)).mean(axis=2) for p in (q, r))
     tint = float(np.sqrt(((theirs - ours)[agrees] ** 2).mean()))
-    told = (known & (agrees | ~structured))[y0:y1, x0:x1]
-    recoloured = _recoloured(ours[y0:y1, x0:x1][told], theirs[y0:y1, x0:x1][told])
+    informative = (known & (agrees | ~structured))[y0:y1, x0:x1]
+    recoloured = _recoloured(ours[y0:y1, x0:x1][informative], theirs[y0:y1, x0:x1][informative])
     return Agreement(
         share,
         int(agrees.sum()),

@@ -1,4 +1,4 @@
-"""Part by part: dense local descriptors of two photos, each held against its best counterpart in the other."""
+"""Part by part: dense local descriptors of two photos, each compared with its best counterpart in the other."""
 
 from __future__ import annotations
 

@@ -66,25 +66,25 @@ class DesignSignal(Signal):
         photos = [photo for query in queries for photo in query.of_role("listing")]
         if not photos:
             return [[] for _ in queries]
-        self._hold(photos)
+        self._compare(photos)
         found = self.catalog.nearest(np.stack([photo.embedding for photo in photos]), self.config.neighbors)
         items = {id(photo): self._items_of(row for row, _ in rows) for photo, rows in zip(photos, found.rows(), strict=True)}
         return [self._candidates(query, {i for p in query.of_role("listing") for i in items[id(p)]})[0] for query in queries]
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         """Say, of the best candidate of each query, how certain it is that the listing shows its design."""
-        self._hold([photo for query in queries for photo in query.of_role("listing")])
+        self._compare([photo for query in queries for photo in query.of_role("listing")])
         return [[self._finding(query)] for query in queries]
 
-    def _hold(self, photos: Sequence[PhotoContext]) -> None:
+    def _compare(self, photos: Sequence[PhotoContext]) -> None:
         """Compare the photos of a batch with the catalog, in one product."""
-        waiting = [photo for photo in photos if not photo.remembers(self._held)]
+        waiting = [photo for photo in photos if not photo.remembers(self._compared)]
         if waiting:
             compared = self.catalog.likeness.compare(np.stack([photo.embedding for photo in waiting]))
             for photo, one in zip(waiting, compared, strict=True):
-                photo.remember((one, {}), self._held)
+                photo.remember((one, {}), self._compared)
 
-    def _held(self, photo: PhotoContext) -> tuple[Compared, dict[str, Candidate]]:
+    def _compared(self, photo: PhotoContext) -> tuple[Compared, dict[str, Candidate]]:
         raise LookupError("the photo was not compared with the catalog; propose and examine do so for a whole batch")
 
     def _similarities(self, photo: PhotoContext) -> dict[str, float]:
@@ -106,7 +106,7 @@ class DesignSignal(Signal):
         return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
 
     def _looks_closer(self, ranked: Sequence[Candidate]) -> bool:
-        """Tell whether the part-by-part look is worth it: a stranger needs none, where strangers can be told."""
+        """Tell whether the part-by-part look is worth it: a stranger needs none, where strangers can be differing."""
         if len(ranked) < 2 or not self.dense:
             return False
         likeness = self.catalog.likeness
@@ -132,7 +132,7 @@ class DesignSignal(Signal):
 
     def _nearest(self, photo: PhotoContext, item_ids: Sequence[str]) -> list[Candidate]:
         """Score items against one photo, each by its nearest reference, and return the best `config.candidates`."""
-        compared, scored = photo.once(self._held)
+        compared, scored = photo.once(self._compared)
         if all(item_id in scored for item_id in item_ids):  # examined after it was proposed
             return [scored[item_id] for item_id in item_ids]
         known = [(item_id, self.catalog.likeness.references(item_id)) for item_id in item_ids]
@@ -213,7 +213,7 @@ class DesignSignal(Signal):
     def _alone(self, query: Query, best: Candidate) -> bool:
         """Tell whether a photo is far from all of the catalog but the group of its best candidate."""
         photo = next(p for p in query.of_role("listing") if p.photo_id == best.photo_id)
-        compared, _ = photo.once(self._held)
+        compared, _ = photo.once(self._compared)
         return compared.outside(best.item_id) < self.catalog.likeness.least_outside
 
     def _called(self, candidate: Candidate) -> str:
@@ -251,5 +251,5 @@ class DesignSignal(Signal):
 
 def _variant(facts: dict[str, float | str]) -> str:
     """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
-    told = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
-    return f"; model {facts['model']}; {', '.join(told)}" if "model" in facts and told else ""
+    differing = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
+    return f"; model {facts['model']}; {', '.join(differing)}" if "model" in facts and differing else ""

@@ -11,7 +11,7 @@ __all__ = ["MismatchConfig"]
 
 @dataclass(frozen=True, slots=True)
 class MismatchConfig:
-    """How a promo is held against the listing it leads to.
+    """How a promo is compared with the listing it leads to.
 
     Parameters
     ----------

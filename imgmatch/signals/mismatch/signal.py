@@ -54,7 +54,7 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
+class _ItemMatch:
     """The catalog item that a side shows best."""
 
     certainty: float
@@ -140,58 +140,58 @@ class MismatchSignal(Signal):
         claim = self._claim(shown, listing)
         if claim is None:
             return _abstained("the promo claims no brand of the catalog")
-        brand, certainty, sight = claim
+        brand, certainty, match = claim
         named = brand in self._named(words)
         if not offer and not named:
             return _abstained("no listing photo could be read, and the words name no brand", brand=brand)
         there = [view for photo in offer for view in self._views(photo)]
-        seen = list(self._sights(there))
-        support = 1.0 if named else self._support(brand, there, seen, sight)
-        agreement = self._agreement(shown, there, sight)
+        seen = list(self._matches(there))
+        support = 1.0 if named else self._support(brand, there, seen, match)
+        agreement = self._agreement(shown, there, match)
         value = certainty * (1.0 - support) * (1.0 - (agreement or 0.0) / 2)
         return self._finding(
-            brand, value, certainty=certainty, support=support, agreement=agreement, sight=sight, named=named
+            brand, value, certainty=certainty, support=support, agreement=agreement, match=match, named=named
         )
 
-    def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _Sight | None] | None:
+    def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _ItemMatch | None] | None:
         """Return the brand that the promo claims, how certainly, and the item seen."""
-        sights: dict[str, _Sight] = {}
-        for sight in self._sights(shown):
-            if sight.brand not in sights or sight.certainty > sights[sight.brand].certainty:
-                sights[sight.brand] = sight
-        claims = {brand: s.certainty for brand, s in sights.items() if s.certainty >= 0.5}
+        matches: dict[str, _ItemMatch] = {}
+        for match in self._matches(shown):
+            if match.brand not in matches or match.certainty > matches[match.brand].certainty:
+                matches[match.brand] = match
+        claims = {brand: s.certainty for brand, s in matches.items() if s.certainty >= 0.5}
         for brand in self._named(listing.promo_text or ""):
             claims[brand] = max(claims.get(brand, 0.0), _NAMED)
         if not claims:
             return None
         brand = min(claims, key=lambda b: (-claims[b], b))
-        seen = sights.get(brand)
+        seen = matches.get(brand)
         return brand, claims[brand], seen if seen is not None and seen.certainty >= 0.5 else None
 
-    def _support(self, brand: str, there: Sequence[_View], seen: Sequence[_Sight], sight: _Sight | None) -> float:
+    def _support(self, brand: str, there: Sequence[_View], seen: Sequence[_ItemMatch], match: _ItemMatch | None) -> float:
         best = max((s.certainty for s in seen if s.brand == brand), default=0.0)
-        if sight is not None and there:
+        if match is not None and there:
             likeness = self._catalog.likeness
-            promo = likeness.mapped(sight.view.vector)
+            promo = likeness.mapped(match.view.vector)
             for compared in likeness.compare(np.stack([view.vector for view in there])):
-                (score,) = compared.scores([float(compared.vector @ promo)], [sight.item_id])
+                (score,) = compared.scores([float(compared.vector @ promo)], [match.item_id])
                 best = max(best, likeness.certainty(score))
         return best
 
-    def _agreement(self, shown: Sequence[_View], there: Sequence[_View], sight: _Sight | None) -> float | None:
+    def _agreement(self, shown: Sequence[_View], there: Sequence[_View], match: _ItemMatch | None) -> float | None:
         """Return the chance that both sides are one kind of goods, None where it is not known."""
         if not shown or not there:
             return None
         kinds = self._kinds
         if kinds is not None:
             # Of a composite, the part that makes the claim: the other part may well show what the listing sells.
-            mine = [sight.view.vector] if sight is not None else [v.vector for v in shown if v.kind == "whole"]
+            mine = [match.view.vector] if match is not None else [v.vector for v in shown if v.kind == "whole"]
             other = [v.vector for v in there if v.kind == "whole"]
             return float(_mean_kind(kinds, mine) @ _mean_kind(kinds, other))
-        category = None if sight is None else self._categories.get(self._catalog.items[sight.item_id].category or "")
+        category = None if match is None else self._categories.get(self._catalog.items[match.item_id].category or "")
         return None if category is None else max(category.certainty(view.vector) for view in there)
 
-    def _sights(self, views: Sequence[_View]) -> Iterator[_Sight]:
+    def _matches(self, views: Sequence[_View]) -> Iterator[_ItemMatch]:
         """Yield, per view and item near it, how certainly the view shows the item."""
         if not views:
             return
@@ -205,7 +205,7 @@ class MismatchSignal(Signal):
             scores = compared.scores([similarity for similarity, _ in nearest], items)
             for item_id, score, (similarity, sha) in zip(items, scores, nearest, strict=True):
                 brand = self._catalog.items[item_id].brand
-                yield _Sight(likeness.certainty(score), similarity, item_id, brand, sha, view)
+                yield _ItemMatch(likeness.certainty(score), similarity, item_id, brand, sha, view)
 
     def _views(self, photo: PhotoContext) -> list[_View]:
         """Return the photo and its regions, embedded, computed once."""
@@ -262,12 +262,12 @@ class MismatchSignal(Signal):
         certainty: float,
         support: float,
         agreement: float | None,
-        sight: _Sight | None,
+        match: _ItemMatch | None,
         named: bool,
     ) -> Finding:
         known = self._catalog.brands.get(brand)
         name = known.name if known is not None and known.name else brand
-        item = None if sight is None else self._catalog.items[sight.item_id]
+        item = None if match is None else self._catalog.items[match.item_id]
         thing = "" if item is None else item.name or item.item_id
         thing = thing if fold(name) in fold(thing) else f"{name} {thing}"
         what = f"names {name}" if item is None else f"shows {thing}"
@@ -284,16 +284,16 @@ class MismatchSignal(Signal):
         if agreement is not None:
             facts["same kind of goods"] = round(agreement, 3)
         evidence: dict[str, object] = {"facts": facts}
-        if sight is not None:
-            evidence["reference_photo"] = sight.reference
-            evidence["regions"] = [{"on": "query", "polygon": sight.view.polygon, "label": f"promo: {name}"}]
+        if match is not None:
+            evidence["reference_photo"] = match.reference
+            evidence["regions"] = [{"on": "query", "polygon": match.view.polygon, "label": f"promo: {name}"}]
         return Finding(
             "listing_mismatch",
             FindingStatus.OK,
             float(min(max(value, 0.0), 1.0)),
             reason,
-            photo_id=None if sight is None else sight.view.photo.photo_id,
-            item_id=None if sight is None else sight.item_id,
+            photo_id=None if match is None else match.view.photo.photo_id,
+            item_id=None if match is None else match.item_id,
             brand=brand,
             labels=(Label.BAIT_AND_SWITCH,),
             evidence=evidence,

@@ -45,9 +45,9 @@ at which a name may be of a prop: then it is worth no more than an ordinary word
 two of the six brands that the product does not show were such names, and none that it shows (``benchmarks/words.py``)."""
 
 SURE = 0.93
-"""Mean letter confidence from which a line says what was read and no other word is held against it."""
+"""Mean letter confidence from which a line says what was read and no other word is compared with it."""
 
-HELD_CENTRE, HELD_SLOPE, HELD_APART = -4.5, 1.0, 10.0
+RATIO_CENTRE, RATIO_SLOPE, RATIO_APART = -4.5, 1.0, 10.0
 """Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
 much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/words.py`` the marks
 that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
@@ -188,7 +188,7 @@ class TextSignal(Signal):
                 "text",
                 "logo_tamper",
             }:  # what else may the unsure lines say?
-                for finding in self._held(photo, readings):
+                for finding in self._rescored(photo, readings):
                     _keep(best, finding)
         for f in best.values():
             some = skipped.get(f.photo_id or "")
@@ -225,8 +225,8 @@ class TextSignal(Signal):
             evidence={"readings": _readings(match), "facts": {"matches expected by chance": float(f"{chance:.2g}")}},
         )
 
-    def _held(self, photo: PhotoContext, readings: Sequence[ocr.Reading]) -> Iterator[Finding]:
-        """Hold marks against the pixels of lines that were read unsurely: small, blurred or ornate print."""
+    def _rescored(self, photo: PhotoContext, readings: Sequence[ocr.Reading]) -> Iterator[Finding]:
+        """Score marks on the pixels of lines that were read unsurely: small, blurred or ornate print."""
         for reading in readings:
             akin = self._matcher.akin(reading.text) if reading.confidence < SURE else []
             if not akin:
@@ -237,8 +237,8 @@ class TextSignal(Signal):
             top = int(ratios.argmax())
             brand, mark, _ = forms[top]
             others = [r for r, (b, _, _) in zip(ratios, forms, strict=True) if b != brand]
-            value = 0.9 / (1.0 + math.exp(-(float(ratios[top]) - HELD_CENTRE) / HELD_SLOPE))
-            if value < 0.45 or ratios[top] - max(others, default=-math.inf) < HELD_APART:
+            value = 0.9 / (1.0 + math.exp(-(float(ratios[top]) - RATIO_CENTRE) / RATIO_SLOPE))
+            if value < 0.45 or ratios[top] - max(others, default=-math.inf) < RATIO_APART:
                 continue
             match = Match(
                 brand,
