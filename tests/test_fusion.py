@@ -558,6 +558,16 @@ def test_rules_by_path(tmp_path: Any) -> None:
         Rules.load(tmp_path / "none.toml")
 
 
+def test_the_fingerprint_is_of_what_the_rules_say_not_of_their_order() -> None:
+    rules = Rules.load()
+    turned = replace(
+        rules,
+        claims=dict(reversed(list(rules.claims.items()))),
+        contradictions=dict(reversed(list(rules.contradictions.items()))),
+    )
+    assert turned.fingerprint == rules.fingerprint
+
+
 def test_fingerprint_covers_rules_and_calibration() -> None:
     rules = Rules.load()
     loose = replace(rules, claims={**rules.claims, "design": 0.4})

@@ -1,4 +1,4 @@
-"""What the service is sent: photos and listing fields, as JSON or as a form, checked against the schema that it documents."""
+"""What a client sends: photos and listing fields, as JSON or as a form, checked against the schema that it documents."""
 
 from __future__ import annotations
 

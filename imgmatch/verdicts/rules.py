@@ -53,12 +53,12 @@ class Contradiction:
     """
 
     source: str
-    strong: float | None = None
-    weak: float | None = None
-    note: float | None = None
-    alone: bool = False
-    beside: bool = False
-    photo: bool = False
+    strong: float | None
+    weak: float | None
+    note: float | None
+    alone: bool
+    beside: bool
+    photo: bool
 
     def strength(self, value: float) -> Strength | None:
         """Return the greatest strength that `value` reaches, None for none."""
@@ -311,7 +311,7 @@ def _allowed(found: Sequence[tuple[str, Strength]]) -> Decision:
 
 
 def _of(finding: Finding) -> float:
-    return 0.0 if finding.value is None else finding.value
+    return finding.value or 0.0
 
 
 def _order(finding: Finding) -> tuple[float, str, str, str, str]:

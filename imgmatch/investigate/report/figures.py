@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -292,27 +293,14 @@ def _columns(alignment: Any, reading: str, expected: str) -> list[tuple[str, str
 
 
 def align(reading: str, expected: str) -> list[tuple[str, str, bool]]:
-    """Align two strings letter by letter with the fewest edits (Wagner & Fischer, JACM 21(1), 1974), whatever their case."""
-    read, wanted = ([c.casefold() for c in text] for text in (reading, expected))
-    rows, columns = len(reading) + 1, len(expected) + 1
-    cost = [[i + j if i * j == 0 else 0 for j in range(columns)] for i in range(rows)]
-    for i in range(1, rows):
-        for j in range(1, columns):
-            swap = cost[i - 1][j - 1] + (read[i - 1] != wanted[j - 1])
-            cost[i][j] = min(swap, cost[i - 1][j] + 1, cost[i][j - 1] + 1)
+    """Align two strings letter by letter with the fewest edits, whatever their case; "" stands for a missing letter."""
+    from rapidfuzz.distance import Levenshtein
+
     out: list[tuple[str, str, bool]] = []
-    i, j = rows - 1, columns - 1
-    while i or j:
-        if i and j and cost[i][j] == cost[i - 1][j - 1] + (read[i - 1] != wanted[j - 1]):
-            i, j = i - 1, j - 1
-            out.append((reading[i], expected[j], read[i] == wanted[j]))
-        elif i and cost[i][j] == cost[i - 1][j] + 1:
-            i -= 1
-            out.append((reading[i], "", False))
-        else:
-            j -= 1
-            out.append(("", expected[j], False))
-    return out[::-1]
+    for op in Levenshtein.opcodes([c.casefold() for c in reading], [c.casefold() for c in expected]):
+        ours, theirs = reading[op.src_start : op.src_end], expected[op.dest_start : op.dest_end]
+        out += [(a, b, op.tag == "equal") for a, b in zip_longest(ours, theirs, fillvalue="")]
+    return out
 
 
 def _matches(value: Any, query: Picture | None, reference: Picture | None) -> Points:
