@@ -74,7 +74,19 @@ def test_what_a_page_offers(html: str, source: str, price: Any, currency: str | 
     assert product.fields["platform"] == "shop.example"
 
 
-@pytest.mark.parametrize("html", ["", "\0", "<", "<script type='application/ld+json'>{</script>", "<html>" * 3000, "plain"])
+@pytest.mark.parametrize(
+    "html",
+    [
+        "",
+        "\0",
+        "<",
+        "<script type='application/ld+json'>{</script>",
+        "<html>" * 3000,
+        "plain",
+        "<base href='http://['><title>x</title><img src='http://[bad'>",
+        "<link rel=canonical href='http://[x'>",
+    ],
+)
 def test_no_page_raises(html: str) -> None:
     read_product(html.encode(), SHOP)
 
@@ -268,6 +280,7 @@ def test_what_is_no_mhtml(tmp_path: Path, data: bytes) -> None:
     ("data", "message"),
     [
         (b"not an archive", "not a readable web archive"),
+        (b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 999\r\n\r\nshort", "not a readable web archive"),
         (warc(*RECORDS)[:300], r"not a readable web archive|no page found"),
         (warc(("https://x.example/", "text/html", b"<p>nothing</p>")), "no page found"),
     ],

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urldefrag
+from urllib.parse import unquote
 
 from imgmatch.cells import as_json
 from imgmatch.errors import InputError
@@ -244,4 +244,4 @@ def _store(data: bytes, folder: Path, url: str, time: str) -> _Photo | None:
 
 def _key(url: str) -> str:
     """Return an address as photos and pages that name them share it."""
-    return re.sub(r"^https?:", "", urldefrag(url).url)
+    return re.sub(r"^https?:", "", url.partition("#")[0])

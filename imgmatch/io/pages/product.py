@@ -77,7 +77,7 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
     made.url = (
         url or (saved.group(1).decode("utf-8", "replace") if saved else "") or _first(tree, "//link[@rel='canonical']/@href")
     )
-    base = urljoin(made.url, _first(tree, "//base/@href"))
+    base = _joined(made.url, _first(tree, "//base/@href"))
     found = extruct.extract(
         page, base_url=base, encoding="UTF-8", syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
     )
@@ -92,9 +92,9 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
         made.source = "Open Graph"
     _take_graph(made, graph)
     _take_plain(made, tree, with_photos=not made.photos)
-    made.photos = list(dict.fromkeys(p if p.startswith("data:") else urljoin(base, p) for p in made.photos))[:_MOST_PHOTOS]
+    made.photos = list(dict.fromkeys(p if p.startswith("data:") else _joined(base, p) for p in made.photos))[:_MOST_PHOTOS]
     if not made.fields.get("platform") and made.url:
-        made.fields["platform"] = (urlsplit(made.url).hostname or "").removeprefix("www.") or None
+        made.fields["platform"] = _host(made.url).removeprefix("www.") or None
     return made
 
 
@@ -190,6 +190,21 @@ def _encoding(html: bytes) -> str:
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
+
+
+def _joined(base: str, url: str) -> str:
+    """Return an address made absolute; as it stands where either is none (``http://[``)."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _links(value: Any) -> list[str]:
