@@ -352,7 +352,7 @@ def test_the_command_opens_a_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     catalog, scan = market(tmp_path, 4)
     started: dict[str, object] = {}
     monkeypatch.setattr("imgmatch.catalog.Catalog.load", lambda *_, **__: catalog)
-    monkeypatch.setattr("imgmatch.apps.commands_desk.log_to_stderr", lambda: None)
+    monkeypatch.setattr("imgmatch.apps.commands_serve.log_to_stderr", lambda: None)
     monkeypatch.setattr("uvicorn.run", lambda app, **more: started.update(more, app=app))
     command = ["desk", str(scan), "--no-browser", "--labels", str(tmp_path / "labels.csv")]
     found = CliRunner().invoke(cli, [*command, "--port", "8123"])
