@@ -34,9 +34,9 @@ _FLOAT_ID = re.compile(r"(\d{1,15})\.0+")
 _LINK_KEYS = ("path", "url", "src", "href", "contentUrl", "content_url", "full", "full_size_url", "large", "image", "photo")
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 _PRINTED_LIST = re.compile(rf"[\[(]\s*(?:{_QUOTED}[,\s]*)*[\])]", re.DOTALL)
-_BETWEEN_LINKS = re.compile(r"[,;|\s]+(?=https?://)")
+_BETWEEN_LINKS = re.compile(r"(?<![,;|\s])[,;|\s]+(?=https?://)")  # tried once in a run of them, however long
 _NAMED_FILE = re.compile(r"\S.*\.\w{2,5}|https?://\S+", re.DOTALL)
-_SEPARATORS = (re.compile(r"\s*[|\n]\s*"), re.compile(r"\s*;\s*"), re.compile(r"\s*,\s*"), re.compile(r"\s+"))
+_SEPARATORS = tuple(map(re.compile, (r"[|\n]", ";", ",", r"\s+")))
 
 
 def is_missing(value: Any) -> bool:
@@ -288,7 +288,7 @@ def _listed(name: str, text: str) -> list[Any]:
     if text.startswith(("http://", "https://")):
         return [part for part in _BETWEEN_LINKS.split(text) if part]
     for separator in _SEPARATORS:
-        parts = [part for part in separator.split(text) if part]
+        parts = [part for part in map(str.strip, separator.split(text)) if part]
         if len(parts) > 1 and all(map(_NAMED_FILE.fullmatch, parts)):
             return parts
     return [text]

@@ -46,7 +46,10 @@ class LogFormatter(logging.Formatter):
     """Log lines in which foreign text is shown, never sent, and contacts are masked: an error quotes what broke it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_contacts(_lines(super().format(record)))
+        text = super().format(record)
+        if len(text) > 2 * _LOGGED:
+            text = f"{text[:_LOGGED]}\n… {len(text) - 2 * _LOGGED:,} characters left out …\n{text[-_LOGGED:]}"
+        return without_contacts(_lines(text))
 
 
 def log_to_stderr() -> None:
@@ -71,6 +74,7 @@ errors = _Console(stderr=True, soft_wrap=True)
 # E-mail addresses, and numbers long enough to call. What market/contacts.py reads, it reads better; a log, and a list of
 # titles, may lose too much.
 _CONTACT = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|\+?\d[\d ().-]{6,20}\d(?![\w.])")
+_LOGGED = 10_000  # characters of the beginning and of the end of what is logged at once; a traceback has fewer: a guess
 _PLAIN_SECONDS = 10.0  # without a terminal, a line this often
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 __all__ = ["authorisation", "registrable_domain"]
+
+_PATH = re.compile(r"(?<!/)/(?!/)|[?#]")
+_LONGEST = 2048  # of what stands before a URL's path; a host has 253 letters (RFC 1035), and reading 100,000 takes seconds
 
 
 def registrable_domain(url: str) -> str | None:
@@ -38,7 +42,9 @@ def registrable_domain(url: str) -> str | None:
     >>> registrable_domain("https://www.gucci.co.uk/bags"), registrable_domain("https://gucci.com@evil.shop/")
     ('gucci.co.uk', 'evil.shop')
     """
-    text = url.strip()
+    text = _PATH.split(url.strip(), maxsplit=1)[0]
+    if len(text) > _LONGEST:
+        return None
     try:
         host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
         host = host.rstrip(".").encode("idna").decode("ascii") if host else ""

@@ -6,6 +6,7 @@ import json
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from imgmatch.market.contacts import Contact, extract_contacts, mask_contact
 __all__ = ["Masks", "contacts_in", "contacts_left"]
 
 _SHORTEST = 5  # letters and digits: a shorter one stands in too many words that are none
+_LONGEST = 64  # letters and digits that are compared at once, a bound on the work
 _NATIONAL = 9  # digits of a phone number that tell it, however its country is written; shorter numbers are compared whole
 _IN_NUMBERS = frozenset(" +()-./·_")
 _LARGEST_FILE = 64 << 20
@@ -38,13 +40,15 @@ class Masks:
 
     def __init__(self, contacts: Iterable[str]) -> None:
         self._masks: dict[str, tuple[str, bool]] = {}
+        self._lengths: dict[str, list[int]] = {}  # how a form begins, to how long those are that begin so, longest first
         for contact in sorted(set(contacts)):
             value = contact.partition(":")[2] or contact
             mask = mask_contact(contact).partition(":")[2] or mask_contact(contact)
             for form in _forms(value.strip()):
-                if len(form) >= _SHORTEST:
-                    self._masks[form] = (mask, form.isdigit())
-        self._forms = sorted(self._masks, key=lambda form: (-len(form), form))
+                self._masks |= dict.fromkeys(_pieces(form), (mask, form.isdigit()))
+        for form in self._masks:
+            self._lengths.setdefault(form[:_SHORTEST], []).append(len(form))
+        self._lengths = {begins: sorted(set(lengths), reverse=True) for begins, lengths in self._lengths.items()}
 
     def __call__(self, value: Any) -> Any:
         """Return a copy of plain JSON in which no text, key or value, holds a known contact."""
@@ -57,23 +61,35 @@ class Masks:
         return value
 
     def _text(self, text: str) -> str:
-        if not self._forms or is_sha256(text):
+        if not self._masks or is_sha256(text):
             return text
-        bare, places = _bare(text)
+        pieces, done = [], 0
+        for start, stop, mask in self._spans(text):
+            pieces += [text[done:start], mask]
+            done = stop
+        return "".join([*pieces, text[done:]])
+
+    def _spans(self, text: str) -> list[tuple[int, int, str]]:
+        """Return where known contacts stand, and their masks, in order; those that touch are one span."""
+        plain = [_plain(sign) for sign in text]
+        bare = "".join(plain)
+        begins = [at for at in range(len(bare)) if bare[at : at + _SHORTEST] in self._lengths]
+        places = [place for place, letters in enumerate(plain) for _ in letters] if begins else []
         spans: list[tuple[int, int, str]] = []
-        for form in self._forms:
-            mask, number = self._masks[form]
-            at = bare.find(form)
-            while at >= 0:
-                start, stop = places[at], places[at + len(form) - 1] + 1
+        for at in begins:
+            for length in self._lengths[bare[at : at + _SHORTEST]]:
+                if at + length > len(bare) or (known := self._masks.get(bare[at : at + length])) is None:
+                    continue
+                mask, number = known
+                start, stop = places[at], places[at + length - 1] + 1
                 if number:
                     start = _number_start(text, start)
-                if all(stop <= a or b <= start for a, b, _ in spans):
-                    spans.append((start, stop, mask))
-                at = bare.find(form, at + len(form))
-        for start, stop, mask in sorted(spans, reverse=True):
-            text = text[:start] + mask + text[stop:]
-        return text
+                if spans and start <= spans[-1][1]:
+                    start, last, mask = spans.pop()
+                    stop = max(stop, last)
+                spans.append((start, stop, mask))
+                break
+        return spans
 
 
 def contacts_in(rows: Iterable[Any]) -> set[str]:
@@ -153,28 +169,34 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _forms(value: str) -> Iterator[str]:
     """Yield what a contact may be once all but letters and digits is gone."""
-    bare, _ = _bare(value)
+    bare = _bare(value)
     if bare.isdigit():
         yield bare[-_NATIONAL:]
         return
     yield bare
     name, at, domain = value.partition("@")
     if at:
-        labels = [_bare(label)[0] for label in domain.split(".")]
-        yield _bare(name)[0] + "at" + "".join(labels)
-        yield _bare(name)[0] + "at" + "dot".join(labels)
+        labels = [_bare(label) for label in domain.split(".")]
+        yield _bare(name) + "at" + "".join(labels)
+        yield _bare(name) + "at" + "dot".join(labels)
 
 
-def _bare(text: str) -> tuple[str, list[int]]:
-    """Return the letters and digits of a text in one case and width, and where in it each comes from."""
-    letters: list[str] = []
-    places: list[int] = []
-    for place, sign in enumerate(text):
-        for letter in unicodedata.normalize("NFKC", sign).casefold():
-            if letter.isalnum():
-                letters.append(str(unicodedata.digit(letter)) if letter.isdigit() else letter)
-                places.append(place)
-    return "".join(letters), places
+def _pieces(form: str) -> Iterator[str]:
+    """Yield a form in pieces of `_LONGEST` letters that cover it; nothing where it is too short to be looked for."""
+    if len(form) >= _SHORTEST:
+        last = max(len(form) - _LONGEST, 0)
+        yield from (form[at : at + _LONGEST] for at in (*range(0, last, _LONGEST), last))
+
+
+def _bare(text: str) -> str:
+    """Return the letters and digits of a text in one case and width."""
+    return "".join(map(_plain, text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _plain(sign: str) -> str:
+    plain = unicodedata.normalize("NFKC", sign).casefold()
+    return "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in plain if c.isalnum())
 
 
 def _number_start(text: str, start: int) -> int:
