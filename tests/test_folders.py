@@ -83,6 +83,7 @@ def test_a_folder_of_listings_gives_its_photos_alone(tmp_path: Path) -> None:
         photo(tmp_path / f"00{n}IMG_0000{n}_BURST2024010112000000{n}{'_COVER' if n == 1 else ''}.jpg")
     photo(tmp_path / "IMG_0009.jpg")
     photo(tmp_path / "IMG_E0009.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "unplugged/gone.jpg")
     listings = read_listings(tmp_path)
     ids = [x.listing_id for x, _ in listings]
     assert {"a.jpg", "b.jpe", "c.jpg_640x640", "UPPER.JPEG", "d", "IMG_0001.HEIC", "IMG_E0009.jpg"} <= set(ids)
@@ -93,6 +94,7 @@ def test_a_folder_of_listings_gives_its_photos_alone(tmp_path: Path) -> None:
     assert "not a photo (IMG_0001.MOV, notes.txt)" in notes
     assert "a sidecar" in notes
     assert "raw file" in notes
+    assert "a link to nothing, or no file (gone.jpg)" in notes
 
 
 @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])

@@ -420,10 +420,12 @@ def test_each_preset_reads_its_layout(tmp_path: Path, preset: str) -> None:
     assert [(x.listing_id, x.title, x.price, x.photos) for x, _ in rows] == want
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0", b"<!DOCTYPE html><p>log in</p>", b"%PDF-1.7"])
+@pytest.mark.parametrize(
+    "data", [b"\x89PNG\r\n\x1a\n\0\0", b"<!DOCTYPE html><p>log in</p>", b"%PDF-1.7", b"\x1f\x8b\x08\0packed"]
+)
 def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.csv").write_bytes(data)
-    with pytest.raises(InputError, match="not a table"):
+    with pytest.raises(InputError, match=r"not a table|packed with gzip"):
         list(read_listings(tmp_path / "t.csv"))
 
 

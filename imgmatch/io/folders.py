@@ -112,7 +112,7 @@ def photos_in(folder: Path, passed: PassedOver, *, also: frozenset[str] = frozen
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
-            elif entry.is_file() and (path.suffix.lower() in also or is_photo(path, names, passed)):
+            elif (path.suffix.lower() in also and entry.is_file()) or is_photo(path, names, passed):
                 found.append(path)
     yield from sorted(found)
 
@@ -129,7 +129,9 @@ def is_photo(path: Path, beside: set[str], passed: PassedOver) -> bool:
     """
     suffix, name = path.suffix.lower(), path.name
     reason = None
-    if suffix in _SIDECARS:
+    if not path.is_file():
+        reason = "a link to nothing, or no file"
+    elif suffix in _SIDECARS:
         reason = "a sidecar"
     elif suffix in _RAW:
         reason = "a camera's raw file"

@@ -128,6 +128,8 @@ def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
     if head[:2] == b"PK" or head[:4] == _OLE:
         sheet, cells = read_sheet(path, lambda row: columns.fits(_names(row)))
         return _positional(name, f"spreadsheet, sheet {sheet!r}", iter(cells), columns)
+    if head[:2] == b"\x1f\x8b":
+        raise InputError("packed with gzip; unpack it", source=name)
     if head[:4] in _NO_TABLES or head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError("not a table: a photo, a PDF or a web page by its content", source=name)
     encoding = encoding_of(path)
