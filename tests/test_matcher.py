@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import hashlib
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher, load_image
 from imgmatch.loading.cache import CachedPhoto, CellCache, PhotoCache
+from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
 from imgmatch.records import ScanRecord
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
@@ -98,6 +100,115 @@ def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path], cap
     assert "unexpected RuntimeError, see the log" in findings[1]["probe"].reason
     assert "out of cheese" in caplog.text
     assert all(f["design"].status is not FindingStatus.FAILED for f in findings)
+
+
+class Answers:
+    """A signal that proposes what it is given and keeps what it was asked about."""
+
+    dense = False
+
+    def __init__(self, name: str, *proposed: tuple[str, float], rows: int | None = None, state: str = "1") -> None:
+        self.name, self.proposed, self.rows, self.state, self.warm = name, proposed, rows, state, 0
+
+    def fingerprint(self) -> str:
+        return self.state
+
+    def warm_up(self) -> None:
+        self.warm += 1
+
+    def propose(self, queries: list[Query]) -> list[list[Candidate]]:
+        mine = [Candidate(i, "b", 0.0, i, "photo-1", score, (self.name,)) for i, score in self.proposed]
+        return [mine for _ in queries]
+
+    def examine(self, queries: list[Query]) -> list[list[Finding]]:
+        seen = [[(c.item_id, c.score, c.proposed_by) for c in q.candidates] for q in queries]
+        self.seen = seen[0]
+        self.failed = [q.unreadable for q in queries]
+        return [[Finding(self.name, FindingStatus.OK, 0.0, "asked")] for _ in queries[: self.rows]]
+
+
+def test_an_item_proposed_twice_is_one_candidate_with_its_best_score(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    one, two = Answers("one", ("x", 0.4), ("y", 0.8), ("z", 0.1)), Answers("two", ("x", 0.9), ("w", 0.8), ("y", 0.2))
+    matcher = Matcher(catalog, dataclasses.replace(DESIGN, candidates=3), signals=[one, two])
+    matcher.examine(Listing("a", ("own0.png", "bad.png"), promo_photos=("bad.png",)), photos=root)
+    assert one.seen == two.seen == [("x", 0.9, ("one", "two")), ("w", 0.8, ("two",)), ("y", 0.8, ("one", "two"))]
+    assert one.failed == [("photo-2", "promo-1")]
+
+
+def test_a_signal_that_loses_rows_is_asked_one_by_one(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:
+    catalog, root = world
+    matcher = Matcher(catalog, DESIGN, signals=[Answers("short", rows=1), Answers("good")])
+    listings = [Listing(n, ("own0.png",)) for n in "abc"]
+    found = [
+        {f.signal: f.status for f in r.verdict.findings} for r in matcher.examine_batch(listings, photos=root) if r.verdict
+    ]
+    assert found == [{"short": "ok", "good": "ok"}] * 3
+    none = Matcher(catalog, DESIGN, signals=[Answers("none", rows=0)]).examine(listings[0], photos=root)
+    assert none.verdict is not None
+    assert none.verdict.findings[0].reason == "could not examine: unexpected RuntimeError, see the log"
+    assert "signal none could not examine" in caplog.text
+    assert "expected 1 rows, got 0" in caplog.text
+
+
+def test_memory_that_runs_out_costs_the_photo(world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, root = world
+    matcher, load = Matcher(catalog, DESIGN), PhotoLoader.load
+
+    def some(self: PhotoLoader, photo_id: str, *rest: object) -> object:
+        if photo_id == "photo-1":
+            raise MemoryError
+        return load(self, photo_id, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PhotoLoader, "load", some)
+    record = matcher.examine(Listing("a", ("own0.png", "own1.png"), promo_photos=("own2.png",)), photos=root)
+    assert [(p.photo_id, p.role, p.path, p.status) for p in record.photos] == [
+        ("photo-1", "listing", "own0.png", "failed"),
+        ("photo-2", "listing", "own1.png", "ok"),
+        ("promo-1", "promo", "own2.png", "ok"),
+    ]
+    assert record.photos[0].error == "too_many_pixels: not enough memory to examine it"
+    assert (record.photos[1].width, record.photos[1].height) == (96, 96)
+    assert record.photos[1].sha256 == hashlib.sha256((root / "own1.png").read_bytes()).hexdigest()
+    assert (record.catalog_version, record.config_fingerprint) == (catalog.version, matcher.fingerprint)
+
+
+def test_photos_that_a_mapping_lacks_are_named(world: tuple[Catalog, Path]) -> None:
+    catalog, root = world
+    given = {"a.png": (root / "own0.png").read_bytes(), **{f"{n}.png": b"" for n in "gfedcb"}}
+    record = Matcher(catalog, DESIGN).examine(Listing("a", ("a.png", "x.png")), photos=given)
+    assert [p.status for p in record.photos] == ["ok", "failed"]
+    assert str(record.photos[1].error).endswith("is not among the photos given: a.png, b.png, c.png, d.png, e.png")
+    nothing = Matcher(catalog, DESIGN).examine(Listing("a", ("x.png",)), photos={})
+    assert str(nothing.error).startswith("nothing could be examined: missing: ")
+    assert str(nothing.error).endswith("is not among the photos given: none")
+
+
+def test_a_verdict_that_breaks_costs_the_row(world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, root = world
+    matcher = Matcher(catalog, DESIGN, signals=[Answers("one")])
+    monkeypatch.setattr(type(matcher.fusion), "decide", lambda *a: 1 / 0)
+    record = matcher.examine(Listing("a", ("own0.png",)), photos=root)
+    assert (record.status, record.error) == ("failed", "no verdict: unexpected ZeroDivisionError, see the log")
+    assert [p.status for p in record.photos] == ["ok"]
+
+
+def test_what_a_signal_states_is_in_the_fingerprint_and_each_is_warmed_up_once(
+    world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, _ = world
+
+    def made(*signals: Answers) -> str:
+        return Matcher(catalog, DESIGN, signals=signals).fingerprint
+
+    base = made(Answers("one"))
+    assert base == made(Answers("one"))
+    assert len({base, made(Answers("one", state="2")), made(Answers("two")), made(Answers("one"), Answers("two"))}) == 4
+    monkeypatch.setattr("imgmatch.matcher.package_sha256", lambda: "another release")
+    assert made(Answers("one")) != base
+    signals = [Answers("one"), Answers("two")]
+    Matcher(catalog, DESIGN, signals=signals).warm_up()
+    assert [s.warm for s in signals] == [1, 1]
 
 
 def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -201,6 +202,38 @@ def test_nothing_stale_is_reused(catalog: Catalog, folder: Path, tmp_path: Path,
     # Shards of five: a changed photo touches the first shard only, a new row shifts all that come after it.
     assert reused == (9 if change == "photo" else 0)
     assert ids(tmp_path / "out") == [x.listing_id for x, _ in read_listings(folder)]
+
+
+def test_a_row_is_examined_again_when_anything_it_depends_on_has_changed(
+    catalog: Catalog, folder: Path, tmp_path: Path
+) -> None:
+    table, out = folder / "t.jsonl", tmp_path / "out"
+    row: dict[str, object] = {
+        "listing_id": "1",
+        "photos": ["00.png"],
+        "promo_photos": ["01.png"],
+        "title": "Tote",
+        "price": 900,
+    }
+
+    def reused() -> int:
+        table.write_text(json.dumps(row) + "\n")
+        return run_scan(table, catalog, out, config=CONFIG).reused
+
+    assert (reused(), reused()) == (0, 1)
+    changes = {"title": "Tote, mirror quality", "price": 90, "seller_id": "x", "shade": "blue", "promo_photos": ["02.png"]}
+    for name, value in changes.items():
+        row[name] = value
+        assert (name, reused(), reused()) == (name, 0, 1)
+    for photo in ("00.png", "02.png"):
+        stat = (folder / photo).stat()
+        os.utime(folder / photo, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))  # same bytes, another time
+        assert (photo, reused(), reused()) == (photo, 0, 1)
+        (folder / photo).write_bytes((folder / photo).read_bytes() + b" ")
+        os.utime(folder / photo, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))  # same time, another size
+        assert (photo, reused(), reused()) == (photo, 0, 1)
+        (folder / photo).unlink()
+        assert (photo, reused()) == (photo, 0)
 
 
 def test_resume_can_be_declined(catalog: Catalog, folder: Path, tmp_path: Path) -> None:

@@ -353,6 +353,42 @@ def test_a_negative_photo_silences_what_lies_in_the_same_place(tmp_path):
     assert "used by everybody" in found.reason
 
 
+def test_a_stock_photo_silences_no_copy_beside_it(tmp_path):
+    """One place shows what everybody uses, another a photo of the catalog: the second is still said and proposed."""
+    roles = {"a": PhotoRole.NEGATIVE, "d": PhotoRole.REFERENCE, "x": PhotoRole.KNOWN_OFFENDER}
+    catalog = FakeCatalog(tmp_path, {n: (SCENES["c" if n == "x" else n], role) for n, role in roles.items()})
+    signal = CopySignal(catalog, CopyConfig())
+    beside = photo(np.concatenate([SCENES["a"], SCENES["d"]], axis=1))
+    found = find(signal, beside)
+    assert (found.status, found.item_id) == (FindingStatus.OK, "d")
+    assert [c.item_id for c in signal.propose([Query(Listing("1"), [beside])])[0]] == ["d"]
+    stock = find(signal, photo(SCENES["a"]), photo(SCENES["c"], "photo-2"))
+    by_name = {f.signal: f for f in stock}
+    assert by_name["known_offender"].photo_id == "photo-2"
+    assert (by_name["copy"].status, by_name["copy"].photo_id) == (FindingStatus.ABSTAINED, "photo-1")
+
+
+def test_what_is_said_of_copies_depends_on_how_sure_they_are(tmp_path, monkeypatch):
+    """Below a half a copy is said with care, proposes nothing, labels nothing, and as a stock photo silences nothing."""
+    roles = {"a": PhotoRole.REFERENCE, "d": PhotoRole.REFERENCE, "s": PhotoRole.NEGATIVE}
+    catalog = FakeCatalog(tmp_path, {n: (SCENES["b" if n == "s" else n], role) for n, role in roles.items()})
+    signal = CopySignal(catalog, CopyConfig())
+    whole = signal.copies(photo(SCENES["a"]))[0]
+    for stock, a, d in ((0.49, 0.5, 0.49), (0.49, 0.6, 0.7)):
+        values = {catalog.sha("s"): stock, catalog.sha("a"): a, catalog.sha("d"): d}
+        copies = tuple(dataclasses.replace(whole, sha256=sha, value=value) for sha, value in values.items())
+        monkeypatch.setattr(signal, "copies", lambda photo, copies=copies: copies)
+        query = Query(Listing("1"), [photo(SCENES["c"])])
+        said = {f.item_id: (f.value, "is in this photo" in f.reason, bool(f.labels)) for f in signal.examine([query])[0]}
+        assert said == {name: (value, value >= 0.5, value >= 0.5) for name, value in (("a", a), ("d", d))}
+        proposed = [(c.item_id, c.score) for c in signal.propose([query])[0]]
+        assert proposed == ([("a", 0.5)] if d < 0.5 else [("d", 0.7), ("a", 0.6)])
+    for stock, status in ((0.49, FindingStatus.OK), (0.5, FindingStatus.ABSTAINED)):
+        alone = (dataclasses.replace(whole, sha256=catalog.sha("s"), value=stock),)
+        monkeypatch.setattr(signal, "copies", lambda photo, alone=alone: alone)
+        assert find(signal, photo(SCENES["c"])).status is status
+
+
 # stored details
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,6 +292,71 @@ def test_the_only_brand_of_a_kind_is_not_told_from_its_kind() -> None:
     _, finding = ask(DesignSignal(c, DesignConfig(local_weight=0.0)), q)  # type: ignore[arg-type]
     assert finding.status is FindingStatus.ABSTAINED
     assert "nothing else like it" in finding.reason
+
+
+def sure(**changed: object) -> FakeCatalog:
+    """The four brands, whose likeness is certain of any score above 0.2 unless something of it is changed."""
+    c = catalog()
+    c.likeness.learnt = replace(c.likeness.learnt, genuine=np.linspace(0.2, 1, 400), foreign=np.linspace(-1, 0, 400))
+    for name, value in {"least": lambda group: 0.5, "least_outside": -1.0, **changed}.items():
+        setattr(c.likeness, name, value)
+    return c
+
+
+BETWEEN = [1, 0.9, 0, 0, 0.2, 0, 0.2, *[0] * 5]
+"""Nearer to aurel, and nearly as near to brume."""
+
+
+@pytest.mark.parametrize(
+    ("changed", "vector", "why"),
+    [
+        ({}, [3, 0.3, 0, 0, 1, *[0] * 7], None),
+        ({}, BETWEEN, "Two brands are about equally near: Aurel M (0.76) and Brume M (0.72)."),
+        ({"least": lambda group: 0.99}, BETWEEN, "Nothing in the catalog is near enough"),
+        ({"least": lambda group: 0.99 if group == "brume" else 0.5}, BETWEEN, "Two brands are about equally near"),
+        ({"certainty": lambda score: 0.59}, [3, 0.3, 0, 0, 1, *[0] * 7], "Nothing in the catalog is near enough"),
+        ({"certainty": lambda score: 0.6 if score > 0.5 else 0.49}, [3, 0.3, 0, 0, 1, *[0] * 7], None),
+        ({"certainty": lambda score: 0.6 if score > 0.5 else 0.5}, [3, 0.3, 0, 0, 1, *[0] * 7], "Two brands are"),
+        ({"least_outside": 1.0}, [3, 0.3, 0, 0, 1, *[0] * 7], "nothing else like it"),
+    ],
+)
+def test_each_doubt_alone_is_enough_to_claim_nothing(
+    changed: dict[str, object], vector: list[float], why: str | None
+) -> None:
+    candidates, finding = ask(DesignSignal(sure(**changed), DesignConfig(local_weight=0.0)), query(vector))  # type: ignore[arg-type]
+    assert (candidates[0].brand, finding.photo_id) == ("aurel", "photo-1")
+    assert finding.status is (FindingStatus.OK if why is None else FindingStatus.ABSTAINED)
+    assert (finding.brand, finding.item_id) == (("aurel", candidates[0].item_id) if why is None else (None, None))
+    assert (
+        why or f"The photo looks like Aurel M (similarity {candidates[0].similarity:.2f}); model M; variant aurel-0,"
+    ) in finding.reason
+    facts = finding.evidence["facts"]
+    rival = next(c for c in candidates if c.brand != "aurel")
+    assert facts["next brand"] == rival.brand == "brume"
+    assert facts["lead over next brand"] == pytest.approx(candidates[0].score - rival.score, abs=1e-4)
+    assert facts["similarity"] == pytest.approx(candidates[0].similarity, abs=1e-4)
+
+
+def test_a_photo_is_compared_in_the_space_of_the_metric_and_its_similarity_stays_plain() -> None:
+    """How a photo was taken outweighs what it shows: plain, a photo of i00 is nearest to one of another item."""
+    photos = turned(np.random.default_rng(4), 4.0)
+    c = FakeCatalog([(b, i, list(v)) for b, i, v in zip(photos.brands, photos.items, photos.vectors, strict=True)])
+    likeness = c.likeness
+    assert likeness.metric is not None
+    shown = (unit(np.concatenate([taken[:4], c.vectors[0][4:]])) for taken in c.vectors[5:])  # i00, taken like another
+    seen = next(v for v in shown if (c.vectors @ v).argmax() >= 5)
+    mapped = unit((c.vectors - likeness.learnt.mean) @ likeness.learnt.matrix)
+    by_hand = unit((seen - likeness.learnt.mean) @ likeness.learnt.matrix)
+    assert np.allclose(likeness.compare(seen[None])[0].similarities, mapped @ by_hand, atol=1e-5)
+    best = DesignSignal(c, DesignConfig(neighbors=200)).propose([query(seen)])[0][0]  # type: ignore[arg-type]
+    assert best.item_id == "i00"
+    nearest = int((mapped[:5] @ by_hand).argmax())
+    assert best.photo == f"sha{nearest}"
+    assert best.similarity == pytest.approx(float(c.vectors[nearest] @ seen), abs=1e-5)
+    mean = unit(mapped[:5].mean(axis=0))
+    others = mapped[photos.brands != "b0"] @ by_hand
+    score = (float(mapped[nearest] @ by_hand) + float(mean @ by_hand)) / 2 - 0.5 * np.sort(others)[-10:].mean()
+    assert best.score == pytest.approx(score, abs=1e-4)
 
 
 def test_two_brands_equally_near_is_no_claim() -> None:
