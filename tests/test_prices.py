@@ -55,6 +55,7 @@ READ = [
     ("U$S 1.250", 1250.0, 1250.0, "USD"),
     ("税込1,250円", 1250.0, 1250.0, "JPY"),
     ("about $1250", 1250.0, 1250.0, "USD"),
+    ("<b>1</b>250 EUR", 1250.0, 1250.0, "EUR"),
     ("1250 firm", 1250.0, 1250.0, ""),
     ("1,250 KWD", 1250.0, 1250.0, "KWD"),
     ("1.250,000 TND", 1250.0, 1250.0, "TND"),
@@ -111,6 +112,11 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
         ("1.250k", "told apart"),
         ("1 25 0 EUR", "told apart"),
         ("½ 59", "cannot be read"),
+        ("1;250 EUR", "told apart"),
+        ("1·250 EUR", "marks are no thousands"),
+        ("min. offer 59 EUR", "a bid"),
+        ("shipping only: 59 EUR", "for a part"),
+        ("59 EUR (box only)", "for a part"),
         ("1.25 lagh", "'lagh' after a number"),
         ("1.25 L", "'L' after a number"),
         ("0.5 ETH", "'ETH' after a number"),
@@ -180,6 +186,13 @@ def test_no_form_of_a_full_price_is_read_as_less(code: str) -> None:
                 assert code in price.currencies, text
                 assert price.high >= 0.98 * amount, text  # yen have no decimals
     assert read > 100
+
+
+@pytest.mark.parametrize("column", ["k EUR", "EUR cents", "thousand USD", "?"])
+def test_a_column_that_says_more_than_a_currency_names_none(column: str) -> None:
+    price = parse_price("1.25", column)
+    assert isinstance(price, Price)
+    assert price.currencies == ()
 
 
 def test_the_column_decides_what_a_sign_means() -> None:

@@ -31,7 +31,7 @@ def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool)
     unsure = decimal and grouped and not _is_thousands(last, codes, text, scaled=scaled)
     if grouped and not unsure:
         return float("".join(groups)), False
-    if decimal:
+    if decimal and not (last == "·" and len(groups[-1]) == 3):  # 1·250
         return float("".join(whole) + "." + groups[-1]), unsure
     raise UnreadableError(f"the price cannot be read: its marks are no thousands: {text!r:.60}")
 

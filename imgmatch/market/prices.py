@@ -23,6 +23,7 @@ _APOSTROPHES = dict.fromkeys(map(ord, "'’‘‛ʼʹ′`´＇٬"), "'")  # U+06
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−~〜～∼"), "-")
 _DECIMALS = {ord("٫"): "·", ord("‧"): "·", ord("•"): "·", ord("،"): ","}
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,100}>")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _NUMBER = re.compile(r"\d+(?:(?:[.,'·]\d+)|(?: \d{3}(?!\d)))*")
 _FLOAT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}")
@@ -240,7 +241,8 @@ def _check_gap(
     words = re.findall(r"[^\W\d_]+", gap.casefold())
     marked = any(last.end <= m.start < last.end + len(gap) for m in marks)
     if not words and not marked and not _RANGE.fullmatch(gap) and "+" not in gap:
-        apart = re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
+        glued = text[last.end - 1].isdigit() and re.fullmatch(r"[;/|]+", gap) is not None  # 1;250
+        apart = not glued and re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
         if not apart or not (codes or last.codes) or (gap.startswith(",") and len(re.split(r"[.,' ·]", number)[0]) == 3):
             raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
     if words[:1] == ["x"] or any(word in thousands() for word in words) or _scaled_before(text, last, gap):
@@ -348,13 +350,16 @@ def _codes(amounts: Sequence[_Amount], marks: Sequence[CurrencyMark], column: tu
 def _column(text: str | None) -> tuple[str, ...]:
     if not text:
         return ()
-    marks = find_marks(_plain(text).upper() if len(text.strip()) == 3 else _plain(text))
+    plain = _plain(text).upper() if len(text.strip()) == 3 else _plain(text)
+    marks = find_marks(plain)
+    if re.search(r"[^\W_]", _without(plain, 0, marks)):  # k EUR, EUR cents
+        return ()
     return next((m.codes for m in marks if m.codes), ())
 
 
 def _plain(text: str) -> str:
     """Return a text with one kind of digit, apostrophe, dash and blank."""
-    text = _INVISIBLE.sub("", html.unescape(text[:_LONGEST]))
+    text = _INVISIBLE.sub("", html.unescape(_TAG.sub("", text[:_LONGEST])))
     # Decimals that shops print raised: 59⁹⁹, 59,⁹⁹
     text = re.sub(r"(?<=\d)([.,]?)([⁰¹²³⁴-⁹]{2})(?!\w)", lambda m: (m[1] or ".") + m[2].translate(_RAISED), text)
     if any(unicodedata.category(c) == "No" for c in text):  # fractions, circled and raised digits
