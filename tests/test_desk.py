@@ -18,7 +18,7 @@ from imgmatch.apps.cli import app as cli
 from imgmatch.apps.desk.app import create_desk
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.apps.desk.index import ScanIndex
-from imgmatch.apps.desk.queue import Filters
+from imgmatch.apps.desk.queue import SORTS, Filters
 from imgmatch.apps.service import LOOPBACK
 from imgmatch.results import Results
 from imgmatch.verdicts.labels import LabelRow, append_labels, read_decisions, read_labels
@@ -174,6 +174,42 @@ def test_photos_come_by_sha256_alone_and_encoded_anew(ann: Browser, desk: Desk, 
         assert ann.client.get(path).status_code == 404, path
     (tmp_path / row["path"]).write_bytes((tmp_path / "photos/5.png").read_bytes())
     assert ann.client.get(f"/photo/{row['sha256']}/large").status_code == 404  # no longer what was scanned
+
+
+def test_rows_that_failed_have_no_photo_or_come_twice_have_a_page(tmp_path: Path) -> None:
+    catalog, _ = market(tmp_path, 1)
+    whole = record(tmp_path, 0, catalog)
+    gone = replace(
+        whole.photos[0], sha256=None, phash=None, width=None, height=None, status="failed", error="missing: not there"
+    )
+    rows = [
+        replace(whole, verdict=None, status="failed", error="nothing could be examined <b>", photos=(gone,)),
+        replace(record(tmp_path, 1, catalog), photos=()),
+        record(tmp_path, 2, catalog),
+        record(tmp_path, 2, catalog),
+    ]
+    scan = write_scan(tmp_path / "odd", rows, tmp_path / "listings.csv", catalog)
+    ann = Browser(Desk([Results(scan)], catalog=catalog, labels=tmp_path / "labels.csv"))
+    slugs = list(dict.fromkeys(re.findall(r"/listing/(\w{16})", ann.get("/queue"))))
+    assert len(slugs) == 4
+    pages = [ann.get(f"/listing/{s}") for s in slugs]
+    assert sum("nothing could be examined &lt;b&gt;" in page and "data-load" not in page for page in pages) == 1
+    assert len(listed(ann.get("/queue?decision=failed"))) == 1
+    for s in slugs:
+        assert ann.client.get(f"/listing/{s}/evidence").status_code in (200, 404)
+        assert ann.post(f"/listing/{s}/decide", label="reject").status_code == 303
+    assert "4 of 4 listings reviewed" not in ann.get("/progress")  # two rows are one listing: three were decided
+
+
+def test_an_empty_scan_has_its_pages(tmp_path: Path) -> None:
+    catalog, _ = market(tmp_path, 1)
+    scan = write_scan(tmp_path / "empty", [], tmp_path / "listings.csv", catalog)
+    ann = Browser(Desk([Results(scan)], catalog=None, labels=tmp_path / "labels.csv"))
+    for sort in SORTS:
+        assert "0 listings" in ann.get(f"/queue?sort={sort}&state=unreviewed")
+    for path in ("/look", "/rings", "/progress"):
+        ann.get(path)
+    assert ann.post("/look", photo_sha256="0" * 64).status_code == 422
 
 
 # Decisions
