@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imgmatch.augment.changes import differs
 from imgmatch.augment.region_forge import REGION_FORGERIES, forge_region
 from imgmatch.types import Box
 from imgmatch.world.brands import DEMO_BRANDS, make_brand
 from imgmatch.world.collection import make_collection
-from imgmatch.world.forge import ITEM_FORGERIES, changed_mask, forge_item, forgeries_of, misspell
+from imgmatch.world.forge import ITEM_FORGERIES, forge_item, forgeries_of, misspell
 from imgmatch.world.logos import LOGO_KINDS, logo_picture
 from imgmatch.world.render import OFFICIAL_VIEWS, PHONE_VIEWS, phone_photo, product_view, studio_photo
 from imgmatch.world.specs import BagSpec, ItemSpec, WatchSpec
@@ -28,6 +29,11 @@ REAL = (
     "hublot", "zenith", "longines", "tissot", "movado", "seiko", "casio", "nike",
     "adidas", "tiffany", "bulgari", "montblanc", "swatch", "furla", "moschino", "miu miu",
 )  # fmt: skip
+
+
+def changed_mask(spec: ItemSpec, forged: ItemSpec, view: str, size: int) -> np.ndarray:
+    """Where two items differ visibly in one view, by the studio photos that one camera takes of both."""
+    return differs(studio_photo(spec, view, size), studio_photo(forged, view, size, framed_as=spec))
 
 
 def test_the_same_item_gives_the_same_picture() -> None:

@@ -23,9 +23,9 @@ Points = npt.NDArray[np.float64]
 _DIAL = 0.80  # radius of the dial
 
 
-def case_outline(kind: str, r: float = 1.0, n: int = 96) -> Points:
+def case_outline(kind: str, r: float = 1.0) -> Points:
     if kind == "round":
-        return ellipse(0, 0, r, r, n)
+        return ellipse(0, 0, r, r)
     if kind == "octagon":
         t = np.radians(22.5 + 45 * np.arange(8))
         return rounded(np.column_stack([np.cos(t), np.sin(t)]) * r * 1.05, 0.08)

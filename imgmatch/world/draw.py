@@ -165,11 +165,7 @@ class Sheet:
         return np.asarray(cv2.warpAffine(ink, affine, self.shape[::-1], flags=cv2.INTER_LINEAR), np.uint8)
 
     def tiled(
-        self,
-        tile: npt.NDArray[np.uint8] | FloatArray,
-        period: float,
-        phase: tuple[float, float] = (0.0, 0.0),
-        angle: float = 0.0,
+        self, tile: npt.NDArray[np.uint8] | FloatArray, period: float, phase: tuple[float, float] = (0.0, 0.0)
     ) -> FloatArray:
         """Return a tile repeated over the sheet, `period` units wide, fixed to the product and not to the window."""
         w = tile.shape[1]
@@ -177,9 +173,8 @@ class Sheet:
         if scale < 0.7:
             tile = cv2.resize(tile, None, fx=max(scale, 4 / w), fy=max(scale, 4 / w), interpolation=cv2.INTER_AREA)
             scale = period * self.ppu / tile.shape[1]
-        c, s = math.cos(math.radians(angle)) * scale, math.sin(math.radians(angle)) * scale
         x, y = self.pixels([phase])[0]
-        affine = np.array([[c, -s, x], [s, c, y]], np.float64)
+        affine = np.array([[scale, 0.0, x], [0.0, scale, y]])
         out = cv2.warpAffine(
             tile.astype(np.float32), affine, self.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )

@@ -1,4 +1,4 @@
-"""Controlled edits of the design of an invented item, each with the mask of what changed.
+"""Controlled edits of the design of an invented item.
 
 There is no honest public set of genuine and counterfeit photos, so what can be found of an altered design is measured on
 authentic designs and on copies of them with one thing wrong. Edits of photos, real ones too:
@@ -12,16 +12,12 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from imgmatch.augment.changes import differs, sign
+from imgmatch.augment.changes import sign
 from imgmatch.augment.textures import Colour
-from imgmatch.world.render import studio_photo
 from imgmatch.world.specs import BagSpec, ItemSpec, WatchSpec
 
-__all__ = ["ITEM_FORGERIES", "changed_mask", "forge_item", "forgeries_of", "misspell"]
-
-Mask = npt.NDArray[np.bool_]
+__all__ = ["ITEM_FORGERIES", "forge_item", "forgeries_of", "misspell"]
 
 
 def forge_item(name: str, spec: ItemSpec, rng: np.random.Generator, strength: float = 0.5) -> ItemSpec:
@@ -66,17 +62,6 @@ def forgeries_of(spec: ItemSpec) -> tuple[str, ...]:
         if spec.pattern != "plain":
             names.append("pattern_period")
     return tuple(names)
-
-
-def changed_mask(spec: ItemSpec, forged: ItemSpec, view: str, size: int = 480) -> Mask:
-    """Return where two items differ visibly in one view, shape (size, size), bool; all False where it does not show.
-
-    Notes
-    -----
-    Compares the studio photos of both, taken by the same camera, by `imgmatch.augment.changes.differs`.
-    """
-    a, b = studio_photo(spec, view, size), studio_photo(forged, view, size, framed_as=spec)
-    return differs(a, b)
 
 
 def _moved_logo(spec: ItemSpec, rng: np.random.Generator, strength: float) -> ItemSpec:

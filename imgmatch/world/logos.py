@@ -18,11 +18,11 @@ __all__ = ["LOGO_KINDS", "figure_ink", "logo_picture", "monogram_tile", "wordmar
 LOGO_KINDS = ("wordmark", "figure", "combined", "monogram")
 
 
-def wordmark_ink(text: str, letters: LetterStyle, height: int = 96) -> Mask:
-    """Return a wordmark as coverage, shape (height, W)."""
+def wordmark_ink(text: str, letters: LetterStyle) -> Mask:
+    """Return a wordmark as coverage, shape (96, W)."""
     return lettering(
         text,
-        height,
+        96,
         tracking=letters.tracking,
         stretch=letters.stretch,
         weight=letters.weight,

@@ -30,8 +30,8 @@ def _own_views(world: World, spec: ItemSpec, least: int = 1, most: int = 2) -> l
     return names[: int(world.rng.integers(least, most + 1))]
 
 
-def _official_views(world: World, spec: ItemSpec, most: int = 2) -> tuple[str, ...]:
-    return OFFICIAL_VIEWS[spec.category][: int(world.rng.integers(1, most + 1))]
+def _official_views(world: World, spec: ItemSpec) -> tuple[str, ...]:
+    return OFFICIAL_VIEWS[spec.category][: int(world.rng.integers(1, 3))]
 
 
 # Honest offers ------------------------------------------------------------------------------------------------------
