@@ -338,6 +338,12 @@ def test_contributions_sum_to_the_logit_by_hand() -> None:
     assert verdict.probability == pytest.approx(0.9370266)
     (shown,) = [f for f in verdict.findings if f.signal == "rank"]
     assert shown.evidence["facts"] == {"intercept": -3.0, "logo_tamper": 3.6, "price": 2.1, "copy": 0.0}
+    (fine,) = [
+        f
+        for f in Fusion(CATALOG, Config(), calibration(intercept=-1 / 3)).decide(query(), []).findings
+        if f.signal == "rank"
+    ]
+    assert fine.evidence["facts"]["intercept"] == -0.3333
     assert verdict.decision is Decision.LEAD
     assert verdict.calibration is not None
     assert "probabilities among listings made of the catalog's own photos" in verdict.calibration
@@ -558,6 +564,28 @@ def test_rules_by_path(tmp_path: Any) -> None:
         Rules.load(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize("name", ["wording", "price", "listing_mismatch"])
+def test_what_is_found_about_another_brand_counts_for_nothing(name: str) -> None:
+    about = [found("claim", 1.0), found(name, 1.0, "brix", "photo-2")]
+    assert Rules.load().assess([*about[:1], found(name, 1.0)]).contradictions
+    assert [f.signal for f, _ in Rules.load().assess(about).contradictions if f.signal == name] == []
+    assert feature_values(Rules.load(), Rules.load().assess(about), about)[name] is None
+
+
+@pytest.mark.parametrize("values", [(0.55, 0.95), (0.95, 0.55)])
+def test_the_strongest_finding_of_a_name_is_kept(values: tuple[float, float]) -> None:
+    claims = [found("claim", 1.0), *(found("text", v, photo_id=f"photo-{n}") for n, v in enumerate(values))]
+    assessment = Rules.load().assess([*claims, *(found("wording", v) for v in values)])
+    assert [(f.value, strength) for f, strength in assessment.contradictions] == [(0.95, "strong")]
+    assert [f.value for f in assessment.claims if f.signal == "text"] == [0.95]
+
+
+def test_of_findings_that_are_as_strong_the_order_decides_nothing() -> None:
+    rows = [found("claim", 1.0), *(found("wording", 0.9, photo_id=f"photo-{n}") for n in (2, 1))]
+    for order in itertools.permutations(rows):
+        assert [f.photo_id for f, _ in Rules.load().assess(order).contradictions] == ["photo-1"]
+
+
 def test_the_fingerprint_is_of_what_the_rules_say_not_of_their_order() -> None:
     rules = Rules.load()
     turned = replace(
@@ -566,6 +594,7 @@ def test_the_fingerprint_is_of_what_the_rules_say_not_of_their_order() -> None:
         contradictions=dict(reversed(list(rules.contradictions.items()))),
     )
     assert turned.fingerprint == rules.fingerprint
+    assert [len(Fusion(CATALOG, Config(), calibration(), r).fingerprint) for r in (rules, turned)] == [16, 16]
 
 
 def test_fingerprint_covers_rules_and_calibration() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
-from imgmatch.catalog.manifest import _checksum
+from imgmatch.catalog.manifest import Manifest, _checksum
 from imgmatch.errors import CalibrationError, CatalogCorruptError, CatalogError, ImgmatchError, InputError
 from imgmatch.indexes import load_index
 from imgmatch.indexes.faiss import FaissIndex
@@ -181,6 +181,16 @@ def test_names_in_rows(world: Path, where: str, name: Any) -> None:
         line = f"{name}".encode()
         forge_part(cat, lambda row: segment(row)["photos"], lambda data: b"\n".join([line, *data.split()[1:]]) + b"\n")
     assert set(everything(cat, world)) == {"CatalogCorruptError"}
+
+
+@pytest.mark.parametrize("lead", ["../", "./", "/", "vectors/../", "../theirs/"])
+def test_a_part_under_its_own_name_elsewhere_is_refused_where_the_manifest_is_read(world: Path, lead: str) -> None:
+    for part in (lambda r: r["items"], lambda r: segment(r)["vectors"]):
+        whole = (world / "theirs/manifest.json").read_bytes()
+        forge(world / "theirs", lambda row, part=part: part(row).update(path=lead + part(row)["path"]))
+        with pytest.raises(CatalogCorruptError, match="not the name of a part"):
+            Manifest.load(world / "theirs")
+        (world / "theirs/manifest.json").write_bytes(whole)
 
 
 @pytest.mark.parametrize(

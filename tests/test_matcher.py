@@ -259,6 +259,38 @@ def test_known_photos_need_no_encoder(world: tuple[Catalog, Path], tmp_path: Pat
     assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
 
 
+def test_a_photo_swapped_while_it_is_examined_is_not_examined(world: tuple[Catalog, Path], tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.png": picture(10)})
+
+    class Late(Probe):
+        def examine(self, queries: list[Query]) -> list[list[Finding]]:
+            (tmp_path / "a.png").write_bytes(picture(20))
+            return [[Finding("probe", FindingStatus.OK, 0.0, q.photos[0].image.sha256)] for q in queries]
+
+    matcher = Matcher(world[0], DESIGN)
+    matcher.signals.append(Late())
+    record = matcher.examine(Listing("1", ("a.png",)), photos=tmp_path)
+    (finding,) = (f for f in record.verdict.findings if f.signal == "probe")
+    assert finding.status is FindingStatus.FAILED
+    assert "was changed while it was being examined" in finding.reason
+
+
+def test_a_photo_swapped_between_its_hash_and_its_pixels_is_not_embedded(
+    world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tree(tmp_path, {"a.png": picture(10)})
+
+    def swapped(path: Path, **options: object) -> bytes:
+        data = path.read_bytes()
+        path.write_bytes(picture(20))
+        return data
+
+    monkeypatch.setattr("imgmatch.loading.loader.read_file", swapped)
+    record = Matcher(world[0], DESIGN).examine(Listing("1", ("a.png",)), photos=tmp_path)
+    assert record.status == "failed"
+    assert "was changed while it was being examined" in str(record.photos[0].error)
+
+
 def test_sixteen_threads_give_what_one_gives(world: tuple[Catalog, Path]) -> None:
     catalog, root = world
     matcher = Matcher(catalog, DESIGN)

@@ -85,7 +85,7 @@ class PhotoLoader:
             known = None if self._cache is None else self._cache.get(sha256, self._space.id)
             if known is None:
                 encoder = self._encoder()
-                image = load_image(source, config=self._limits, target_side=2 * encoder.input_size, name=name)
+                image = self._pixels(source, name, sha256, 2 * encoder.input_size)
                 phash, size = perceptual_hash(image), (image.width, image.height)
         prepared = None
         if known is None:

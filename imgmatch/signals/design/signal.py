@@ -106,7 +106,7 @@ class DesignSignal(Signal):
         return (self._closer(query, ranked), True) if self._looks_closer(ranked) else (ranked, False)
 
     def _looks_closer(self, ranked: Sequence[Candidate]) -> bool:
-        """Tell whether the part-by-part look is worth it: a stranger needs none, where strangers can be differing."""
+        """Tell whether the part-by-part look is worth it: a stranger needs none, where strangers can be told apart."""
         if len(ranked) < 2 or not self.dense:
             return False
         likeness = self.catalog.likeness
