@@ -120,7 +120,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
 
     catalog, others = known_and_others(job.known(job.data.photos), 20)
     queries = [p for p in job.asked(others) if p.split != "dev"]
-    queries = sorted(queries, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[: 1 if job.smoke else QUERIES]
+    queries = sorted(queries, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[: job.size(1, 4, QUERIES)]
     built = job.catalog(catalog)
     matcher, attacked = Matcher(built), load_encoder(f"torch:{job.encoder_name}", device="cpu")  # an export has no gradients
     vectors, brands = job.embed(catalog), np.array([p.brand for p in catalog])

@@ -1,49 +1,31 @@
-"""How fast the desk answers over a large scan: the index, the queue's views, a listing, a decision.
-
-    python -m benchmarks.desk [--records 100000] [--labels 5000]
+"""How fast does the desk answer over a large scan: its index, the queue's views, a listing, a decision?
 
 Eight records are written again and again with other ids, titles, sellers, prices and days; they share their photos, so that
-what is timed is the desk and not the disk. Times are wall seconds of requests in this process, median and worst of ten,
-printed beside what is aimed at; nothing is asserted: other work on the machine is in them.
+what is timed is the desk and not the disk. Times are wall seconds of requests in this process, ten of each: other work on
+the machine is in them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from fastapi.testclient import TestClient
+import numpy as np
 
-from imgmatch.apps.desk.app import create_desk
-from imgmatch.apps.desk.desk import Desk
-from imgmatch.apps.service import LOOPBACK
-from imgmatch.results import Results
-from imgmatch.verdicts.labels import LabelRow, append_labels
-from tests.desk_market import market, record
+from benchmarks.frame import scorer
+from benchmarks.frame.job import Job
 
-_WORDS = (
-    "Leather",
-    "tote",
-    "bag",
-    "vintage",
-    "monogram",
-    "with",
-    "box",
-    "new",
-    "sac",
-    "Tasche",
-    "wie",
-    "neu",
-    "cuir",
-    "noir",
-)
-_REPEATS = 10
+QUESTION = "How fast does the desk answer over a large scan?"
+DATA = ("rendered",)
+RECORDS, LABELS = 100_000, 5_000
+REPEATS = 10
+_WORDS = ("leather", "tote", "bag", "vintage", "monogram", "with", "box", "new", "sac", "Tasche", "neu", "cuir", "noir")
 _VIEWS = {
     "queue, not reviewed": "/queue?state=unreviewed",
     "queue, leads of a brand": "/queue?decision=lead&brand=brand0",
@@ -52,12 +34,15 @@ _VIEWS = {
     "queue, most uncertain": "/queue?sort=uncertainty&state=unreviewed",
     "queue, most worth a label": "/queue?sort=worth",
     "queue, random audit": "/queue?sort=audit&seed={n}",
-    "queue, page 400": "/queue?page={page}",
+    "queue, a far page": "/queue?page={page}",
 }
 
 
-def write(folder: Path, n: int) -> Results:
+def written(folder: Path, n: int) -> Any:
     """Write a scan of `n` records: eight examined ones with other ids, titles, sellers, prices and days."""
+    from imgmatch.results import Results
+    from tests.desk_market import market, record
+
     catalog, scan = market(folder, 8)
     rows = [record(folder, i, catalog).to_dict() for i in range(8)]
     draw = random.Random(0)
@@ -76,60 +61,56 @@ def write(folder: Path, n: int) -> Results:
     return Results(scan)
 
 
-def timed(ask: Callable[[int], object]) -> list[float]:
+def run(job: Job) -> Iterator[dict[str, Any]]:
+    from fastapi.testclient import TestClient
+
+    from imgmatch.apps.desk.app import create_desk
+    from imgmatch.apps.desk.desk import Desk
+    from imgmatch.apps.service import LOOPBACK
+    from imgmatch.verdicts.labels import LabelRow, append_labels
+
+    records, count = job.size((200, 10), (5_000, 250), (RECORDS, LABELS))
+    with tempfile.TemporaryDirectory() as name:
+        folder, made = Path(name), written(Path(name), records)
+        labels = [LabelRow(f"N{i:07d}", "reject", "bob", "2026-03-01", "random") for i in range(0, count * 7, 7)]
+        append_labels(folder / "labels.csv", labels)
+        yield _timed("indexed once", lambda _: Desk([made], catalog=None, labels=folder / "labels.csv"), 1)
+        job.facts |= {"records": records, "index_bytes": (made.records_path.parent / "desk.sqlite").stat().st_size}
+        client = TestClient(
+            create_desk(Desk([made], catalog=None, labels=folder / "labels.csv"), hosts=LOOPBACK),
+            base_url="http://127.0.0.1:8100",
+        )
+        client.post("/enter", data={"reviewer": "ann"})
+        html = client.get("/queue").text
+        [token, *_], slugs = re.findall(r'data-csrf="(\w+)"', html), re.findall(r'href="/listing/(\w+)', html)
+        pages = records // 250
+
+        def get(path: str) -> None:
+            client.get(path).raise_for_status()
+
+        def decide(n: int) -> None:
+            fields = {"csrf": token, "label": "reject", "view": "?state=unreviewed"}
+            client.post(f"/listing/{slugs[n]}/decide", data=fields, follow_redirects=True).raise_for_status()
+
+        for what, path in _VIEWS.items():
+            yield _timed(what, lambda n, path=path: get(path.format(n=n, page=max(1, pages - n))))
+        yield _timed("a listing", lambda n: get(f"/listing/{slugs[n]}?state=unreviewed"))
+        yield _timed("decide, and the next listing", decide)
+
+
+def _timed(what: str, ask: Callable[[int], object], repeats: int = REPEATS) -> dict[str, Any]:
     seconds = []
-    for n in range(_REPEATS):
+    for n in range(repeats):
         start = time.perf_counter()
         ask(n)
         seconds.append(time.perf_counter() - start)
-    return seconds
+    return {"what": what, "seconds": seconds}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--labels", type=int, default=5_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        results = write(folder, options.records)
-        labels = [LabelRow(f"N{i:07d}", "reject", "bob", "2026-03-01", "random") for i in range(0, options.labels * 7, 7)]
-        append_labels(folder / "labels.csv", labels)
-        start = time.perf_counter()
-        desk = Desk([results], catalog=None, labels=folder / "labels.csv")
-        size = (results.records_path.parent / "desk.sqlite").stat().st_size
-        print(
-            f"{options.records:,} records, {results.records_path.stat().st_size / 1e6:,.0f} MB; index {size / 1e6:,.0f} MB"
-        )
-        print(f"{'indexed once':32} {time.perf_counter() - start:8.1f} s")
-        start = time.perf_counter()
-        desk = Desk([results], catalog=None, labels=folder / "labels.csv")
-        client = TestClient(create_desk(desk, hosts=LOOPBACK), base_url="http://127.0.0.1:8100")
-        client.post("/enter", data={"reviewer": "ann"})
-        html = client.get("/queue").text
-        print(f"{'opened, first page':32} {time.perf_counter() - start:8.3f} s      aimed at: 1")
-        token = re.search(r'data-csrf="(\w+)"', html)
-        slugs = re.findall(r'href="/listing/(\w+)', html)
-        if token is None:
-            raise SystemExit("the first page has no token")
-
-        def get(path: str) -> None:
-            if client.get(path).status_code != 200:
-                raise SystemExit(f"{path} was not answered")
-
-        def decide(n: int) -> None:
-            fields = {"csrf": token[1], "label": "reject", "view": "?state=unreviewed"}
-            client.post(f"/listing/{slugs[n]}/decide", data=fields, follow_redirects=True)
-
-        tasks: dict[str, Callable[[int], object]] = {
-            what: lambda n, path=path: get(path.format(n=n, page=390 + n)) for what, path in _VIEWS.items()
-        }
-        tasks["a listing"] = lambda n: get(f"/listing/{slugs[n]}?state=unreviewed")
-        tasks["decide, and the next listing"] = decide
-        for what, ask in tasks.items():
-            seconds = sorted(timed(ask))
-            print(f"{what:32} {seconds[len(seconds) // 2]:8.3f} s, worst {seconds[-1]:.3f}      aimed at: 0.15")
-
-
-if __name__ == "__main__":
-    main()
+def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    for row in rows:
+        seconds, once = row["seconds"], len(row["seconds"]) == 1
+        more = f"index {head['index_bytes'] / 1e6:,.0f} MB" if once else f"worst {max(seconds):.3f}"
+        what = f"desk over {head['records']:,} records, {row['what']}, seconds"
+        target = "" if once else "<= 0.15"
+        yield scorer.Figure(what, float(np.median(seconds)), against=more, target=target, form="n")

@@ -22,7 +22,7 @@ QUESTION = (
     "Does a search of a million vectors find the nearest ten, fast, in little memory, while the index grows and shrinks?"
 )
 DATA = ("rendered",)
-ROWS, SMOKE_ROWS, QUERIES, DIM, BLOCK, K = 1_000_000, 20_000, 1_000, 512, 50_000, 10
+ROWS, QUERIES, DIM, BLOCK, K = 1_000_000, 1_000, 512, 50_000, 10
 
 
 class Rows:
@@ -65,7 +65,7 @@ def nearest(blocks: Iterator[np.ndarray], queries: np.ndarray, k: int) -> np.nda
 def run(job: Job) -> Iterator[dict[str, Any]]:
     from imgmatch.indexes.faiss import FaissIndex, default_factory
 
-    n, count = (SMOKE_ROWS, 100) if job.smoke else (ROWS, QUERIES)
+    n, count = job.size((20_000, 100), (100_000, 500), (ROWS, QUERIES))
     rows = Rows(job.embed([p for p in job.known(job.data.photos) if p.item]))
     index = FaissIndex(DIM, default_factory(n))
     job.facts |= {"index": index.spec, "vectors": n}

@@ -36,7 +36,7 @@ PAIRS = {"ViT-B-32": ("clip_retrieval", "imagededup_cnn"), "ViT-B-32-256": ("rcl
 def run(job: Job) -> Iterator[dict[str, Any]]:
     """Time every contender; the peers only where ``--peer`` names them, for their environments take 6 GB."""
     failed: dict[str, str] = {}
-    few, many, rounds = (2, 6, 1) if job.smoke else (FEW, MANY, ROUNDS)
+    few, many, rounds = job.size((2, 6, 1), (16, 48, 1), (FEW, MANY, ROUNDS))
     with tempfile.TemporaryDirectory(prefix="imgmatch-speed-") as temporary:
         work = Path(temporary)
         folders = {n: _folder(job, n, work) for n in (few, many)}
@@ -104,7 +104,7 @@ def _folder(job: Job, count: int, work: Path) -> Path:
 def _contenders(work: Path, few: Path, failed: dict[str, str], job: Job) -> dict[str, Callable[[Path, Path], int]]:
     """Return what to time: a function of folder and scratch folder that says how many photos it indexed."""
     out: dict[str, Callable[[Path, Path], int]] = {}
-    for architecture, peers in list(PAIRS.items())[: 1 if job.smoke else None]:
+    for architecture, peers in list(PAIRS.items())[: job.size(1, 1, None)]:
         weights = random_weights(architecture)
         encoder = f"open_clip:{architecture}@{weights}"
         out[f"imgmatch catalog build, PyTorch, {architecture}"] = _built(encoder)

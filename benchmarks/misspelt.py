@@ -189,9 +189,9 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
         fonts = fonts or [f for files in families.values() for f in files]
         rng = np.random.default_rng({"dev": 1, "test": 2}[part])
         for edit in EDITS:
-            wanted = GENUINE_PHOTOS if edit == "genuine" else EACH
+            wanted = job.size(2, 5, GENUINE_PHOTOS if edit == "genuine" else EACH)
             made = 0
-            while made < (2 if job.smoke else wanted):
+            while made < wanted:
                 brand = named[int(rng.integers(len(named)))]
                 mark = str(rng.choice(brand["wordmarks"]))
                 shown = altered(mark, edit, rng)

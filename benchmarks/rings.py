@@ -193,7 +193,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     from imgmatch.investigate.rings import RingSettings
 
     for part, seeds in SEEDS.items():
-        for size in (400,) if job.smoke else SIZES:
+        for size in job.size((400,), SIZES[:1], SIZES):
             for seed in seeds[:1] if job.smoke else seeds:
                 yield {"split": part, "size": size, **measure(size, seed, RingSettings(), growth=True)}
 

@@ -54,7 +54,7 @@ async def load(url: str, paths: list[Path]) -> list[dict[str, Any]]:
 def run(job: Job) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        folder = laid_out(job, root, 32 if job.smoke else 640)
+        folder = laid_out(job, root, job.size(32, 160, 640))
         yield {"what": "bare", **measured("bare", folder, root, job.encoder_name, root / "cache")}
         begin = time.perf_counter()
         rows = list(_served(folder, root))

@@ -129,7 +129,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         folder, model = laid_out(job, root), job.encoder_name
-        for pair in range(1 if job.smoke else PAIRS):
+        for pair in range(job.size(1, 1, PAIRS)):
             cache = root / f"cache{pair}"
             yield {"what": "bare", "pair": pair, **measured("bare", folder, root, model, cache)}
             yield {"what": "scan", "pair": pair, **measured("scanned", folder, root, model, cache)}
@@ -139,7 +139,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
             yield {"what": "first", "pair": pair, **begun, "seconds": begun["at"] - started}
             shutil.rmtree(root / f"out-{folder.name}")
         files = sorted(folder.iterdir())
-        for count in (50, 200) if job.smoke else MEMORY:
+        for count in job.size((50, 200), (200, 1_000), MEMORY):
             many = root / f"many{count}"
             many.mkdir()
             for n in range(count):

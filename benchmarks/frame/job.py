@@ -26,7 +26,7 @@ ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
     "retrieval", "claims", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings", "adversarial",
-    "encoders", "index_scale", "throughput", "full_scan", "service", "indexing", "gpu_encode",
+    "desk", "encoders", "index_scale", "throughput", "full_scan", "service", "indexing", "gpu_encode",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Job:
     locked : bool
         Whether the queries are those of the locked part.
     limit : int or None
-        Most queries, chosen by hash.
+        Most queries, chosen by hash; suites that draw their own input draw less of it.
     smoke : bool
         A handful of everything: figures mean nothing.
     peers : tuple of str
@@ -79,6 +79,10 @@ class Job:
         return sorted(mine, key=lambda p: hashlib.sha256(str(p.path.relative_to(self.data.root)).encode()).digest())[
             : self.limit
         ]
+
+    def size(self, smoke: Any, limited: Any, full: Any) -> Any:
+        """Return how much a suite draws, builds or times: in a smoke run, with a limit, in full."""
+        return smoke if self.smoke else limited if self.limit else full
 
     def known(self, photos: Iterable[Photo]) -> list[Photo]:
         """Of some photos those that the catalog may hold: nothing locked, unless the locked part is asked."""
