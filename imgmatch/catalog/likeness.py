@@ -157,7 +157,7 @@ class Likeness:
 
         Nine of ten held-out photos are nearer. What is farther is of a kind that the catalog has of one group alone, and no
         score of other groups was measured on such: of everyday photos and other goods, catalogs of sellers' listings claim
-        2 of 346 by it instead of 33, on the dev units of ``python -m benchmarks.design``; one right claim in ten goes.
+        2 of 346 by it instead of 33, on the dev units of ``benchmarks/design.py`` at f1b99b2; one right claim in ten goes.
         """
         outside = self.learnt.outside
         return float(np.quantile(outside, _FAR)) if len(outside) else 1.0

@@ -60,7 +60,7 @@ OTHERS = 64
 
 DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
 """Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm. Of 68 genuine
-marks placed in scenes of dev icons of ``benchmarks/figures.py`` one exceeds it."""
+marks placed in scenes of dev icons of ``benchmarks/figures.py`` at f1b99b2 one exceeds it."""
 
 COMPARABLE_PIXELS, COMPARABLE_REST = 80.0, 0.93
 """A mark is compared with its drawing where it is at least so large in the photo (a guess), and all but the altered place is
