@@ -63,6 +63,7 @@ bench: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m benchmarks all --dataset rendered --limit 40 --results out/bench/results
+	$(PY) -m benchmarks table --results out/bench/results
 
 # The same code on a handful of rendered goods, then which committed results are older than the code they speak of.
 bench-smoke: $(INSTALLED)

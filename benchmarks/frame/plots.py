@@ -50,9 +50,11 @@ def precision_recall(results: Path) -> Any:
     panels = [p for p in panels if len({r["contender"] for r in p[1]}) > 1]
     if not panels:
         return None
-    figure = Figure(figsize=(4.2 * len(panels), 3.6))
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(4.2 * across, 3.6 * down), layout="constrained")
     for number, (head, rows) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), number)
+        axes = figure.add_subplot(down, across, number)
         for contender, (recall, precision) in curves(rows).items():
             axes.plot(recall, precision, label=contender, linewidth=2 if contender == "imgmatch" else 1)
         kind = "rendered" if head["rendered"] else "locked" if head["locked"] else "seen" if head["seen"] else ""
