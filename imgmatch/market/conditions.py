@@ -83,7 +83,9 @@ def _ends_word(words: str, at: int) -> bool:
     if at >= len(words) or words[at] == " " or words[at - 1] == " ":
         return True
     return any(
-        "\u0e00" <= c <= "\u0e7f" or (ord(c) > 0x2E80 and not "\uac00" <= c <= "\ud7a3") for c in words[at - 1 : at + 1]
+        # Thai, and from U+2E80 on what is written without spaces (Unicode, blocks), but not Hangul
+        "\u0e00" <= c <= "\u0e7f" or (ord(c) > 0x2E80 and not "\uac00" <= c <= "\ud7a3")
+        for c in words[at - 1 : at + 1]
     )
 
 

@@ -119,6 +119,7 @@ def _pattern() -> re.Pattern[str]:
     parts = []
     for name in sorted(names, key=len, reverse=True):
         body = r"\s?".join(re.escape(part) for part in name.split())
+        # From U+2E80 on ideographs follow each other without spaces (Unicode, blocks).
         before = r"(?<![^\W\d_])" if name[0].isalpha() and ord(name[0]) < 0x2E80 else ""
         after = r"(?![^\W\d_])" if name[-1].isalpha() and ord(name[-1]) < 0x2E80 else ""
         parts.append(f"{before}{body}{after}")

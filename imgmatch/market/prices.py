@@ -260,6 +260,7 @@ def _factor(text: str, end: int) -> tuple[float, int]:
     if found is None:
         return 1.0, end
     word = found.group(1).casefold()
+    # From U+2E80 on one ideograph is a word (Unicode, blocks).
     for name in (word, word.rstrip("."), *([word[0]] if ord(word[0]) > 0x2E80 else [])):
         if name in thousands() and not (
             name in ("k", "w", "tr", "cr", "mil") and found.group().startswith(" ") and name in "kw"
