@@ -19,9 +19,10 @@ from imgmatch.vision.marks.sighting import Sighting
 
 __all__ = ["find_pattern", "surroundings"]
 
-REACH, WINDOWS = 14.0, 12
-"""Side of what surrounds a place, in diameters of its feature, more than twice what the feature's descriptor sees; and most
-places that are looked at. Of 9, 14 and 20 diameters the second tells most (``benchmarks/marks_real.py``, sellers, open)."""
+REACH, WINDOWS = 14.0, 6
+"""Side of what surrounds a place, in diameters of its feature, more than twice what the feature's descriptor sees, and most
+places that are looked at (``benchmarks/marks_real.py``, sellers, open): of 9, 14 and 20 diameters the second tells most, and
+12 places tell no more than 6."""
 
 
 def find_pattern(
