@@ -68,10 +68,28 @@ class Sample:
         return cosines
 
     @cached_property
+    def same(self) -> npt.NDArray[np.bool_]:
+        """Which photos are of one item, shape (n, n)."""
+        same: npt.NDArray[np.bool_] = self.items[:, None] == self.items
+        return same
+
+    @cached_property
     def labels(self) -> Strings:
-        """What photos belong together by: the item where enough items have two photos to learn from, else the group."""
-        _, counts = np.unique(self.items[self.known], return_counts=True)
-        return self.items if 2 * (counts[counts > 1].sum()) >= self.known.sum() else self.groups
+        """What photos belong together by: the item where half of the photos have another one of it that is no copy, else the
+        group."""
+        paired = (self.same & (self.cosines < _SAME)).any(axis=1) & self.known
+        return self.items if 2 * paired.sum() >= self.known.sum() else self.groups
+
+    @cached_property
+    def units(self) -> npt.NDArray[np.int64]:
+        """What is held out together, numbered: photos with their copies, whole items where groups are learnt.
+
+        Sellers post a bag from several sides, and post it again: a metric that saw the other post flatters this one. On
+        sellers' listings (``python -m benchmarks.design``) it promised 0.72 instead of 0.59 and took ten right ones of 63.
+        """
+        alike = self.same if self.labels is not self.items else self.same & (self.cosines >= _SAME)
+        first = (alike | np.eye(len(alike), dtype=bool)).argmax(axis=1) if len(alike) else np.zeros(0, np.int64)
+        return np.unique(first, return_inverse=True)[1]
 
     def trials(self, most: int, candidates: int) -> Iterator[tuple[int, npt.NDArray[np.int64], Mask]]:
         """Yield held-out photos, evenly over the sample, that have another one of theirs.
@@ -152,7 +170,7 @@ def held_out(photos: Sample) -> HeldOut:
     Of the ways that rank more photos right than the nearest photo alone, by at least one standard error of the paired
     difference (McNemar 1947), the best is chosen: where there is none, what was learnt is noise.
     """
-    by_photo = _folds(photos, np.arange(len(photos.items)) % _FOLDS)
+    by_photo = _folds(photos, photos.units % _FOLDS)
     by_group = _folds(photos, np.unique(photos.groups, return_inverse=True)[1] % _FOLDS)
     tried = {way: scores for way in range(len(WAYS)) if (scores := _scores(photos, way, by_photo, by_group)) is not None}
     able = [0, *(way for way, scores in tried.items() if better(scores.hits, tried[0].hits))]
@@ -284,9 +302,10 @@ class _Space:
         scores = np.maximum.reduceat(np.where(keep & self._photos.known, similarities, -np.inf), self._starts)
         if self._averaged:
             power, product = self._power.copy(), self._to_sums[i].copy()
-            mine = self._labels[i]  # the mean that stands beside its own photos leaves it out
-            power[mine] += 1.0 - 2.0 * product[mine]
-            product[mine] -= 1.0
+            mine = self._labels[i]  # the mean that stands beside its own photos leaves it and its copies out
+            out = np.flatnonzero((self._labels == mine) & ~keep)
+            power[mine] += self._likeness[np.ix_(out, out)].sum() - 2.0 * self._to_sums[out, mine].sum()
+            product[mine] -= similarities[out].sum()
             cosines = product / np.sqrt(np.maximum(power, 1e-12))
             scores = (scores + cosines[self._labels[self._starts]]) / 2
         whole, without = highest_outside(similarities[keep], self._groups[keep])

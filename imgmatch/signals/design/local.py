@@ -85,7 +85,7 @@ class CloserLook:
 
         if not trials:
             return True
-        found = remembered("closer-1", hits, photos.vectors, photos.items, photos.brands, self._weight)
+        found = remembered("closer-2", hits, photos.vectors, photos.items, photos.brands, self._weight)
         return better(found["closer"], found["plain"])
 
     def _references(self, shas: Sequence[str]) -> list[_Parts]:
