@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from imgmatch.records import Listing
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
+from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.placement import Placement, difference, judge
 from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, SECONDED, gradients, template
 from tests.fakes import GridEncoder, picture, write_tree
@@ -307,6 +309,19 @@ def test_one_corner_all_over_a_cloth_is_no_pattern() -> None:
     reference = make_reference("ours", "a" * 64, "monogram", image(mark()), None)
     corner = cv2.resize(mark()[40:130, 190:280], (45, 45), interpolation=cv2.INTER_AREA)
     assert all(s.evidence < 2 for s in MarkIndex([reference]).find(photo(np.tile(corner, (8, 9, 1)))) if s.repeats)
+
+
+def test_what_surrounds_the_places_of_a_pattern_is_looked_at() -> None:
+    """The canvas itself is like the reference around every place, also turned; another cloth is not."""
+    reference = make_reference("ours", "a" * 64, "monogram", image(mark()), None)
+    tile = cv2.resize(mark(), (120, 120), interpolation=cv2.INTER_AREA)
+    canvas = np.tile(tile, (5, 5, 1))
+    turn = cv2.getRotationMatrix2D((300, 300), 25.0, 1.0)
+    for shown in (photo(canvas), photo(cv2.warpAffine(canvas, turn, (600, 600), borderMode=cv2.BORDER_REFLECT))):
+        best = MarkIndex([reference]).find(shown)[0]
+        assert surroundings(shown, best) > 7.0
+        assert surroundings(photo(np.tile(picture_of_lines(1), (3, 3, 1))), best) < 4.0
+    assert surroundings(shown, replace(best, points=best.points[:0], places=best.places[:0])) == 0.0
 
 
 # The signal
