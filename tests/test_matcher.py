@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher, load_image
+from imgmatch.images import perceptual_hash
 from imgmatch.loading.cache import CachedPhoto, CellCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
@@ -132,6 +133,7 @@ def test_an_item_proposed_twice_is_one_candidate_with_its_best_score(world: tupl
     one, two = Answers("one", ("x", 0.4), ("y", 0.8), ("z", 0.1)), Answers("two", ("x", 0.9), ("w", 0.8), ("y", 0.2))
     matcher = Matcher(catalog, dataclasses.replace(DESIGN, candidates=3), signals=[one, two])
     matcher.examine(Listing("a", ("own0.png", "bad.png"), promo_photos=("bad.png",)), photos=root)
+    assert matcher.seconds.keys() == {"decode", "prepare", "encode", "propose", "examine", "decide"}
     assert one.seen == two.seen == [("x", 0.9, ("one", "two")), ("w", 0.8, ("two",)), ("y", 0.8, ("one", "two"))]
     assert one.failed == [("photo-2", "promo-1")]
 
@@ -149,6 +151,23 @@ def test_a_signal_that_loses_rows_is_asked_one_by_one(world: tuple[Catalog, Path
     assert none.verdict.findings[0].reason == "could not examine: unexpected RuntimeError, see the log"
     assert "signal none could not examine" in caplog.text
     assert "expected 1 rows, got 0" in caplog.text
+    silent = Answers("silent")
+    silent.propose = lambda queries: []  # type: ignore[method-assign]
+    record = Matcher(catalog, DESIGN, signals=[silent]).examine(listings[0], photos=root)
+    assert record.verdict is not None
+    assert record.verdict.findings[0].reason == "could not propose: unexpected RuntimeError, see the log"
+
+
+def test_of_equal_proposals_the_first_is_kept_and_photos_are_found_here(
+    world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, root = world
+    one, two = Answers("one", ("x", 0.4)), Answers("two", ("x", 0.4))
+    two.propose = lambda queries: [[Candidate("x", "b", 0.0, "another", "photo-1", 0.4, ("two",))]]  # type: ignore[method-assign]
+    monkeypatch.chdir(root)
+    record = Matcher(catalog, DESIGN, signals=[one, two]).examine(Listing("a", ("own0.png",)))
+    assert record.verdict is not None
+    assert [(c.photo, c.proposed_by) for c in record.verdict.candidates] == [("x", ("one", "two"))]
 
 
 def test_memory_that_runs_out_costs_the_photo(world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +188,7 @@ def test_memory_that_runs_out_costs_the_photo(world: tuple[Catalog, Path], monke
     ]
     assert record.photos[0].error == "too_many_pixels: not enough memory to examine it"
     assert (record.photos[1].width, record.photos[1].height) == (96, 96)
+    assert record.photos[1].phash == perceptual_hash(load_image(root / "own1.png"))[0]
     assert record.photos[1].sha256 == hashlib.sha256((root / "own1.png").read_bytes()).hexdigest()
     assert (record.catalog_version, record.config_fingerprint) == (catalog.version, matcher.fingerprint)
 

@@ -17,8 +17,8 @@ from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
 from imgmatch.signals.copy.details import stored_details
 from imgmatch.signals.copy.settings import CopyConfig
-from imgmatch.signals.copy.signal import CopySignal
-from imgmatch.signals.copy.verify import agreement
+from imgmatch.signals.copy.signal import CopySignal, describe
+from imgmatch.signals.copy.verify import Agreement, Copy, _value, agreement
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
 from imgmatch.vision import geometry
 from imgmatch.world.brands import DEMO_BRANDS
@@ -109,7 +109,8 @@ def test_the_same_bytes_are_a_copy_at_once(signal, catalog):
     found = find(signal, photo(SCENES["b"]))
     assert (found.value, found.item_id, found.brand) == (1.0, "b", "aurelia")
     assert found.labels == (Label.PHOTO_THEFT,)
-    assert "the same file" in found.reason
+    assert found.reason == "a catalog photo of Tote b is in this photo: the same file"
+    assert found.photo_id == "photo-1"
     assert found.evidence["reference_photo"] == catalog.sha("b")
     assert catalog.asked == []
 
@@ -129,6 +130,61 @@ def test_agreement_by_hand():
         agreement(picture(np.full((240, 320, 3), 90, np.uint8)), picture(np.full((240, 320, 3), 80, np.uint8)), np.eye(3))
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("linear", "changed", "value"),
+    [
+        ((1, 1), {}, 0.5 * (1 - np.exp(-1))),  # the share half way from 0.4 to 0.8, ten cells
+        ((1, 1), {"covered": 0.325}, 0.25 * (1 - np.exp(-1))),
+        ((1, 1), {"recoloured": 0.175}, 0.25 * (1 - np.exp(-1))),
+        ((1.4, 1), {}, 0.25 * (1 - np.exp(-1))),  # stretched half way from 1.3 to 1.5
+        ((1, 1), {"covered": 0.5}, 0.0),
+        ((1, 1), {"recoloured": 0.25}, 0.0),
+        ((1, 1), {"share": 0.8, "cells": 1000}, 1.0),
+    ],
+)
+def test_the_value_of_a_copy_by_hand(linear, changed, value):
+    found = Agreement(0.6, 10, np.zeros((0, 2)), np.zeros((0, 2)), covered=0.0, tint=0.0, recoloured=0.0)
+    assert _value(np.diag([*linear, 1.0]), None, dataclasses.replace(found, **changed)) == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("linear", "filled", "changed", "words"),
+    [
+        ([[0.5, 0], [0, 0.5]], (100, 50), {}, ["reduced to 50 %", "50 % added at the bottom"]),
+        ([[0.5, 0], [0, 0.5]], (100, 96), {"tint": 20.0, "covered": 0.08}, ["reduced to 50 %"]),
+        ([[2, 0], [0, 2]], (90, 100), {}, ["enlarged to 200 %", "10 % added at the right"]),
+        ([[1, 0], [0, 1]], (100, 100), {}, ["unchanged but for compression"]),
+        ([[0, -1], [1, 0]], (100, 100), {}, ["turned by 90°"]),
+        ([[-1, 0], [0, 1]], (100, 100), {"tint": 20.5}, ["mirrored", "colours or brightness changed"]),
+        ([[1.1, 0], [0, 0.9]], (100, 100), {"covered": 0.09}, ["stretched by 22 %", "9 % of it covered or changed"]),
+        ([[1, 0], [0, 1]], (70, 70), {}, ["set in a larger picture, 49 % of it"]),
+    ],
+)
+def test_changes_are_described_by_hand(linear, filled, changed, words):
+    listing, reference = picture(np.zeros((100, 100, 3), np.uint8)), picture(np.zeros((100, 200, 3), np.uint8))
+    transform = np.eye(3)
+    transform[:2, :2] = linear
+    query_polygon, reference_polygon = geometry.rectangle(*filled), geometry.rectangle(200, 100)
+    found = Agreement(0.91234, 7, query_polygon, reference_polygon, covered=0.0, tint=0.0, recoloured=0.0)
+    copy = Copy(
+        "s", 1.0, transform, query_polygon, reference_polygon, linear[0][0] < 0, None, dataclasses.replace(found, **changed)
+    )
+    said, facts = describe(copy, listing, reference)
+    assert said == words
+    assert facts == {
+        "share of the catalog photo shown": 1.0,
+        "share of this photo filled": filled[0] * filled[1] / 1e4,
+        "turned_degrees": 90.0 if linear[0][0] == 0 else 0.0,
+        "scale": round(float(np.sqrt(abs(np.linalg.det(linear)))), 3),
+        "mirrored": "yes" if linear[0][0] < 0 else "no",
+        "pixel agreement": 0.912,
+        "agreeing cells": 7,
+        "matched keypoints": 0,
+    }
+    half = dataclasses.replace(copy, reference_polygon=geometry.rectangle(100, 100))
+    assert "cropped to 50 %" in describe(half, listing, reference)[0]
 
 
 def test_one_change_of_colour_is_an_edit_and_two_are_another_product():
@@ -349,7 +405,7 @@ def test_a_negative_photo_silences_what_lies_in_the_same_place(tmp_path):
     stock[:40] = 0
     catalog = FakeCatalog(tmp_path, {"a": (SCENES["a"], PhotoRole.REFERENCE), "s": (stock, PhotoRole.NEGATIVE)})
     found = find(CopySignal(catalog, CopyConfig()), photo(SCENES["a"][50:]))
-    assert found.status is FindingStatus.ABSTAINED
+    assert (found.status, found.photo_id) == (FindingStatus.ABSTAINED, "photo-1")
     assert "used by everybody" in found.reason
 
 
