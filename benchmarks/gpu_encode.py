@@ -4,7 +4,6 @@ For each model, with random weights (speed does not depend on them), in bfloat16
 
 - *bare*: the forward pass over a batch that lies on the device already, in each memory format, plain and compiled;
 - *encode*: from fitted uint8 photos in host memory to unit vectors in host memory, as our encoder does it;
-Rates are medians over repeats. Without a GPU all but nvJPEG runs on the CPU, to show that it works and no more.
 
 Rates are medians over repeats. Without a GPU all but nvJPEG runs on the CPU: it works, no more is said.
 """

@@ -1,7 +1,7 @@
 """Are altered wordmarks called misspelt, and genuine ones, also where an end is covered, left alone? Rendered.
 
 Wordmarks of 108 brands (``labels/brands.csv``), genuine and with one edit of nine kinds, are drawn as a photo may show them:
-size, colour, cloth, light, tilt, blur, noise, JPEG. Fonts: the package rendercv-fonts (open licences) where it is installed,
+size, colour, tilt, light, blur, noise, JPEG. Fonts: the package rendercv-fonts (open licences) where it is installed,
 and what the system and matplotlib bring. Brands and fonts of dev and test are others. Asked is `Matcher` with the text
 signal; real look-alikes, of which there are few, are in the suite `words`.
 """
@@ -28,23 +28,7 @@ GENUINE_PHOTOS, EACH, CALLED = 100, 20, 0.5  # of a part; value from which a fin
 
 GENUINE = ("genuine", "hidden")  # the latter: an end is cut off by the picture's edge, or under something
 EDITS = (*GENUINE, "swap", "insert", "double", "drop inner", "drop end", "replace", "lookalike", "accent", "case")
-LOOKALIKE = {
-    "O": "0",
-    "I": "l",
-    "L": "I",
-    "E": "F",
-    "C": "G",
-    "S": "5",
-    "B": "8",
-    "A": "4",
-    "N": "M",
-    "U": "V",
-    "o": "0",
-    "l": "I",
-    "i": "l",
-    "a": "o",
-    "e": "c",
-}
+LOOKALIKE = dict(zip("OILECSBANUoliae", "0lIFG584MV0Iloc", strict=True))
 ACCENT = dict(zip("AEIOUaeiou", "ÁÉÍÓÚáéíóú", strict=True))
 
 
@@ -83,64 +67,43 @@ def altered(mark: str, edit: str, rng: np.random.Generator) -> str | None:
     return None if out.upper() == mark.upper() and edit not in ("case", "accent") else out
 
 
+SYMBOLS = ("Awesome", "Math", "Siz", "NonUni", "cmex", "cmsy", "Display", "LastResort")
+"""Fonts of signs, which have no letters."""
+
+
 def font_families() -> dict[str, list[Path]]:
     """Font files by family: see the module."""
     found = [importlib.util.find_spec(name) for name in ("rendercv_fonts", "matplotlib")]
     roots = [Path("/usr/share/fonts/truetype"), *(Path(spec.origin).parent for spec in found if spec and spec.origin)]
     families: dict[str, list[Path]] = {}
     for file in sorted(f for root in roots for f in root.rglob("*.[to]tf")):
-        if "Awesome" not in str(file) and "Math" not in file.name:
+        if not any(name in str(file) for name in SYMBOLS):
             families.setdefault(file.stem.split("-")[0], []).append(file)
     return families
 
 
 def render(text: str, font: Path, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
-    """Draw a word as a photo may show it: size, colour, contrast, cloth, light, tilt, blur, noise, JPEG."""
+    """Draw a word as a photo may show it: size, colour, contrast, tilt, and what a phone and a re-post do to it."""
     import cv2
     from PIL import Image, ImageDraw, ImageFont
 
-    size = int(rng.choice([18, 24, 32, 48, 64, 90]))
-    face = ImageFont.truetype(str(font), size)
-    width, height = 560, 240
-    while face.getlength(text) > 480:
-        size = int(size * 0.8)
-        face = ImageFont.truetype(str(font), size)
-    dark, light = sorted(rng.integers(0, 256, 2).tolist())
-    dark, light = (dark, light) if light - dark >= 70 else (max(dark - 60, 0), min(light + 60, 255))
+    from imgmatch.augment.conditions import snapshot
+
+    size, (width, height) = int(rng.choice([18, 24, 32, 48, 64, 90])), (560, 240)
+    size = min(size, int(480 * size / ImageFont.truetype(str(font), size).getlength(text)))
+    dark, light = sorted(rng.integers(20, 220, 2).tolist())
+    dark, light = (dark, light) if light - dark >= 70 else (max(dark - 60, 0), min(light + 60, 240))
     ink, ground = (dark, light) if rng.random() < 0.6 else (light, dark)
-    tint = rng.integers(-25, 26, (2, 3))
-    canvas = Image.new("RGB", (width, height), tuple(np.clip(ground + tint[0], 0, 255).tolist()))
-    ImageDraw.Draw(canvas).text(
-        (width / 2, height / 2), text, fill=tuple(np.clip(ink + tint[1], 0, 255).tolist()), font=face, anchor="mm"
-    )
-    pixels = np.array(canvas).astype(np.float32)
-    if rng.random() < 0.5:  # cloth or grain
-        weave = (
-            6
-            * np.sin(np.arange(width) * rng.uniform(0.8, 2.5))[None, :, None]
-            * np.sin(np.arange(height) * rng.uniform(0.8, 2.5))[:, None, None]
-        )
-        pixels += weave + rng.normal(0, rng.uniform(1, 8), (height, width, 1))
-    pixels *= 1 + rng.uniform(-0.25, 0.25) * np.linspace(-1, 1, width)[None, :, None]
+    colours = np.clip(np.array([[ground], [ink]]) + rng.integers(-25, 26, (2, 3)), 0, 255).tolist()
+    canvas = Image.new("RGB", (width, height), tuple(colours[0]))
+    face = ImageFont.truetype(str(font), size)
+    ImageDraw.Draw(canvas).text((width / 2, height / 2), text, fill=tuple(colours[1]), font=face, anchor="mm")
     corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    warped = corners + rng.uniform(-18, 18, (4, 2)).astype(np.float32)
-    pixels = cv2.warpPerspective(
-        np.clip(pixels, 0, 255),
-        cv2.getPerspectiveTransform(corners, warped),
-        (width, height),
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    blur = float(rng.choice([0.0, 0.6, 1.0, 1.5]))
-    if blur:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
-    quality = int(rng.choice([40, 60, 80, 95]))
-    _, data = cv2.imencode(".jpg", np.clip(pixels, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR), {
-        "size": size,
-        "blur": blur,
-        "quality": quality,
-        "contrast": abs(ink - ground),
-    }
+    tilt = cv2.getPerspectiveTransform(corners, corners + rng.uniform(-18, 18, (4, 2)).astype(np.float32))
+    tilted = cv2.warpPerspective(np.array(canvas), tilt, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    pixels, quality = snapshot(tilted, rng, float(rng.uniform(0.1, 0.6))), int(rng.choice([40, 60, 80, 95]))
+    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR), {"size": size, "quality": quality, "contrast": abs(ink - ground)}
 
 
 def hide(pixels: np.ndarray, polygon: Sequence[tuple[float, float]], text: str, rng: np.random.Generator) -> np.ndarray:
