@@ -35,7 +35,7 @@ mutants: $(INSTALLED)
 # All that docs/security.md says holds, tried: hostile catalogs, pictures, bodies, pages, clocks. Under ten minutes, on this
 # machine's loopback interface alone; each part ends by itself. The quick ones are in `make test` as well.
 attack: $(INSTALLED)
-	$(PY) -m pytest --timeout 300 -m "slow or not slow" tests/test_hostile_catalogs.py tests/test_shapes.py \
+	$(PY) -m pytest --timeout 300 -m "slow or not slow" tests/test_hostile_catalogs.py tests/test_hostile_texts.py tests/test_shapes.py \
 		tests/test_service_attack.py tests/test_console.py tests/test_case_privacy.py tests/test_attack_rest.py
 	$(PY) -m tests.fuzz_images --cases 300 --seed 0
 
