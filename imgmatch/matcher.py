@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from imgmatch.errors import ImageError, ImgmatchError
 from imgmatch.images import ImageSource, resolve_within
 from imgmatch.io.files import package_sha256
 from imgmatch.loading.cache import PhotoCache
+from imgmatch.loading.findings import FindingCache
 from imgmatch.loading.loader import PhotoLoader
-from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.loading.photo import PhotoContext, Query, producer
 from imgmatch.market.contacts import contacts_of
 from imgmatch.parallel import StageTimer, checkpoint
-from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.records import Listing, PhotoRecord, Said, ScanRecord
 from imgmatch.signals import Signal, SignalSource, default_signals, make_signals
 from imgmatch.types import Candidate, Finding, FindingStatus
 from imgmatch.verdicts import Fusion
@@ -57,14 +58,14 @@ class Matcher:
     signals : iterable of Signal or callable, optional
         Signals, or callables that make one of a catalog; :func:`imgmatch.signals.default_signals` by default.
     cache : PhotoCache, optional
-        Remembers embeddings and hashes of photos between runs.
+        Remembers between runs what photos look like, and what the signals said of a listing.
 
     Attributes
     ----------
     fingerprint : str
         16 hex digits over all that can change a verdict but the catalog: settings, signals, rules, calibration, code.
     seconds : dict of str to float
-        Time spent so far by stage, summed over threads: decode, prepare, encode, propose, examine, decide.
+        Processor seconds spent so far by stage, summed over threads: decode, prepare, encode, each signal, decide.
 
     Notes
     -----
@@ -90,7 +91,9 @@ class Matcher:
         self.config = Config() if config is None else config
         self.signals = make_signals(default_signals(self.config) if signals is None else signals, catalog)
         self.fusion = Fusion.from_config(catalog, self.config)
-        self.fingerprint = self._fingerprint()
+        signals_used = [[s.name, s.fingerprint()] for s in self.signals]
+        self.fingerprint = self._fingerprint(signals_used)
+        self._findings = None if cache is None else self._remembered(cache, signals_used)
         self._timer = StageTimer()
         self.seconds = self._timer.seconds
         self._loader = PhotoLoader(
@@ -171,24 +174,41 @@ class Matcher:
         OutOfTimeError
             Inside a :func:`imgmatch.parallel.time_limit` alone.
         """
-        self.embed(batch)
         queries = [
             Query(b.listing, [p for p, _ in b.photos], (), tuple(r.photo_id for r in b.records if r.status == "failed"))
             for b in batch
         ]
-        findings: list[list[Finding]] = [[] for _ in queries]
-        with self._timer("propose"):
-            proposed: list[list[Candidate]] = [[] for _ in queries]
-            for signal in self.signals:
-                _collect(signal, signal.propose, "propose", queries, proposed, findings)
-            for query, candidates in zip(queries, proposed, strict=True):
-                query.candidates = _united(candidates)[: self.config.candidates]
-        with self._timer("examine"):
-            for signal in self.signals:
-                _collect(signal, signal.examine, "examine", queries, findings, findings)
+        said = [None if self._findings is None else self._findings.get(query) for query in queries]
+        fresh = [n for n, known in enumerate(said) if known is None]
+        if fresh:
+            self.embed([batch[n] for n in fresh])
+            asked = [queries[n] for n in fresh]
+            answers = self._asked(asked)
+            if self._findings is not None:
+                self._findings.put(list(zip(asked, answers, strict=True)))
+            for n, answer in zip(fresh, answers, strict=True):
+                said[n] = answer
         checkpoint()
         with self._timer("decide"):
-            return [self._record(*row) for row in zip(batch, queries, findings, strict=True)]
+            records = []
+            for loaded, query, known in zip(batch, queries, said, strict=True):
+                query.candidates, findings = known or ((), [])
+                records.append(self._record(loaded, query, findings))
+            return records
+
+    def _asked(self, queries: Sequence[Query]) -> list[Said]:
+        """Ask all signals about listings whose photos have embeddings: what they propose, and what they find."""
+        findings: list[list[Finding]] = [[] for _ in queries]
+        proposed: list[list[Candidate]] = [[] for _ in queries]
+        for signal in self.signals:
+            with self._timer(signal.name):
+                _collect(signal, signal.propose, "propose", queries, proposed, findings)
+        for query, candidates in zip(queries, proposed, strict=True):
+            query.candidates = _united(candidates)[: self.config.candidates]
+        for signal in self.signals:
+            with self._timer(signal.name):
+                _collect(signal, signal.examine, "examine", queries, findings, findings)
+        return [(query.candidates, found) for query, found in zip(queries, findings, strict=True)]
 
     def embed(self, batch: Sequence[Loaded]) -> None:
         """Give the photos of a batch their embeddings in shared forward passes; those that have one are left alone."""
@@ -213,8 +233,11 @@ class Matcher:
         except Exception as error:
             return replace(record, status="failed", error=f"no verdict: {_message(error)}")
 
-    def _fingerprint(self) -> str:
-        signals = [[s.name, s.fingerprint()] for s in self.signals]
+    def _remembered(self, cache: PhotoCache, signals: Sequence[Sequence[str]]) -> FindingCache:
+        settings = [self.config.candidates, asdict(self.config.images), signals, package_sha256(), producer()]
+        return FindingCache(cache.parts, f"{self.catalog.version} {json.dumps(settings, default=str)}")
+
+    def _fingerprint(self, signals: Sequence[Sequence[str]]) -> str:
         parts = [self.config.fingerprint(), signals, self.fusion.fingerprint, package_sha256()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

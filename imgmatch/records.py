@@ -6,7 +6,7 @@ The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -14,7 +14,7 @@ from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts
 from imgmatch.errors import InputError
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
 
-__all__ = ["SCHEMA_VERSION", "Listing", "PhotoRecord", "ScanRecord"]
+__all__ = ["SCHEMA_VERSION", "Listing", "PhotoRecord", "Said", "ScanRecord"]
 
 SCHEMA_VERSION = "1.0"
 
@@ -261,6 +261,18 @@ def verdict_from_dict(row: Mapping[str, Any]) -> Verdict:
         },
     )
     return verdict
+
+
+Said = tuple[Sequence[Candidate], list[Finding]]
+"""What all signals said of a listing: the candidates proposed, best first, and the findings."""
+
+
+def said_to_dict(said: Said) -> dict[str, Any]:
+    return {"candidates": [_to_dict(c) for c in said[0]], "findings": [_to_dict(f) for f in said[1]]}
+
+
+def said_from_dict(row: Mapping[str, Any]) -> Said:
+    return tuple(_from_dict(Candidate, c) for c in row["candidates"]), [finding_from_dict(f) for f in row["findings"]]
 
 
 def finding_from_dict(row: Mapping[str, Any]) -> Finding:

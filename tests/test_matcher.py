@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher, load_image
+from imgmatch.config import FusionConfig
 from imgmatch.images import perceptual_hash
-from imgmatch.loading.cache import CachedPhoto, CellCache, PhotoCache
+from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
 from imgmatch.records import ScanRecord
@@ -133,7 +134,7 @@ def test_an_item_proposed_twice_is_one_candidate_with_its_best_score(world: tupl
     one, two = Answers("one", ("x", 0.4), ("y", 0.8), ("z", 0.1)), Answers("two", ("x", 0.9), ("w", 0.8), ("y", 0.2))
     matcher = Matcher(catalog, dataclasses.replace(DESIGN, candidates=3), signals=[one, two])
     matcher.examine(Listing("a", ("own0.png", "bad.png"), promo_photos=("bad.png",)), photos=root)
-    assert matcher.seconds.keys() == {"decode", "prepare", "encode", "propose", "examine", "decide"}
+    assert matcher.seconds.keys() == {"decode", "prepare", "encode", "one", "two", "decide"}
     assert one.seen == two.seen == [("x", 0.9, ("one", "two")), ("w", 0.8, ("two",)), ("y", 0.8, ("one", "two"))]
     assert one.failed == [("photo-2", "promo-1")]
 
@@ -263,8 +264,8 @@ def test_cells_that_were_forgotten_are_computed_again(
     cache = PhotoCache(tmp_path / "cache.sqlite")
     listing = Listing("a", ("own0.png",))
     first = Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root)
-    with sqlite3.connect(tmp_path / "cache-cells.sqlite") as db:
-        assert db.execute("DELETE FROM cells_1").rowcount == 1
+    with sqlite3.connect(tmp_path / "cache-parts.sqlite") as db:
+        assert db.execute("DELETE FROM parts_1").rowcount == 2  # the cells, and what was said of the listing
     assert Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root).to_dict() == first.to_dict()
 
 
@@ -406,25 +407,25 @@ def test_a_closer_look_costs_a_photo_no_second_pass(
 
 def test_remembered_cells_come_back_and_the_oldest_go(tmp_path: Path) -> None:
     cells = {name: np.full((20, 30, 50), value, np.float16) for value, name in enumerate("abcd")}
-    cache = CellCache(tmp_path / "cells.sqlite", limit=5 * cells["a"].nbytes // 2)  # with what the file itself takes
+    cache = PartCache(tmp_path / "cells.sqlite", limit=5 * cells["a"].nbytes // 2)  # with what the file itself takes
     for name in "abc":
-        cache.put({name: cells[name]}, "space")
-    found = CellCache(tmp_path / "cells.sqlite").get(["c", "b", "a", "d"], "space")
+        cache.put({name: (cells[name],)}, "space")
+    found = PartCache(tmp_path / "cells.sqlite").get(["c", "b", "a", "d"], "space")
     assert set(found) == {"b", "c"}
-    assert all(np.array_equal(found[name], cells[name]) for name in found)
+    assert all(np.array_equal(found[name][0], cells[name]) for name in found)
     assert cache.get(["c"], "another space") == {}
     with sqlite3.connect(tmp_path / "cells.sqlite") as db:
-        db.execute("UPDATE cells_1 SET cells = x'00' WHERE sha256 = 'c'")
+        db.execute("UPDATE parts_1 SET arrays = x'00' WHERE sha256 = 'c'")
     assert cache.get(["c"], "space") == {}
 
 
 def test_encoders_share_the_room_for_cells(tmp_path: Path) -> None:
     """Cells of one are many times as large as those of another, so rows are no measure."""
-    cache = CellCache(tmp_path / "cells.sqlite", limit=1 << 20)
+    cache = PartCache(tmp_path / "cells.sqlite", limit=1 << 20)
     for n in range(14):
-        cache.put({f"large {n}": np.ones((16, 16, 128), np.float16)}, "large")
+        cache.put({f"large {n}": (np.ones((16, 16, 128), np.float16),)}, "large")
     for n in range(60):
-        cache.put({f"small {n}": np.ones((16, 16, 16), np.float16)}, "small")
+        cache.put({f"small {n}": (np.ones((16, 16, 16), np.float16),)}, "small")
     with contextlib.closing(sqlite3.connect(tmp_path / "cells.sqlite")) as db:
         [[pages]] = db.execute("PRAGMA page_count").fetchall()
         [[size]] = db.execute("PRAGMA page_size").fetchall()
@@ -450,13 +451,13 @@ def test_a_cache_that_is_locked_is_left_where_it_is(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("where", ["/proc/nowhere/cache.sqlite", "/dev/null/cache.sqlite"])
 def test_a_cache_without_a_folder_lives_in_memory(where: str) -> None:
-    photos, cells = PhotoCache(where), CellCache(where)
+    photos, cells = PhotoCache(where), PartCache(where)
     photos.put({"s": CachedPhoto(np.ones(3, np.float32), "ab", 90, 5, 6)}, "space")
-    cells.put({"s": np.ones((2, 2, 3), np.float16)}, "space")
+    cells.put({"s": (np.ones((2, 2, 3), np.float16),)}, "space")
     known = photos.get("s", "space")
     assert known is not None
     assert known.phash == "ab"
-    assert cells.get(["s"], "space")["s"].shape == (2, 2, 3)
+    assert cells.get(["s"], "space")["s"][0].shape == (2, 2, 3)
 
 
 def test_contacts_are_kept_on_request_only(world: tuple[Catalog, Path]) -> None:
@@ -499,3 +500,50 @@ def test_a_listing_of_many_photos_keeps_few_of_them_in_memory(
     [bounded] = matcher.examine_loaded([loaded])
     assert bounded.to_dict() == whole.to_dict()
     assert max(held) <= 3 * size
+
+
+def test_what_depends_on_a_photo_alone_is_computed_once(tmp_path: Path) -> None:
+    cache, asked = PartCache(tmp_path / "parts.sqlite"), []
+
+    def photo(name: str, role: str = "listing", known: PartCache | None = cache) -> PhotoContext:
+        context = PhotoContext("photo-1", lambda: asked.append(name), role, sha256=name)  # type: ignore[arg-type, return-value]
+        context.parts = known
+        return context
+
+    def measured(photo: PhotoContext, side: int) -> tuple[np.ndarray, ...]:
+        asked.append(photo.sha256)
+        return np.arange(side, dtype=np.float32), np.zeros((0, 4), np.uint8), np.array(b"text")
+
+    first = photo("a").lasting(measured, 3)
+    again = photo("a", known=PartCache(tmp_path / "parts.sqlite")).lasting(measured, 3)
+    assert asked == ["a"]
+    for one, other in zip(first, again, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
+    photo("a").lasting(measured, 4)  # another setting
+    photo("a", "promo").lasting(measured, 4)  # seen at the same size
+    photo("a", "reference").lasting(measured, 4)  # decoded at another
+    photo("b").lasting(measured, 4)
+    photo("b", known=None).lasting(measured, 4)
+    assert asked == ["a", "a", "a", "b", "b"]
+
+
+def test_other_rules_ask_no_signal_again(world: tuple[Catalog, Path], tmp_path: Path) -> None:
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listings = [Listing(f"own{n}", (f"own{n}.png",), title="a bag") for n in range(3)]
+    first = Matcher(catalog, DESIGN, cache=cache).examine_batch(listings, photos=root)
+    other = dataclasses.replace(DESIGN, fusion=FusionConfig(calibration="none"))
+    again = Matcher(catalog, other, cache=cache)
+    for signal in again.signals:
+        signal.examine = None  # type: ignore[assignment, method-assign]
+    for before, after in zip(first, again.examine_batch(listings, photos=root), strict=True):
+        assert before.verdict is not None
+        assert after.verdict is not None
+        assert after.verdict.findings == before.verdict.findings
+        assert after.verdict.candidates == before.verdict.candidates
+    fresh = Matcher(catalog, other).examine_batch(listings, photos=root)
+    assert [r.to_dict() for r in fresh] == [r.to_dict() for r in again.examine_batch(listings, photos=root)]
+    assert "could not examine" in str(
+        again.examine(dataclasses.replace(listings[0], title="another bag"), photos=root).to_dict()
+    )

@@ -25,7 +25,7 @@ from imgmatch.loading.photo import PhotoContext
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan
 from imgmatch.types import FindingStatus
-from imgmatch.vision import ocr
+from imgmatch.vision import lines, ocr
 from imgmatch.vision.geometry.features import patches
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -159,13 +159,31 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     quads = [np.array([[0, y], [100, y], [100, y + 10 + y % 2], [0, y + 10 + y % 2]], np.float32) for y in range(500)]
-    monkeypatch.setattr(ocr, "_lines", lambda _, side: ([] if side == ocr.GLANCE else quads, 1.0))
+    monkeypatch.setattr(
+        ocr, "find_lines", lambda _, side, inked=None: ([] if side == ocr.GLANCE else quads, np.ones((320, 320), np.float32))
+    )
     monkeypatch.setattr(ocr, "_readings", lambda _, quads, scale: read.append(len(quads)) or [])
     photo = context(np.full((600, 600, 3), 255, np.uint8))
     assert ocr.read(photo) == ()
     letters = 250 * 2 * 100 / 11
     assert read == [250 - int(max(0, letters - ocr.LETTERS) // (200 / 11) + 1), 0]
     assert ocr.passed_over(photo) == f"of its 500 lines of text only the {read[0]} highest were read"
+
+
+def test_a_closer_look_goes_where_there_may_be_ink() -> None:
+    heat = np.zeros((320, 320), np.float32)
+    assert lines._windows(heat, 736, 736) == []
+    heat[100, 100] = lines.FAINT / 2
+    assert lines._windows(heat, 736, 736) == []
+    heat[100, 100] = heat[300, 310] = 1.0
+    first, last = lines._windows(heat, 736, 736)
+    per = 736 / 320
+    for (x0, y0, x1, y1), (x, y) in ((first, (100, 100)), (last, (310, 300))):
+        assert all(v % 32 == 0 for v in (x0, y0, x1, y1))
+        assert x0 <= (x - lines.AROUND) * per
+        assert y1 >= min((y + lines.AROUND) * per, 736)
+    heat[::40, ::40] = 1.0
+    assert lines._windows(heat, 736, 736) == [(0, 0, 736, 736)]
 
 
 # One row pays

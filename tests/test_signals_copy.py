@@ -15,7 +15,7 @@ from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
-from imgmatch.signals.copy.details import stored_details
+from imgmatch.signals.copy.details import agree, stored_details
 from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.signal import CopySignal, describe
 from imgmatch.signals.copy.verify import Agreement, Copy, _value, agreement
@@ -465,6 +465,20 @@ def test_a_broken_file_of_details_is_computed_again(catalog, junk):
     (file,) = (catalog.path / "derived").iterdir()
     file.write_bytes(junk)
     assert len(stored_details(catalog, shas)[0].descriptors) > 50
+
+
+def test_details_agree_where_a_photo_shows_the_other_and_on_its_side_only(catalog):
+    known = dict(zip(sorted(catalog.photos), stored_details(catalog, sorted(catalog.photos)), strict=True))
+    for sha in catalog.photos:
+        entry = catalog.photos[sha]
+        shown = crop_of(catalog.photo(sha).image.pixels)[0]
+        plain, turned = geometry.patches(photo(shown), max_side=640, count=600, mirror=True)
+        for other, details in known.items():
+            points = details.keypoints(catalog.photos[other].width, catalog.photos[other].height)
+            assert agree(plain, points) is (other == sha), entry.name
+            assert not agree(turned, points)
+        flipped, _ = geometry.patches(photo(shown[:, ::-1]), max_side=640, count=600, mirror=True)
+        assert not agree(flipped, known[sha].keypoints(entry.width, entry.height))
 
 
 def test_findings_do_not_depend_on_the_batch(signal):

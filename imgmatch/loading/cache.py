@@ -1,9 +1,11 @@
-"""What was computed from a photo's bytes once and need not be computed again: embeddings, hashes and cells, on disk."""
+"""What was computed from a photo's bytes once and need not be again: embeddings, hashes, features, readings, on disk."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import math
 import sqlite3
 import threading
 import zipfile
@@ -20,7 +22,9 @@ from imgmatch.encoders.store import cache_dir
 from imgmatch.io.files import atomic_write
 from imgmatch.types import FloatArray
 
-__all__ = ["CachedPhoto", "CellCache", "PhotoCache", "remembered"]
+__all__ = ["CachedPhoto", "PartCache", "PhotoCache", "remembered"]
+
+Arrays = tuple[npt.NDArray[Any], ...]
 
 # Part of a table's name: raised when a row comes to mean something else, so that old rows are never read.
 _LAYOUT = 1
@@ -28,9 +32,9 @@ _PHOTOS = (
     f"CREATE TABLE IF NOT EXISTS photos_{_LAYOUT} (sha256 TEXT, space TEXT, vector BLOB, phash TEXT, quality INTEGER, "
     "width INTEGER, height INTEGER, PRIMARY KEY (sha256, space)) WITHOUT ROWID"
 )
-_CELLS = (
-    f"CREATE TABLE IF NOT EXISTS cells_{_LAYOUT} (number INTEGER PRIMARY KEY, sha256 TEXT, space TEXT, height INTEGER, "
-    "width INTEGER, cells BLOB, UNIQUE (sha256, space))"
+_PARTS = (
+    f"CREATE TABLE IF NOT EXISTS parts_{_LAYOUT} (number INTEGER PRIMARY KEY, sha256 TEXT, recipe TEXT, arrays BLOB, "
+    "UNIQUE (sha256, recipe))"
 )
 _PAGE = 4096
 _IN_MEMORY = 256 << 20  # bytes of a cache that has no disk
@@ -87,7 +91,7 @@ class CachedPhoto:
 
 
 class PhotoCache:
-    """An SQLite file keyed by the photo's sha256 and the embedding space, and one beside it for cells.
+    """An SQLite file keyed by the photo's sha256 and the embedding space, and beside it a :class:`PartCache`.
 
     Parameters
     ----------
@@ -107,9 +111,9 @@ class PhotoCache:
         self._db = _open(self._path, _PHOTOS)
 
     @cached_property
-    def cells(self) -> CellCache:
-        """Of the photos that were looked at part by part."""
-        return CellCache(self._path.with_name(f"{self._path.stem}-cells{self._path.suffix}"))
+    def parts(self) -> PartCache:
+        """Cells, features, readings: what the signals asked of each photo."""
+        return PartCache(self._path.with_name(f"{self._path.stem}-parts{self._path.suffix}"))
 
     def get(self, sha256: str, space_id: str) -> CachedPhoto | None:
         """Return what is known of a photo, or None."""
@@ -137,8 +141,8 @@ class PhotoCache:
             return
 
 
-class CellCache:
-    """Dense local descriptors of photos in an SQLite file: what a closer look costs, paid once.
+class PartCache:
+    """What was computed from photos, as arrays in an SQLite file: what a closer look costs, paid once.
 
     Parameters
     ----------
@@ -149,30 +153,31 @@ class CellCache:
 
     Notes
     -----
-    Half precision (cells are of norm 1 in the mean, so that rounding costs a cosine some 1e-4). Thread-safe, and safe for
-    several processes. On a full disk, too, the oldest make room.
+    A row is named by the photo's sha256 and a recipe: all that the arrays depend on beside the photo. Thread-safe, and safe
+    for several processes. On a full disk, too, the oldest make room.
     """
 
-    def __init__(self, path: str | Path, limit: int = 2 << 30) -> None:
+    def __init__(self, path: str | Path, limit: int = 4 << 30) -> None:
         self._lock = threading.Lock()
-        self._db = _open(Path(path), _CELLS, limit)
+        self._db = _open(Path(path), _PARTS, limit)
 
-    def get(self, sha256s: Sequence[str], space_id: str) -> dict[str, npt.NDArray[np.float16]]:
-        """Return the cells (h, w, c) of those photos that are known, by sha256."""
-        query = f"SELECT height, width, cells FROM cells_{_LAYOUT} WHERE sha256 = ? AND space = ?"  # noqa: S608
+    def get(self, sha256s: Sequence[str], recipe: str) -> dict[str, Arrays]:
+        """Return the arrays of those photos that are known, by sha256; they are not to be written to."""
+        query = f"SELECT arrays FROM parts_{_LAYOUT} WHERE sha256 = ? AND recipe = ?"  # noqa: S608
         found = {}
-        with self._lock, contextlib.suppress(sqlite3.DatabaseError, ValueError, TypeError):  # of a damaged row: no cells
-            for sha256 in sha256s:
-                row = self._db.execute(query, (sha256, space_id)).fetchone()
+        for sha256 in sha256s:
+            with contextlib.suppress(sqlite3.DatabaseError, ValueError, TypeError, LookupError):  # a damaged row is none
+                with self._lock:
+                    row = self._db.execute(query, (sha256, recipe)).fetchone()
                 if row is not None:
-                    found[sha256] = np.frombuffer(row[2], "<f2").reshape(row[0], row[1], -1)
+                    found[sha256] = _unpacked(row[0])
         return found
 
-    def put(self, cells: Mapping[str, npt.NDArray[np.float16]], space_id: str) -> None:
-        """Remember the cells (h, w, c) of photos by sha256; where there is no room, the oldest tenth is forgotten."""
-        rows = [(sha, space_id, *c.shape[:2], c.astype("<f2").tobytes()) for sha, c in cells.items()]
-        add = f"INSERT OR IGNORE INTO cells_{_LAYOUT} (sha256, space, height, width, cells) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
-        ends = f"SELECT min(number), max(number) FROM cells_{_LAYOUT}"  # noqa: S608
+    def put(self, parts: Mapping[str, Arrays], recipe: str) -> None:
+        """Remember the arrays of photos by sha256; where there is no room, the oldest tenth is forgotten."""
+        rows = [(sha, recipe, _packed(arrays)) for sha, arrays in parts.items()]
+        add = f"INSERT OR IGNORE INTO parts_{_LAYOUT} (sha256, recipe, arrays) VALUES (?, ?, ?)"  # noqa: S608
+        ends = f"SELECT min(number), max(number) FROM parts_{_LAYOUT}"  # noqa: S608
         with contextlib.suppress(sqlite3.DatabaseError), self._lock:
             try:
                 with self._db:
@@ -182,9 +187,25 @@ class CellCache:
                     oldest, newest = self._db.execute(ends).fetchone()
                     if oldest is not None:
                         last = oldest + (newest - oldest) // 10
-                        self._db.execute(f"DELETE FROM cells_{_LAYOUT} WHERE number <= ?", (last,))  # noqa: S608
+                        self._db.execute(f"DELETE FROM parts_{_LAYOUT} WHERE number <= ?", (last,))  # noqa: S608
                 with self._db:
                     self._db.executemany(add, rows)
+
+
+def _packed(arrays: Arrays) -> bytes:
+    """Lay arrays one after another, behind a line that says their types and shapes."""
+    head = json.dumps([[a.dtype.str, a.shape] for a in arrays])
+    return b"".join([head.encode(), b"\n", *(np.ascontiguousarray(a).tobytes() for a in arrays)])
+
+
+def _unpacked(data: bytes) -> Arrays:
+    at = data.index(b"\n") + 1
+    arrays = []
+    for kind, shape in json.loads(data[:at]):
+        array = np.frombuffer(data, kind, math.prod(shape), at).reshape(shape)
+        at += array.nbytes
+        arrays.append(array)
+    return tuple(arrays)
 
 
 def _open(path: Path, create: str, limit: int | None = None) -> sqlite3.Connection:

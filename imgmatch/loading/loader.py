@@ -14,7 +14,7 @@ from imgmatch.config import ImageConfig
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import ImageError
 from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
-from imgmatch.loading.cache import CachedPhoto, PhotoCache
+from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
 from imgmatch.parallel import StageTimer
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
@@ -144,6 +144,10 @@ class PhotoLoader:
         if self._cache is not None:
             self._cache.put(entries, self._space.id)
 
+    @property
+    def _parts(self) -> PartCache | None:
+        return None if self._cache is None else self._cache.parts
+
     def _identified(self, source: ImageSource, name: str) -> tuple[ImageSource, str]:
         """Return what the pixels are decoded from, at whatever size and time, and the hash that names it."""
         if isinstance(source, (np.ndarray, PIL.Image.Image, Image)):
@@ -160,9 +164,9 @@ class PhotoLoader:
 
     def _cells(self, photo: PhotoContext, encoder: Callable[[], Encoder]) -> Cells:
         """Return the cells of a photo whose embedding is remembered."""
-        known = {} if self._cache is None else self._cache.cells.get([photo.sha256], self._space.id)
+        known = {} if self._cache is None else self._cache.parts.get([photo.sha256], self._space.id)
         if photo.sha256 in known:
-            return known[photo.sha256]
+            return known[photo.sha256][0]
         model = encoder()
         _, [cells] = model.encode_dense([photo.prepared(model)])
         return self._kept(photo.sha256, cells.astype(np.float16), encoder)
@@ -170,5 +174,5 @@ class PhotoLoader:
     def _kept(self, sha256: str, cells: Cells, _: Callable[[], Encoder]) -> Cells:
         """Remember the cells of a photo that somebody asked for: of most photos nobody does."""
         if self._cache is not None:
-            self._cache.cells.put({sha256: cells}, self._space.id)
+            self._cache.parts.put({sha256: (cells,)}, self._space.id)
         return cells

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -14,6 +17,8 @@ import numpy.typing as npt
 
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.images import perceptual_hash
+from imgmatch.io.files import package_sha256
+from imgmatch.loading.cache import Arrays, PartCache
 from imgmatch.parallel import checkpoint
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
@@ -25,6 +30,8 @@ Cells = npt.NDArray[np.float16]
 
 _WORKING_SET = 256 << 20
 """Bytes of decoded pixels of the photos under examination (a guess): a batch of 32 photos of 1024 x 1400 px is 138 MB."""
+
+_LOOKERS = ("opencv-python-headless", "pillow", "pdqhash", "rapidocr", "onnxruntime", "numpy")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,6 +99,8 @@ class PhotoContext:
     ----------
     cells_from : callable or None
         Where :meth:`cells` come from, given what returns the encoder; by default from a forward pass of their own.
+    parts : PartCache or None
+        Where :meth:`lasting` arrays are remembered between scans.
 
     Notes
     -----
@@ -115,6 +124,7 @@ class PhotoContext:
         self.role = role
         self.sha256 = image.sha256 if isinstance(image, Image) else sha256
         self.cells_from: Callable[[Callable[[], Encoder]], Cells] | None = None
+        self.parts: PartCache | None = None
         self._decode = image
         self._image = image if isinstance(image, Image) else None
         self._phash = phash
@@ -220,6 +230,29 @@ class PhotoContext:
             value: T = self._memory[key]
             return value
 
+    def lasting(
+        self, compute: Callable[Concatenate[PhotoContext, P], Arrays], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Arrays:
+        """Return the arrays ``compute(photo, *args, **kwargs)``, from disk where an earlier scan computed them.
+
+        Parameters
+        ----------
+        compute : callable
+            A function of a module: its name, its arguments and the code of imgmatch name what is remembered. Its arrays must
+            follow from the photo's pixels alone, not from its catalog or settings. They are not kept in memory: see `once`.
+        """
+        if self.parts is None:
+            return compute(self, *args, **kwargs)
+        # A reference is decoded at full size, a listing photo at less: what is found in them differs by a little.
+        seen = "reference" if self.role == "reference" else "listing"
+        settings = [*args, *sorted(kwargs.items())]
+        recipe = f"{compute.__module__}.{compute.__qualname__} {settings} {seen} {producer()}"
+        known = self.parts.get([self.sha256], recipe).get(self.sha256)
+        if known is None:
+            known = compute(self, *args, **kwargs)
+            self.parts.put({self.sha256: known}, recipe)
+        return known
+
     def remember(
         self, value: T, compute: Callable[Concatenate[PhotoContext, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
@@ -231,6 +264,20 @@ class PhotoContext:
         """Tell whether ``once(compute, *args, **kwargs)`` is known already."""
         with self._lock:
             return (compute, args, tuple(sorted(kwargs.items()))) in self._memory
+
+
+@cache
+def producer() -> str:
+    """Return a short hash of the code, and of the versions of the libraries, that look at pixels."""
+    known = {d.metadata["Name"]: d.version for d in map(_distribution, _LOOKERS) if d is not None}
+    return hashlib.sha256(f"{package_sha256()} {sorted(known.items())}".encode()).hexdigest()[:16]
+
+
+def _distribution(name: str) -> metadata.Distribution | None:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @dataclass(slots=True)

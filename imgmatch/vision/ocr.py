@@ -11,34 +11,21 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
+import json
 import math
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.errors import MissingExtraError
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 from imgmatch.vision.ctc import ctc_log_likelihood
+from imgmatch.vision.lines import FAINT, GLANCE, HEIGHT, engine, find_lines
 
 __all__ = ["Reading", "available", "crop", "log_likelihoods", "passed_over", "read", "with_room"]
-
-HEIGHT = 48
-"""Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
-
-INK, BOX = 0.15, 0.2
-"""Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
-small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
-dev photos of ``benchmarks/words.py`` it names more of them and takes no longer."""
-
-GLANCE, FAINT = 320, 0.01
-"""Longer side at which every photo is looked at first, and the probability of text that some pixel must reach there for the
-photo to be looked at closely. On 584 dev photos no brand's name is lost by that, and 16 of them are looked at once."""
 
 LONG = 1.5
 """Width over height from which an unsure line may hold the three letters that a reading turned or mirrored must have."""
@@ -62,8 +49,6 @@ picture made to stall has more."""
 _LONGEST = 40  # heights: a line that is longer is squeezed
 _SHORT = 256  # pixels: a piece of a thin strip is at least so long, for text is lines
 _WARPED = 32_000  # pixels: OpenCV warps no longer source (SHRT_MAX)
-
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +107,7 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
 
 def passed_over(photo: PhotoContext, side: int = 736) -> str:
     """Say what of a picture `read` did not read at full size; empty where it read all of it."""
-    return photo.once(_found, side)[1] if photo.remembers(_found, side) else ""
+    return photo.once(_told, side)[1] if photo.remembers(_told, side) else ""
 
 
 def warm_up() -> None:
@@ -168,47 +153,46 @@ def with_room(reading: Reading) -> Reading:
 
 
 @functools.lru_cache(maxsize=1)
-def _engine() -> Any:
-    with _lock:
-        try:
-            from rapidocr import RapidOCR
-        except ImportError as error:
-            raise MissingExtraError("Reading the text in photos", "ocr") from error
-        engine = RapidOCR(
-            params={
-                "Global.log_level": "critical",
-                # Photos are read side by side; a second thread within one mostly waits, at the price of a core.
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "Det.thresh": INK,
-                "Det.box_thresh": BOX,
-            }
-        )
-        # Detector and recogniser are built on their first use; a blank line brings them up.
-        blank = np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8)
-        engine(blank, use_det=True, use_cls=False, use_rec=False)
-        engine(blank, use_det=False, use_cls=False, use_rec=True)
-        return engine
-
-
-@functools.lru_cache(maxsize=1)
 def _alphabet_index() -> dict[str, int]:
-    return {letter: i for i, letter in enumerate(_engine().text_rec.postprocess_op.character)}
+    return {letter: i for i, letter in enumerate(engine().text_rec.postprocess_op.character)}
 
 
 def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
+    return photo.once(_told, side)[0]
+
+
+def _told(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+    """Return the lines of text in a photo, and what was passed over."""
+    (text,) = photo.lasting(_written, side)
+    rows, note = json.loads(text.tobytes())
+    lines = [Reading(t, c, tuple(letters), tuple((x, y) for x, y in corners), m) for t, c, letters, corners, m in rows]
+    return tuple(lines), note
+
+
+def _written(photo: PhotoContext, side: int) -> tuple[UInt8Array]:
+    """Return what a photo says as JSON, in bytes."""
+    lines, note = _looked(photo, side)
+    rows = [(r.text, r.confidence, r.letters, r.polygon, r.mirrored) for r in lines]
+    return (np.frombuffer(json.dumps([rows, note]).encode(), np.uint8),)
+
+
+def _looked(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+    """Return the lines of text in a photo, top to bottom, and what was passed over."""
     pixels, scale = photo.image.pixels, photo.image.scale
     short, long = sorted(pixels.shape[:2])
-    glanced, ink = _lines(pixels, GLANCE)
+    glanced, heat = photo.once(_glanced)
     found: list[Reading] = []
-    if side > GLANCE and (ink > FAINT or long > STRIP * short):
-        found = _readings(pixels, photo.once(_found, side)[0], scale)
+    note = ""
+    if side > GLANCE and (heat.max() > FAINT or long > STRIP * short):
+        quads, note = _found(photo, side)
+        found = _readings(pixels, quads, scale)
     # What the closer look read unsurely, or passed over, may be letters too large for it.
     sure = [np.asarray(r.polygon, np.float32) / scale for r in found if r.confidence >= UNSURE]
     for reading in _readings(pixels, _highest([q for q in glanced if not any(_cover(q, s) for s in sure)]), scale):
         same = [r for r in found if _cover(reading.polygon, r.polygon)]
         if all(reading.confidence > r.confidence for r in same):
             found = [r for r in found if r not in same] + [reading]
-    return tuple(sorted(found, key=lambda r: (r.polygon[0][1], r.polygon[0][0])))
+    return tuple(sorted(found, key=lambda r: (r.polygon[0][1], r.polygon[0][0]))), note
 
 
 def _cover(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
@@ -219,16 +203,23 @@ def _cover(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
     return shared > 0.5 * (float(np.prod(np.ptp(a, axis=0))) + float(np.prod(np.ptp(b, axis=0))) - shared)
 
 
+def _glanced(photo: PhotoContext) -> tuple[list[FloatArray], FloatArray]:
+    """Return the lines that show at a small scale, and how likely each part of the photo is to be text."""
+    return find_lines(photo.image.pixels, GLANCE)
+
+
 def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
     """Return the lines of text that are to be read, and what is passed over."""
     pixels = photo.image.pixels
     quads: list[FloatArray] = []
-    for start, stop, own in _pieces(*sorted(pixels.shape[:2])):
+    pieces = _pieces(*sorted(pixels.shape[:2]))
+    for start, stop, own in pieces:
         checkpoint()
         tall = len(pixels) >= pixels.shape[1]
         piece = pixels[start:stop] if tall else pixels[:, start:stop]
         origin = np.array([0, start] if tall else [start, 0], np.float32)
-        found = [quad + origin for quad in _lines(piece, side)[0]]
+        heat = photo.once(_glanced)[1] if len(pieces) == 1 else None
+        found = [quad + origin for quad in find_lines(piece, side, heat)[0]]
         quads += [quad for quad in found if own[0] <= quad.mean(axis=0)[int(tall)] < own[1]]
     notes = []
     short, long = sorted(pixels.shape[:2])
@@ -266,33 +257,6 @@ def _pieces(short: int, long: int) -> list[tuple[int, int, tuple[float, float]]]
     return [(s, s + length, (borders[i], borders[i + 1])) for i, s in enumerate(starts)]
 
 
-def _lines(pixels: UInt8Array, side: int) -> tuple[list[FloatArray], float]:
-    """Look for lines of text in a picture or a piece of one, its longer side brought to `side` pixels.
-
-    Returns
-    -------
-    list of ndarray, shape (4, 2)
-        The lines' corners in pixels.
-    float
-        How likely the likeliest pixel is to be text.
-    """
-    import cv2
-
-    detector = _engine().text_det
-    height, width = pixels.shape[:2]
-    factor = min(side / max(height, width), 4.0)
-    size = [
-        max(round(length * factor / 32), 1) * 32 for length in (width, height)
-    ]  # the network halves its input five times
-    sized = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
-    batch = (sized[None, :, :, ::-1].transpose(0, 3, 1, 2).astype(np.float32) / 255 - 0.5) / 0.5
-    heat = detector.session(np.ascontiguousarray(batch))
-    boxes, _ = detector.postprocess_op(heat, (size[1], size[0]))
-    scale = np.array([width / size[0], height / size[1]], np.float32)
-    quads = [np.clip(np.asarray(box, np.float32) * scale, 0, [width, height]) for box in boxes]
-    return [_upright(quad) for quad in quads], float(heat.max())
-
-
 def _readings(pixels: UInt8Array, quads: list[FloatArray], scale: float) -> list[Reading]:
     crops = [_crop(pixels, q) for q in quads]
     best = [(text, letters, q, False) for (text, letters), q in zip(map(_decode, _recognise(crops)), quads, strict=True)]
@@ -324,13 +288,6 @@ def _height(quad: FloatArray) -> float:
 
 def _mean(letters: Sequence[float]) -> float:
     return sum(letters) / len(letters) if letters else 0.0
-
-
-def _upright(quad: FloatArray) -> FloatArray:
-    """Turn a tall box a quarter, so that its line runs along its first edge (bottom to top, as on spines)."""
-    if math.dist(quad[0], quad[3]) >= 1.5 * math.dist(quad[0], quad[1]):
-        return np.roll(quad, 1, axis=0)
-    return quad
 
 
 def _crop(pixels: UInt8Array, quad: FloatArray) -> UInt8Array:
@@ -373,7 +330,7 @@ def _recognise(crops: Iterable[UInt8Array]) -> Iterator[FloatArray]:
     """
     import cv2
 
-    session = _engine().text_rec.session
+    session = engine().text_rec.session
     for crop in crops:
         checkpoint()
         width = max(math.ceil(HEIGHT * crop.shape[1] / crop.shape[0]), 8)
@@ -386,5 +343,5 @@ def _decode(probabilities: FloatArray) -> tuple[str, tuple[float, ...]]:
     """Read greedily: best class per step, repeats merged, blanks dropped."""
     steps = probabilities.argmax(axis=1)
     keep = (steps != 0) & (steps != np.concatenate([[-1], steps[:-1]]))
-    characters = _engine().text_rec.postprocess_op.character
+    characters = engine().text_rec.postprocess_op.character
     return "".join(characters[i] for i in steps[keep]), tuple(float(p) for p in probabilities[keep, steps[keep]])

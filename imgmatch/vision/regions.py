@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from imgmatch.vision.geometry import shrink
 
 __all__ = ["Region", "crop", "find_regions", "regions"]
 
+_KINDS = ("whole", "trimmed", "panel", "inset", "foreground")
 _SIDE = 256
 _MIN_SHARE = 0.2  # a panel is at least so much of its parent's width or height
 _MAX_PANELS = 9  # a 3x3 collage
@@ -55,7 +57,15 @@ def regions(photo: PhotoContext) -> tuple[Region, ...]:
 
 
 def _found(photo: PhotoContext) -> tuple[Region, ...]:
-    return find_regions(photo.image)
+    boxes, kinds = photo.lasting(_parts)
+    return tuple(Region(Box(*box), _KINDS[kind]) for box, kind in zip(boxes.tolist(), kinds, strict=True))
+
+
+def _parts(photo: PhotoContext) -> tuple[npt.NDArray[Any], ...]:
+    found = find_regions(photo.image)
+    return np.array([(r.box.x0, r.box.y0, r.box.x1, r.box.y1) for r in found]), np.array(
+        [_KINDS.index(r.kind) for r in found]
+    )
 
 
 def find_regions(image: Image) -> tuple[Region, ...]:

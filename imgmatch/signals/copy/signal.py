@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,25 +22,23 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.catalog.items import CatalogPhoto
-from imgmatch.images import perceptual_hash
 from imgmatch.indexes.faiss import one_thread
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.copy.details import Details, agree, stored_details
+from imgmatch.signals.copy.hashes import PDQ_QUALITY, bits_of, hashes_of
 from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.verify import Copy, verified
-from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole, UInt8Array
+from imgmatch.types import Box, Candidate, Finding, FindingStatus, Image, Label, PhotoRole
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints, Points, Transform
-from imgmatch.vision.regions import crop, regions
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
 __all__ = ["CopySignal", "describe"]
 
-_PDQ_QUALITY = 50  # PDQ's authors advise against matching hashes of less
 _Proposal = tuple[list[tuple[Transform, bool]], tuple[bool, ...]]  # placements to try, and sides to look at
 _ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
 
@@ -175,7 +172,11 @@ class CopySignal(Signal):
         full: set[PhotoRole] = set()  # of photos that were found to fill this one: it shows no other of their role
         for sha, (hints, sides) in self._proposals(photo).items():
             role = self._catalog.photos[sha].role
-            copy = None if role in full else verified(photo, self._catalog.photo(sha), hints, sides)
+            if role in full:
+                continue
+            reference = self._catalog.photo(sha)
+            reference.parts = photo.parts  # what is found in it once serves every later scan
+            copy = verified(photo, reference, hints, sides)
             if copy is not None:
                 found.append(copy)
                 if copy.value >= 0.9 and geometry.area(copy.query_polygon) >= 0.9 * photo.image.width * photo.image.height:
@@ -216,22 +217,14 @@ class CopySignal(Signal):
         hashes, shas = self._hashes
         if not len(shas):
             return []
-        asked: list[tuple[Box, bool]] = []
-        bits: list[UInt8Array] = []
-        for region in regions(photo):
-            part = crop(photo.image, region.box)
-            small = geometry.shrink(part.pixels, 256)
-            for pixels, flipped in ((small, False), (np.ascontiguousarray(small[:, ::-1]), True)):
-                phash, quality = perceptual_hash(replace(part, pixels=pixels))
-                if quality >= _PDQ_QUALITY:
-                    asked.append((region.box, flipped))
-                    bits.append(_bits(phash))
-        if not asked:
+        boxes, flips, bits = photo.lasting(hashes_of)
+        if not len(bits):
             return []
         with one_thread():
-            distances, rows = hashes.search(np.stack(bits), min(3, len(shas)))
+            distances, rows = hashes.search(bits, min(3, len(shas)))
         out = []
-        for (box, flipped), near, row in zip(asked, distances, rows, strict=True):
+        for corners, flipped, near, row in zip(boxes.tolist(), flips.tolist(), distances, rows, strict=True):
+            box = Box(*corners)
             for distance, at in zip(near, row, strict=True):
                 if distance <= self.config.hash_distance:
                     entry = self._catalog.photos[shas[at]]
@@ -252,10 +245,10 @@ class CopySignal(Signal):
         import faiss
 
         entries = [self._catalog.photos[s] for s in self._searched]
-        entries = [e for e in entries if e.phash_quality >= _PDQ_QUALITY]
+        entries = [e for e in entries if e.phash_quality >= PDQ_QUALITY]
         index = faiss.IndexBinaryFlat(256)
         if entries:
-            index.add(np.stack([_bits(e.phash) for e in entries]))
+            index.add(np.stack([bits_of(e.phash) for e in entries]))
         return index, [e.sha256 for e in entries]
 
     def _patches(self, photo: PhotoContext) -> tuple[Keypoints, Keypoints]:
@@ -380,10 +373,6 @@ def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[lis
 
 def _corners(picture: Image | CatalogPhoto) -> Points:
     return geometry.rectangle(picture.width, picture.height)
-
-
-def _bits(phash: str) -> UInt8Array:
-    return np.frombuffer(bytes.fromhex(phash), np.uint8)
 
 
 def _rounded(points: npt.ArrayLike) -> list[list[float]]:

@@ -16,7 +16,7 @@ from imgmatch.catalog.held_out import better
 from imgmatch.catalog.likeness import sample
 from imgmatch.encoders.base import Prepared
 from imgmatch.encoders.store import cache_dir
-from imgmatch.loading.cache import CellCache, remembered
+from imgmatch.loading.cache import PartCache, remembered
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
 
@@ -101,8 +101,8 @@ class CloserLook:
         return [found[sha] for sha in shas]
 
     @cached_property
-    def _cache(self) -> CellCache:
-        return CellCache(cache_dir() / "references.sqlite")
+    def _cache(self) -> PartCache:
+        return PartCache(cache_dir() / "references-parts.sqlite")
 
     @cached_property
     def _centre(self) -> FloatArray:
@@ -123,11 +123,11 @@ class CloserLook:
     def _cells(self, references: Sequence[str]) -> dict[str, npt.NDArray[np.float16]]:
         """Return cells (h, w, c) of catalog photos by sha256."""
         catalog = self._catalog
-        known = self._cache.get(references, catalog.space.id)
+        known = {sha: cells for sha, (cells,) in self._cache.get(references, catalog.space.id).items()}
         missing = [sha for sha in dict.fromkeys(references) if sha not in known]
         if missing:
             new = dict(zip(missing, self._encoded([catalog.prepared(sha) for sha in missing]), strict=True))
-            self._cache.put(new, catalog.space.id)
+            self._cache.put({sha: (cells,) for sha, cells in new.items()}, catalog.space.id)
             known |= new
         return known
 

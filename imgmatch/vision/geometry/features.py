@@ -92,6 +92,12 @@ def extract(
     ----------
     SIFT: Lowe, IJCV 2004. RootSIFT: Arandjelovic & Zisserman, CVPR 2012, section 2.
     """
+    return _rooted(*_sift(pixels, max_side, max_keypoints, scale, origin))
+
+
+def _sift(
+    pixels: UInt8Array, max_side: int, max_keypoints: int, scale: float, origin: tuple[float, float]
+) -> tuple[npt.NDArray[Any], ...]:
     import cv2
 
     if max_side < 1 or max_keypoints < 1:
@@ -105,28 +111,27 @@ def extract(
     found = _in_turns(found, gray.shape, max_keypoints, 8, 0)
     found, described = sift.compute(gray, found)
     if described is None or not len(found):
-        none = np.zeros((0, 2), np.float32)
-        return Keypoints(
-            none,
-            none[:, 0],
-            angle=none[:, 0],
-            descriptors=np.zeros((0, 128), np.float32),
-            width=width * scale,
-            height=height * scale,
-            scale=scale,
-        )
-    reduced = width * scale / small.shape[1]
-    descriptors = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-12))
-    xy = (np.array([k.pt for k in found]) + 0.5) * reduced + np.asarray(origin)
-    return Keypoints(
-        xy.astype(np.float32),
-        (np.array([k.size for k in found]) * reduced).astype(np.float32),
-        angle=np.array([k.angle for k in found], dtype=np.float32),
-        descriptors=descriptors.astype(np.float32),
-        width=width * scale,
-        height=height * scale,
-        scale=reduced,
-    )
+        found, described, reduced = (), np.zeros((0, 128)), scale
+    else:
+        reduced = width * scale / small.shape[1]
+    rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float64).reshape(-1, 4)
+    xy = ((rows[:, :2] + 0.5) * reduced + np.asarray(origin)).astype(np.float32)
+    size, angle = (rows[:, 2] * reduced).astype(np.float32), rows[:, 3].astype(np.float32)
+    return xy, size, angle, described.astype(np.uint8), np.array([width * scale, height * scale, reduced])
+
+
+def _rooted(*arrays: npt.NDArray[Any]) -> Keypoints:
+    """Return features with RootSIFT of what `_sift` gives."""
+    xy, size, angle, described, whole = arrays
+    counted = described.astype(np.float32)
+    roots = np.sqrt(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-12))
+    return _features(xy, size, angle, roots, whole)
+
+
+def _features(*arrays: npt.NDArray[Any]) -> Keypoints:
+    xy, size, angle, descriptors, whole = arrays
+    width, height, scale = whole.tolist()
+    return Keypoints(xy, size, angle=angle, descriptors=descriptors, width=width, height=height, scale=scale)
 
 
 def keypoints(photo: PhotoContext, *, max_side: int = MAX_SIDE, max_keypoints: int = MAX_KEYPOINTS) -> Keypoints:
@@ -135,8 +140,13 @@ def keypoints(photo: PhotoContext, *, max_side: int = MAX_SIDE, max_keypoints: i
 
 
 def _extracted(photo: PhotoContext, max_side: int, max_keypoints: int) -> Keypoints:
+    return _rooted(*photo.lasting(_detected, max_side, max_keypoints))
+
+
+def _detected(photo: PhotoContext, max_side: int, max_keypoints: int) -> tuple[npt.NDArray[Any], ...]:
+    """Return positions, sizes, directions, SIFT as it counts, in whole numbers, and the fields of the whole picture."""
     image = photo.image
-    return extract(image.pixels, max_side=max_side, max_keypoints=max_keypoints, scale=image.scale)
+    return _sift(image.pixels, max_side, max_keypoints, image.scale, (0.0, 0.0))
 
 
 def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = False) -> tuple[Keypoints, Keypoints]:
@@ -166,37 +176,36 @@ def patches(photo: PhotoContext, *, max_side: int, count: int, mirror: bool = Fa
 
 
 def _patches(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[Keypoints, Keypoints]:
+    *both, whole = photo.lasting(_orb, max_side, count, mirror)
+    return _features(*both[:4], whole), _features(*both[4:], whole)
+
+
+def _orb(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[npt.NDArray[Any], ...]:
+    """Return positions, sizes, directions and bits, of the photo and of its mirror image, and the fields of the whole."""
     import cv2
 
     image = photo.image
     gray = cv2.cvtColor(shrink(image.pixels, max_side), cv2.COLOR_RGB2GRAY)
 
-    def points(found: Sequence[Any], described: UInt8Array | None) -> Keypoints:
+    scale = image.width / gray.shape[1]
+    whole = np.array([image.width, image.height, scale], np.float64)
+
+    def points(found: Sequence[Any], described: UInt8Array | None) -> tuple[npt.NDArray[Any], ...]:
         rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float32).reshape(-1, 4)
         described = np.zeros((0, 32), np.uint8) if described is None else described
-        scale = image.width / gray.shape[1]
-        xy, size = (rows[:, :2] + 0.5) * scale, rows[:, 2] * scale
-        return Keypoints(
-            xy,
-            size,
-            angle=rows[:, 3],
-            descriptors=described,
-            width=float(image.width),
-            height=float(image.height),
-            scale=scale,
-        )
+        return (rows[:, :2] + 0.5) * np.float32(scale), rows[:, 2] * np.float32(scale), rows[:, 3], described
 
     none = points((), None)
     if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it
-        return none, none
+        return (*none, *none, whole)
     orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
     found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
     plain = points(*orb.compute(gray, found)) if found else none
     if not mirror or not found:
-        return plain, none
+        return (*plain, *none, whole)
     last = gray.shape[1] - 1
     turned = [cv2.KeyPoint(last - k.pt[0], k.pt[1], k.size, (180 - k.angle) % 360, k.response, k.octave) for k in found]
-    return plain, points(*orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned))
+    return (*plain, *points(*orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned)), whole)
 
 
 def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[Any]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -199,23 +199,31 @@ class ShapeIndex:
 
 
 def levels(photo: PhotoContext) -> list[tuple[float, FloatArray]]:
-    """Return a photo's cells at all sizes, each with original pixels per pixel; computed by ``photo.once(levels)``."""
+    """Return a photo's cells at all sizes, each with original pixels per pixel; computed by ``photo.once(levels)``.
+
+    In half precision they take a third of a megabyte, and differ by less than a photo saved once more does.
+    """
+    per, *cells = photo.lasting(_levels)
+    return [(float(p), c.astype(np.float32)) for p, c in zip(per, cells, strict=True)]
+
+
+def _levels(photo: PhotoContext) -> tuple[npt.NDArray[Any], ...]:
     import cv2
 
-    out: list[tuple[float, FloatArray]] = []
+    per: list[float] = []
+    cells: list[npt.NDArray[np.float16]] = []
     image = photo.image
     height, width = image.height, image.width
-    step = 0
     while True:
-        factor = SIDE / max(height, width) * 2.0 ** (-step / STEPS)
+        factor = SIDE / max(height, width) * 2.0 ** (-len(per) / STEPS)
         size = round(width * factor), round(height * factor)
         if min(size) < SHORT * CELL or max(size) < 7 * CELL:
-            return out
+            return np.array(per), *cells
         source = shrink(image.pixels, 2 * max(size))
         smaller = size[0] < source.shape[1]
         small = cv2.resize(source, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-        out.append((1.0 / factor, gradients(np.asarray(small, np.uint8))))
-        step += 1
+        per.append(1.0 / factor)
+        cells.append(gradients(np.asarray(small, np.uint8)).astype(np.float16))
 
 
 def gradients(pixels: UInt8Array) -> FloatArray:

@@ -1,0 +1,124 @@
+"""Find lines of text in a picture: rapidocr's models, and its detector asked where there may be ink."""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from imgmatch.errors import MissingExtraError
+from imgmatch.parallel import checkpoint
+from imgmatch.types import FloatArray, UInt8Array
+
+__all__ = ["FAINT", "GLANCE", "HEIGHT", "engine", "find_lines"]
+
+HEIGHT = 48
+"""Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
+
+INK, BOX = 0.15, 0.2
+"""Least probability of a pixel, and mean of a box, for the detector to call it text. rapidocr's own 0.3 and 0.5 pass over
+small and faint print; what is no text costs a reading, which the recogniser's confidence then rejects. On the 36 readable
+dev photos of ``benchmarks/words.py`` it names more of them and takes no longer."""
+
+GLANCE, FAINT = 320, 0.01
+"""Longer side at which every photo is looked at first, and the probability of text that some pixel must reach there for the
+photo to be looked at closely. On 584 dev photos no brand's name is lost by that, and 16 of them are looked at once."""
+
+AROUND, MOSTLY = 12, 0.7
+"""How far around such pixels, in pixels of the first look, the photo is looked at closely: a third to a half of it in the
+mean, and all of it where that would be more than this share. Of 98 surely read lines of 125 dev photos 92 have one."""
+
+_lock = threading.Lock()
+
+
+@functools.lru_cache(maxsize=1)
+def engine() -> Any:
+    """Return rapidocr's models, loaded once."""
+    with _lock:
+        try:
+            from rapidocr import RapidOCR
+        except ImportError as error:
+            raise MissingExtraError("Reading the text in photos", "ocr") from error
+        engine = RapidOCR(
+            params={
+                "Global.log_level": "critical",
+                # Photos are read side by side; a second thread within one mostly waits, at the price of a core.
+                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+                "Det.thresh": INK,
+                "Det.box_thresh": BOX,
+            }
+        )
+        # Detector and recogniser are built on their first use; a blank line brings them up.
+        blank = np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8)
+        engine(blank, use_det=True, use_cls=False, use_rec=False)
+        engine(blank, use_det=False, use_cls=False, use_rec=True)
+        return engine
+
+
+def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -> tuple[list[FloatArray], FloatArray]:
+    """Look for lines of text in a picture or a piece of one, its longer side brought to `side` pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W, 3), uint8
+    side : int
+    inked : ndarray, optional
+        How likely each part of the picture is to be text, at a smaller size: only where it may be is looked at.
+
+    Returns
+    -------
+    list of ndarray, shape (4, 2)
+        The lines' corners in pixels.
+    ndarray, shape (h, w), float32
+        How likely each pixel of the resized picture is to be text; 0 where it was not looked at.
+    """
+    import cv2
+
+    detector = engine().text_det
+    height, width = pixels.shape[:2]
+    factor = min(side / max(height, width), 4.0)
+    size = [
+        max(round(length * factor / 32), 1) * 32 for length in (width, height)
+    ]  # the network halves its input five times
+    sized = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
+    scale = np.array([width / size[0], height / size[1]], np.float32)
+    heat, quads = np.zeros(sized.shape[:2], np.float32), []
+    for x0, y0, x1, y1 in [(0, 0, *size)] if inked is None else _windows(inked, size[0], size[1]):
+        checkpoint()
+        window = sized[None, y0:y1, x0:x1, ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+        found = detector.session(np.ascontiguousarray((window / 255 - 0.5) / 0.5))
+        heat[y0:y1, x0:x1] = found[0, 0]
+        boxes, _ = detector.postprocess_op(found, (y1 - y0, x1 - x0))
+        corners = [(np.asarray(box, np.float32) + np.array([x0, y0], np.float32)) * scale for box in boxes]
+        quads += [_upright(np.clip(quad, 0, [width, height]).astype(np.float32)) for quad in corners]
+    return quads, heat
+
+
+def _windows(inked: FloatArray, width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Return the boxes (x0, y0, x1, y1) of a resized picture that may hold text, in steps of 32 pixels; none overlap."""
+    import cv2
+
+    mask = cv2.dilate((inked > FAINT).astype(np.uint8), np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8))
+    steps = cv2.resize(mask, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST)
+    cells = steps.reshape(height // 32, 8, width // 32, 8).max(axis=(1, 3))
+    boxes: list[list[int]] = []
+    for x, y, w, h, _ in cv2.connectedComponentsWithStats(cells)[2][1:].tolist():
+        box = [x, y, x + w, y + h]
+        while over := [b for b in boxes if b[0] < box[2] and box[0] < b[2] and b[1] < box[3] and box[1] < b[3]]:
+            boxes = [b for b in boxes if b not in over]
+            corners = np.array([box, *over])
+            box = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
+        boxes.append(box)
+    if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) > MOSTLY * cells.size:
+        return [(0, 0, width, height)]
+    return [(32 * x0, 32 * y0, 32 * x1, 32 * y1) for x0, y0, x1, y1 in sorted(boxes)]
+
+
+def _upright(quad: FloatArray) -> FloatArray:
+    """Turn a tall box a quarter, so that its line runs along its first edge (bottom to top, as on spines)."""
+    if math.dist(quad[0], quad[3]) >= 1.5 * math.dist(quad[0], quad[1]):
+        return np.roll(quad, 1, axis=0)
+    return quad
