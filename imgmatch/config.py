@@ -106,7 +106,8 @@ class ScanConfig:
     shard : int
         Listings per shard: the unit of resuming.
     workers : int
-        Decoding threads; 0 means one per core.
+        Processes that examine shards, for the command line, and threads that read photos where one process does all; 0 means
+        one per core.
     """
 
     batch: int = 32

@@ -98,6 +98,8 @@ def scan(
 
     if runner == "ray":
         from imgmatch.apps.ray import run_shards
+    elif device is None:  # a device is not shared out among processes
+        from imgmatch.scan.processes import run_shards
 
     with progress_bar("scanning") as update:
 

@@ -11,19 +11,14 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgmatch.catalog import Catalog
-from imgmatch.config import Config
-from imgmatch.encoders.store import cache_dir
 from imgmatch.errors import MissingExtraError, ScanError
-from imgmatch.loading.cache import PhotoCache
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.scan import Shard
-from imgmatch.scan import run_shards as run_shards_here
+from imgmatch.scan.processes import Worker, identity
 
 __all__ = ["run_shards"]
 
@@ -85,7 +80,7 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
         done = ray.data.from_arrow_refs(blocks).map_batches(
             _Worker,
             fn_constructor_args=(str(matcher.catalog.path.resolve()), matcher.catalog.space.id, matcher.config),
-            fn_constructor_kwargs={"root": str(root.resolve()), "expected": _identity(matcher)},
+            fn_constructor_kwargs={"root": str(root.resolve()), "expected": identity(matcher)},
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=1,
@@ -103,30 +98,17 @@ def run_shards(shards: Iterable[Shard], matcher: Matcher, root: Path) -> Iterato
         ) from error
 
 
-class _Worker:
+class _Worker(Worker):
     """Holds a matcher in a process of the cluster."""
-
-    def __init__(self, catalog: str, space: str, config: Config, *, root: str, expected: str) -> None:
-        # One core is this worker's: reading ahead in one thread is enough to keep it busy.
-        config = replace(config, scan=replace(config.scan, workers=config.scan.workers or 1))
-        cache = PhotoCache(cache_dir() / "photos.sqlite")
-        self._matcher = Matcher(Catalog.load(catalog, space=space), config, cache=cache)
-        self._root = Path(root)
-        if (mine := _identity(self._matcher)) != expected:
-            raise ScanError(f"the catalog, the settings or the version of imgmatch differ here: {mine}, expected {expected}")
 
     def __call__(self, batch: Any) -> Any:
         import pyarrow as pa
 
         (number,), (text,) = batch["number"].to_pylist(), batch["rows"].to_pylist()
         rows = [(Listing.from_dict(listing), problem) for listing, problem in json.loads(text)]
-        done = run_shards_here([Shard(number, Path(), rows)], self._matcher, self._root)
-        return pa.table({"number": [number], "records": [[json.dumps(record.to_dict()) for _, record in done]]})
+        done, _ = self.examine(Shard(number, Path(), rows))
+        return pa.table({"number": [number], "records": [[json.dumps(record.to_dict()) for record in done]]})
 
 
 def _packed(shard: Shard) -> str:
     return json.dumps([[listing.to_dict(), problem] for listing, problem in shard.rows])
-
-
-def _identity(matcher: Matcher) -> str:
-    return f"catalog {matcher.catalog.version}, settings {matcher.fingerprint}"
