@@ -10,6 +10,7 @@ photos once more in a new process, with other settings of the verdict. *catalog*
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import subprocess
@@ -44,11 +45,12 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
         photos = [p for p in data.photos if data.name == "distractors" or p.role != "distractor"]
         known, queries = catalog_of(job.known(photos))
         if data.name in ("seller_reposts", "distractors"):
-            known, queries = [], job.asked(photos)
+            known, queries = [], photos
         ranked = _ranked(known)
         for half, part in zip(halves, (ranked[::2], ranked[1::2]), strict=True):
             half.extend(part[: 6 if job.smoke else CATALOG])
-        asked += [(data.name, p.path) for p in _ranked(job.asked(queries))[: 4 if job.smoke else EACH]]
+        queries = [p for p in queries if (p.split == "locked") is job.locked]
+        asked += [(data.name, p.path) for p in _ranked(queries)[: 4 if job.smoke else job.limit or EACH]]
     for number, half in enumerate(halves):
         _sources(job.work / f"source{number}.jsonl", half)
     task = {"photos": [str(path) for _, path in asked], "sources": [str(job.work / f"source{n}.jsonl") for n in (0, 1)]}
@@ -117,6 +119,7 @@ def _before() -> Path | None:
             print(f"full_scan: nothing to compare with: {packed.stderr.decode(errors='replace').strip()}", file=sys.stderr)
             return None
         subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
+        (folder / "weights").rename(folder / "imgmatch" / "weights")  # as it is installed
     return folder
 
 
@@ -142,8 +145,8 @@ def _measured(code: Path, task: dict[str, Any], cache: Path) -> dict[str, Any]:
 
 
 def examined(task: dict[str, Any]) -> dict[str, Any]:
-    """Scan photo by photo; what is imported here is whatever stands first in the path."""
-    from imgmatch import Catalog, Config, Listing, Matcher, scan_listings
+    """Examine photo by photo; what is imported here is whatever stands first in the path."""
+    from imgmatch import Catalog, Config, Listing, Matcher
     from imgmatch.encoders.store import cache_dir
 
     try:
@@ -164,12 +167,13 @@ def examined(task: dict[str, Any]) -> dict[str, Any]:
         for verb in ("propose", "examine"):
             setattr(signal, verb, _timed(getattr(signal, verb), f"{signal.name}", spent))
     warm = next(p for p in sorted(source.parent.iterdir()) if p.suffix == ".jpg")
-    list(scan_listings([Listing("warm", (warm.name,))], matcher, root=warm.parent))
+    where = "photos" if "photos" in inspect.signature(matcher.examine).parameters else "root"  # as it was called
+    matcher.examine(Listing("warm", (warm.name,)), **{where: warm.parent})
     rows, start, clock = [], time.process_time(), time.perf_counter()
     for path in map(Path, task["photos"]):
         spent.clear()
         before = time.process_time()
-        [record] = scan_listings([Listing(path.name, (path.name,))], matcher, root=path.parent)
+        record = matcher.examine(Listing(path.name, (path.name,)), **{where: path.parent})
         cpu = time.process_time() - before
         by = {name: round(value, 4) for name, value in sorted(spent.items())}
         said = [] if record.verdict is None else record.verdict.findings
@@ -196,7 +200,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
         mine = [
             r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender) and r["set"] in (sets or r["set"])
         ]
-        return sum(mine) / max(len(mine), 1)
+        return float(sum(mine) / max(len(mine), 1))
 
     n = len({(r["set"], r["query"]) for r in photos})
     cold = [r["by"] for r in photos if (r["what"], r["contender"]) == ("cold", "now")]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from imgmatch.apps.cli import app
 from imgmatch.loading import cache
+from imgmatch.loading.cache import PhotoCache
 
 
 @pytest.fixture
@@ -60,3 +64,16 @@ def test_only_the_newest_are_kept(folder: Path) -> None:
 def test_a_folder_that_cannot_be_written_forgets(folder: Path) -> None:
     folder.write_text("a file where the folder would be")
     assert cache.remembered("n", lambda: {"x": np.ones(1)}, 1.0)["x"] == 1
+
+
+def test_the_cache_is_shown_and_cleared_and_weights_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path))
+    PhotoCache(tmp_path / "photos.sqlite").parts.put({"a": (np.ones(3),)}, "recipe")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"kept")
+    gc.collect()  # closes the files
+    shown = CliRunner().invoke(app, ["cache"])
+    assert "photos-parts.sqlite: 0.0 MiB" in shown.output.replace("\n", "")
+    assert CliRunner().invoke(app, ["cache", "--clear"]).exit_code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
+    assert "nothing is remembered" in CliRunner().invoke(app, ["cache"]).output

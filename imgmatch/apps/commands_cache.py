@@ -1,0 +1,30 @@
+"""``imgmatch cache``: what was computed from photos before and is remembered on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(cache)
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Forget it; scans compute it again. Weights stay.")] = False,
+) -> None:
+    """Show what is remembered of photos on this machine, and how large it is."""
+    from imgmatch.encoders.store import cache_dir
+
+    folder = cache_dir()
+    kept = sorted({*folder.glob("*.sqlite*"), *folder.glob("*.unreadable*"), *folder.glob("derived/*.npz")})
+    for path in kept:
+        size = path.stat().st_size
+        if clear:
+            path.unlink(missing_ok=True)
+        typer.echo(f"{'removed ' if clear else ''}{path}: {size / 2**20:,.1f} MiB")
+    if not kept:
+        typer.echo(f"{folder}: nothing is remembered")
