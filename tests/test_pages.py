@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -289,6 +290,45 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "x.warc.gz").write_bytes(data)
     with pytest.raises(InputError, match=message):
         unpack(tmp_path / "x.warc.gz", tmp_path / "pages")
+
+
+HOSTILE = (
+    "../../out.warc.gz",
+    "/tmp/out.warc.gz",
+    "a\\..\\out.warc.gz",
+    "C:\\out.warc.gz",
+    "a\x1b[2J.warc.gz",
+    "." * 300 + ".warc.gz",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_in_an_archive_lead_nowhere(tmp_path: Path, name: str) -> None:
+    pages = warc(
+        (SHOP, "text/html", PAGE.encode()),
+        *((f"https://shop.example/{n}/../../../{name}", "image/png", picture(n)) for n in range(3)),
+        *((f"https://cdn.example/{n}.png?w=640", "image/png", picture(n)) for n in range(3)),
+    )
+    with zipfile.ZipFile(tmp_path / "x.wacz", "w") as f:
+        f.writestr(zipfile.ZipInfo(name), pages)
+    before = set(tmp_path.rglob("*"))
+    unpack(tmp_path / "x.wacz", tmp_path / "pages")
+    made = set(tmp_path.rglob("*")) - before
+    assert made
+    assert all(p == tmp_path / "pages" or p.is_relative_to(tmp_path / "pages") for p in made)
+    assert not any(p.is_symlink() for p in made)
+
+
+@pytest.mark.parametrize("place", [0, 6, 8, 30, -22, -40, -60])
+def test_a_package_whose_headers_lie_is_one_sentence(tmp_path: Path, place: int) -> None:
+    data = bytearray(wacz(tmp_path / "x.wacz", warc(*RECORDS)).read_bytes())
+    second = data.index(b"PK\x03\x04", 10)
+    middle = data.rindex(b"PK\x01\x02")
+    for at in (second + place, middle + place + 2) if place >= 0 else (len(data) + place,):
+        data[at : at + 2] = b"\xff\xff"
+    (tmp_path / "x.wacz").write_bytes(data)
+    with contextlib.suppress(InputError):
+        unpack(tmp_path / "x.wacz", tmp_path / "pages")
 
 
 def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

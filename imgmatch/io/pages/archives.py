@@ -76,8 +76,9 @@ def read_archive(path: Path) -> Iterator[Captured]:
         raise MissingExtraError("reading web archives", "web") from error
     budget = _RATIO * path.stat().st_size + _SPARE
     records = 0
-    for name, stream in _warcs(path):
-        try:
+    name = ""
+    try:
+        for name, stream in _warcs(path):
             for record in ArchiveIterator(stream):
                 records += 1
                 if records > _RECORDS or budget < 0:
@@ -86,10 +87,11 @@ def read_archive(path: Path) -> Iterator[Captured]:
                 if captured is not None:
                     budget -= len(captured.data)
                     yield captured
-        except InputError:
-            raise
-        except Exception as error:  # warcio raises what it trips over: AttributeError where a record has no address
-            raise InputError(f"not a readable web archive: {error!s:.200}", source=f"{path.name}:{name}") from error
+    except InputError:
+        raise
+    except Exception as error:  # warcio and zipfile raise what they trip over: AttributeError, NotImplementedError, …
+        where = path.name if name in ("", path.name) else f"{path.name}:{name}"
+        raise InputError(f"not a readable web archive: {error!s:.200}", source=where) from error
 
 
 def _warcs(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
