@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import json
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -432,3 +433,13 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_how_a_table_was_read_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", ";", "utf-16")
     assert read_table(path, known=HEADER).how == "CSV, semicolon, utf-16, columns listing_id, photos, title, price"
+
+
+def test_a_spreadsheet_whose_zip_lies_is_one_sentence(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as f:
+        f.writestr("[Content_Types].xml", "<Types/>")
+    data = bytearray((tmp_path / "t.xlsx").read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 1] = 0
+    (tmp_path / "t.xlsx").write_bytes(data)
+    with pytest.raises(InputError, match=r"t\.xlsx: not a readable spreadsheet"):
+        list(read_listings(tmp_path / "t.xlsx"))

@@ -78,7 +78,8 @@ def read_archive(path: Path) -> Iterator[Captured]:
     records = 0
     name = ""
     try:
-        for name, stream in _warcs(path):
+        for member, stream in _warcs(path):
+            name = member
             for record in ArchiveIterator(stream):
                 records += 1
                 if records > _RECORDS or budget < 0:

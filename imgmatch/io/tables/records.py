@@ -107,11 +107,11 @@ def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
         raise MissingExtraError("reading a spreadsheet", "xlsx") from error
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as members:
-            if sum(member.file_size for member in members.infolist()) > _SHEET_BYTES:
-                raise InputError("a spreadsheet that unpacks to more than 1 GiB; save it as CSV", source=str(path))
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as members:
+                if sum(member.file_size for member in members.infolist()) > _SHEET_BYTES:
+                    raise InputError("a spreadsheet that unpacks to more than 1 GiB; save it as CSV", source=str(path))
         with CalamineWorkbook.from_path(str(path)) as book:
             first: tuple[str, list[tuple[int, list[Any]]]] | None = None
             for name in book.sheet_names:
@@ -122,7 +122,9 @@ def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list
                 first = first or ((name, found) if found else None)
             if first is not None:
                 return first
-    except (CalamineError, OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (CalamineError, zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise InputError(f"not a readable spreadsheet: {error}", source=str(path)) from error
     raise InputError("the spreadsheet is empty: expected a header row", source=str(path))
 
