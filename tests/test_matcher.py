@@ -547,3 +547,18 @@ def test_other_rules_ask_no_signal_again(world: tuple[Catalog, Path], tmp_path: 
     assert "could not examine" in str(
         again.examine(dataclasses.replace(listings[0], title="another bag"), photos=root).to_dict()
     )
+
+
+def test_the_photos_of_a_scan_remember(world: tuple[Catalog, Path], tmp_path: Path) -> None:
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listing, asked = Listing("a", ("own0.png",)), []
+
+    def looked(photo: PhotoContext) -> tuple[np.ndarray, ...]:
+        asked.append(photo.sha256)
+        return (np.asarray(photo.image.pixels.mean()),)
+
+    for matcher in (Matcher(catalog, DESIGN, cache=cache), Matcher(catalog, DESIGN, cache=cache)):
+        for photo, _ in matcher.load(listing, root).photos:
+            photo.lasting(looked)
+    assert len(asked) == 1

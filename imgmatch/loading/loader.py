@@ -14,7 +14,7 @@ from imgmatch.config import ImageConfig
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import ImageError
 from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
-from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
+from imgmatch.loading.cache import CachedPhoto, PhotoCache
 from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
 from imgmatch.parallel import StageTimer
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
@@ -105,6 +105,7 @@ class PhotoLoader:
             prepared=prepared,
             working_set=self._working_set,
         )
+        photo.parts = None if self._cache is None else self._cache.parts
         photo.cells_from = lambda encoder: self._cells(photo, encoder)
         return photo, size
 
@@ -143,10 +144,6 @@ class PhotoLoader:
             entries[photo.sha256] = CachedPhoto(photo.embedding, *photo.phash, *size)
         if self._cache is not None:
             self._cache.put(entries, self._space.id)
-
-    @property
-    def _parts(self) -> PartCache | None:
-        return None if self._cache is None else self._cache.parts
 
     def _identified(self, source: ImageSource, name: str) -> tuple[ImageSource, str]:
         """Return what the pixels are decoded from, at whatever size and time, and the hash that names it."""
