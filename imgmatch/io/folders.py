@@ -112,24 +112,26 @@ def photos_in(folder: Path, passed: PassedOver, *, also: frozenset[str] = frozen
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
-            elif (path.suffix.lower() in also and entry.is_file()) or is_photo(path, names, passed):
+            elif (path.suffix.lower() in also and entry.is_file()) or is_photo(entry, names, passed):
                 found.append(path)
     yield from sorted(found)
 
 
-def is_photo(path: Path, beside: set[str], passed: PassedOver) -> bool:
+def is_photo(entry: os.DirEntry[str], beside: set[str], passed: PassedOver) -> bool:
     """Tell whether a file is a photo of its own, by its content where its suffix does not say; else note why not.
 
     Parameters
     ----------
-    path : Path
+    entry : os.DirEntry
+        As the folder was listed: a file that has gone since then is a row that fails, not a row that is lost.
     beside : set of str
         Names in its folder: of a burst with a cover the cover counts, of a photo and its edited copy the copy.
     passed : PassedOver
     """
-    suffix, name = path.suffix.lower(), path.name
+    path, name = Path(entry.path), entry.name
+    suffix = path.suffix.lower()
     reason = None
-    if not path.is_file():
+    if not entry.is_file():
         reason = "a link to nothing, or no file"
     elif suffix in _SIDECARS:
         reason = "a sidecar"

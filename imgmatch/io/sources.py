@@ -84,7 +84,7 @@ class Listings:
                 photos = [p.relative_to(self.path).as_posix() for p in photos_in(path, self._passed)]
                 if photos:
                     yield Listing(clean(entry.name), tuple(photos)), None
-            elif is_photo(path, names, self._passed):
+            elif is_photo(entry, names, self._passed):
                 yield Listing(clean(entry.name), (entry.name,)), None
 
     def _table(self) -> Iterator[Row]:
