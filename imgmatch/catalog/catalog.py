@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,7 +84,7 @@ class Catalog:
         self._encoder = encoder
         self._folder: TemporaryDirectory[str] | None = None  # of a catalog in memory: kept as long as a view of it is
         self._lock = threading.RLock()
-        self._kept = KeptPhotos(self._reference)
+        self._kept = KeptPhotos()
         if encoder is not None:
             self.space.require(encoder.space, hint="load the catalog without an encoder and it loads its own")
 
@@ -320,13 +320,13 @@ class Catalog:
             Where the catalog has no such photo.
         """
         with self._lock:
-            return self._kept.get(sha256)
+            return self._kept.get(sha256, self._reference)
 
     def _reference(self, sha256: str) -> PhotoContext:
         entry = self.photos[sha256]
         return PhotoContext(
             sha256,
-            lambda: reading.load_photo(self.path, sha256, name=entry.name),
+            partial(reading.load_photo, self.path, sha256, name=entry.name),
             "reference",
             sha256=sha256,
             phash=(entry.phash, entry.phash_quality),

@@ -15,21 +15,17 @@ _BYTES_KEPT = 256 << 20  # of their pixels: a guess
 
 
 class KeptPhotos:
-    """The photos that were used last, as many as fit; not thread-safe.
+    """The photos that were used last, as many as fit; not thread-safe."""
 
-    Parameters
-    ----------
-    make : callable
-        ``make(sha256) -> PhotoContext``, for a photo that is not kept.
-    """
-
-    def __init__(self, make: Callable[[str], PhotoContext]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._photos: OrderedDict[str, PhotoContext] = OrderedDict()
 
-    def get(self, sha256: str) -> PhotoContext:
-        """Return a photo; those not used for longest go where there are too many or their pixels are too large."""
-        photo = self._photos.pop(sha256, None) or self._make(sha256)
+    def get(self, sha256: str, make: Callable[[str], PhotoContext]) -> PhotoContext:
+        """Return a photo, made where it is not kept; those unused for longest go where they are too many or too large.
+
+        `make` is asked for each time: kept, it would tie the catalog to itself, and its folder would outlive it.
+        """
+        photo = self._photos.pop(sha256, None) or make(sha256)
         self._photos[sha256] = photo
         while len(self._photos) > _PHOTOS_KEPT or (
             len(self._photos) > 1 and sum(p.decoded_bytes for p in self._photos.values()) > _BYTES_KEPT
