@@ -20,8 +20,9 @@ from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
 from imgmatch.images import load_image
 from imgmatch.investigate.case import pdf
-from imgmatch.investigate.case.case import HASHES_SHOW, Case, find_subject, write_case
+from imgmatch.investigate.case.case import HASHES_SHOW, Case, write_case
 from imgmatch.investigate.case.seal import load_private_key, load_public_key, verify_package, write_package
+from imgmatch.investigate.case.subject import find_subject
 from imgmatch.investigate.rings import find_rings
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import Basis, Decision, Finding, FindingStatus, Label, Verdict

@@ -17,9 +17,10 @@ pytest.importorskip("phonenumbers", reason="extra contacts")
 
 from imgmatch.apps.cli import app
 from imgmatch.investigate.case import case as room
-from imgmatch.investigate.case.case import find_subject, write_case
+from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.privacy import Masks, contacts_left
 from imgmatch.investigate.case.seal import verify_package, write_package
+from imgmatch.investigate.case.subject import find_subject
 from imgmatch.records import Listing, ScanRecord
 
 PHONE, MAIL, CHAT = "phone:+41795551234", "email:seller@luxe.example", "wechat:luxbag888"

@@ -81,10 +81,7 @@ def case(
 ) -> None:
     """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""
     if subject == _verify and package is not None:
-        _check(package, public_key)
-        if privacy:
-            _list_contacts(package)
-        return
+        return _check(package, public_key, privacy=privacy)
     if package is not None or not records:
         raise typer.BadParameter("expected --records for a seller or ring, or: imgmatch case verify CASE.ZIP")
     if floor is not None and currency is None:
@@ -94,8 +91,9 @@ def case(
     from imgmatch.apps.commands_rings import photo_roots
     from imgmatch.catalog import Catalog
     from imgmatch.config import Config
-    from imgmatch.investigate.case.case import find_subject, subject_records, write_case
+    from imgmatch.investigate.case.case import write_case
     from imgmatch.investigate.case.seal import load_private_key
+    from imgmatch.investigate.case.subject import find_subject, subject_records
     from imgmatch.investigate.report.rings_page import read_rings
     from imgmatch.results import Results
     from imgmatch.signals import settings_of
@@ -179,7 +177,7 @@ def _write_notice(
     console.print("[dim]nothing was sent: read every line, change what is not so, send it yourself[/]")
 
 
-def _check(package: Path, public_key: Path | None) -> None:
+def _check(package: Path, public_key: Path | None, *, privacy: bool) -> None:
     from imgmatch.investigate.case.seal import load_public_key, verify_package
 
     seal = verify_package(package, None if public_key is None else load_public_key(public_key))
@@ -191,6 +189,8 @@ def _check(package: Path, public_key: Path | None) -> None:
     console.print(f"{package}: {seal.files} files unchanged since packaging, {signed}", highlight=False, markup=False)
     console.print(f"manifest sha256 {seal.manifest_sha256}", highlight=False)
     console.print("[dim]this shows integrity since packaging, not origin; compare the hash with the one written down[/]")
+    if privacy:
+        _list_contacts(package)
 
 
 def _list_contacts(package: Path) -> None:

@@ -114,14 +114,22 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
 
+    _add_examining(app, engine, metrics, config.service.max_photos)
+    _add_operating(app, engine, metrics)
+    _add_reloading(app, engine, allowed=token is not None)
+    _document(app, token=token is not None)
+    return app
+
+
+def _add_examining(app: FastAPI, engine: Engine, metrics: Metrics, max_photos: int) -> None:
     @app.post(
         "/examine",
         responses={200: _json_of("Record", "The record that a scan would write.")},
-        openapi_extra=body_of("examine", config.service.max_photos),
+        openapi_extra=body_of("examine", max_photos),
     )
     async def examine(request: Request) -> Response:
         """Examine one listing with its photos."""
-        sent = await read_examine(request, config.service.max_photos)
+        sent = await read_examine(request, max_photos)
         # Photos are called by their place: the names of uploaded files are the client's affair.
         names = {role: [f"{role}[{i}]" for i in range(len(sent.photos.get(role, ())))] for role in PHOTO_LISTS}
         photos = {n: data for role in PHOTO_LISTS for n, data in zip(names[role], sent.photos.get(role, ()), strict=True)}
@@ -149,6 +157,8 @@ def create_app(
         ]
         return SearchAnswer(catalog_version=c.version, items=items)
 
+
+def _add_operating(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     @app.get("/healthz")
     async def healthz() -> Health:
         """Say that the service answers, and from which catalog."""
@@ -168,6 +178,8 @@ def create_app(
         metrics.catalog.info({"version": engine.matcher.catalog.version})
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+
+def _add_reloading(app: FastAPI, engine: Engine, *, allowed: bool) -> None:
     @app.post(
         "/reload",
         responses={
@@ -177,7 +189,7 @@ def create_app(
     )
     async def reload() -> Reloaded:
         """Go over to the catalog that is on disk now; the service also does so by itself soon after it changes."""
-        if token is None:
+        if not allowed:
             raise ServiceError(
                 403, "not allowed", "this service has no token", "start it with --token-file, send it SIGHUP, or wait"
             )
@@ -188,19 +200,21 @@ def create_app(
             raise ServiceError(409, "not reloaded", str(error), "repair it; the old one goes on answering") from error
         return Reloaded(changed=changed, catalog_version=engine.matcher.catalog.version)
 
+
+def _document(app: FastAPI, *, token: bool) -> None:
+    """Add to the OpenAPI document what FastAPI cannot know."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         document["components"]["schemas"].update(Record=load_schema("record"), Problem=_PROBLEM)
-        if token is not None:
+        if token:
             document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             document["security"] = [{"token": []}]
             document["paths"]["/healthz"]["get"]["security"] = []
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-    return app
 
 
 _PROBLEM = {

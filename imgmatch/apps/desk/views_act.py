@@ -17,8 +17,9 @@ from imgmatch.apps.desk.app import Entered, Form
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.apps.desk.jobs import Job, Say
 from imgmatch.apps.desk.pages import page
-from imgmatch.investigate.case.case import Subject, write_case
+from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.seal import verify_package
+from imgmatch.investigate.case.subject import Subject
 from imgmatch.investigate.notices import FORMATS, NOTICES, Sender, notice_items, render_notice
 from imgmatch.investigate.report.rings_page import show_rings
 from imgmatch.investigate.rings.market import photo_opener
