@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs release clean
+.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs release sizes clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -96,6 +96,15 @@ release: $(INSTALLED) test-wheel
 	@version=$$($(PY) -c "import imgmatch; print(imgmatch.__version__)"); \
 	grep -q "^## $$version — 20" CHANGELOG.md || { echo "CHANGELOG.md has no dated section $$version"; exit 1; }; \
 	echo "Checked. Now: git tag -s v$$version -m 'imgmatch $$version' && git push --tags, and upload the files in dist/"
+
+# What the base and each extra add to an empty environment: README's table of what to install.
+sizes:
+	rm -rf .venv-sizes && $(PYTHON) -m venv .venv-sizes
+	for extra in "" ocr parquet xlsx pandas web case service desk contacts heic svg onnx siglip lancedb ray; do \
+	    .venv-sizes/bin/python -m pip install -q -c constraints.txt ".[$$extra]" && \
+	    echo "$$extra: $$(du -sm .venv-sizes/lib | cut -f1) MB in all" || exit 1; \
+	done
+	rm -rf .venv-sizes
 
 clean:
 	rm -rf .venv .venv-wheel build dist demo site *.egg-info
