@@ -100,7 +100,7 @@ release: $(INSTALLED) test-wheel
 # What the base and each extra add to an empty environment: README's table of what to install.
 sizes:
 	rm -rf .venv-sizes && $(PYTHON) -m venv .venv-sizes
-	for extra in "" ocr parquet xlsx pandas web case service desk contacts heic svg onnx siglip lancedb ray; do \
+	for extra in "" ocr parquet xlsx web case service contacts heic svg onnx pandas siglip lancedb desk ray; do \
 	    .venv-sizes/bin/python -m pip install -q -c constraints.txt ".[$$extra]" && \
 	    echo "$$extra: $$(du -sm .venv-sizes/lib | cut -f1) MB in all" || exit 1; \
 	done
