@@ -101,7 +101,7 @@ release: $(INSTALLED) test-wheel
 sizes:
 	rm -rf .venv-sizes && $(PYTHON) -m venv .venv-sizes
 	for extra in "" ocr parquet xlsx web case service contacts heic svg onnx pandas siglip lancedb desk ray; do \
-	    .venv-sizes/bin/python -m pip install -q -c constraints.txt ".[$$extra]" && \
+	    .venv-sizes/bin/python -m pip install -q -c constraints.txt ".$${extra:+[$$extra]}" && \
 	    echo "$$extra: $$(du -sm .venv-sizes/lib | cut -f1) MB in all" || exit 1; \
 	done
 	rm -rf .venv-sizes
