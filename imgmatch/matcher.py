@@ -87,6 +87,8 @@ class Matcher:
         signals: Iterable[SignalSource] | None = None,
         cache: PhotoCache | None = None,
     ) -> None:
+        if not isinstance(catalog, Catalog):
+            raise TypeError(f"catalog: expected a Catalog, got {catalog!r:.60}; open one with Catalog.load(folder)")
         self.catalog = catalog
         self.config = Config() if config is None else config
         self.signals = make_signals(default_signals(self.config) if signals is None else signals, catalog)
@@ -144,10 +146,14 @@ class Matcher:
         list of ScanRecord
             One per listing, in order. A photo that cannot be read costs itself; a signal that breaks costs its finding.
         """
+        if isinstance(listings, Listing):
+            raise TypeError("listings: expected a list of Listing, got one; ask examine() about one")
         return self.examine_loaded([self.load(listing, photos) for listing in listings])
 
     def load(self, listing: Listing, photos: Photos) -> Loaded:
         """Read a listing's photos: CPU work that many threads may do ahead of :meth:`examine_loaded`."""
+        if not isinstance(listing, Listing):
+            raise TypeError(f"listing: expected a Listing, got {listing!r:.60}; make one with Listing(id, photos=[path])")
         loaded = Loaded(listing)
         for role, prefix, paths in (("listing", "photo", listing.photos), ("promo", "promo", listing.promo_photos)):
             for number, path in enumerate(paths, 1):

@@ -13,6 +13,7 @@ from typing import Any
 from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts
 from imgmatch.errors import InputError
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
+from imgmatch.types.verdicts import brief
 
 __all__ = ["SCHEMA_VERSION", "Listing", "PhotoRecord", "Said", "ScanRecord"]
 
@@ -73,6 +74,8 @@ class Listing:
                 raise TypeError(f"{name}: expected text as written, such as {str(value)!r:.60}, got {value!r:.60}")
         if self.price is not None and not isinstance(self.price, (str, int, float)):
             raise TypeError(f"price: expected text as written or a number, got {self.price!r:.60}")
+
+    __repr__ = brief
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -183,6 +186,9 @@ class ScanRecord:
     config_fingerprint: str = ""
     schema_version: str = SCHEMA_VERSION
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ScanRecord({self.listing_id!r}, {str(self.decision or 'failed')!r}, reasons={self.reasons!r})"
 
     @property
     def listing_id(self) -> str:

@@ -101,6 +101,9 @@ def test_a_catalog_of_what_is_in_memory_finds_its_own(catalog: Catalog, tmp_path
         (lambda c: Listing("1", photos="bag.jpg"), TypeError, r"photos: expected a list of texts.*photos=\['bag.jpg'\]"),
         (lambda c: Listing("1", title=120.0), TypeError, "title: expected text as written, such as '120.0'"),
         (lambda c: Listing(1), TypeError, "listing_id: expected text"),
+        (lambda c: Matcher("catalog"), TypeError, r"expected a Catalog, got 'catalog'; open one with Catalog.load"),
+        (lambda c: Matcher(c, signals=()).examine("bag.jpg"), TypeError, "expected a Listing, got 'bag.jpg'"),
+        (lambda c: Matcher(c, signals=()).examine_batch(Listing("1")), TypeError, r"got one; ask examine\(\)"),
         (lambda c: Matcher(c, signals=["design"]), TypeError, "expected a Signal"),
         (lambda c: Matcher(c, signals=[object()]), TypeError, "expected a Signal"),
         (lambda c: Matcher(c, signals=[Loud(), Loud()]), ValueError, "two are called 'loud'"),
@@ -155,6 +158,18 @@ def test_photos_may_be_bytes_pictures_or_arrays(catalog: Catalog) -> None:
     assert "is not among the photos given: a, b, c" in str(record.photos[3].error)
     assert (record.photos[0].width, record.photos[0].height) == (64, 64)
     assert record.decision in Decision
+
+
+def test_what_a_notebook_shows_is_short_and_says_something(catalog: Catalog) -> None:
+    listing = Listing("1", ("a",), title="Acme", price=12)
+    assert repr(listing) == "Listing(listing_id='1', photos=('a',), title='Acme', price=12)"
+    record = Matcher(catalog, Config(signals=("design",))).examine(listing, photos={"a": array(11)})
+    assert repr(record) == f"ScanRecord('1', '{record.decision}', reasons={record.reasons!r})"
+    assert repr(record.verdict).startswith(f"Verdict('{record.decision}', brand=")
+    assert "1 findings, " in repr(record.verdict) or "2 findings, " in repr(record.verdict)
+    mine = Finding.abstained("mine", "nothing")
+    assert repr(mine) == "Finding(signal='mine', status='abstained', value=None, reason='nothing')"
+    assert len(repr(ScanRecord(listing, status="failed", error="no photo"))) < 60
 
 
 def test_a_failed_row_has_no_decision(catalog: Catalog) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -83,6 +83,18 @@ class PhotoRole(_Name):
     BACKGROUND = "background"
     NEGATIVE = "negative"
     KNOWN_OFFENDER = "known_offender"
+
+
+def brief(self: Any) -> str:
+    """Write a dataclass as its own call, without the fields that are at their default: what a notebook shows."""
+    shown = []
+    for f in fields(self):
+        value, default = getattr(self, f.name), f.default
+        if default is MISSING and f.default_factory is not MISSING:
+            default = f.default_factory()
+        if value != default:
+            shown.append(f"{f.name}={str(value)!r}" if isinstance(value, _Name) else f"{f.name}={value!r}")
+    return f"{type(self).__name__}({', '.join(shown)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,8 @@ class Finding:
         """Make a finding that says what went wrong; the row survives."""
         return cls(signal, FindingStatus.FAILED, None, reason, **where)
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -230,3 +244,7 @@ class Verdict:
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        held = f"{len(self.findings)} findings, {len(self.candidates)} candidates"
+        return f"Verdict({str(self.decision)!r}, brand={self.brand!r}, reasons={self.reasons!r}, {held})"

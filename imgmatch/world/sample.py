@@ -42,6 +42,9 @@ class Sample:
     listings: tuple[Listing, ...]
     photos: Mapping[str, bytes]
 
+    def __repr__(self) -> str:
+        return f"Sample({self.catalog!r}, listings={[x.listing_id for x in self.listings]}, photos={[*self.photos]})"
+
 
 def sample(encoder: str | Encoder = "mobilenet-v2") -> Sample:
     """Render a small invented catalog and four listings to try the library on.
