@@ -1,6 +1,8 @@
 """Rows: a listing as the user gave it, a photo of it, and the record a scan writes.
 
 Every row type turns into plain JSON and back without loss; fields that this version does not know survive in ``extra``.
+A sentence for people stands there as English text, and beside it under ``messages`` as id and parameters, by the name of
+its field, for other languages (:mod:`imgmatch.messages`).
 The JSON schema of a record is ``imgmatch/schemas/record.schema.json``.
 """
 
@@ -12,6 +14,7 @@ from typing import Any
 
 from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts
 from imgmatch.errors import InputError
+from imgmatch.messages import Message
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
 from imgmatch.types.verdicts import brief
 
@@ -285,32 +288,48 @@ def finding_from_dict(row: Mapping[str, Any]) -> Finding:
     known = {name: row[name] for name in _names(Finding) if name in row}
     known["status"] = FindingStatus(known["status"])
     known["labels"] = tuple(map(Label, known.get("labels", ())))
-    return Finding(**known)
+    return Finding(**_with_messages(known, row))
 
 
 def _to_dict(row: Any) -> dict[str, Any]:
     """Plain JSON of one flat row; tuples become lists, enums their values, ``extra`` is folded back in."""
     out: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
     for name in _names(type(row)):
         value = getattr(row, name)
         if name == "extra":
             continue
+        if isinstance(value, Message):
+            messages[name] = value.to_dict()
         if isinstance(value, tuple):
+            if any(isinstance(v, Message) for v in value):
+                messages[name] = [v.to_dict() if isinstance(v, Message) else None for v in value]
             value = [str(v) if isinstance(v, str) else v for v in value]
         elif isinstance(value, str):
             value = str(value)
         elif isinstance(value, Mapping):
             value = dict(value)
         out[name] = value
-    return {**out, **getattr(row, "extra", {})}
+    return {**out, **({"messages": messages} if messages else {}), **getattr(row, "extra", {})}
 
 
 def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
     names = _names(cls)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names and k != "extra"}
     if "extra" in names:
-        values["extra"] = {k: row[k] for k in row if k not in names}
-    return cls(**values)
+        values["extra"] = {k: row[k] for k in row if k not in names and k != "messages"}
+    return cls(**_with_messages(values, row))
+
+
+def _with_messages(values: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Make messages again of the texts that were messages."""
+    for name, said in row.get("messages", {}).items():
+        text = values[name]
+        if isinstance(text, str):
+            values[name] = Message.from_dict(text, said)
+        else:
+            values[name] = tuple(Message.from_dict(t, s) if s else t for t, s in zip(text, said, strict=True))
+    return values
 
 
 _FIELDS: dict[type, tuple[str, ...]] = {}
