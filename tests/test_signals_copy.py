@@ -109,7 +109,7 @@ def test_the_same_bytes_are_a_copy_at_once(signal, catalog):
     found = find(signal, photo(SCENES["b"]))
     assert (found.value, found.item_id, found.brand) == (1.0, "b", "aurelia")
     assert found.labels == (Label.PHOTO_THEFT,)
-    assert found.reason == "a catalog photo of Tote b is in this photo: the same file"
+    assert found.reason == "The photo shows a catalog photo of Tote b: the same file."
     assert found.photo_id == "photo-1"
     assert found.evidence["reference_photo"] == catalog.sha("b")
     assert catalog.asked == []
@@ -152,14 +152,14 @@ def test_the_value_of_a_copy_by_hand(linear, changed, value):
 @pytest.mark.parametrize(
     ("linear", "filled", "changed", "words"),
     [
-        ([[0.5, 0], [0, 0.5]], (100, 50), {}, ["reduced to 50 %", "50 % added at the bottom"]),
-        ([[0.5, 0], [0, 0.5]], (100, 96), {"tint": 20.0, "covered": 0.08}, ["reduced to 50 %"]),
-        ([[2, 0], [0, 2]], (90, 100), {}, ["enlarged to 200 %", "10 % added at the right"]),
+        ([[0.5, 0], [0, 0.5]], (100, 50), {}, ["reduced to 50%", "50% added at the bottom"]),
+        ([[0.5, 0], [0, 0.5]], (100, 96), {"tint": 20.0, "covered": 0.08}, ["reduced to 50%"]),
+        ([[2, 0], [0, 2]], (90, 100), {}, ["enlarged to 200%", "10% added at the right"]),
         ([[1, 0], [0, 1]], (100, 100), {}, ["unchanged but for compression"]),
         ([[0, -1], [1, 0]], (100, 100), {}, ["turned by 90°"]),
         ([[-1, 0], [0, 1]], (100, 100), {"tint": 20.5}, ["mirrored", "colours or brightness changed"]),
-        ([[1.1, 0], [0, 0.9]], (100, 100), {"covered": 0.09}, ["stretched by 22 %", "9 % of it covered or changed"]),
-        ([[1, 0], [0, 1]], (70, 70), {}, ["set in a larger picture, 49 % of it"]),
+        ([[1.1, 0], [0, 0.9]], (100, 100), {"covered": 0.09}, ["stretched by 22%", "9% of it covered or changed"]),
+        ([[1, 0], [0, 1]], (70, 70), {}, ["set in a larger picture, 49% of it"]),
     ],
 )
 def test_changes_are_described_by_hand(linear, filled, changed, words):
@@ -176,7 +176,7 @@ def test_changes_are_described_by_hand(linear, filled, changed, words):
     assert facts == {
         "share of the catalog photo shown": 1.0,
         "share of this photo filled": filled[0] * filled[1] / 1e4,
-        "turned_degrees": 90.0 if linear[0][0] == 0 else 0.0,
+        "turned, degrees": 90.0 if linear[0][0] == 0 else 0.0,
         "scale": round(float(np.sqrt(abs(np.linalg.det(linear)))), 3),
         "mirrored": "yes" if linear[0][0] < 0 else "no",
         "pixel agreement": 0.912,
@@ -184,7 +184,7 @@ def test_changes_are_described_by_hand(linear, filled, changed, words):
         "matched keypoints": 0,
     }
     half = dataclasses.replace(copy, reference_polygon=geometry.rectangle(100, 100))
-    assert "cropped to 50 %" in describe(half, listing, reference)[0]
+    assert "cropped to 50%" in describe(half, listing, reference)[0]
 
 
 def test_one_change_of_colour_is_an_edit_and_two_are_another_product():
@@ -264,7 +264,7 @@ def tinted_of(p):
 
 def small_of(p):
     t = placed(0, 0.5, (0, 0))
-    return geometry.draw(picture(p), t, (160, 120))[0], t, "reduced to 50 %"
+    return geometry.draw(picture(p), t, (160, 120))[0], t, "reduced to 50%"
 
 
 def side_by_side(p):
@@ -406,7 +406,7 @@ def test_a_negative_photo_silences_what_lies_in_the_same_place(tmp_path):
     catalog = FakeCatalog(tmp_path, {"a": (SCENES["a"], PhotoRole.REFERENCE), "s": (stock, PhotoRole.NEGATIVE)})
     found = find(CopySignal(catalog, CopyConfig()), photo(SCENES["a"][50:]))
     assert (found.status, found.photo_id) == (FindingStatus.ABSTAINED, "photo-1")
-    assert "used by everybody" in found.reason
+    assert "many sellers use" in found.reason
 
 
 def test_a_stock_photo_silences_no_copy_beside_it(tmp_path):
@@ -435,7 +435,7 @@ def test_what_is_said_of_copies_depends_on_how_sure_they_are(tmp_path, monkeypat
         copies = tuple(dataclasses.replace(whole, sha256=sha, value=value) for sha, value in values.items())
         monkeypatch.setattr(signal, "copies", lambda photo, copies=copies: copies)
         query = Query(Listing("1"), [photo(SCENES["c"])])
-        said = {f.item_id: (f.value, "is in this photo" in f.reason, bool(f.labels)) for f in signal.examine([query])[0]}
+        said = {f.item_id: (f.value, "The photo shows" in f.reason, bool(f.labels)) for f in signal.examine([query])[0]}
         assert said == {name: (value, value >= 0.5, value >= 0.5) for name, value in (("a", a), ("d", d))}
         proposed = [(c.item_id, c.score) for c in signal.propose([query])[0]]
         assert proposed == ([("a", 0.5)] if d < 0.5 else [("d", 0.7), ("a", 0.6)])

@@ -25,6 +25,7 @@ from imgmatch.catalog.items import CatalogPhoto
 from imgmatch.indexes.faiss import one_thread
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.copy.details import Details, agree, stored_details
 from imgmatch.signals.copy.hashes import PDQ_QUALITY, bits_of, hashes_of
@@ -130,15 +131,15 @@ class CopySignal(Signal):
 
     def _nothing(self, query: Query) -> Finding:
         if not query.photos:
-            return Finding.abstained(self.name, "there is no readable photo")
+            return Finding.abstained(self.name, Message("There is no readable photo."))
         for photo in query.photos:
             for copy in self._copies_of(photo, PhotoRole.NEGATIVE):
                 if copy.value >= 0.5:
-                    reason = "shows a photo that the catalog lists as used by everybody"
+                    reason = Message("The photo shows one that many sellers use: the catalog lists it as such.")
                     return Finding.abstained(self.name, reason, photo_id=photo.photo_id)
         if all(len(self._patches(photo)[0]) < 20 for photo in query.photos):
-            return Finding.abstained(self.name, "the photos show too little structure to recognise a copy")
-        return Finding(self.name, FindingStatus.OK, 0.0, "no photo of the catalog was found in the listing's photos")
+            return Finding.abstained(self.name, Message("The photos have too little structure to recognise a copy."))
+        return Finding(self.name, FindingStatus.OK, 0.0, Message("The listing's photos contain no photo of the catalog."))
 
     def _copies_of(self, photo: PhotoContext, *roles: PhotoRole) -> list[Copy]:
         return [c for c in self.copies(photo) if self._catalog.photos[c.sha256].role in roles]
@@ -277,8 +278,7 @@ class CopySignal(Signal):
         offender = entry.role is PhotoRole.KNOWN_OFFENDER
         changes, facts = describe(copy, photo.image, entry)
         item = self._catalog.items.get(entry.item_id or "")
-        owner = "a known offender" if offender else (item.name if item and item.name else entry.item_id or entry.name)
-        sure = "is" if copy.value >= 0.5 else "may be"
+        owner = item.name if item and item.name else entry.item_id or entry.name
         evidence: dict[str, Any] = {
             "reference_photo": copy.sha256,
             "regions": [
@@ -286,7 +286,7 @@ class CopySignal(Signal):
                 {"on": "reference", "polygon": _rounded(copy.reference_polygon), "label": "shared part"},
             ],
             "transform": [[float(f"{x:.8g}") for x in row] for row in copy.transform],
-            "facts": {**facts, "role of the catalog photo": str(entry.role)},
+            "facts": {**facts, Message("role of the catalog photo"): str(entry.role)},
         }
         if copy.match is not None:
             step = -(-len(copy.match) // 60)
@@ -296,7 +296,7 @@ class CopySignal(Signal):
             "known_offender" if offender else self.name,
             FindingStatus.OK,
             round(copy.value, 4),
-            f"a catalog photo of {owner} {sure} in this photo: {', '.join(changes)}",
+            _reason(copy.value >= 0.5, owner, changes, offender=offender),
             photo_id=photo.photo_id,
             item_id=entry.item_id,
             brand=entry.brand,
@@ -305,7 +305,17 @@ class CopySignal(Signal):
         )
 
 
-def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[list[str], dict[str, float | str]]:
+def _reason(sure: bool, owner: str, changes: Sequence[Message], *, offender: bool) -> Message:
+    if offender and sure:
+        return Message("The photo shows a photo of a known offender: {changes}.", changes=tuple(changes))
+    if offender:
+        return Message("The photo may show a photo of a known offender: {changes}.", changes=tuple(changes))
+    if sure:
+        return Message("The photo shows a catalog photo of {item}: {changes}.", item=owner, changes=tuple(changes))
+    return Message("The photo may show a catalog photo of {item}: {changes}.", item=owner, changes=tuple(changes))
+
+
+def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[list[Message], dict[str, float | str]]:
     """Say in plain words what was done to a photo that was copied.
 
     Parameters
@@ -318,57 +328,60 @@ def describe(copy: Copy, image: Image, entry: CatalogPhoto | Image) -> tuple[lis
 
     Returns
     -------
-    changes : list of str
-        For example ``["mirrored", "cropped to 34 %", "18 % added at the bottom"]``; never empty.
+    changes : list of Message
+        For example ``["mirrored", "cropped to 34%", "18% added at the bottom"]``; never empty.
     facts : dict
         The measurements behind them.
     """
     if copy.agreement is None:
-        return ["the same file"], {"same bytes": "yes"}
+        return [Message("the same file")], {Message("same bytes"): "yes"}
     linear = copy.transform[:2, :2] @ (np.diag([-1.0, 1.0]) if copy.mirrored else np.eye(2))
     turned = float(np.degrees(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1])))
     stretched = np.linalg.svd(linear, compute_uv=False)
     scale, stretch = float(np.sqrt(abs(np.linalg.det(linear)))), float(stretched[0] / stretched[1])
     shown = min(geometry.area(copy.reference_polygon) / (entry.width * entry.height), 1.0)
     filled = min(geometry.area(copy.query_polygon) / (image.width * image.height), 1.0)
-    changes = ["mirrored"] if copy.mirrored else []
+    changes = [Message("mirrored")] if copy.mirrored else []
     if shown < 0.95:
-        changes.append(f"cropped to {shown:.0%}".replace("%", " %"))
+        changes.append(Message("cropped to {share:.0%}", share=shown))
     if abs(turned) > 1.5:
-        changes.append(f"turned by {turned:.0f}°")
+        changes.append(Message("turned by {degrees:.0f}°", degrees=turned))
     if not 0.9 < scale < 1.1:
-        changes.append(f"{'reduced' if scale < 1 else 'enlarged'} to {scale:.0%}".replace("%", " %"))
+        reduced = scale < 1
+        changes.append(
+            Message("reduced to {scale:.0%}", scale=scale) if reduced else Message("enlarged to {scale:.0%}", scale=scale)
+        )
     if stretch > 1.05:
-        changes.append(f"stretched by {stretch - 1:.0%}".replace("%", " %"))
+        changes.append(Message("stretched by {share:.0%}", share=stretch - 1))
     if copy.agreement.tint > 20:
-        changes.append("colours or brightness changed")
+        changes.append(Message("colours or brightness changed"))
     if copy.agreement.covered > 0.08:
-        changes.append(f"{copy.agreement.covered:.0%} of it covered or changed".replace("%", " %"))
+        changes.append(Message("{share:.0%} of it covered or changed", share=copy.agreement.covered))
     (x0, y0), (x1, y1) = copy.query_polygon.min(axis=0), copy.query_polygon.max(axis=0)
-    margins = {
-        "top": y0 / image.height,
-        "bottom": 1 - y1 / image.height,
-        "left": x0 / image.width,
-        "right": 1 - x1 / image.width,
-    }
-    wide = {side: share for side, share in margins.items() if share > 0.05}
+    added = [
+        Message("{share:.0%} added at the top", share=y0 / image.height),
+        Message("{share:.0%} added at the bottom", share=1 - y1 / image.height),
+        Message("{share:.0%} added at the left", share=x0 / image.width),
+        Message("{share:.0%} added at the right", share=1 - x1 / image.width),
+    ]
+    wide = [side for side in added if side.params["share"] > 0.05]
     if len(wide) >= 3 or filled < 0.5:
-        changes.append(f"set in a larger picture, {filled:.0%} of it".replace("%", " %"))
+        changes.append(Message("set in a larger picture, {share:.0%} of it", share=filled))
     else:
-        changes += [f"{share:.0%} added at the {side}".replace("%", " %") for side, share in wide.items()]
+        changes += wide
     facts: dict[str, float | str] = {
-        "share of the catalog photo shown": round(shown, 3),
-        "share of this photo filled": round(filled, 3),
-        "turned_degrees": round(turned, 1),
-        "scale": round(scale, 3),
-        "mirrored": "yes" if copy.mirrored else "no",
-        "pixel agreement": round(copy.agreement.share, 3),
-        "agreeing cells": copy.agreement.cells,
-        "matched keypoints": 0 if copy.match is None else len(copy.match),
+        Message("share of the catalog photo shown"): round(shown, 3),
+        Message("share of this photo filled"): round(filled, 3),
+        Message("turned, degrees"): round(turned, 1),
+        Message("scale"): round(scale, 3),
+        Message("mirrored"): "yes" if copy.mirrored else "no",
+        Message("pixel agreement"): round(copy.agreement.share, 3),
+        Message("agreeing cells"): copy.agreement.cells,
+        Message("matched keypoints"): 0 if copy.match is None else len(copy.match),
     }
     if copy.match is not None:
-        facts["reprojection error_px"] = round(copy.match.error, 2)
-    return changes or ["unchanged but for compression"], facts
+        facts[Message("reprojection error, px")] = round(copy.match.error, 2)
+    return changes or [Message("unchanged but for compression")], facts
 
 
 def _corners(picture: Image | CatalogPhoto) -> Points:
