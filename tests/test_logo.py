@@ -23,7 +23,7 @@ from imgmatch.types import FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.placement import Placement, difference, judge
-from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, SECONDED, gradients, template
+from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, SECONDED, _detectors, gradients, levels, template
 from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -228,6 +228,26 @@ def test_any_size_and_turn_is_named_rightly(size: int, turn: float) -> None:
     both = [make_reference(b, b, "figure", image(p), None) for b, p in (("ours", mark()), ("theirs", other()))]
     seen = MarkIndex(both).find(photo(scene(mark(), size, turn=turn)))
     assert seen[0].reference.brand == "ours"
+
+
+def test_the_likest_place_is_that_of_all_places() -> None:
+    wide = scene(mark())[:, :, ::-1]
+    boxes = [(170, 120, 330, 280), (170, 120, 330, 180), (150, 100, 210, 290), (100, 60, 400, 300)]
+    cut = [make_reference("ours", str(n), "figure", image(wide), box) for n, box in enumerate(boxes)]
+    found, shown = ShapeIndex(cut), photo(scene(other()))
+    scores, places = found.scan(shown)
+    for number, reference in enumerate(cut):
+        height, width = reference.cells.shape[:2]
+        [detector] = _detectors([reference.cells], found._mean)
+        answers = [
+            (np.vdot((cells[y : y + height, x : x + width] - found._mean).transpose(2, 0, 1), detector), per, x, y)
+            for per, cells in levels(shown)
+            for y in range(len(cells) - height + 1)
+            for x in range(cells.shape[1] - width + 1)
+        ]
+        best, per, x, y = max(answers)
+        assert scores[number] == pytest.approx(best, abs=1e-3)
+        assert places[number] == pytest.approx([v * CELL * per for v in (x, y, x + width, y + height)])
 
 
 def shapes(references: list[MarkReference], photos: int = LEAST_PHOTOS) -> ShapeIndex:
