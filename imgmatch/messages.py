@@ -28,8 +28,11 @@ class Money:
         >>> Money(1299, "EUR").said(), Money(1299.5, "USD").said("zh_CN")
         ('€1,299', 'US$1,299.50')
         """
-        from babel.numbers import format_currency
+        from babel.numbers import format_currency, format_decimal
 
+        if not self.currency:
+            number: str = format_decimal(self.amount, locale=locale)
+            return number
         whole = self.amount == round(self.amount)
         text: str = format_currency(
             self.amount, self.currency, format="¤#,##0" if whole else None, locale=locale, currency_digits=not whole

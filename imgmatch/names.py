@@ -16,7 +16,9 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from imgmatch.messages import Message
 
 __all__ = [
     "APOSTROPHES",
@@ -200,10 +202,17 @@ class Stretches:
                     yield start, end + 1, stretch
 
 
-def read_in_part(texts: dict[str, str]) -> str:
-    """Say which of the named texts are longer than what is read of them; "" where none is."""
-    long = [f"the {name} ({len(text):,} characters)" for name, text in texts.items() if len(text) > READ_LIMIT]
-    return f" Only the first {READ_LIMIT:,} characters were read of {' and '.join(long)}." if long else ""
+def read_in_part(reason: str, texts: Mapping[str, str]) -> str:
+    """Add to a sentence about some texts, by name, which of them are longer than what is read of them."""
+    long = tuple(
+        Message("{name} ({count:,} characters)", name=name, count=len(text))
+        for name, text in texts.items()
+        if len(text) > READ_LIMIT
+    )
+    if not long:
+        return reason
+    note = Message("Only the first {limit:,} characters were read of: {texts}.", limit=READ_LIMIT, texts=long)
+    return Message("{sentence} {next}", sentence=reason, next=note)
 
 
 def _is_letter(c: str) -> bool:

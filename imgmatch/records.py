@@ -90,6 +90,16 @@ class Listing:
         """Whether nothing is known but the photos; such a listing is capped at review."""
         return not any((self.title, self.description, self.price, self.seller_id, self.url, self.brand_claim))
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The offer's own texts by what they are called, those that are there."""
+        named = {
+            Message("title"): self.title,
+            Message("description"): self.description,
+            Message("promo text"): self.promo_text,
+        }
+        return {name: text for name, text in named.items() if text}
+
     def to_dict(self) -> dict[str, Any]:
         return _to_dict(self)
 

@@ -172,5 +172,6 @@ def test_a_text_is_read_as_far_as_it_says() -> None:
     within, beyond = "x " * (READ_LIMIT // 2 - 4), "x " * (READ_LIMIT // 2)
     assert [m.brand for m in FINDER.find(f"{within}arvelle")] == ["arvelle"]
     assert FINDER.find(f"{beyond}arvelle") == []
-    assert read_in_part({"title": within}) == ""
-    assert "first 10,000 characters were read of the title (10,001 characters)" in read_in_part({"title": beyond + "x"})
+    assert read_in_part("So.", {"title": within}) == "So."
+    note = "So. Only the first 10,000 characters were read of: title (10,001 characters)."
+    assert read_in_part("So.", {"title": beyond + "x"}) == note

@@ -94,8 +94,8 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (None, "no price"),
-        ("  ", "no price"),
+        (None, "No price"),
+        ("  ", "No price"),
         ("free", "is 0"),
         ("0", "is 0"),
         ("0,00 €", "is 0"),
@@ -104,32 +104,32 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
         ("NaN", "cannot be read"),
         ("-1", "negative"),
         ("1.250 TND", "thousands or three decimals"),
-        ("EUR 1. 250", "told apart"),
-        ("1$250", "told apart"),
-        ("24 x 52 EUR", "told apart"),
-        ("1.25O EUR", "told apart"),
-        ("1万2500円", "told apart"),
-        ("1.250k", "told apart"),
-        ("1 25 0 EUR", "told apart"),
+        ("EUR 1. 250", "several ways"),
+        ("1$250", "several ways"),
+        ("24 x 52 EUR", "several ways"),
+        ("1.25O EUR", "several ways"),
+        ("1万2500円", "several ways"),
+        ("1.250k", "several ways"),
+        ("1 25 0 EUR", "several ways"),
         ("½ 59", "cannot be read"),
-        ("1;250 EUR", "told apart"),
-        ("1·250 EUR", "marks are no thousands"),
+        ("1;250 EUR", "several ways"),
+        ("1·250 EUR", "not grouped by thousands"),
         ("min. offer 59 EUR", "a bid"),
         ("shipping only: 59 EUR", "for a part"),
         ("59 EUR (box only)", "for a part"),
-        ("1.25 lagh", "'lagh' after a number"),
-        ("1.25 L", "'L' after a number"),
-        ("0.5 ETH", "'ETH' after a number"),
-        ("1.2 k", "'k' after a number"),
-        ("1250元起", "where prices begin"),
-        ("dès 59 €", "where prices begin"),
-        ("2025-01-01", "told apart"),
+        ("1.25 lagh", "after a number, “lagh”"),
+        ("1.25 L", "after a number, “L”"),
+        ("0.5 ETH", "after a number, “ETH”"),
+        ("1.2 k", "after a number, “k”"),
+        ("1250元起", "lowest of several"),
+        ("dès 59 €", "lowest of several"),
+        ("2025-01-01", "several ways"),
         ("4 payments of $312.50", "for a part"),
         ("59 EUR/month", "for a part"),
         ("59 € mtl.", "for a part"),
         ("starting bid 1 EUR", "a bid"),
-        ("from 59 EUR", "where prices begin"),
-        ("ab 59 €", "where prices begin"),
+        ("from 59 EUR", "lowest of several"),
+        ("ab 59 €", "lowest of several"),
         ("Preis auf Anfrage, 1 EUR", "on request"),
     ],
 )
@@ -146,11 +146,11 @@ def test_a_number_is_that_amount(number: float) -> None:
 
 @pytest.mark.parametrize("number", [0, -1.0, float("nan"), float("inf")])
 def test_a_number_that_is_no_price(number: float) -> None:
-    assert parse_price(number, "EUR") == "the price is 0"
+    assert parse_price(number, "EUR") == "The price is 0."
 
 
 def test_a_column_that_says_otherwise_makes_the_price_unknown() -> None:
-    assert parse_price("CHF 1'250", "EUR") == "the price is in CHF, the currency column says EUR"
+    assert parse_price("CHF 1'250", "EUR") == "The price is in CHF, the currency column says EUR."
 
 
 CURRENCIES = (

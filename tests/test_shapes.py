@@ -150,10 +150,10 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
     assert [r.text for r in readings] == list(lines.values())
     for reading, at in zip(readings, lines, strict=True):
         assert abs(reading.polygon[0][1] - at) < 20  # in pixels of the strip
-    assert ocr.passed_over(photo) == ""
+    assert ocr.passed_over(photo) == ()
     endless = context(np.full((20_000, 100, 3), 255, np.uint8))
     assert ocr.read(endless) == ()
-    assert "too long" in ocr.passed_over(endless)
+    assert "too long" in ocr.passed_over(endless)[0]
 
 
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyP
     assert ocr.read(photo) == ()
     letters = 250 * 2 * 100 / 11
     assert read == [250 - int(max(0, letters - ocr.LETTERS) // (200 / 11) + 1), 0]
-    assert ocr.passed_over(photo) == f"of its 500 lines of text only the {read[0]} highest were read"
+    assert ocr.passed_over(photo) == (f"only the {read[0]} tallest of its 500 lines were read",)
 
 
 def test_a_closer_look_goes_where_there_may_be_ink() -> None:

@@ -67,15 +67,15 @@ def test_price(condition: str | None, price: str, items: list[str], value: float
 
 
 ABSTENTIONS = [
-    (Listing("L"), ["bag"], "no price is given"),
+    (Listing("L"), ["bag"], "No price is given"),
     (Listing("L", price="1.250 KWD"), ["ring"], "written alike"),
     (Listing("L", price="2.000", currency="KWD"), ["ring"], "written alike"),
-    (Listing("L", price="free"), ["bag"], "the price is 0"),
+    (Listing("L", price="free"), ["bag"], "The price is 0"),
     (Listing("L", price="500"), ["bag"], "no currency"),
     (Listing("L", price="500 USD"), ["bag"], "give both rates"),
-    (Listing("L", price="500 EUR", condition="used"), ["tote"], "no second-hand reference price"),
-    (Listing("L", price="500 EUR"), ["plain"], "no reference price"),
-    (Listing("L", price="500 EUR"), [], "no catalog brand"),
+    (Listing("L", price="500 EUR", condition="used"), ["tote"], "No second-hand reference price"),
+    (Listing("L", price="500 EUR"), ["plain"], "No reference price"),
+    (Listing("L", price="500 EUR"), [], "Nothing suggests a brand"),
 ]
 
 

@@ -169,7 +169,7 @@ def test_a_mark_is_held_against_what_was_read_unsurely() -> None:
         p.remember((replace(line, text="MCNTRCVX", confidence=0.6),), ocr._read, TextConfig().side)
     [text] = examine([photo])["text"]
     assert (text.brand, text.status) == ("montroux", FindingStatus.OK)
-    assert "hardly be read" in text.reason
+    assert "barely readable" in text.reason
     assert examine([stranger])["text"][0].status is FindingStatus.ABSTAINED
 
 

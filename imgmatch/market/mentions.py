@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from imgmatch.catalog.items import Brand
 from imgmatch.market.wordmarks import LONGEST, is_listed, names_of
+from imgmatch.messages import Message
 from imgmatch.names import (
     APOSTROPHES,
     HOMOGLYPHS,
@@ -48,7 +49,7 @@ class Mention:
         The brand's id, and the wordmark or alias that is named.
     raw : str
         What stands there.
-    disguise : str or None
+    disguise : Message or None
         How the name is disguised, in plain words; None where it is written openly.
     everyday : bool
         The name is also an ordinary word.
@@ -57,7 +58,7 @@ class Mention:
     brand: str
     mark: str
     raw: str
-    disguise: str | None = None
+    disguise: Message | None = None
     everyday: bool = False
 
 
@@ -106,7 +107,7 @@ class NameFinder:
             hit = self._names.get(fold(called))
             brand_id = ids.get(fold(called)) or (hit.brand if hit else None)
             if brand_id:
-                how = "a nickname stands for the name"
+                how = Message("a nickname in place of the name")
                 self._glued.update({_plain(word): Mention(brand_id, called, word, how) for word in words})
         self._words = max(2, *(len(_TOKEN.findall(n.mark)) for n in self._names.values()), 0)
         self._stretches = Stretches(self._names), Stretches(self._skeletons)
@@ -174,7 +175,7 @@ class NameFinder:
                 for folded in self._ends.get(parts[0][:1] + parts[-1][-1:], ()):
                     if folded.startswith(parts[0]) and folded.endswith(parts[-1]) and _fits(folded, parts):
                         name = self._names[folded]
-                        yield masked.start(), masked[0], Mention(name.brand, name.mark, masked[0], "letters are masked")
+                        yield masked.start(), masked[0], Mention(name.brand, name.mark, masked[0], Message("masked letters"))
 
     def _judge(self, raw: str, name: _Name) -> Mention | None:
         mark, short = letters(name.mark), len(fold(name.mark)) <= 3
@@ -202,24 +203,24 @@ def _fits(name: str, parts: list[str]) -> bool:
     return len(name) in ends
 
 
-def _disguise(raw: str, name: _Name) -> str | None:
+def _disguise(raw: str, name: _Name) -> Message | None:
     """Say how `raw`, which comes down to the name, differs from open writing; None where it does not."""
     if INVISIBLE.search(raw):
-        return "invisible characters stand between the letters"
+        return Message("invisible characters between the letters")
     # Full-width Latin is ordinary in Japanese text.
     if any(_plain(c) != c.casefold() and _plain(c).isalnum() and not "！" <= c <= "～" for c in raw):
-        return "styled letters stand in for plain ones"
+        return Message("styled letters in place of plain ones")
     if any(ord(c) in HOMOGLYPHS and c not in name.mark and unicodedata.normalize("NFKD", c)[0] == c for c in raw):
-        return "letters of another script stand in for Latin ones"
+        return Message("letters of another script in place of Latin ones")
     if fold(raw) != fold(name.mark):
-        return "signs stand in for letters"
+        return Message("signs in place of letters")
     if _breaks(raw) <= name.breaks or _one_apostrophe(raw) or _two_words(raw, name):
         return None
     if len(letters(raw)) <= 3 and letters(raw).isupper() and not re.search(r"[^\w.&\s]", raw):
         return None  # Y.S.L. is how abbreviations are written
     if len(letters(raw)) <= 4 and re.search(r"\w\s+\w", raw) and max(map(len, raw.split())) > 1:
         return None
-    return "letters are set apart"
+    return Message("letters set apart")
 
 
 def _one_apostrophe(raw: str) -> bool:

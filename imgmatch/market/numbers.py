@@ -6,12 +6,17 @@ import re
 from collections.abc import Sequence
 
 from imgmatch.market.currencies import decimal_marks, decimals
+from imgmatch.messages import Message
 
 __all__ = ["UnreadableError", "read_number"]
 
 
 class UnreadableError(ValueError):
     """Why a text gives no price."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> tuple[float, bool]:
@@ -33,19 +38,25 @@ def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool)
         return float("".join(groups)), False
     if decimal and not (last == "·" and len(groups[-1]) == 3):  # 1·250
         return float("".join(whole) + "." + groups[-1]), unsure
-    raise UnreadableError(f"the price cannot be read: its marks are no thousands: {text!r:.60}")
+    raise UnreadableError(
+        Message("The price cannot be read, its digits are not grouped by thousands: “{text}”.", text=text[:60])
+    )
 
 
 def _is_thousands(mark: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> bool:
     """Tell whether one mark before three digits is a thousands mark."""
     if scaled:  # 1.250k
-        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
     if not any(decimals(code) == 3 for code in codes[:1]):
         return True
     used = decimal_marks(codes[0])
     if {".", ","} <= used:
         raise UnreadableError(
-            f"the price cannot be told apart: {text!r:.60} may be thousands or three decimals of {codes[0]}"
+            Message(
+                "The price can be read in several ways: “{text}” may be thousands or three decimals of {currency}.",
+                text=text[:60],
+                currency=codes[0],
+            )
         )
     return mark not in used
 

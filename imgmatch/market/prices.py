@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from imgmatch.market.currencies import CurrencyMark, find_marks, phrases, thousands
 from imgmatch.market.numbers import UnreadableError, read_number
+from imgmatch.messages import Message
 
 __all__ = ["Price", "convert", "parse_price"]
 
@@ -102,21 +103,21 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     >>> parse_price("45.000 KWD"), parse_price(59.987, "EUR").low
     (Price(low=45.0, high=45000.0, currencies=('KWD',), unsure=True), 59.987)
     >>> parse_price("free")
-    'the price is 0'
+    'The price is 0.'
     """
     try:
         column = _column(currency)
         if isinstance(text, (int, float)):
             if isinstance(text, int) and abs(text) > _MOST:  # it may be too large to be a float
-                return "the price is larger than any price"
+                return Message("The price is larger than any real one.")
             return _price([_Amount(0, 0, float(text))], column)
         if text is None or not text.strip():
-            return "no price is given"
+            return Message("No price is given.")
         if re.fullmatch(r"\s*[-−]\s*\d[\d.,]*\s*", text):  # a program's word for none
-            return "the price is negative"
+            return Message("The price is negative.")
         return _read(_plain(text), column)
     except UnreadableError as error:
-        return str(error)
+        return error.message
 
 
 def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -> float | None:
@@ -137,13 +138,13 @@ def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -
 def _read(text: str, column: tuple[str, ...]) -> Price:
     kinds = phrases()
     if text.lstrip().startswith("="):  # a formula that a spreadsheet did not compute, or that is meant for one
-        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
+        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
     if kinds["asked"].search(text):
-        raise UnreadableError("the price is told on request")
+        raise UnreadableError(Message("The price is given on request only."))
     if kinds["share"].search(text):
-        raise UnreadableError(f"the price is for a part, not for the goods: {text!r:.60}")
+        raise UnreadableError(Message("The price is for a part, not for the goods: “{text}”.", text=text[:60]))
     if kinds["bid"].search(text):
-        raise UnreadableError(f"the price is a bid: {text!r:.60}")
+        raise UnreadableError(Message("The price is a bid: “{text}”.", text=text[:60]))
     if _FLOAT.fullmatch(text.strip()):
         return _price([_Amount(0, 0, float(text))], column)
     body = _PERCENT.sub(lambda found: " " * len(found.group()), kinds["included"].sub(" ", text))
@@ -152,16 +153,18 @@ def _read(text: str, column: tuple[str, ...]) -> Price:
     amounts = _amounts(body, marks, column)
     if not amounts:
         if kinds["free"].search(text):
-            raise UnreadableError("the price is 0")
-        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
+            raise UnreadableError(Message("The price is 0."))
+        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
     if kinds["open"].search(body) and not any(a.joined for a in amounts):
-        raise UnreadableError(f"the price is only where prices begin: {text!r:.60}")
+        raise UnreadableError(Message("The price is only the lowest of several: “{text}”.", text=text[:60]))
     parts = [_paid(part, body) for part in _parts(amounts, body)]
     if not parts[0] and len(parts) == 1:
-        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
+        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
     paid = [amount for part in parts for amount in part]
     if odd := next((amount.word for amount in paid if amount.word), ""):
-        raise UnreadableError(f"the price cannot be told apart: {odd!r:.30} after a number is not known: {text!r:.60}")
+        raise UnreadableError(
+            Message("The price has an unknown word after a number, “{word}”: “{text}”.", word=odd[:30], text=text[:60])
+        )
     price = _price(summed := _sum([part for part in parts if part]), _codes(summed, marks, column))
     if any(amount.unsure for amount in paid):
         return replace(price, high=1000.0 * price.high, unsure=True)
@@ -171,9 +174,9 @@ def _read(text: str, column: tuple[str, ...]) -> Price:
 def _price(amounts: Sequence[_Amount], codes: tuple[str, ...]) -> Price:
     values = [a.value for a in amounts if a.value > 0.0 and math.isfinite(a.value)]
     if not values:
-        raise UnreadableError("the price is 0")
+        raise UnreadableError(Message("The price is 0."))
     if max(values) > _MOST:
-        raise UnreadableError("the price is larger than any price")
+        raise UnreadableError(Message("The price is larger than any real one."))
     return Price(min(values), max(values), codes)
 
 
@@ -191,7 +194,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
     for start, end, number in found:
         factor, after = _factor(text, end)
         if any(m.start == end and text[m.end : m.end + 1].isdigit() for m in inside):  # 1$250
-            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
         codes, after = _beside(text, start, after, inside)
         word = _word_after(text, after, inside)
         _check_edges(text, start, after, inside, word)
@@ -202,7 +205,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
         value *= factor
         joined = bool(amounts) and _RANGE.fullmatch(_without(gap, amounts[-1].end, inside)) is not None
         if joined and amounts[-1].joined:  # a date, a telephone number
-            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
         if joined:
             low = amounts.pop()
             if factor != 1.0 and low.value < value / factor:  # "2-3k"
@@ -231,7 +234,7 @@ def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark],
     else:
         touches = bool(before) and before in ".,'·_/\\" and not any(m.end == start for m in marks)
     if touches or (after.isalpha() and word) or after in ("_", "\\", "'"):
-        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
 
 
 def _check_gap(
@@ -244,9 +247,9 @@ def _check_gap(
         glued = text[last.end - 1].isdigit() and re.fullmatch(r"[;/|]+", gap) is not None  # 1;250
         apart = not glued and re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
         if not apart or not (codes or last.codes) or (gap.startswith(",") and len(re.split(r"[.,' ·]", number)[0]) == 3):
-            raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
     if words[:1] == ["x"] or any(word in thousands() for word in words) or _scaled_before(text, last, gap):
-        raise UnreadableError(f"the price cannot be told apart: {text!r:.60}")
+        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
 
 
 def _scaled_before(text: str, amount: _Amount, gap: str) -> bool:
@@ -343,7 +346,11 @@ def _codes(amounts: Sequence[_Amount], marks: Sequence[CurrencyMark], column: tu
     if column and named:
         both = tuple(code for code in column if code in named)
         if not both:
-            raise UnreadableError(f"the price is in {named[0]}, the currency column says {column[0]}")
+            raise UnreadableError(
+                Message(
+                    "The price is in {currency}, the currency column says {column}.", currency=named[0], column=column[0]
+                )
+            )
         return both
     return column or named
 
@@ -364,7 +371,7 @@ def _plain(text: str) -> str:
     # Decimals that shops print raised: 59⁹⁹, 59,⁹⁹
     text = re.sub(r"(?<=\d)([.,]?)([⁰¹²³⁴-⁹]{2})(?!\w)", lambda m: (m[1] or ".") + m[2].translate(_RAISED), text)
     if any(unicodedata.category(c) == "No" for c in text):  # fractions, circled and raised digits
-        raise UnreadableError(f"the price cannot be read: {text!r:.60}")
+        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
     text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
     return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgmatch.catalog.items import Brand
+from imgmatch.messages import Message
 from imgmatch.records import Listing
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def registrable_domain(url: str) -> str | None:
     return domain
 
 
-def authorisation(brand: Brand, listing: Listing) -> str | None:
+def authorisation(brand: Brand, listing: Listing) -> Message | None:
     """Say why a listing is by a seller whom the brand authorises; None where nothing shows that.
 
     Parameters
@@ -72,10 +73,17 @@ def authorisation(brand: Brand, listing: Listing) -> str | None:
     if platform and seller:
         for known_platform, known_seller in brand.authorised_sellers:
             if platform == known_platform.strip().casefold() and seller == known_seller.strip():
-                return f"{brand.name or brand.brand} lists seller {seller} on {platform} as authorised"
+                return Message(
+                    "{brand} lists the seller {seller} on {platform} as authorised.",
+                    brand=brand.name or brand.brand,
+                    seller=seller,
+                    platform=platform,
+                )
     domain = registrable_domain(listing.url) if listing.url else None
     if domain is not None and domain in {registrable_domain(known) for known in brand.official_domains}:
-        return f"the listing is on {domain}, an official domain of {brand.name or brand.brand}"
+        return Message(
+            "The listing is on {domain}, an official domain of {brand}.", domain=domain, brand=brand.name or brand.brand
+        )
     return None
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
+from imgmatch.messages import Message
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 from imgmatch.vision.ctc import ctc_log_likelihood
@@ -105,9 +106,9 @@ def read(photo: PhotoContext, side: int = 736) -> tuple[Reading, ...]:
     return photo.once(_read, side)
 
 
-def passed_over(photo: PhotoContext, side: int = 736) -> str:
+def passed_over(photo: PhotoContext, side: int = 736) -> tuple[Message, ...]:
     """Say what of a picture `read` did not read at full size; empty where it read all of it."""
-    return photo.once(_told, side)[1] if photo.remembers(_told, side) else ""
+    return photo.once(_told, side)[1] if photo.remembers(_told, side) else ()
 
 
 def warm_up() -> None:
@@ -161,30 +162,30 @@ def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
     return photo.once(_told, side)[0]
 
 
-def _told(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+def _told(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], tuple[Message, ...]]:
     """Return the lines of text in a photo, and what was passed over."""
     (text,) = photo.lasting(_written, side)
-    rows, note = json.loads(text.tobytes())
+    rows, notes = json.loads(text.tobytes())
     lines = [Reading(t, c, tuple(letters), tuple((x, y) for x, y in corners), m) for t, c, letters, corners, m in rows]
-    return tuple(lines), note
+    return tuple(lines), tuple(Message.from_dict(*note) for note in notes)
 
 
 def _written(photo: PhotoContext, side: int) -> tuple[UInt8Array]:
     """Return what a photo says as JSON, in bytes."""
-    lines, note = _looked(photo, side)
+    lines, notes = _looked(photo, side)
     rows = [(r.text, r.confidence, r.letters, r.polygon, r.mirrored) for r in lines]
-    return (np.frombuffer(json.dumps([rows, note]).encode(), np.uint8),)
+    return (np.frombuffer(json.dumps([rows, [(note, note.to_dict()) for note in notes]]).encode(), np.uint8),)
 
 
-def _looked(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
+def _looked(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], list[Message]]:
     """Return the lines of text in a photo, top to bottom, and what was passed over."""
     pixels, scale = photo.image.pixels, photo.image.scale
     short, long = sorted(pixels.shape[:2])
     glanced, heat = photo.once(_glanced)
     found: list[Reading] = []
-    note = ""
+    notes: list[Message] = []
     if side > GLANCE and (heat.max() > FAINT or long > STRIP * short):
-        quads, note = _found(photo, side)
+        quads, notes = _found(photo, side)
         found = _readings(pixels, quads, scale)
     # What the closer look read unsurely, or passed over, may be letters too large for it.
     sure = [np.asarray(r.polygon, np.float32) / scale for r in found if r.confidence >= UNSURE]
@@ -192,7 +193,7 @@ def _looked(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], str]:
         same = [r for r in found if _cover(reading.polygon, r.polygon)]
         if all(reading.confidence > r.confidence for r in same):
             found = [r for r in found if r not in same] + [reading]
-    return tuple(sorted(found, key=lambda r: (r.polygon[0][1], r.polygon[0][0]))), note
+    return tuple(sorted(found, key=lambda r: (r.polygon[0][1], r.polygon[0][0]))), notes
 
 
 def _cover(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
@@ -208,7 +209,7 @@ def _glanced(photo: PhotoContext) -> tuple[list[FloatArray], FloatArray]:
     return find_lines(photo.image.pixels, GLANCE)
 
 
-def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
+def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], list[Message]]:
     """Return the lines of text that are to be read, and what is passed over."""
     pixels = photo.image.pixels
     quads: list[FloatArray] = []
@@ -224,11 +225,11 @@ def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], str]:
     notes = []
     short, long = sorted(pixels.shape[:2])
     if long > _piece_length(short, long) > max(2 * short, _SHORT):
-        notes.append("the picture is too long for its text to be read at full size")
+        notes.append(Message("the picture is too long for its text to be read at full size"))
     kept = _highest(quads)
     if len(kept) < len(quads):
-        notes.append(f"of its {len(quads)} lines of text only the {len(kept)} highest were read")
-    return kept, " and ".join(notes)
+        notes.append(Message("only the {kept} tallest of its {all} lines were read", kept=len(kept), all=len(quads)))
+    return kept, notes
 
 
 def _highest(quads: list[FloatArray]) -> list[FloatArray]:

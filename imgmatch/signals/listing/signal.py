@@ -17,6 +17,7 @@ from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
 from imgmatch.market.prices import Price, convert, parse_price
 from imgmatch.market.sellers import authorisation, registrable_domain
+from imgmatch.messages import Message, Money
 from imgmatch.metrics import wilson_interval
 from imgmatch.names import read_in_part
 from imgmatch.records import Listing
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["ListingSignal"]
 
 
+_CONDITIONS = {"new": Message("new"), "used": Message("used")}
 _FAR = 10.0  # times a brand's dearest item in the catalog; a guess
 
 
 class ListingSignal(Signal):
-    """Hold the offer's price and seller against what the catalog knows of the brand.
+    """Compare the offer's price and seller with what the catalog knows of the brand.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ class ListingSignal(Signal):
         offer = [self._history(query.listing), _contact(query.listing, self.config.phone_regions)]
         brands = list(dict.fromkeys([*_proposed(query.candidates), *self._named(query.listing)]))
         if not brands:
-            reason = "no catalog brand is in question"
+            reason = Message("Nothing suggests a brand of the catalog.")
             return [*(Finding.abstained(name, reason) for name in ("price", "seller", "shop")), *offer]
         prices = [self._price(query, brand) for brand in brands]
         sellers = [f for brand in brands for f in self._sellers(query.listing, brand)]
@@ -99,10 +101,10 @@ class ListingSignal(Signal):
         if isinstance(price, str):
             return Finding.abstained("price", price, brand=brand)
         if not price.currencies:
-            return Finding.abstained("price", "the price has no currency; add a currency column", brand=brand)
+            return Finding.abstained("price", Message("The price has no currency; add a currency column."), brand=brand)
         best: tuple[float, Item, str, float] | None = None  # reference in its own currency, item, condition, listing price
         lowest = math.inf
-        why = f"no reference price is known for {brand}"
+        why: str = Message("No reference price is known for {brand}.", brand=self._called(brand))
         for item in self._comparable(query, brand):
             found = _reference(item, listing.condition)
             if isinstance(found, str):
@@ -124,17 +126,24 @@ class ListingSignal(Signal):
             "price",
             FindingStatus.OK,
             float(min(max(1.0 - ratio, 0.0), 1.0)),
-            f"asks {paid:,.2f} {currency}, {ratio:.0%} of the reference {reference:,.2f} {currency} "
-            f"({condition}) for {item.name or item.item_id}",
+            Message(
+                "The listing asks {price}, {share:.0%} of the reference price {reference} ({condition}) of {item}.",
+                price=Money(paid, currency),
+                share=ratio,
+                reference=Money(reference, currency),
+                condition=_CONDITIONS.get(condition, condition),
+                item=item.name or item.item_id,
+            ),
             item_id=item.item_id,
             brand=brand,
             labels=(Label.COUNTERFEIT_SUSPECTED,),
             evidence={
                 "facts": {
-                    f"price in {currency}": round(paid, 2),
-                    f"reference price in {currency}": round(reference, 2),
-                    "reference condition": condition,
-                    "price over reference": round(ratio, 4),
+                    Message("price"): round(paid, 2),
+                    Message("reference price"): round(reference, 2),
+                    Message("currency"): currency,
+                    Message("reference condition"): condition,
+                    Message("price over reference"): round(ratio, 4),
                 }
             },
         )
@@ -146,7 +155,12 @@ class ListingSignal(Signal):
         most = self._in(price, item.currency or "")
         dearest = max((i.price for i in self._items_of[brand] if i.price and i.currency == item.currency), default=math.inf)
         if isinstance(most, str) or most <= _FAR * dearest:
-            return f"{price.low:g} and {price.high:g} {price.currencies[0]} are written alike; write 1,250.000 or 1.250,000"
+            return Message(
+                "{low:g} and {high:g} {currency} are written alike; write 1,250.000 or 1.250,000.",
+                low=price.low,
+                high=price.high,
+                currency=price.currencies[0],
+            )
         return replace(price, high=price.high / 1000.0, unsure=False)
 
     def _in(self, price: Price | str, currency: str) -> float | str:
@@ -164,8 +178,13 @@ class ListingSignal(Signal):
         if readings[0] is not None:
             return max(r for r in readings if r is not None)
         if len(price.currencies) > 1:
-            return f"its currency may be {' or '.join(price.currencies[:3])}; add a currency column"
-        return f"{usual} cannot be compared with {currency or 'a price without currency'}; give both rates"
+            return Message(
+                "The currency of the price may be any of {currencies}; add a currency column.",
+                currencies=price.currencies[:3],
+            )
+        if not currency:
+            return Message("A price in {currency} cannot be compared with one without currency.", currency=usual)
+        return Message("{usual} cannot be compared with {currency}; give both rates.", usual=usual, currency=currency)
 
     def _comparable(self, query: Query, brand: str) -> list[Item]:
         """Return the items of a brand that the listing may show; all of the brand's where none is a candidate."""
@@ -190,14 +209,16 @@ class ListingSignal(Signal):
         lexicon = Lexicon.load()
         return NameFinder(self._brands, lexicon.everyday, lexicon.nicknames)
 
+    def _called(self, brand: str) -> str:
+        return self._brands.get(brand, Brand(brand)).name or brand
+
     def _named(self, listing: Listing) -> list[str]:
         texts = filter(None, (listing.brand_claim, listing.title, listing.description))
         return [m.brand for text in texts for m in self._names.find(text) if not m.everyday]
 
     def _sellers(self, listing: Listing, brand_id: str) -> list[Finding]:
         """Ask of a platform's seller, and of a shop at an address of its own, whether the brand lists it."""
-        brand = self._brands.get(brand_id, Brand(brand_id))
-        name = brand.name or brand_id
+        brand, name = self._brands.get(brand_id, Brand(brand_id)), self._called(brand_id)
         platform, domain = (listing.platform or "").strip(), registrable_domain(listing.url or "")
         known = {"seller": bool((platform and listing.seller_id) or domain), "shop": bool(domain and not platform)}
         why = authorisation(brand, listing)
@@ -205,17 +226,24 @@ class ListingSignal(Signal):
             return [Finding(n, FindingStatus.OK, 0.0, why, brand=brand_id) for n, is_known in known.items() if is_known]
         unsaid = None
         if not brand.authorised_sellers and not brand.official_domains:
-            unsaid = f"the catalog lists no sellers of {name}"
+            unsaid = Message("The catalog lists no sellers of {brand}.", brand=name)
         elif (condition := condition_of(listing.condition)) == "used":
-            unsaid = "second-hand goods need no authorised seller"
+            unsaid = Message("Second-hand goods need no authorised seller.")
         elif condition is None:
             given = (listing.condition or "").strip()
-            unsaid = f"the condition {given!r:.40} is not known" if given else "the condition is not stated"
+            unsaid = Message("The condition is not stated.")
+            if given:
+                unsaid = Message("The condition “{condition}” is not a known one.", condition=given[:40])
         reasons = {
-            "seller": f"offers new goods and is none of the sellers that {name} lists",
-            "shop": f"new goods at {domain}, which the catalog does not list for {name}",
+            "seller": Message("New goods by a seller whom {brand} does not list as authorised.", brand=name),
+            "shop": Message(
+                "New goods at {domain}, which is not a domain that the catalog lists for {brand}.", domain=domain, brand=name
+            ),
         }
-        missing = {"seller": "the seller is not known", "shop": "the listing is on a platform, or its address is not known"}
+        missing = {
+            "seller": Message("The seller is not known."),
+            "shop": Message("The listing is on a platform, or its address is not known."),
+        }
         out = []
         for kind, reason in reasons.items():
             if not known[kind] or unsaid is not None:
@@ -229,31 +257,39 @@ class ListingSignal(Signal):
         counts = [_count(listing.extra.get(column)) for column in ("seller_removed", "seller_listings")]
         removed, total = counts
         if removed is None or total is None or not total > 0 or removed > total:
-            return Finding.abstained("seller_history", "the table has no usable seller_listings and seller_removed")
+            return Finding.abstained(
+                "seller_history", Message("The table has no usable columns seller_listings and seller_removed.")
+            )
         return Finding(
             "seller_history",
             FindingStatus.OK,
             wilson_interval(removed, total)[0],
-            f"{removed} of this seller's {total} earlier listings were removed",
-            evidence={"facts": {"listings removed": removed, "listings in all": total}},
+            Message("{removed:,} of this seller's {total:,} earlier listings were removed.", removed=removed, total=total),
+            evidence={"facts": {Message("listings removed"): removed, Message("listings in all"): total}},
         )
 
 
 def _contact(listing: Listing, regions: Sequence[str]) -> Finding:
     kinds = {"contact" if ":" not in c else c.partition(":")[0].strip() for c in listing.contacts if c.strip()}
-    parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
-    texts = {where: text for where, text in parts.items() if text}
+    texts = listing.texts
     try:
         found = extract_contacts(list(texts.values()), regions=regions)
         kinds |= {c.kind for c in found if c.kind != "url"}
-    except MissingExtraError as error:
+    except MissingExtraError:
         if not kinds:
-            return Finding.abstained("contact", str(error))
+            reason = Message("Finding phone numbers needs an extra: pip install 'imgmatch[contacts]'.")
+            return Finding.abstained("contact", reason)
     if not kinds:
-        cut = read_in_part(texts).replace(" Only", "; only").rstrip(".")
-        reason = f"the listing names no way around the platform{cut}" if texts else "the listing has no text"
-        return Finding("contact", FindingStatus.OK, 0.0, reason) if texts else Finding.abstained("contact", reason)
-    return Finding("contact", FindingStatus.OK, 1.0, f"asks to be reached outside the platform: {', '.join(sorted(kinds))}")
+        if not texts:
+            return Finding.abstained("contact", Message("The listing has no text."))
+        return Finding(
+            "contact",
+            FindingStatus.OK,
+            0.0,
+            read_in_part(Message("The listing names no contact outside the platform."), texts),
+        )
+    reason = Message("The listing names a contact outside the platform: {kinds}.", kinds=tuple(sorted(kinds)))
+    return Finding("contact", FindingStatus.OK, 1.0, reason)
 
 
 def _reference(item: Item, condition: str | None) -> tuple[float, str] | str:
@@ -266,12 +302,12 @@ def _reference(item: Item, condition: str | None) -> tuple[float, str] | str:
     kind = condition_of(condition)
     used = by_condition.get("used", min((v for k, v in by_condition.items() if k != "new"), default=None))
     if kind == "used":
-        return (used, "used") if used is not None else "no second-hand reference price is known"
+        return (used, "used") if used is not None else Message("No second-hand reference price is known.")
     if kind == "new":
-        return (new, "new") if new is not None else "no reference price for new goods is known"
+        return (new, "new") if new is not None else Message("No reference price for new goods is known.")
     # The condition is not stated, so the offer gets the benefit of the doubt.
     known = [(v, k) for v, k in ((used, "used"), (new, "new")) if v is not None]
-    return min(known) if known else "no reference price is known"
+    return min(known) if known else Message("No reference price is known.")
 
 
 def _proposed(candidates: Iterable[Candidate]) -> list[str]:

@@ -27,6 +27,7 @@ from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon, Phrase
 from imgmatch.market.mentions import Mention, NameFinder
 from imgmatch.market.wordmarks import CHANCE, Line, Match, WordmarkMatcher, align, spellings
+from imgmatch.messages import Message
 from imgmatch.names import fold, letters, read_in_part
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, MISSPELT_SLOPE, WELL_READ, misspelt_ratio, rightly_spelled
@@ -51,6 +52,12 @@ RATIO_CENTRE, RATIO_SLOPE, RATIO_APART = -4.5, 1.0, 10.0
 """Value 0.5, and steepness, of how much less likely a mark's letters are than the ones that were read, in nats; and by how
 much they must be likelier than the next brand's. On the dev half of the photos of ``benchmarks/words.py`` the marks
 that unsure lines show reach -1.7 and -3.5 (and -5.1, read by its letters too), all others -5.2 at most."""
+
+_READS = {
+    "exact": Message("A line in the photo reads {mark}: “{text}”.").id,
+    "partial": Message("A line in the photo is cut off but reads {mark}: “{text}”.").id,
+    "near": Message("A line in the photo reads nearly {mark}: “{text}”.").id,
+}
 
 
 class TextSignal(Signal):
@@ -99,20 +106,19 @@ class TextSignal(Signal):
         likely = {c.brand for c in query.candidates[:3]}
         findings = [*self._in_photos(query.photos, likely)]
         listing = query.listing
-        parts = {"title": listing.title, "description": listing.description, "promo text": listing.promo_text}
-        texts = {where: text for where, text in parts.items() if text}
+        texts = listing.texts
         mentions = {where: self._names.find(text) for where, text in texts.items()}
         findings += self._claims(mentions, listing.brand_claim, likely)
         findings += self._wording(texts, mentions)
-        cut = read_in_part(texts)
-        return [replace(f, reason=f.reason + cut) if f.signal in ("claim", "wording") else f for f in findings]
+        of_texts = ("claim", "wording")
+        return [replace(f, reason=read_in_part(f.reason, texts)) if f.signal in of_texts else f for f in findings]
 
     # The listing's own words
 
     def _claims(self, mentions: dict[str, list[Mention]], column: str | None, likely: set[str]) -> Iterator[Finding]:
         best: dict[str, tuple[float, str, Mention]] = {}
         # In the brand column a name is a name, ordinary word or not.
-        named = [(1.0, "brand column", m) for m in self._names.find(column or "")]
+        named: list[tuple[float, str, Mention]] = [(1.0, Message("brand column"), m) for m in self._names.find(column or "")]
         for where, found in mentions.items():
             for m in found:
                 value = EVERYDAY if m.everyday and m.brand not in likely else 0.95 if where == "title" else 0.9
@@ -121,20 +127,31 @@ class TextSignal(Signal):
             if m.brand not in best or value > best[m.brand][0]:
                 best[m.brand] = (value, where, m)
         for brand, (value, where, m) in best.items():
-            reason = f"The {where} names {self._called(brand)}: “{m.raw}”."
+            reason = Message("The {where} names {brand}: “{text}”.", where=where, brand=self._called(brand), text=m.raw)
             if value == EVERYDAY:
-                reason = f"The {where} has “{m.raw}”, which may be {self._called(brand)} or the ordinary word."
+                reason = Message(
+                    "The {where} has “{text}”, which may be {brand} or the ordinary word.",
+                    where=where,
+                    text=m.raw,
+                    brand=self._called(brand),
+                )
             yield Finding("claim", FindingStatus.OK, value, reason, brand=brand, evidence={"readings": [_said(m)]})
         if not best:
-            why = "The listing's words name no brand of the catalog." if mentions or column else "The listing has no text."
-            yield Finding.abstained("claim", why)
+            nothing = Message("The listing's words name no brand of the catalog.")
+            yield Finding.abstained("claim", nothing if mentions or column else Message("The listing has no text."))
 
     def _wording(self, texts: dict[str, str], mentions: dict[str, list[Mention]]) -> Iterator[Finding]:
         found = False
         for where, text in texts.items():
             for m in (m for m in mentions[where] if m.disguise):
                 found = True
-                reason = f"The {where} writes {self._called(m.brand)} in disguise, “{m.raw}”: {m.disguise}."
+                reason = Message(
+                    "The {where} disguises the name {brand} as “{text}”: {how}.",
+                    where=where,
+                    brand=self._called(m.brand),
+                    text=m.raw,
+                    how=m.disguise,
+                )
                 yield Finding(
                     "wording",
                     FindingStatus.OK,
@@ -147,27 +164,30 @@ class TextSignal(Signal):
             phrases = self._lexicon.find(text)
             if phrases:
                 found = True
-                yield _worded(f"The {where}", phrases)
+                yield _worded(where, phrases)
         if not found:
-            yield Finding.abstained("wording", "No replica wording was found." if texts else "The listing has no text.")
+            nothing = Message("No replica wording was found.")
+            yield Finding.abstained("wording", nothing if texts else Message("The listing has no text."))
 
     # The photos
 
     def _in_photos(self, photos: Sequence[PhotoContext], likely: set[str]) -> Iterator[Finding]:
         if not photos:
-            yield Finding.abstained("text", "There is no readable photo.")
+            yield Finding.abstained("text", Message("There is no readable photo."))
             return
         if not ocr.available():
-            yield Finding.abstained("text", "Reading the text in photos needs the extra: pip install 'imgmatch[ocr]'.")
+            needs = Message("Reading the text in photos needs an extra: pip install 'imgmatch[ocr]'.")
+            yield Finding.abstained("text", needs)
             return
         best: dict[str, Finding] = {}
         read, lines = 0, 0
-        skipped: dict[str, str] = {}
+        skipped: dict[str, tuple[Message, ...]] = {}
         for photo in photos:
             try:
                 readings = ocr.read(photo, self.config.side)
             except ImageError as error:
-                yield Finding.failed("text", f"The photo could not be read: {error}", photo_id=photo.photo_id)
+                failed = Message("The photo could not be read: {error}", error=str(error))
+                yield Finding.failed("text", failed, photo_id=photo.photo_id)
                 continue
             read, lines = read + 1, lines + len(readings)
             if note := ocr.passed_over(photo, self.config.side):
@@ -175,7 +195,7 @@ class TextSignal(Signal):
             # Only what says so in so many words: photos show shop signs and newspapers too.
             printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))
             if strong := [p for p in printed if p.strength == "strong"]:
-                best.setdefault("wording", replace(_worded("The photo", strong), photo_id=photo.photo_id))
+                best.setdefault("wording", replace(_worded(Message("photo"), strong), photo_id=photo.photo_id))
             matches = self._matcher.match(readings)
             # A line near a mark that the same photo also shows rightly spelled is, as a rule, that mark misread.
             right = {m.brand for m in matches if rightly_spelled(m, self._catalog.brands[m.brand])}
@@ -192,14 +212,16 @@ class TextSignal(Signal):
                     _keep(best, finding)
         for f in best.values():
             some = skipped.get(f.photo_id or "")
-            yield replace(f, reason=f"{f.reason} Not all was read: {some}.") if some else f
+            yield replace(f, reason=_partly(f.reason, some)) if some else f
         if not any(f.signal == "text" for f in best.values()) and read:
-            why = f"No brand of the catalog can be read in the photos ({lines} lines of text)."
-            notes = "; ".join(f"{photo_id}: {note}" for photo_id, note in sorted(skipped.items()))
-            yield Finding.abstained("text", f"{why} Not all was read: {notes}." if notes else why)
+            why = Message("No brand of the catalog can be read in the photos (lines of text: {count}).", count=lines)
+            notes = tuple(
+                Message("{photo}: {notes}", photo=photo_id, notes=note) for photo_id, note in sorted(skipped.items())
+            )
+            yield Finding.abstained("text", _partly(why, notes) if notes else why)
 
     def _claim(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading], likely: set[str]) -> Finding | None:
-        # Held against the few marks of a brand that the photo's looks suggest, less is owed to chance.
+        # Compared with the few marks of a brand that the photo's looks suggest, fewer matches are due to chance.
         chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
         # An ordinary word is a mark only where it stands alone and is written as the mark is.
         if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) == letters(match.mark))):
@@ -212,9 +234,10 @@ class TextSignal(Signal):
         aside = match.brand not in likely and _aside(photo, match.line.parts)
         if aside:
             value = min(value, EVERYDAY)
-        how = {"exact": "reads", "partial": "is cut off but reads", "near": "reads, nearly,"}[match.kind]
-        where = ", small and in a corner, perhaps on something beside the product," if aside else ""
-        reason = f"A line in the photo{where} {how} {match.mark}: “{match.reading}”."
+        reason = Message(_READS[match.kind], mark=match.mark, text=match.reading)
+        if aside:
+            beside = Message("It is small and in a corner, perhaps on something beside the product.")
+            reason = Message("{sentence} {next}", sentence=reason, next=beside)
         return Finding(
             "text",
             FindingStatus.OK,
@@ -222,7 +245,10 @@ class TextSignal(Signal):
             reason,
             photo_id=photo.photo_id,
             brand=match.brand,
-            evidence={"readings": _readings(match), "facts": {"matches expected by chance": float(f"{chance:.2g}")}},
+            evidence={
+                "readings": _readings(match),
+                "facts": {Message("matches expected by chance"): float(f"{chance:.2g}")},
+            },
         )
 
     def _rescored(self, photo: PhotoContext, readings: Sequence[ocr.Reading]) -> Iterator[Finding]:
@@ -255,12 +281,12 @@ class TextSignal(Signal):
                 "text",
                 FindingStatus.OK,
                 value,
-                f"A line in the photo can hardly be read, and is most like {mark}: “{reading.text}”.",
+                Message("A barely readable line in the photo is most like {mark}: “{text}”.", mark=mark, text=reading.text),
                 photo_id=photo.photo_id,
                 brand=brand,
                 evidence={
                     "readings": _readings(match),
-                    "facts": {"log likelihood ratio of the mark to the reading": round(float(ratios[top]), 1)},
+                    "facts": {Message("log likelihood ratio of the mark to the reading"): round(float(ratios[top]), 1)},
                 },
             )
 
@@ -273,11 +299,18 @@ class TextSignal(Signal):
             "logo_tamper",
             FindingStatus.OK,
             value,
-            f"“{match.reading}” stands where {match.mark} would: near the mark, but not its letters.",
+            Message(
+                "The photo reads “{text}” where one expects {mark}: near the mark, but misspelt.",
+                text=match.reading,
+                mark=match.mark,
+            ),
             photo_id=photo.photo_id,
             brand=match.brand,
             labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
-            evidence={"readings": _readings(match), "facts": {"log likelihood ratio of the two spellings": round(ratio, 1)}},
+            evidence={
+                "readings": _readings(match),
+                "facts": {Message("log likelihood ratio of the two spellings"): round(ratio, 1)},
+            },
         )
 
     def _called(self, brand: str) -> str:
@@ -324,15 +357,22 @@ def _readings(match: Match) -> list[dict[str, Any]]:
     ]
 
 
+def _partly(reason: str, notes: Sequence[Message]) -> Message:
+    """Add to a sentence what of the photos was not read."""
+    unread = Message("Not everything was read: {notes}.", notes=tuple(notes))
+    return Message("{sentence} {next}", sentence=reason, next=unread)
+
+
 def _worded(where: str, phrases: Sequence[Phrase]) -> Finding:
     strong = [p for p in phrases if p.strength == "strong"]
-    what = "offers a replica in so many words" if strong else "uses words that are often said of replicas"
-    said = ", ".join(f"“{p.text}”" for p in (strong or phrases)[:4])
+    said = tuple(f"“{p.text}”" for p in (strong or phrases)[:4])
+    openly = Message("The {where} offers a replica in so many words: {phrases}.", where=where, phrases=said)
+    hinted = Message("The {where} uses words that are common for replicas: {phrases}.", where=where, phrases=said)
     return Finding(
         "wording",
         FindingStatus.OK,
         0.9 if strong else 0.55,
-        f"{where} {what}: {said}.",
+        openly if strong else hinted,
         evidence={"facts": {f"“{p.text}” ({p.language})": p.strength for p in phrases[:8]}},
         labels=(Label.COUNTERFEIT_SUSPECTED,) if strong else (),
     )
