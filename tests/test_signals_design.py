@@ -286,7 +286,7 @@ def test_the_item_is_named_with_its_model_and_variant() -> None:
     assert finding.value >= 0.5
     assert finding.evidence["facts"]["model"] == "M"
     assert finding.evidence["facts"]["next variant"] == "aurel-0"
-    assert finding.reason.endswith("; model M; variant aurel-1, next variant aurel-0.")
+    assert finding.reason.endswith(" Model M, nearest variants: aurel-1, aurel-0.")
 
 
 def test_the_best_of_several_photos_counts() -> None:
@@ -340,12 +340,13 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     assert finding.status is (FindingStatus.OK if why is None else FindingStatus.ABSTAINED)
     assert (finding.brand, finding.item_id) == (("aurel", candidates[0].item_id) if why is None else (None, None))
     assert (
-        why or f"The photo looks like Aurel M (similarity {candidates[0].similarity:.2f}); model M; variant aurel-0,"
+        why
+        or f"The photo looks like Aurel M (similarity {candidates[0].similarity:.2f}). Model M, nearest variants: aurel-0,"
     ) in finding.reason
     facts = finding.evidence["facts"]
     rival = next(c for c in candidates if c.brand != "aurel")
     assert facts["next brand"] == rival.brand == "brume"
-    assert facts["lead over next brand"] == pytest.approx(candidates[0].score - rival.score, abs=1e-4)
+    assert facts["margin over the next brand"] == pytest.approx(candidates[0].score - rival.score, abs=1e-4)
     assert facts["similarity"] == pytest.approx(candidates[0].similarity, abs=1e-4)
 
 

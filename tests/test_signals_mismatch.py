@@ -169,7 +169,7 @@ def test_kinds_by_text_where_the_encoder_has_it() -> None:
 ABSTENTIONS = [
     ([], [SAME], {}, "no promo"),
     ([PROMO], [], {}, "neither a readable photo nor words"),
-    ([PROMO], [], {"title": "dress"}, "no listing photo could be read"),
+    ([PROMO], [], {"title": "dress"}, "No listing photo could be read"),
     ([UNKNOWN], [SAME], {}, "claims no brand"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from imgmatch.catalog.likeness import Compared
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.messages import Message
 from imgmatch.names import fold
 from imgmatch.signals.base import Signal
 from imgmatch.signals.design.local import CloserLook
@@ -161,54 +162,71 @@ class DesignSignal(Signal):
 
     def _finding(self, query: Query) -> Finding:
         if not query.of_role("listing"):
-            return Finding.abstained(self.name, "The listing has no readable photo.")
+            return Finding.abstained(self.name, Message("The listing has no readable photo."))
         proposed = {c.item_id for c in query.candidates if c.item_id in self.catalog.items}
         candidates, closer = self._candidates(query, proposed)
         if not candidates:
-            return Finding.abstained(self.name, "No catalog item was proposed.")
+            return Finding.abstained(self.name, Message("No catalog item is near enough to compare with."))
         best = candidates[0]
         evidence = self._evidence(best, candidates)
         if closer:
-            evidence["facts"]["part-by-part similarity"] = round(self._local(query, [best])[0], 4)
+            evidence["facts"][Message("part-by-part similarity")] = round(self._local(query, [best])[0], 4)
         likeness = self.catalog.likeness
         certainty, least = likeness.certainty(best.score), likeness.least(likeness.group(best.item_id))
         rival = next((c for c in candidates if c.brand != best.brand), None)
         why = None
         if not likeness.learnt.trials:
-            why = (
-                f"The nearest item is {self._called(best)} (similarity {best.similarity:.2f}), but the catalog has no "
-                "second photo of any item or brand that would say what that is worth."
+            why = Message(
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has no second photo of any item "
+                "or brand that would say what that is worth.",
+                item=self._called(best),
+                similarity=best.similarity,
             )
         elif certainty < _CLAIM or best.similarity < least:
-            why = (
-                f"Nothing in the catalog is near enough: the nearest item, {self._called(best)}, has similarity "
-                f"{best.similarity:.2f}, which says no more than that of another brand would."
+            why = Message(
+                "Nothing in the catalog is near enough: the nearest item, {item}, has similarity {similarity:.2f}, which "
+                "goods of other brands reach as well.",
+                item=self._called(best),
+                similarity=best.similarity,
             )
         elif self._alone(query, best):
-            why = (
-                f"The nearest item is {self._called(best)} (similarity {best.similarity:.2f}), but the catalog has nothing "
-                "else like it: that may be the kind of thing rather than the brand."
+            why = Message(
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has nothing else like it: the "
+                "photo may show the same kind of goods rather than the brand.",
+                item=self._called(best),
+                similarity=best.similarity,
             )
         elif rival is not None and likeness.certainty(rival.score) >= 0.5:
-            why = (
-                f"Two brands are about equally near: {self._called(best)} ({best.similarity:.2f}) and "
-                f"{self._called(rival)} ({rival.similarity:.2f})."
+            why = Message(
+                "Two brands are about equally near: {item} ({similarity:.2f}) and {rival} ({next:.2f}).",
+                item=self._called(best),
+                similarity=best.similarity,
+                rival=self._called(rival),
+                next=rival.similarity,
             )
         if why is not None:
             return Finding.abstained(self.name, why, photo_id=best.photo_id, evidence=evidence)
-        reason = (
-            f"The photo looks like {self._called(best)} (similarity {best.similarity:.2f}){_variant(evidence['facts'])}."
-        )
         return Finding(
             self.name,
             FindingStatus.OK,
             certainty,
-            reason,
+            self._reason(best, evidence["facts"]),
             photo_id=best.photo_id,
             item_id=best.item_id,
             brand=best.brand,
             evidence=evidence,
         )
+
+    def _reason(self, best: Candidate, facts: Mapping[str, float | str]) -> Message:
+        """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
+        item, similarity = self._called(best), best.similarity
+        looks = Message("The photo looks like {item} (similarity {similarity:.2f}).", item=item, similarity=similarity)
+        model, first, second = (facts.get(name) for name in ("model", "variant", "next variant"))
+        if model is None or (first is None and second is None):
+            return looks
+        variants = tuple(filter(None, (first, second)))
+        names = Message("Model {model}, nearest variants: {variants}.", model=model, variants=variants)
+        return Message("{sentence} {next}", sentence=looks, next=names)
 
     def _alone(self, query: Query, best: Candidate) -> bool:
         """Tell whether a photo is far from all of the catalog but the group of its best candidate."""
@@ -226,30 +244,24 @@ class DesignSignal(Signal):
         item = self.catalog.items[best.item_id]
         likeness = self.catalog.likeness
         facts: dict[str, float | str] = {
-            "similarity": round(best.similarity, 4),
-            "least similarity of a claim": round(likeness.least(likeness.group(best.item_id)), 4),
-            "normalised score": round(best.score, 4),
-            "held-out photos that say what it is worth": likeness.learnt.trials,
+            Message("similarity"): round(best.similarity, 4),
+            Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
+            Message("normalised score"): round(best.score, 4),
+            Message("held-out photos behind this"): likeness.learnt.trials,
         }
         rival = next((c for c in candidates if c.brand != best.brand), None)
         if rival is not None:
-            facts["next brand"] = rival.brand
-            facts["lead over next brand"] = round(best.score - rival.score, 4)
+            facts[Message("next brand")] = rival.brand
+            facts[Message("margin over the next brand")] = round(best.score - rival.score, 4)
         if item.model:
-            facts["model"] = item.model
+            facts[Message("model")] = item.model
         if item.variant:
-            facts["variant"] = item.variant
+            facts[Message("variant")] = item.variant
         if shared := self.catalog.shared.get(best.photo):
-            facts["items with this photo"] = ", ".join(shared)
+            facts[Message("items with this photo")] = ", ".join(shared)
         siblings = [c for c in candidates[1:] if item.model and self.catalog.items[c.item_id].model == item.model]
         if siblings:
             sibling = siblings[0]
-            facts["next variant"] = self.catalog.items[sibling.item_id].variant or sibling.item_id
-            facts["lead over next variant"] = round(best.score - sibling.score, 4)
+            facts[Message("next variant")] = self.catalog.items[sibling.item_id].variant or sibling.item_id
+            facts[Message("margin over the next variant")] = round(best.score - sibling.score, 4)
         return {"reference_photo": best.photo, "facts": facts}
-
-
-def _variant(facts: dict[str, float | str]) -> str:
-    """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
-    differing = [f"{name} {facts[name]}" for name in ("variant", "next variant") if name in facts]
-    return f"; model {facts['model']}; {', '.join(differing)}" if "model" in facts and differing else ""

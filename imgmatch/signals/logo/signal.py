@@ -21,6 +21,7 @@ import numpy as np
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
 from imgmatch.vision import geometry
@@ -269,10 +270,10 @@ class LogoSignal(Signal):
     def _examine(self, query: Query) -> Iterator[Finding]:
         marks = self._marks()
         if not marks.references:
-            yield Finding.abstained("logo", "The catalog has no pictures of marks.")
+            yield Finding.abstained("logo", Message("The catalog has no pictures of marks."))
             return
         if not query.photos:
-            yield Finding.abstained("logo", "There is no readable photo.")
+            yield Finding.abstained("logo", Message("There is no readable photo."))
             return
         best: dict[tuple[str, str], Finding] = {}
         misses: list[Seen] = []
@@ -281,7 +282,8 @@ class LogoSignal(Signal):
             try:
                 seen = marks.look(photo)
             except ImageError as error:
-                yield Finding.failed("logo", f"The photo could not be read: {error}", photo_id=photo.photo_id)
+                failed = Message("The photo could not be read: {error}", error=str(error))
+                yield Finding.failed("logo", failed, photo_id=photo.photo_id)
                 continue
             looked += 1
             misses += [s for s in seen if s.value < 0.5]
@@ -291,16 +293,17 @@ class LogoSignal(Signal):
                     best[key] = finding
         yield from best.values()
         if looked and not any(signal == "logo" for signal, _ in best):
-            yield Finding.abstained("logo", f"No mark of the catalog was found in the photos.{self._nearest(misses)}")
+            nothing = Message("No mark of the catalog was found in the photos.")
+            yield Finding.abstained("logo", self._with_nearest(nothing, misses))
 
     def _findings(self, photo: PhotoContext, seen: Sequence[Seen]) -> Iterator[Finding]:
-        nearest = self._nearest([s for s in seen if s.value < 0.5])
+        misses = [s for s in seen if s.value < 0.5]
         for s in (s for s in seen if s.value >= 0.5):
             yield Finding(
                 "logo",
                 FindingStatus.OK,
                 s.value,
-                f"{self._by_what(s)}{nearest}",
+                self._with_nearest(self._by_what(s), misses),
                 photo_id=photo.photo_id,
                 brand=s.brand,
                 evidence=self._evidence(s),
@@ -310,22 +313,26 @@ class LogoSignal(Signal):
                 if placed is not None:
                     yield from self._tampered(photo, s, placed, difference(placed))
 
-    def _by_what(self, seen: Seen) -> str:
+    def _by_what(self, seen: Seen) -> Message:
         called = self._called(seen.brand)
         if seen.sighting is not None and seen.sighting.repeats:
-            return f"The pattern of {called} repeats: {seen.sighting.agreeing} of its places agree in scale and direction."
+            repeats = "The pattern of {brand} repeats: {count} of its places agree in scale and direction."
+            return Message(repeats, brand=called, count=seen.sighting.agreeing)
         said = []
         if seen.sighting is not None:
-            said.append(f"{seen.sighting.agreeing} points agree on where it lies")
+            said.append(Message("{count} points agree on its place", count=seen.sighting.agreeing))
             if seen.sighting.mirrored:
-                said.append("it is its mirror image, as is all in a mirrored photo")
+                said.append(Message("it is mirrored, as the whole photo may be"))
         if seen.shape is not None:
-            said.append(f"its shape stands {seen.shape.score:.1f} standard deviations above other photos")
-        return f"The mark of {called} is in the photo: {'; '.join(said)}."
+            above = "its shape scores {score:.1f} standard deviations above photos of other things"
+            said.append(Message(above, score=seen.shape.score))
+        return Message("The mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
 
-    def _nearest(self, misses: Sequence[Seen]) -> str:
+    def _with_nearest(self, sentence: Message, misses: Sequence[Seen]) -> Message:
+        """Add to a sentence the marks that came nearest without making a claim."""
         names = list(dict.fromkeys(self._called(s.brand) for s in sorted(misses, key=lambda s: -s.value)))[:NEAREST_MISSES]
-        return f" Nearest below a claim: {', '.join(names)}." if names else ""
+        nearest = Message("Nearest marks that were not claimed: {brands}.", brands=tuple(names))
+        return Message("{sentence} {next}", sentence=sentence, next=nearest) if names else sentence
 
     def _tampered(self, photo: PhotoContext, seen: Seen, placed: Placement, found: Difference) -> Iterator[Finding]:
         if placed.pixels < COMPARABLE_PIXELS or found.rest < COMPARABLE_REST or not found.size:
@@ -336,13 +343,15 @@ class LogoSignal(Signal):
         called = self._called(seen.brand)
         evidence = self._evidence(seen)
         evidence["heatmap"] = {"polygon": placed.corners(), "values": _coarse(found.where)}
-        evidence["facts"]["differing share of the inked area"] = round(found.size, 4)
-        evidence["facts"]["explained share of the rest"] = round(found.rest, 3)
+        evidence["facts"][Message("differing share of the inked area")] = round(found.size, 4)
+        evidence["facts"][Message("explained share of the rest")] = round(found.rest, 3)
         yield Finding(
             "logo_tamper",
             FindingStatus.OK,
             value,
-            f"The mark of {called} is there, but a part worth {found.size:.0%} of its ink is missing or added.",
+            Message(
+                "The mark of {brand} is altered: {share:.0%} of its ink is missing or added.", brand=called, share=found.size
+            ),
             photo_id=photo.photo_id,
             brand=seen.brand,
             labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
@@ -351,20 +360,24 @@ class LogoSignal(Signal):
 
     def _evidence(self, seen: Seen) -> dict[str, Any]:
         times, photos = self._marks().false[seen.brand]
-        facts: dict[str, Any] = {"evidence": round(seen.evidence, 2), "evidence of a claim": CLAIM}
-        facts["seen in photos of the catalog that do not show it"] = f"{times} of {photos}"
+        facts: dict[str, Any] = {
+            Message("evidence"): round(seen.evidence, 2),
+            Message("evidence needed for a claim"): CLAIM,
+            Message("photos of other brands that seem to show it"): times,
+            Message("photos of other brands that were asked"): photos,
+        }
         out: dict[str, Any] = {}
         if seen.sighting is not None:
-            facts["agreeing points"] = seen.sighting.agreeing
+            facts[Message("agreeing points")] = seen.sighting.agreeing
             if seen.sighting.reference is seen.reference:
                 out["transform"] = [[float(v) for v in row] for row in seen.sighting.transform]
         if seen.shape is not None:
-            facts["shape, standard deviations above photos of other things"] = round(seen.shape.score, 1)
+            facts[Message("shape, standard deviations above photos of other things")] = round(seen.shape.score, 1)
         return {
             "reference_photo": seen.reference.photo,
             "regions": [
-                {"on": "query", "polygon": seen.polygon, "label": "mark"},
-                {"on": "reference", "polygon": seen.reference.polygon(), "label": "the catalog's mark"},
+                {"on": "query", "polygon": seen.polygon, "label": Message("mark")},
+                {"on": "reference", "polygon": seen.reference.polygon(), "label": Message("mark")},
             ],
             **out,
             "facts": facts,

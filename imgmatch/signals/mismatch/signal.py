@@ -15,6 +15,7 @@ from imgmatch.errors import WeightsError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
+from imgmatch.messages import Message
 from imgmatch.names import fold
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
@@ -89,7 +90,7 @@ class _Category:
 
 
 class MismatchSignal(Signal):
-    """Hold promo photos and words against the photos and words of the listing they lead to.
+    """Compare promo photos and words with the photos and words of the listing they lead to.
 
     Parameters
     ----------
@@ -129,21 +130,22 @@ class MismatchSignal(Signal):
     def _examine(self, query: Query) -> Finding:
         listing = query.listing
         if not listing.promo_photos and not listing.promo_text:
-            return _abstained("no promo photo or text is given")
+            return _abstained(Message("The listing has no promo photo and no promo text."))
         promo, offer = query.of_role("promo"), query.of_role("listing")
         words = " ".join(filter(None, (listing.title, listing.description, listing.brand_claim)))
         if not promo and not listing.promo_text:
-            return _abstained("no promo photo could be read")
+            return _abstained(Message("No promo photo could be read."))
         if not offer and not words.strip():
-            return _abstained("the listing has neither a readable photo nor words")
+            return _abstained(Message("The listing has neither a readable photo nor words."))
         shown = [view for photo in promo for view in self._views(photo)]
         claim = self._claim(shown, listing)
         if claim is None:
-            return _abstained("the promo claims no brand of the catalog")
+            return _abstained(Message("The promo claims no brand of the catalog."))
         brand, certainty, match = claim
         named = brand in self._named(words)
         if not offer and not named:
-            return _abstained("no listing photo could be read, and the words name no brand", brand=brand)
+            unread = Message("No listing photo could be read, and the listing's words do not name the brand.")
+            return _abstained(unread, brand=brand)
         there = [view for photo in offer for view in self._views(photo)]
         seen = list(self._matches(there))
         support = 1.0 if named else self._support(brand, there, seen, match)
@@ -270,23 +272,27 @@ class MismatchSignal(Signal):
         item = None if match is None else self._catalog.items[match.item_id]
         thing = "" if item is None else item.name or item.item_id
         thing = thing if fold(name) in fold(thing) else f"{name} {thing}"
-        what = f"names {name}" if item is None else f"shows {thing}"
+        promo = (
+            Message("The promo names {brand}", brand=name) if item is None else Message("The promo shows {item}", item=thing)
+        )
         if named:
-            reason = f"The promo {what}, and the listing names {name} too."
+            reason = Message("{promo}, and the listing names {brand} too.", promo=promo, brand=name)
         elif value >= 0.5:
-            reason = f"The promo {what}; the listing it leads to neither names {name} nor shows anything near it."
+            reason = Message(
+                "{promo}; the listing it leads to neither names {brand} nor shows anything like it.", promo=promo, brand=name
+            )
         else:
-            reason = f"The promo {what}, and the listing it leads to may well show the same."
+            reason = Message("{promo}, and the listing it leads to may well show the same.", promo=promo)
         facts: dict[str, float | str] = {
-            "certainty of what the promo claims": round(certainty, 3),
-            "support by the listing": round(support, 3),
+            Message("certainty of what the promo claims"): round(certainty, 3),
+            Message("support by the listing"): round(support, 3),
         }
         if agreement is not None:
-            facts["same kind of goods"] = round(agreement, 3)
+            facts[Message("same kind of goods")] = round(agreement, 3)
         evidence: dict[str, object] = {"facts": facts}
         if match is not None:
             evidence["reference_photo"] = match.reference
-            evidence["regions"] = [{"on": "query", "polygon": match.view.polygon, "label": f"promo: {name}"}]
+            evidence["regions"] = [{"on": "query", "polygon": match.view.polygon, "label": Message("what the promo claims")}]
         return Finding(
             "listing_mismatch",
             FindingStatus.OK,
@@ -314,5 +320,5 @@ def _mean_kind(kinds: FloatArray, vectors: Sequence[FloatArray]) -> FloatArray:
     return mean
 
 
-def _abstained(reason: str, brand: str | None = None) -> Finding:
+def _abstained(reason: Message, brand: str | None = None) -> Finding:
     return Finding.abstained("listing_mismatch", reason, brand=brand)
