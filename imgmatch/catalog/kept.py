@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 
+from imgmatch.encoders.store import cache_dir
+from imgmatch.loading.cache import PartCache
 from imgmatch.loading.photo import PhotoContext
 
 __all__ = ["KeptPhotos"]
@@ -15,7 +18,10 @@ _BYTES_KEPT = 256 << 20  # of their pixels: a guess
 
 
 class KeptPhotos:
-    """The photos that were used last, as many as fit; not thread-safe."""
+    """The photos that were used last, as many as fit; not thread-safe.
+
+    What is found in one by `PhotoContext.lasting` is remembered on this machine, for every later scan and process.
+    """
 
     def __init__(self) -> None:
         self._photos: OrderedDict[str, PhotoContext] = OrderedDict()
@@ -26,9 +32,14 @@ class KeptPhotos:
         `make` is asked for each time: kept, it would tie the catalog to itself, and its folder would outlive it.
         """
         photo = self._photos.pop(sha256, None) or make(sha256)
+        photo.parts = self._parts
         self._photos[sha256] = photo
         while len(self._photos) > _PHOTOS_KEPT or (
             len(self._photos) > 1 and sum(p.decoded_bytes for p in self._photos.values()) > _BYTES_KEPT
         ):
             self._photos.popitem(last=False)
         return photo
+
+    @cached_property
+    def _parts(self) -> PartCache:
+        return PartCache(cache_dir() / "references-parts.sqlite")

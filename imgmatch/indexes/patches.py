@@ -11,7 +11,7 @@ import numpy.typing as npt
 from imgmatch.indexes.faiss import one_thread
 from imgmatch.types import UInt8Array
 
-__all__ = ["PatchIndex"]
+__all__ = ["PatchIndex", "mutual"]
 
 _BITS = 256
 
@@ -81,7 +81,33 @@ class PatchIndex:
         near = (rows >= 0) & (distances <= radius)
         voter = np.repeat(np.arange(len(descriptors)), k).reshape(-1, k)[near]
         # Two near details of one picture are one vote of this descriptor for it.
-        pairs = np.unique(np.stack([voter, self._owner[rows[near]]], axis=1), axis=0)
-        shared = np.bincount(pairs[:, 0], minlength=len(descriptors))
-        np.add.at(votes, pairs[:, 1], (1.0 / shared[pairs[:, 0]]).astype(np.float32))
+        voter, picture = np.divmod(np.unique(voter * self._pictures + self._owner[rows[near]]), self._pictures)
+        shared = np.bincount(voter, minlength=len(descriptors))
+        np.add.at(votes, picture, (1.0 / shared[voter]).astype(np.float32))
         return votes
+
+
+def mutual(query: UInt8Array, reference: UInt8Array, radius: int) -> npt.NDArray[np.int64]:
+    """Pair the descriptors of two pictures that are each other's nearest.
+
+    Parameters
+    ----------
+    query, reference : ndarray, shape (n, 32) and (m, 32), uint8
+        Neither empty.
+    radius : int
+        Largest Hamming distance of a pair.
+
+    Returns
+    -------
+    ndarray, shape (k, 2), int64
+        Rows (index in query, index in reference), nearest first.
+    """
+    import faiss
+
+    query, reference = np.ascontiguousarray(query), np.ascontiguousarray(reference)
+    with one_thread():
+        distance, there = faiss.knn_hamming(query, reference, 1)
+        _, back = faiss.knn_hamming(reference, query, 1)
+    rows = np.flatnonzero((back[there[:, 0], 0] == np.arange(len(query))) & (distance[:, 0] <= radius))
+    rows = rows[np.argsort(distance[rows, 0], kind="stable")]
+    return np.stack([rows, there[rows, 0]], axis=1).astype(np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.types import Box, Image, UInt8Array
+from imgmatch.types import Box, Image
 from imgmatch.vision.geometry import shrink
 
 __all__ = ["Region", "crop", "find_regions", "regions"]
@@ -87,8 +87,8 @@ def find_regions(image: Image) -> tuple[Region, ...]:
     rectangle with straight edges on all four sides, or on three where the photo ends on the fourth.
     """
     small = shrink(image.pixels, _SIDE)
-    pixels = small.astype(np.float32)
-    height, width = pixels.shape[:2]
+    pixels = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)  # one plane a colour: sums run along lines
+    height, width = pixels.shape[1:]
     per_x, per_y = image.width / width, image.height / height
     whole: _Cut = (0, 0, width, height)
     trimmed = _trim(pixels, whole)
@@ -97,7 +97,7 @@ def find_regions(image: Image) -> tuple[Region, ...]:
     if 1 < len(panels) <= _MAX_PANELS:
         found += [(panel, "panel") for panel in panels]
     found += [(inset, "inset") for inset in _insets(pixels)]
-    front = _foreground(small)
+    front = _foreground(pixels)
     if front is not None:
         found.append((front, "foreground"))
     kept: list[Region] = []
@@ -134,18 +134,18 @@ def crop(image: Image, box: Box) -> Image:
 
 
 def _flat(pixels: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.bool_]:
-    """Tell which lines along `axis` have one colour."""
-    return np.asarray(pixels.std(axis=axis).max(axis=1) < _FLAT)
+    """Tell which lines along `axis` (1 down, 2 across) have one colour."""
+    return np.asarray(pixels.std(axis=axis).max(axis=0) < _FLAT)
 
 
 def _trim(pixels: npt.NDArray[np.float32], cut: _Cut) -> _Cut:
     x0, y0, x1, y1 = cut
     for _ in range(2):  # letterbox and pillarbox hide one another
-        rows = np.flatnonzero(~_flat(pixels[y0:y1, x0:x1], 1))
+        rows = np.flatnonzero(~_flat(pixels[:, y0:y1, x0:x1], 2))
         if not len(rows):
             return cut
         y0, y1 = y0 + int(rows[0]), y0 + int(rows[-1]) + 1
-        columns = np.flatnonzero(~_flat(pixels[y0:y1, x0:x1], 0))
+        columns = np.flatnonzero(~_flat(pixels[:, y0:y1, x0:x1], 1))
         if not len(columns):
             return cut
         x0, x1 = x0 + int(columns[0]), x0 + int(columns[-1]) + 1
@@ -155,15 +155,15 @@ def _trim(pixels: npt.NDArray[np.float32], cut: _Cut) -> _Cut:
 def _split(pixels: npt.NDArray[np.float32], cut: _Cut, depth: int) -> Iterator[_Cut]:
     """Yield the pieces a cut falls into along its strongest line, again and again."""
     x0, y0, x1, y1 = cut
-    part = pixels[y0:y1, x0:x1]
-    best = max(((*_line(part, axis), axis) for axis in (0, 1)), key=lambda line: line[0]) if depth else (0.0, 0, 0, 0)
+    part = pixels[:, y0:y1, x0:x1]
+    best = max(((*_line(part, axis), axis) for axis in (1, 2)), key=lambda line: line[0]) if depth else (0.0, 0, 0, 0)
     strength, start, end, axis = best
     if strength <= 0.0:
         yield cut
         return
     halves = (
         [(x0, y0, x0 + start, y1), (x0 + end, y0, x1, y1)]
-        if axis == 0
+        if axis == 1
         else [(x0, y0, x1, y0 + start), (x0, y0 + end, x1, y1)]
     )
     for half in halves:
@@ -171,8 +171,8 @@ def _split(pixels: npt.NDArray[np.float32], cut: _Cut, depth: int) -> Iterator[_
 
 
 def _line(part: npt.NDArray[np.float32], axis: int) -> tuple[float, int, int]:
-    """Return (strength, start, end) of the strongest line of constant x (axis 0) or y (axis 1); strength 0 for none."""
-    length = part.shape[1 - axis]
+    """Return (strength, start, end) of the strongest line of constant x (axis 1) or y (axis 2); strength 0 for none."""
+    length = part.shape[3 - axis]
     margin = max(int(length * _MIN_SHARE), 12)
     if length < 2 * margin + 1:
         return 0.0, 0, 0
@@ -182,8 +182,8 @@ def _line(part: npt.NDArray[np.float32], axis: int) -> tuple[float, int, int]:
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         if start >= margin and end <= length - margin and 1.0 + (end - start) / length > best[0]:
             best = (1.0 + (end - start) / length, int(start), int(end))
-    step = np.abs(np.diff(part, axis=1 - axis)).mean(axis=2) > _STEP
-    share = step.mean(axis=axis)
+    step = np.abs(np.diff(part, axis=3 - axis)).mean(axis=0) > _STEP
+    share = step.mean(axis=axis - 1)
     # Between two pictures one or two neighbouring steps are high (resizing blurs a seam); texture is high everywhere.
     around = np.convolve(share, np.r_[np.ones(3), np.zeros(5), np.ones(3)] / 6.0, mode="same")
     for at in range(margin, length - margin):
@@ -195,9 +195,9 @@ def _line(part: npt.NDArray[np.float32], axis: int) -> tuple[float, int, int]:
 
 def _insets(pixels: npt.NDArray[np.float32]) -> list[_Cut]:
     """Return the rectangles with the most edge along their sides, strongest first."""
-    height, width = pixels.shape[:2]
+    height, width = pixels.shape[1:]
     (left, right), down = _edges(pixels)
-    (top, bottom), across = _edges(pixels.swapaxes(0, 1))
+    (top, bottom), across = _edges(pixels.swapaxes(1, 2))
     x0, y0 = (v.ravel() for v in np.meshgrid(left, top))
     x1, y1 = (v.ravel() for v in np.meshgrid(right, bottom))
     sides = np.stack(
@@ -224,9 +224,9 @@ def _edges(
     """Return pairs of x that may be two sides of an inset, and the edge pixels above each (y, x), of lines of constant x."""
     import cv2
 
-    height, width = part.shape[:2]
+    height, width = part.shape[1:]
     step = np.zeros((height, width + 1), np.float32)
-    step[:, 1:-1] = np.abs(np.diff(part, axis=1)).max(axis=2)
+    step[:, 1:-1] = np.abs(np.diff(part, axis=2)).max(axis=0)
     # Texture is a ridge here and there, a seam keeps to its line, or to two: reducing a photo blurs it over both.
     ridge = (step > _INSET_EDGE) & (step >= cv2.dilate(step, np.ones((1, 5), np.uint8)))
     above = np.zeros((height + 1, width + 1), np.float32)
@@ -241,23 +241,16 @@ def _edges(
     return (start[fits], end[fits]), above
 
 
-def _foreground(small: UInt8Array) -> _Cut | None:
+def _foreground(pixels: npt.NDArray[np.float32]) -> _Cut | None:
     """Return the box of what stands out from a plain ground, None where the ground is not plain."""
-    height, width = small.shape[:2]
+    height, width = pixels.shape[1:]
     rim = max(min(height, width) // 40, 1)
-    pixels = small.astype(np.float32)
-    border = np.concatenate(
-        [
-            pixels[:rim].reshape(-1, 3),
-            pixels[-rim:].reshape(-1, 3),
-            pixels[:, :rim].reshape(-1, 3),
-            pixels[:, -rim:].reshape(-1, 3),
-        ]
-    )
-    ground = np.median(border, axis=0)
-    if (np.abs(border - ground).max(axis=1) < 20).mean() < 0.7:
+    sides = (pixels[:, :rim], pixels[:, -rim:], pixels[:, :, :rim], pixels[:, :, -rim:])
+    border = np.concatenate([side.reshape(3, -1) for side in sides], axis=1)
+    ground = np.median(border, axis=1)
+    if (np.abs(border - ground[:, None]).max(axis=0) < 20).mean() < 0.7:
         return None
-    stands_out = np.abs(pixels - ground).max(axis=2) > 25
+    stands_out = np.abs(pixels - ground[:, None, None]).max(axis=0) > 25
     # One stray pixel in a line is JPEG or a watermark.
     columns, rows = np.flatnonzero(stands_out.sum(axis=0) > 2), np.flatnonzero(stands_out.sum(axis=1) > 2)
     if len(columns) < 8 or len(rows) < 8:

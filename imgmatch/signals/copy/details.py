@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.indexes.patches import mutual
 from imgmatch.io.files import atomic_write
 from imgmatch.types import UInt8Array
 from imgmatch.vision import geometry
@@ -63,14 +64,10 @@ class Details:
 
 
 def agree(query: Keypoints, reference: Keypoints) -> bool:
-    """Tell whether enough details of a photo lie as those of another do: a millisecond or two, where SIFT takes fifty."""
-    import cv2
-
+    """Tell whether enough details of a photo lie as those of another do: a millisecond, where SIFT takes fifty."""
     if not len(query) or not len(reference):
         return False
-    found = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(query.descriptors, reference.descriptors)
-    near = sorted((m.distance, m.queryIdx, m.trainIdx) for m in found if m.distance <= RADIUS)
-    pairs = np.array([[q, r] for _, q, r in near], np.int64).reshape(-1, 2)
+    pairs = mutual(query.descriptors, reference.descriptors, RADIUS)
     # Details lie on the pixels of their level, which may be six to one of the photo: hence the wider tolerance.
     match = geometry.verify(query, reference, pairs, tolerance=6.0, min_inliers=AGREEING)
     return match is not None and len(match) >= SHARE * len(pairs)

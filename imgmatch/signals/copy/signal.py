@@ -176,7 +176,6 @@ class CopySignal(Signal):
             if role in full:
                 continue
             reference = self._catalog.photo(sha)
-            reference.parts = photo.parts  # what is found in it once serves every later scan
             copy = verified(photo, reference, hints, sides)
             if copy is not None:
                 found.append(copy)

@@ -107,13 +107,12 @@ def _sift(
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     # Half of Lowe's contrast threshold (0.04 in OpenCV's units): leather and dials are low in contrast.
     sift = cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True)
-    found = sift.detect(gray, None)
-    found = _in_turns(found, gray.shape, max_keypoints, 8, 0)
-    found, described = sift.compute(gray, found)
-    if described is None or not len(found):
+    found, described = sift.detectAndCompute(gray, None)  # in one: described by themselves they cost a second pyramid
+    if described is None:
         found, described, reduced = (), np.zeros((0, 128)), scale
     else:
-        reduced = width * scale / small.shape[1]
+        kept = _in_turns(found, gray.shape, max_keypoints, 8, 0)
+        found, described, reduced = [found[i] for i in kept], described[kept], width * scale / small.shape[1]
     rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float64).reshape(-1, 4)
     xy = ((rows[:, :2] + 0.5) * reduced + np.asarray(origin)).astype(np.float32)
     size, angle = (rows[:, 2] * reduced).astype(np.float32), rows[:, 3].astype(np.float32)
@@ -199,7 +198,8 @@ def _orb(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[
     if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it
         return (*none, *none, whole)
     orb = cv2.ORB_create(nfeatures=3000, fastThreshold=10)
-    found = _in_turns(orb.detect(gray, None), gray.shape, count, 6, 3)
+    found = orb.detect(gray, None)
+    found = [found[i] for i in _in_turns(found, gray.shape, count, 6, 3)]
     plain = points(*orb.compute(gray, found)) if found else none
     if not mirror or not found:
         return (*plain, *none, whole)
@@ -208,13 +208,13 @@ def _orb(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[
     return (*plain, *points(*orb.compute(np.ascontiguousarray(gray[:, ::-1]), turned)), whole)
 
 
-def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[Any]:
-    """Keep `count` keypoints: the strongest of every cell of a grid, then the second strongest, and so on.
+def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: int, octaves: int) -> list[int]:
+    """Return which `count` keypoints to keep: the strongest of every cell of a grid, then the second strongest, and so on.
 
     Cells are kept apart by bands of `octaves` pyramid levels too where that is not 0.
     """
     if len(found) <= count:
-        return list(found)
+        return list(range(len(found)))
     at = np.array([k.pt for k in found])
     cell = (at[:, 1] * grid // shape[0]).astype(int) * grid + (at[:, 0] * grid // shape[1]).astype(int)
     if octaves:
@@ -225,7 +225,8 @@ def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: in
     places = np.arange(len(found))
     turn = np.empty(len(found), dtype=int)
     turn[order] = places - np.maximum.accumulate(np.where(first, places, 0))
-    return [found[i] for i in np.lexsort((-response, turn))[:count]]
+    kept: list[int] = np.lexsort((-response, turn))[:count].tolist()
+    return kept
 
 
 # The descriptor (Lowe, IJCV 2004) is 4 rows x 4 columns x 8 directions in a frame whose x axis is the keypoint's own

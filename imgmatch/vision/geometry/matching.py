@@ -139,8 +139,12 @@ def verify(
 
     votes, agreement = _votes(q, r, ratio, turn, tolerance * query.scale)
     best: tuple[int, Transform, npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None = None
+    tried: list[npt.NDArray[np.bool_]] = []
     for row in np.argsort(-votes, kind="stable")[:5]:
         loose = agreement[row]
+        if 2 * votes[row] < min_inliers or any(np.array_equal(loose, known) for known in tried):
+            continue
+        tried.append(loose)
         fitted = _refine(q, r, loose, tolerance, query.scale, reference.scale)
         if fitted is not None and (best is None or fitted[1].sum() > best[0]):
             best = int(fitted[1].sum()), fitted[0], fitted[1], loose
@@ -203,27 +207,32 @@ def _refine(
     q: Points, r: Points, start: npt.NDArray[np.bool_], tolerance: float, query_scale: float, reference_scale: float
 ) -> tuple[Transform, npt.NDArray[np.bool_]] | None:
     """Fit a similarity by least squares while the tolerance tightens from 4 times to once its value."""
-    inliers, transform = start, None
-    for factor in (4.0, 2.0, 1.0, 1.0):
-        if inliers.sum() < 2:
-            return None
-        transform = _similarity(q[inliers], r[inliers])
-        if transform is None:
-            return None
-        inliers = _errors(transform, q, r, query_scale, reference_scale) < factor * tolerance
-    return (transform, inliers) if transform is not None and inliers.sum() >= 2 else None
-
-
-def _similarity(q: Points, r: Points) -> Transform | None:
-    """Return the least-squares similarity from r to q (as complex numbers: q = a r + b)."""
     zq, zr = q[:, 0] + 1j * q[:, 1], r[:, 0] + 1j * r[:, 1]
+    inliers = start
+    for factor in (4.0, 2.0, 1.0, 1.0):
+        if np.count_nonzero(inliers) < 2:
+            return None
+        fitted = _similarity(zq[inliers], zr[inliers])
+        if fitted is None:
+            return None
+        a, b = fitted
+        unit = max(query_scale, abs(a) * reference_scale, 1e-9)
+        inliers = np.abs(a * zr + b - zq) < factor * tolerance * unit
+    transform = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag], [0.0, 0.0, 1.0]])
+    return (transform, inliers) if np.count_nonzero(inliers) >= 2 else None
+
+
+def _similarity(
+    zq: npt.NDArray[np.complex128], zr: npt.NDArray[np.complex128]
+) -> tuple[np.complex128, np.complex128] | None:
+    """Return a and b of the least-squares similarity q = a r + b of points as complex numbers."""
     cq, cr = zq.mean(), zr.mean()
-    power = np.vdot(zr - cr, zr - cr).real
+    away = zr - cr
+    power = np.vdot(away, away).real
     if power < 1e-9:
         return None
-    a = np.vdot(zr - cr, zq - cq) / power
-    b = cq - a * cr
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag], [0.0, 0.0, 1.0]])
+    a = np.vdot(away, zq - cq) / power
+    return a, cq - a * cr
 
 
 def _general(
