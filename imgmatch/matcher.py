@@ -20,6 +20,7 @@ from imgmatch.loading.findings import FindingCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, producer
 from imgmatch.market.contacts import contacts_of
+from imgmatch.messages import Message
 from imgmatch.parallel import StageTimer, checkpoint
 from imgmatch.records import Listing, PhotoRecord, Said, ScanRecord
 from imgmatch.signals import Signal, SignalSource, default_signals, make_signals
@@ -291,7 +292,11 @@ def _collect(
         if isinstance(answer, Exception):
             if not isinstance(answer, ImgmatchError):
                 _log.error("signal %s could not %s", signal.name, verb, exc_info=answer)
-            failures[i].append(Finding.failed(signal.name, f"could not {verb}: {_message(answer)}"))
+            failures[i].append(
+                Finding.failed(
+                    signal.name, Message("This check failed ({what}): {error}", what=verb, error=_message(answer))
+                )
+            )
         else:
             answers[i] += answer
 

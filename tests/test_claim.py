@@ -30,7 +30,7 @@ def test_a_word_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
     # odds 0.97 / 0.03 against 0.9 / 0.1, and 1 for none
     assert (seiko.brand, seiko.probability) == ("seiko", pytest.approx((97 / 3) / (97 / 3 + 9 + 1)))
     assert (omega.brand, omega.probability) == ("omega", pytest.approx(9 / (97 / 3 + 9 + 1)))
-    assert omega.describe("Omega") == "Omega, probability 0.21 (by design 0.99)"
+    assert omega.describe("Omega") == "Omega 21% (Design likeness 0.99)"
 
 
 CASES = [

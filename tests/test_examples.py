@@ -54,7 +54,7 @@ def test_the_client_asks_a_service_and_shows_its_refusal(
     monkeypatch.setattr("tests.test_service_attack.settings", lambda **_: Config())
     with served(goods.catalog) as (port, _):
         client.main(str(tmp_path / "bag.jpg"), "Halvenne tote, as new", "150 EUR", f"http://127.0.0.1:{port}")
-        assert capsys.readouterr().out.startswith("lead\n  The photo shows a catalog photo of Halvenne")
+        assert capsys.readouterr().out.startswith("lead\n  Weak contradiction: The photo shows a catalog photo of Halvenne")
         with pytest.raises(RuntimeError, match=r"422: .*listing_id"):
             client.examine([], {"no": "id"}, url=f"http://127.0.0.1:{port}")
 

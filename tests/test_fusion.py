@@ -278,10 +278,10 @@ def test_what_the_calibration_never_saw_is_left_to_a_person() -> None:
     fusion = Fusion(CATALOG, Config(), calibration())
     verdict = fusion.decide(query(), [*CLAIM, found("wording", 0.9)])
     assert verdict.decision is Decision.REVIEW
-    assert "no calibration has seen enough of wording" in " ".join(verdict.reasons)
+    assert "too few cases of: Replica wording." in " ".join(verdict.reasons)
     verdict = fusion.decide(query(), [found("claim", 1.0), found("wording", 0.9)])
     assert verdict.decision is Decision.LEAD
-    assert "a lead by the rules alone (no calibration has seen enough of wording)" in " ".join(verdict.reasons)
+    assert "A lead by the rules alone: a strong contradiction of a plain claim" in " ".join(verdict.reasons)
 
 
 def test_one_finding_is_not_both_claim_and_strong_contradiction() -> None:
@@ -311,7 +311,7 @@ def test_authorised_sellers_are_cleared_and_the_signals_kept(listing: Listing) -
     verdict = Fusion(CATALOG, Config(), calibration()).decide(query(listing), findings)
     assert (verdict.decision, verdict.basis, verdict.labels) == (Decision.CLEAR, Basis.AUTHORISED, ())
     assert verdict.findings[:3] == tuple(findings)
-    assert any("(note)" in r for r in verdict.reasons)
+    assert any(r.startswith("Note: ") for r in verdict.reasons)
 
 
 @pytest.mark.parametrize("listing", AUTHORISED)
@@ -450,7 +450,7 @@ def test_the_rules_bind_both_ways(
     if verdict.decision is Decision.CLEAR:
         assert verdict.basis in (Basis.AUTHORISED, Basis.NO_CLAIM, Basis.UNKNOWN_BRAND, Basis.NO_CONTRADICTION)
         assert not verdict.labels
-        assert not any(r.endswith(("(strong)", "(weak)")) for r in verdict.reasons)
+        assert not any(r.startswith(("Strong contradiction", "Weak contradiction")) for r in verdict.reasons)
 
 
 SEEN = ("logo_tamper", "price", "copy")
@@ -627,7 +627,7 @@ def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
     verdict = Fusion(CATALOG, Config()).decide(query(), findings)
     assert verdict.decision is Decision.REVIEW
     assert (
-        "several brands are named: brume, probability 0.76 (by text 1.00); Aurel, probability 0.21 (by design 0.99)"
+        "Several brands are named: brume 76% (Lettering in the photo 1.00), Aurel 21% (Design likeness 0.99)."
         in verdict.reasons
     )
 

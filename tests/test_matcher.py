@@ -149,14 +149,14 @@ def test_a_signal_that_loses_rows_is_asked_one_by_one(world: tuple[Catalog, Path
     assert found == [{"short": "ok", "good": "ok"}] * 3
     none = Matcher(catalog, DESIGN, signals=[Answers("none", rows=0)]).examine(listings[0], photos=root)
     assert none.verdict is not None
-    assert none.verdict.findings[0].reason == "could not examine: unexpected RuntimeError, see the log"
+    assert none.verdict.findings[0].reason == "This check failed (examine): unexpected RuntimeError, see the log"
     assert "signal none could not examine" in [r.getMessage() for r in caplog.records]
     assert "expected 1 rows, got 0" in caplog.text
     silent = Answers("silent")
     silent.propose = lambda queries: []  # type: ignore[method-assign]
     record = Matcher(catalog, DESIGN, signals=[silent]).examine(listings[0], photos=root)
     assert record.verdict is not None
-    assert record.verdict.findings[0].reason == "could not propose: unexpected RuntimeError, see the log"
+    assert record.verdict.findings[0].reason == "This check failed (propose): unexpected RuntimeError, see the log"
 
 
 def test_of_equal_proposals_the_first_is_kept_and_photos_are_found_here(
@@ -544,7 +544,7 @@ def test_other_rules_ask_no_signal_again(world: tuple[Catalog, Path], tmp_path: 
         assert after.verdict.candidates == before.verdict.candidates
     fresh = Matcher(catalog, other).examine_batch(listings, photos=root)
     assert [r.to_dict() for r in fresh] == [r.to_dict() for r in again.examine_batch(listings, photos=root)]
-    assert "could not examine" in str(
+    assert "This check failed" in str(
         again.examine(dataclasses.replace(listings[0], title="another bag"), photos=root).to_dict()
     )
 

@@ -84,7 +84,7 @@ def test_the_same_photo_does_not_match_again(bank: NegativeBank, tmp_path: Path)
     (finding,) = bank.silenced([found(**MARK)], [context(tmp_path / "a.jpg")])
     assert finding.status is FindingStatus.ABSTAINED
     assert finding.value is None
-    assert "listing L1 by ann" in finding.reason
+    assert "ann rejected this match before, in listing L1" in finding.reason
 
 
 def test_nor_does_a_recompressed_copy_of_it(bank: NegativeBank, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ FIELDS = {
 
 
 def record(labels: tuple[Label, ...] = (Label.COUNTERFEIT_SUSPECTED,), listing_id: str = "1", **more: Any) -> ScanRecord:
-    reasons = ("letters differ (strong)", "claims brand0: the title names it")
+    reasons = ("Strong contradiction: letters differ", "claims brand0: the title names it")
     verdict = Verdict(Decision.LEAD, Basis.CONTRADICTION, brand="brand0", labels=labels, reasons=reasons)
     return ScanRecord(Listing(listing_id, **{**FIELDS, **more}, contacts=("phone:+8613800138000",)), verdict=verdict)
 
@@ -91,7 +91,7 @@ def test_each_platform_gets_a_notice_of_its_own() -> None:
     one, other = text.split("the next platform")
     assert ("To: bazaar" in one, "listing 3" in one, "listing 2" in one) == (True, True, False)
     assert ("To: other" in other, "listing 2" in other) == (True, True)
-    assert "(strong)" not in text
+    assert "Strong" not in text
 
 
 def test_what_is_not_known_is_a_place_to_fill_in() -> None:

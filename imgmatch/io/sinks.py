@@ -68,7 +68,7 @@ def flat_row(record: ScanRecord) -> dict[str, Any]:
         "shown_by": v and "; ".join(v.shown_by),
         "certainty": v and v.certainty,
         "similarity": v and v.similarity,
-        "reasons": v and "; ".join(v.reasons),
+        "reasons": v and " ".join(v.reasons),
         "error": record.error,
         "title": listing.title,
         "price": None if listing.price is None else str(listing.price),

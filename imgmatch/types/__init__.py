@@ -12,6 +12,7 @@ from imgmatch.types.images import Box, Image, UInt8Array
 from imgmatch.types.vectors import Embeddings, EmbeddingSpace, FloatArray, Neighbors
 from imgmatch.types.verdicts import (
     EVIDENCE_KEYS,
+    FINDING_NAMES,
     Basis,
     Candidate,
     Decision,
@@ -24,6 +25,7 @@ from imgmatch.types.verdicts import (
 
 __all__ = [
     "EVIDENCE_KEYS",
+    "FINDING_NAMES",
     "Basis",
     "Box",
     "Candidate",

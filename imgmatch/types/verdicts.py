@@ -7,8 +7,11 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from imgmatch.messages import Message
+
 __all__ = [
     "EVIDENCE_KEYS",
+    "FINDING_NAMES",
     "Basis",
     "Candidate",
     "Decision",
@@ -139,6 +142,27 @@ EVIDENCE_KEYS: Mapping[str, str] = {
 """The vocabulary of :attr:`Finding.evidence`; every key is optional, reports draw what is there."""
 
 
+FINDING_NAMES: Mapping[str, Message] = {
+    "claim": Message("Brand named in the text"),
+    "contact": Message("Contact outside the platform"),
+    "copy": Message("Copy of a known photo"),
+    "design": Message("Design likeness"),
+    "disagreement": Message("Several brands at once"),
+    "known_offender": Message("Photo of a known offender"),
+    "listing_mismatch": Message("Promo against destination"),
+    "logo": Message("Brand mark"),
+    "logo_tamper": Message("Altered mark or lettering"),
+    "price": Message("Price"),
+    "rank": Message("Rank"),
+    "seller": Message("Seller"),
+    "seller_history": Message("Earlier removals"),
+    "shop": Message("Shop that is not the brand's"),
+    "text": Message("Lettering in the photo"),
+    "wording": Message("Replica wording"),
+}
+"""What people call the findings of imgmatch's own signals."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One signal's statement about one query.
@@ -152,7 +176,8 @@ class Finding:
     value : float or None
         In [0, 1]; 1 means the named thing is certainly so. None unless status is ``ok``.
     reason : str
-        One plain-words sentence for an investigator. Never says fake.
+        A plain sentence for an investigator, which never says fake: a :class:`imgmatch.messages.Message` where it is to be
+        read in other languages too.
     photo_id : str or None
         The query photo it is about, None when it is about the listing as a whole.
     item_id, brand : str or None
@@ -226,7 +251,7 @@ class Verdict:
         Best first.
     findings : tuple of Finding
     reasons : tuple of str
-        Plain words, strongest first.
+        Plain sentences, strongest first; messages as those of findings.
     """
 
     decision: Decision

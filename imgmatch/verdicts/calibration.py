@@ -20,6 +20,7 @@ import numpy as np
 
 from imgmatch.errors import CalibrationError
 from imgmatch.io.files import atomic_write
+from imgmatch.messages import Message
 from imgmatch.types import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -204,14 +205,16 @@ class Calibration:
             f"calibration {self.name} has no operating point {name}: {why}; it has {', '.join(sorted(self.points))}"
         )
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Return a line for records and reports, which says what its numbers are of."""
         kind = {
-            "rendered": "ranks, not probabilities",
-            "self": "probabilities among listings made of the catalog's own photos",
+            "rendered": Message("ranks, not probabilities"),
+            "self": Message("probabilities among listings made of the catalog's own photos"),
         }
-        said = f"{kind[self.fitted_on]}; " if self.fitted_on in kind else ""
-        return f"{self.name} ({said}fitted on {self.source}, {self.examples} listings, {self.created})"
+        fitted = Message("fitted on {source}", source=self.source)
+        listings = Message("{count:,} listings", count=self.examples)
+        said = (*([kind[self.fitted_on]] if self.fitted_on in kind else []), fitted, listings, self.created)
+        return Message("{name} ({facts})", name=self.name, facts=said)
 
     def with_prevalence(self, prevalence: float) -> Calibration:
         """Return the same model for another share of bad listings; thresholds move along, FPR and recall stay.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgmatch.types import Finding
+from imgmatch.messages import Message
+from imgmatch.types import FINDING_NAMES, Finding
 
 __all__ = ["Claim", "weigh"]
 
@@ -33,10 +34,12 @@ class Claim:
     probability: float
     by: tuple[Finding, ...]
 
-    def describe(self, name: str) -> str:
+    def describe(self, name: str) -> Message:
         """Say in words which brand (by what people call it), how probable, and by what."""
-        sources = ", ".join(f"{f.signal.replace('_', ' ')} {f.value:.2f}" for f in self.by)
-        return f"{name}, probability {self.probability:.2f} (by {sources})"
+        by = tuple(
+            Message("{finding} {value:.2f}", finding=FINDING_NAMES.get(f.signal, f.signal), value=f.value) for f in self.by
+        )
+        return Message("{brand} {probability:.0%} ({by})", brand=name, probability=self.probability, by=by)
 
 
 def weigh(named: Iterable[Finding], trust: Mapping[str, float]) -> list[Claim]:

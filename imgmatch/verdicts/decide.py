@@ -19,7 +19,8 @@ from imgmatch.errors import CalibrationError
 from imgmatch.io.files import foreign_file
 from imgmatch.loading.photo import Query
 from imgmatch.market.sellers import authorisation
-from imgmatch.types import Basis, Decision, Finding, FindingStatus, Verdict
+from imgmatch.messages import Message
+from imgmatch.types import FINDING_NAMES, Basis, Decision, Finding, FindingStatus, Verdict
 from imgmatch.verdicts.calibration import Calibration, OperatingPoint, shipped_calibration
 from imgmatch.verdicts.negatives import NegativeBank
 from imgmatch.verdicts.rules import Assessment, Rules
@@ -33,6 +34,13 @@ __all__ = ["DERIVED", "Fusion", "feature_values"]
 
 DERIVED = ("disagreement", "rank")
 """Names of the findings that :meth:`Fusion.decide` adds to those of the signals."""
+
+
+_WEIGHT = {
+    "strong": Message("Strong contradiction: {reason}").id,
+    "weak": Message("Weak contradiction: {reason}").id,
+    "note": Message("Note: {reason}").id,
+}
 
 
 class Fusion:
@@ -126,7 +134,7 @@ class Fusion:
         """
         findings = self.negatives.silenced(findings, query.photos)
 
-        def authorises(brand: str) -> str | None:
+        def authorises(brand: str) -> Message | None:
             return authorisation(self._brands[brand], query.listing) if brand in self._brands else None
 
         assessment = self.rules.assess(findings, authorises)
@@ -162,19 +170,29 @@ class Fusion:
             return None, []
         rank, contributions = self.calibration.rank(feature_values(self.rules, assessment, findings))
         facts = {name: round(x, 4) for name, x in contributions.items()}
-        reason = f"the contributions sum to a logit of {sum(contributions.values()):+.2f}, by {self.calibration.describe()}"
+        reason = Message(
+            "The contributions sum to a logit of {logit:+.2f}, by {calibration}.",
+            logit=sum(contributions.values()),
+            calibration=self.calibration.describe(),
+        )
         return rank, [Finding("rank", FindingStatus.OK, rank, reason, evidence={"facts": facts})]
 
     def _with_claim(
-        self, query: Query, findings: Sequence[Finding], assessment: Assessment, rank: float | None, authorised: str | None
+        self,
+        query: Query,
+        findings: Sequence[Finding],
+        assessment: Assessment,
+        rank: float | None,
+        authorised: Message | None,
     ) -> tuple[Decision, Basis, list[str]]:
         """Return decision, basis and reasons of a listing that presents itself as a brand."""
-        reasons = [authorised] if authorised else []
-        reasons += [f"{f.reason} ({s})" for f, s in assessment.contradictions]
-        reasons += [f"claims {self._name(assessment.brand)}: {f.reason}" for f in assessment.claims[:2]]
+        reasons: list[str] = [authorised] if authorised else []
+        reasons += [Message(_WEIGHT[s], reason=f.reason) for f, s in assessment.contradictions]
+        claimed = self._name(assessment.brand)
+        reasons += [Message("Claims {brand}: {reason}", brand=claimed, reason=f.reason) for f in assessment.claims[:2]]
         if assessment.named[1:]:
-            named = (claim.describe(self._name(claim.brand)) for claim in assessment.named[:3])
-            reasons.append(f"several brands are named: {'; '.join(named)}")
+            named = tuple(claim.describe(self._name(claim.brand)) for claim in assessment.named[:3])
+            reasons.append(Message("Several brands are named: {brands}.", brands=named))
         if assessment.allows is not Decision.CLEAR:
             decision, note = self._weighed(query, assessment, rank)
             return decision, Basis.CONTRADICTION, reasons + note
@@ -183,7 +201,7 @@ class Fusion:
         if unread := _unread(query, findings):
             return Decision.REVIEW, Basis.UNREADABLE, [unread, *reasons]
         if not assessment.known:
-            reasons.append("nothing is known that could speak for or against it")
+            reasons.append(Message("Nothing is known of the offer that could support or contradict this claim."))
             return Decision.UNJUDGED, Basis.NOTHING_KNOWN, reasons
         return Decision.CLEAR, Basis.NO_CONTRADICTION, reasons
 
@@ -197,18 +215,22 @@ class Fusion:
         if assessment.allows is not Decision.LEAD:
             return Decision.REVIEW, []
         if query.listing.photo_only:
-            return Decision.REVIEW, ["held at review: nothing is known of the listing but its photos"]
+            return Decision.REVIEW, [Message("Kept at review: nothing is known of the listing but its photos.")]
         weighed = {} if self.calibration is None else self.calibration.coefficients
         unseen = [f.signal for f, strength in assessment.contradictions if strength != "note" and f.signal not in weighed]
         if self._point is not None and rank is not None and rank >= self._point.threshold:
             return Decision.LEAD, []
-        why = "without a calibration" if self._point is None else f"no calibration has seen enough of {', '.join(unseen)}"
+        names = tuple(FINDING_NAMES.get(name, name) for name in unseen)
+        rare = Message("The calibration has seen too few cases of: {findings}.", findings=names)
+        why = Message("There is no calibration.") if self._point is None else rare
         if set(unseen) & set(assessment.plain):
-            return Decision.LEAD, [f"a lead by the rules alone ({why}): a strong contradiction of a plain claim"]
+            alone = Message("A lead by the rules alone: a strong contradiction of a plain claim.")
+            return Decision.LEAD, [Message("{sentence} {next}", sentence=alone, next=why)]
         if self._point is None:
-            return Decision.REVIEW, [f"held at review: {why} only a strong contradiction of a plain claim leads"]
-        note = f"held at review: the rank is below what {self._point.name} asks for a lead"
-        return Decision.REVIEW, [f"{note}; {why}" if unseen else note]
+            asked = Message("Kept at review: without a calibration a lead takes a strong contradiction of a plain claim.")
+            return Decision.REVIEW, [asked]
+        below = Message("Kept at review: the rank is below the threshold {point}.", point=self._point.name)
+        return Decision.REVIEW, [Message("{sentence} {next}", sentence=below, next=why) if unseen else below]
 
     def _without_claim(self, query: Query, findings: Sequence[Finding]) -> tuple[Decision, Basis, list[str]]:
         asked = [f for f in findings if f.signal in self.rules.claims]
@@ -216,19 +238,22 @@ class Fusion:
         silent = all(f.status is not FindingStatus.OK for f in asked)
         declared = (query.listing.brand_claim or "").strip()
         lost = [
-            f"no {role} photo could be read"
-            for role, given in (("listing", query.listing.photos), ("promo", query.listing.promo_photos))
+            unread
+            for role, given, unread in (
+                ("listing", query.listing.photos, Message("No listing photo could be read.")),
+                ("promo", query.listing.promo_photos, Message("No promo photo could be read.")),
+            )
             if given and not query.of_role(role)
         ]
         if lost or (silent and (failed or not query.photos)):
-            return Decision.REVIEW, Basis.UNREADABLE, ["; ".join([*lost, *failed]) or "there was nothing to examine"]
+            return Decision.REVIEW, Basis.UNREADABLE, [*lost, *failed] or [Message("There was nothing to examine.")]
         if declared:
-            reason = f"{declared} is not a brand of the catalog, and nothing claims one that is"
+            reason = Message("{brand} is not a brand of the catalog, and nothing claims one that is.", brand=declared)
             return Decision.CLEAR, Basis.UNKNOWN_BRAND, [reason]
         if silent:
-            reason = "no brand of the catalog is near enough, or several are equally near"
+            reason = Message("No brand of the catalog is near enough, or several are equally near.")
             return Decision.CLEAR, Basis.UNKNOWN_BRAND, [reason]
-        return Decision.CLEAR, Basis.NO_CLAIM, ["nothing presents this listing as a brand of the catalog"]
+        return Decision.CLEAR, Basis.NO_CLAIM, [Message("Nothing presents this listing as a brand of the catalog.")]
 
 
 def _found(catalog: Catalog, rules: Rules) -> tuple[Calibration | None, str | None]:
@@ -250,14 +275,18 @@ def _found(catalog: Catalog, rules: Rules) -> tuple[Calibration | None, str | No
     return None, "; ".join([*notes, "the rules decide alone, without ranks"])
 
 
-def _unread(query: Query, findings: Sequence[Finding]) -> str | None:
+def _unread(query: Query, findings: Sequence[Finding]) -> Message | None:
     """Say what of a listing that claims a brand could not be examined; None where everything was."""
     if not query.of_role("listing"):
-        return "a brand is claimed and no listing photo could be examined"
+        return Message("A brand is claimed, but no listing photo could be examined.")
     if query.unreadable:
-        return f"a brand is claimed and {', '.join(query.unreadable)} could not be read"
-    failed = sorted({f"{f.signal}: {f.reason}" for f in findings if f.status is FindingStatus.FAILED})
-    return f"a brand is claimed and not everything could be asked: {'; '.join(failed)}" if failed else None
+        return Message("A brand is claimed, but these photos could not be read: {photos}.", photos=tuple(query.unreadable))
+    named = {
+        Message("{finding}: {reason}", finding=FINDING_NAMES.get(f.signal, f.signal), reason=f.reason)
+        for f in findings
+        if f.status is FindingStatus.FAILED
+    }
+    return Message("A brand is claimed, but some checks failed: {checks}", checks=tuple(sorted(named))) if named else None
 
 
 def feature_values(rules: Rules, assessment: Assessment | None, findings: Sequence[Finding]) -> dict[str, float | None]:

@@ -19,6 +19,7 @@ from imgmatch.images import load_image, perceptual_hash, resolve_within
 from imgmatch.io.files import foreign_file, is_sha256
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.loading.photo import PhotoContext
+from imgmatch.messages import Message
 from imgmatch.records import ScanRecord
 from imgmatch.types import Box, Finding, FindingStatus, Image
 from imgmatch.vision.regions import crop
@@ -172,8 +173,12 @@ class NegativeBank:
             rows = self._of.get((finding.signal, finding.brand or ""))
             row = rejected(finding, rows) if rows and finding.status is FindingStatus.OK else None
             if row is not None:
-                by = f" by {row.reviewer}" if row.reviewer else ""
-                reason = f"a reviewer rejected this match before (listing {row.listing_id}{by}): {finding.reason}"
+                reason = Message(
+                    "{reviewer} rejected this match before, in listing {listing}: {reason}",
+                    reviewer=row.reviewer or Message("A reviewer"),
+                    listing=row.listing_id,
+                    reason=finding.reason,
+                )
                 finding = replace(finding, status=FindingStatus.ABSTAINED, value=None, reason=reason, labels=())
             out.append(finding)
         return out

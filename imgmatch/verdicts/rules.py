@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from imgmatch.errors import ConfigError
-from imgmatch.types import Decision, Finding, FindingStatus, Label
+from imgmatch.messages import Message
+from imgmatch.types import FINDING_NAMES, Decision, Finding, FindingStatus, Label
 from imgmatch.verdicts.claim import Claim, weigh
 
 if sys.version_info >= (3, 11):
@@ -162,11 +163,7 @@ class Rules:
             return cls.from_dict(tomllib.loads(source.read_text("utf-8")))
         except OSError as error:
             raise ConfigError(f"{source}: {error.strerror}") from error
-        except (
-            ValueError,
-            TypeError,
-            RecursionError,
-        ) as error:  # ConfigError is a ValueError, so is every TOML and UTF-8 error
+        except (ValueError, TypeError, RecursionError) as error:  # of TOML, of UTF-8 and ConfigError itself
             raise ConfigError(f"{source}: {error}") from error
 
     @classmethod
@@ -189,15 +186,8 @@ class Rules:
     def fingerprint(self) -> str:
         """16 hex digits over every rule."""
         labels = [[str(r.label), sorted(r.claims), sorted(r.contradictions)] for r in self.labels]
-        return _digest(
-            [
-                self._gates,
-                sorted(self.plain),
-                dict(self.trust),
-                {k: asdict(v) for k, v in self.contradictions.items()},
-                labels,
-            ]
-        )
+        contradictions = {k: asdict(v) for k, v in self.contradictions.items()}
+        return _digest([self._gates, sorted(self.plain), dict(self.trust), contradictions, labels])
 
     @property
     def gating(self) -> str:
@@ -254,7 +244,13 @@ class Rules:
                 "disagreement",
                 FindingStatus.OK,
                 min(_of(own), _of(other)),
-                f"{own.signal} points to {brand}, {other.signal} points to {other.brand}",
+                Message(
+                    "One points to {brand} ({finding}), another to {rival} ({other}).",
+                    finding=FINDING_NAMES.get(own.signal, own.signal),
+                    brand=brand,
+                    other=FINDING_NAMES.get(other.signal, other.signal),
+                    rival=other.brand,
+                ),
                 photo_id=other.photo_id,
                 brand=brand,
             )
