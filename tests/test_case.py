@@ -413,6 +413,25 @@ def test_a_manifest_rewritten_with_its_hash_still_fails_the_signature(keys: tupl
     assert "the signature does not fit the manifest" in problems
 
 
+@pytest.mark.parametrize(
+    ("name", "other_form"),
+    [
+        ("manifest.sig", lambda data: data.upper()),
+        ("manifest.sig", lambda data: data.strip()),
+        ("signer.pem", lambda data: data.replace(b"\n", b"\r\n")),  # sorts before ours
+        ("signer.pem", lambda data: data + b"\n"),  # and after
+    ],
+)
+def test_a_signature_in_another_form_than_ours_signs_nothing(
+    keys: tuple[Path, Path], tmp_path: Path, name: str, other_form: Callable[[bytes], bytes]
+) -> None:
+    write_package(tmp_path / "s.zip", {"a": b"1"}, {}, load_private_key(keys[0]))
+    changed = repack(tmp_path / "s.zip", tmp_path / "t.zip", lambda files: files.update({name: other_form(files[name])}))
+    seal = verify_package(changed)
+    assert seal.signer is None
+    assert "the signature or its key is written in another form than ours" in seal.problems
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
 def test_bad_keys(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "k.pem").write_bytes(content)
