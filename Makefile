@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	.venv/bin/imgmatch weights pull mobilenet-v2
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # Scans on Ray are tested here: it is 330 MB with what it needs, too much for every test run.
 test-slow: $(INSTALLED)
