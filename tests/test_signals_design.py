@@ -136,7 +136,8 @@ def likeness_with(genuine: object, foreign: object) -> Likeness:
     c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
     none = np.zeros(0, np.float32)
     scores = [np.sort(np.float32(x)) for x in (genuine, foreign)]
-    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, none, none, none.astype(str), none, none)
+    names = none.astype(str)
+    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, names, none, names, none, none)
     return c.likeness
 
 
@@ -158,6 +159,22 @@ def test_no_evidence_no_certainty(genuine: list[float], foreign: list[float]) ->
 @pytest.mark.parametrize(("photos", "certain"), [(14, 0.84), (100, 0.975), (260, 0.99)])
 def test_a_small_catalog_cannot_be_certain(photos: int, certain: float) -> None:
     assert likeness_with([0.5] * photos, [0.1] * photos).certainty(1.0) == pytest.approx(certain, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "score", "share"),
+    [
+        # mean 0.4, s = 0.1, n = 3: t = (x - 0.4) / (0.1 sqrt(4 / 3)), of 2 degrees; 6.965 is the 0.01 point of the tables
+        ([0.3, 0.4, 0.5], 0.4, 0.5),
+        ([0.3, 0.4, 0.5], 0.4 + 6.965 * 0.1 * (4 / 3) ** 0.5, 0.01),
+        ([0.3, 0.4, 0.5], 0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5, 0.99),
+        ([0.3, 0.5] * 5, 0.4 + 1.833 * 0.1 * (10 / 9) ** 0.5 * 1.1**0.5, 0.05),  # of 9 degrees
+        ([0.3, 0.5], 9.0, 1.0),
+        ([], 9.0, 1.0),
+    ],
+)
+def test_the_share_of_strangers_by_hand(foreign: list[float], score: float, share: float) -> None:
+    assert likeness_with([0.9] * 20, foreign).false_claims(score) == pytest.approx(share, rel=1e-3)
 
 
 def test_the_highest_outside_a_group_by_hand() -> None:
@@ -307,10 +324,10 @@ def test_the_only_brand_of_a_kind_is_not_told_from_its_kind() -> None:
 
 
 def sure(**changed: object) -> FakeCatalog:
-    """The four brands, whose likeness is certain of any score above 0.2 unless something of it is changed."""
+    """The four brands; less than one stranger in a hundred is expected above 0.19, unless something is changed."""
     c = catalog()
     c.likeness.learnt = replace(c.likeness.learnt, genuine=np.linspace(0.2, 1, 400), foreign=np.linspace(-1, 0, 400))
-    for name, value in {"least": lambda group: 0.5, "least_outside": -1.0, **changed}.items():
+    for name, value in {"least": lambda group: 0.5, **changed}.items():
         setattr(c.likeness, name, value)
     return c
 
@@ -326,10 +343,10 @@ BETWEEN = [1, 0.9, 0, 0, 0.2, 0, 0.2, *[0] * 5]
         ({}, BETWEEN, "Two brands are about equally near: Aurel M (0.76) and Brume M (0.72)."),
         ({"least": lambda group: 0.99}, BETWEEN, "Nothing in the catalog is near enough"),
         ({"least": lambda group: 0.99 if group == "brume" else 0.5}, BETWEEN, "Two brands are about equally near"),
-        ({"certainty": lambda score: 0.59}, [3, 0.3, 0, 0, 1, *[0] * 7], "Nothing in the catalog is near enough"),
+        ({"false_claims": lambda score: 0.011}, [3, 0.3, 0, 0, 1, *[0] * 7], "Nothing in the catalog is near enough"),
         ({"certainty": lambda score: 0.6 if score > 0.5 else 0.49}, [3, 0.3, 0, 0, 1, *[0] * 7], None),
         ({"certainty": lambda score: 0.6 if score > 0.5 else 0.5}, [3, 0.3, 0, 0, 1, *[0] * 7], "Two brands are"),
-        ({"least_outside": 1.0}, [3, 0.3, 0, 0, 1, *[0] * 7], "nothing else like it"),
+        ({"alone": lambda group: group == "aurel"}, [3, 0.3, 0, 0, 1, *[0] * 7], "nothing else like it"),
     ],
 )
 def test_each_doubt_alone_is_enough_to_claim_nothing(

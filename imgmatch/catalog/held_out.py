@@ -29,6 +29,7 @@ the brands of watches, the other for views of one article, on the dev units of `
 
 _SAME = 0.98  # cosine of two copies of one photo (its reposts, other sizes): they say nothing about another photo; a guess
 _FOLDS = 5
+_FAR = 0.1  # of 0.1, 0.2 and 0.3 the only one that costs bags no right claim; open photos of `python -m benchmarks claims`
 
 Mask = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.str_]
@@ -131,8 +132,8 @@ class HeldOut:
     genuine, foreign : ndarray, float32, ascending
         Scores by that way of photos against their own item (else their group), and against the best other group with their
         own group taken out of the catalog and of what the metric was learnt from.
-    outside : ndarray, shape (trials,), float32, ascending
-        What was taken off the genuine scores, before it is weighed: how near photos are to those of other groups.
+    alone : ndarray of str
+        Groups that are of a kind of their own, see :func:`_alone`.
     near, near_groups : ndarray, shape (n,), float32 and str
         Cosine of photos to the nearest other one of their brand, and their groups.
     mean, matrix : ndarray
@@ -144,7 +145,7 @@ class HeldOut:
     trials: int
     genuine: FloatArray
     foreign: FloatArray
-    outside: FloatArray
+    alone: Strings
     near: FloatArray
     near_groups: Strings
     mean: FloatArray
@@ -188,7 +189,7 @@ def held_out(photos: Sample) -> HeldOut:
         trials=len(scores.hits),
         genuine=np.sort(scores.genuine),
         foreign=np.sort(scores.foreign),
-        outside=np.sort(scores.outside),
+        alone=_alone(photos),
         near=near[has],
         near_groups=photos.groups[has],
         mean=none if metric is None else metric.mean,
@@ -218,7 +219,6 @@ class _Scores:
     hits: Mask
     genuine: FloatArray
     foreign: FloatArray
-    outside: FloatArray
 
 
 Folds = Sequence[tuple[npt.NDArray[np.int64], Spread | None]]
@@ -233,7 +233,7 @@ def _folds(photos: Sample, fold: npt.NDArray[Any]) -> Folds:
 
 def _scores(photos: Sample, way: int, by_photo: Folds, by_group: Folds) -> _Scores | None:
     """Score by one way; None where there are too few photos for its metric."""
-    hits, genuine, foreign, outside = [], [], [], []
+    hits, genuine, foreign = [], [], []
     for rows, space in _spaces(photos, way, by_photo):
         if space is None:
             return None
@@ -242,13 +242,11 @@ def _scores(photos: Sample, way: int, by_photo: Folds, by_group: Folds) -> _Scor
             if found is not None:
                 hits.append(found[0])
                 genuine.append(found[1])
-                outside.append(found[2])
     for rows, space in _spaces(photos, way, by_group):
         if space is None:
             return None
         foreign += [best for i in rows if np.isfinite(best := space.strangest(i))]
-    scores = (np.array(row, np.float32) for row in (genuine, foreign, outside))
-    return _Scores(np.array(hits, bool), *scores)
+    return _Scores(np.array(hits, bool), np.array(genuine, np.float32), np.array(foreign, np.float32))
 
 
 def _spaces(photos: Sample, way: int, folds: Folds) -> Iterator[tuple[npt.NDArray[Any], _Space | None]]:
@@ -278,26 +276,25 @@ class _Space:
         self._power = (by_label**2).sum(axis=1)
         self._to_sums = vectors @ by_label.T
 
-    def own(self, i: int) -> tuple[bool, float, float] | None:
-        """Return whether a photo's label comes first, its score and what is taken off; None without another of its own."""
+    def own(self, i: int) -> tuple[bool, float] | None:
+        """Return whether a photo's label comes first, and its score; None without another of its own."""
         keep = self._photos.others(i)
         if not (self._photos.known[i] and (keep & (self._labels == self._labels[i])).any()):
             return None
-        scores, off = self._against(i, keep)
+        scores = self._against(i, keep)
         first = self._starts[int(scores.argmax())]
         mine = scores[self._item[i]]
         if not np.isfinite(mine):
             mine = scores[self._groups[self._starts] == self._groups[i]].max()
-        return bool(self._labels[first] == self._labels[i]), float(mine), float(off[self._item[i]])
+        return bool(self._labels[first] == self._labels[i]), float(mine)
 
     def strangest(self, i: int) -> float:
         """Return a photo's best score with its group taken out; -inf where nothing is left."""
         keep = self._groups != self._groups[i] if self._photos.known[i] else np.arange(len(self._groups)) != i
-        return float(self._against(i, keep)[0].max(initial=-np.inf))
+        return float(self._against(i, keep).max(initial=-np.inf))
 
-    def _against(self, i: int, keep: Mask) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return the scores of a photo against every item, from the photos to keep, -inf for items without any; and what is
-        taken off each, unweighed."""
+    def _against(self, i: int, keep: Mask) -> npt.NDArray[Any]:
+        """Return the scores of a photo against every item, from the photos to keep; -inf for items without any."""
         similarities = self._likeness[i]
         scores = np.maximum.reduceat(np.where(keep & self._photos.known, similarities, -np.inf), self._starts)
         if self._averaged:
@@ -310,13 +307,29 @@ class _Space:
             scores = (scores + cosines[self._labels[self._starts]]) / 2
         whole, without = highest_outside(similarities[keep], self._groups[keep])
         off = np.array([without.get(group, whole) for group in self._groups[self._starts].tolist()])
-        return scores - WEIGHT * off, off
+        return scores - WEIGHT * off
 
 
 def better(hits: Mask, before: Mask) -> bool:
     """Tell whether more queries are answered right than before, by at least a standard error of the paired difference."""
     gained, lost = int((hits & ~before).sum()), int((before & ~hits).sum())
     return gained > lost and (gained - lost) ** 2 >= gained + lost
+
+
+def _alone(photos: Sample) -> Strings:
+    """Return the groups that nothing in the catalog but themselves is like: half of their photos are farther from other
+    groups than nine of ten photos of the catalog are.
+
+    No score of other groups was measured on such a kind of goods, so that a score says nothing there: with one brand's
+    bags among shoes every bag would be that brand's.
+    """
+    rows = zip(photos.cosines, photos.groups, strict=True)
+    outside = np.array([_mean_highest(row[photos.groups != group]) for row, group in rows])
+    known = np.unique(photos.groups[photos.known])
+    if len(known) < 2:
+        return known[:0]
+    far = np.quantile(outside, _FAR)
+    return np.array([group for group in known if np.median(outside[photos.groups == group]) < far], np.str_)
 
 
 def _near(photos: Sample) -> FloatArray:

@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,7 +29,6 @@ PHOTOS = 2048
 """Photos that all this is learnt from, whole items evenly over the catalog: the cost does not grow with it."""
 
 _ONE_SIDED = 1.645  # standard normal deviate of a limit that holds in 95 of 100 samples
-_FAR = 0.1  # chosen among 0.05 and 0.1
 _ITEMS_KEPT = 5_000  # items whose vectors are kept mapped: some 100 MB at 4 photos of 1,280 floats
 _GROUP_PHOTOS = 20  # three of them lie below the floor
 
@@ -84,13 +82,14 @@ class Likeness:
         _, photos = sample(catalog)
         names, self._groups = np.unique(photos.groups, return_inverse=True)
         self._number = {str(name): number for number, name in enumerate(names)}
-        found = remembered("likeness-7", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
+        found = remembered("likeness-8", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
         vectors = self.mapped(photos.vectors)
         self._double = vectors.T.astype(np.float64)
         known = photos.known
         self._means = {} if photos.labels is photos.items else _means(vectors[known], photos.labels[known])
+        self._alone = frozenset(learnt.alone.tolist())
         self._floor = _floor(learnt.near)
         counts = Counter(learnt.near_groups.tolist())
         self._floors = {g: _floor(learnt.near[learnt.near_groups == g]) for g, n in counts.items() if n >= _GROUP_PHOTOS}
@@ -151,16 +150,28 @@ class Likeness:
         """
         return self._floors.get(group, self._floor)
 
-    @cached_property
-    def least_outside(self) -> float:
-        """Return how near to photos of other groups a photo must be for its likeness to one group to tell anything.
+    def alone(self, group: str) -> bool:
+        """Tell whether a group is the only one of its kind of goods in the catalog, so that its scores tell nothing."""
+        return group in self._alone
 
-        Nine of ten held-out photos are nearer. What is farther is of a kind that the catalog has of one group alone, and no
-        score of other groups was measured on such: of everyday photos and other goods, catalogs of sellers' listings claim
-        2 of 346 by it instead of 33, on the dev units of ``benchmarks/design.py`` at f1b99b2; one right claim in ten goes.
+    def false_claims(self, score: float) -> float:
+        """Return the share of photos of brands that the catalog does not have that are expected to score so high.
+
+        Notes
+        -----
+        What a stranger scores is known from the catalog's photos with their own group taken out of it. The share is that of
+        Student's t distribution for one more draw from a normal population, of which so many were seen (Hahn 1969,
+        *Factors for calculating two-sided prediction intervals*, JASA 64: mean + t s sqrt(1 + 1/n)): the fewer photos there
+        are, the farther above theirs a score must be. 1 where there are less than three.
         """
-        outside = self.learnt.outside
-        return float(np.quantile(outside, _FAR)) if len(outside) else 1.0
+        from scipy.special import stdtr
+
+        foreign = self.learnt.foreign
+        n = len(foreign)
+        if n < 3:
+            return 1.0
+        deviation = max(float(foreign.std(ddof=1)), 1e-6) * (1 + 1 / n) ** 0.5
+        return float(stdtr(n - 1, (float(foreign.mean()) - score) / deviation))
 
     def certainty(self, score: float) -> float:
         """Turn a score into a certainty in [0, 1].
@@ -208,11 +219,6 @@ class Compared:
             number = likeness._number.get(likeness.group(item_id))
             scores.append(similarity - WEIGHT * without.get(number, whole))
         return scores
-
-    def outside(self, item_id: str) -> float:
-        """Return the mean cosine, in the mapped space, to the ten nearest photos of other groups than an item's."""
-        whole, without = highest_outside(self.similarities, self.likeness._groups)
-        return without.get(self.likeness._number.get(self.likeness.group(item_id)), whole)
 
 
 def sample(catalog: Catalog, photos: int = PHOTOS) -> tuple[list[int], Sample]:

@@ -12,8 +12,9 @@ from imgmatch.types import FloatArray
 
 __all__ = ["Metric", "Spread", "sums"]
 
-# Fewer deviations than this say little about a covariance of hundreds of dimensions: the plain cosine stays.
-_LEAST_DEVIATIONS = 100
+# Fewer deviations than this are not tried; whether more help, held-out photos say (`imgmatch.catalog.held_out`). A guess:
+# with 100 instead, 20 photos of each of 7 brands had no metric, which names 67 instead of 61 of 100 open photos of watches.
+_LEAST_DEVIATIONS = 20
 
 
 @dataclass(frozen=True, eq=False)
