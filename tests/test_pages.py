@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -300,11 +302,18 @@ HOSTILE = (
     "C:\\out.warc.gz",
     "a\x1b[2J.warc.gz",
     "." * 300 + ".warc.gz",
+    "a\0/../../out.warc.gz",
+    "a.warc.gz\0../../out",
+    "DATA/A.warc.gz",
+    "data/a.warc.gz",
+    "caf\u0065\u0301.warc.gz",
+    "\u202egab.warc.gz",
 )
 
 
+@pytest.mark.parametrize("mode", [0, stat.S_IFLNK | 0o777, stat.S_IFIFO | 0o666, stat.S_IFDIR | 0o777], ids=oct)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_in_an_archive_lead_nowhere(tmp_path: Path, name: str) -> None:
+def test_names_in_an_archive_lead_nowhere(tmp_path: Path, name: str, mode: int) -> None:
     name = name.replace("ROOT", str(tmp_path))
     pages = warc(
         (SHOP, "text/html", PAGE.encode()),
@@ -312,7 +321,12 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path, name: str) -> None:
         *((f"https://cdn.example/{n}.png?w=640", "image/png", picture(n)) for n in range(3)),
     )
     with zipfile.ZipFile(tmp_path / "x.wacz", "w") as f:
-        f.writestr(zipfile.ZipInfo(name), pages)
+        for member in (name.replace("\0", "\1"), "data/a.warc.gz"):
+            info = zipfile.ZipInfo(member)
+            info.external_attr = mode << 16
+            f.writestr(info, pages)
+    data = (tmp_path / "x.wacz").read_bytes()
+    (tmp_path / "x.wacz").write_bytes(data.replace(name.replace("\0", "\1").encode(), name.encode()))
     before = set(tmp_path.rglob("*"))
     unpack(tmp_path / "x.wacz", tmp_path / "pages")
     made = set(tmp_path.rglob("*")) - before
@@ -340,3 +354,32 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypa
     )
     with pytest.raises(InputError, match="holds more than an archive"):
         unpack(tmp_path / "y.warc.gz", tmp_path / "pages")
+
+
+LONG = b"X: " + b"a" * 13 + b"\r\n"
+HEADER = b"WARC/1.0\r\nWARC-Type: %s\r\nWARC-Target-URI: http://a/\r\nContent-Length: %d\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (HEADER % (b"response", 0) + LONG * 200_000 + b"\r\n", "bytes of headers"),
+        (HEADER % (b"response", 0) + b"X: " + b"a" * (2 << 20) + b"\r\n\r\n", "bytes of headers"),
+        (HEADER % (b"response", 4 << 20) + b"\r\nHTTP/1.1 200 OK\r\n" + LONG * 200_000, "bytes of headers"),
+        (b"a" * (3 << 20), "not a readable web archive"),
+        (HEADER % (b"metadata", 9 << 20) + b"\r\n" + bytes(9 << 20) + b"\r\n\r\n", "holds more than an archive"),
+        (b"PK\x05\x06" + bytes(18), "not a readable web archive|holds no WARC"),
+    ],
+    ids=["header lines", "one header line", "http headers", "one line", "what is passed over", "a zip in a zip"],
+)
+@pytest.mark.parametrize("kind", ["warc.gz", "wacz"])
+def test_what_an_archive_unpacks_to_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, message: str, kind: str
+) -> None:
+    monkeypatch.setattr("imgmatch.io.pages.archives._SPARE", 5 << 20)
+    monkeypatch.setattr("imgmatch.io.pages.archives._RATIO", 1)
+    path = tmp_path / f"x.{kind}"
+    packed = data if data.startswith(b"PK") else gzip.compress(data)
+    path.write_bytes(packed) if kind == "warc.gz" else wacz(path, packed)
+    with pytest.raises(InputError, match=message):
+        unpack(path, tmp_path / "pages")

@@ -13,7 +13,7 @@ from email.message import Message
 from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from imgmatch.errors import InputError, MissingExtraError
 
@@ -23,7 +23,7 @@ MHTML = (".mhtml", ".mht")
 
 _RECORDS = 1_000_000
 _MEMBERS = 10_000
-_RATIO = 200  # bytes unpacked for a byte of the archive; text packs to a tenth, photos not at all
+_RATIO = 200  # bytes unpacked for a byte of the archive, whatever they are; text packs to a tenth, photos not at all
 _SPARE = 256 * 2**20  # that small archives may unpack to all the same
 MOST_BYTES = 64 * 2**20  # of one page or photo, as `images.max_bytes`
 _MHTML_BYTES = 128 * 2**20  # parsed in memory
@@ -71,28 +71,36 @@ def read_archive(path: Path) -> Iterator[Captured]:
         yield from _mhtml(path)
         return
     try:
-        from warcio.archiveiterator import ArchiveIterator
+        from imgmatch.io.pages.warcs import read_warc
     except ImportError as error:
         raise MissingExtraError("reading web archives", "web") from error
     budget = _RATIO * path.stat().st_size + _SPARE
-    records = 0
-    name = ""
+
+    def take(count: int) -> None:
+        nonlocal budget
+        budget -= count
+        if budget < 0:
+            raise _too_much(path)
+
+    name, records = "", 0
     try:
         for member, stream in _warcs(path):
             name = member
-            for record in ArchiveIterator(stream):
+            for captured in read_warc(stream, take):
                 records += 1
-                if records > _RECORDS or budget < 0:
-                    raise InputError("holds more than an archive of its size may; unpack it yourself", source=str(path))
-                captured = _captured(record)
+                if records > _RECORDS:
+                    raise _too_much(path)
                 if captured is not None:
-                    budget -= len(captured.data)
                     yield captured
     except InputError:
         raise
     except Exception as error:  # warcio and zipfile raise what they trip over: AttributeError, NotImplementedError, …
         where = path.name if name in ("", path.name) else f"{path.name}:{name}"
         raise InputError(f"not a readable web archive: {error!s:.200}", source=where) from error
+
+
+def _too_much(path: Path) -> InputError:
+    return InputError("holds more than an archive of its size may; unpack it yourself", source=str(path))
 
 
 def _warcs(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -102,10 +110,8 @@ def _warcs(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         return
     with zipfile.ZipFile(path) as package:
         members = [m for m in package.infolist() if m.filename.endswith((".warc", ".warc.gz"))]
-        if len(package.infolist()) > _MEMBERS or any(
-            m.file_size > _RATIO * max(m.compress_size, 1) + _SPARE for m in members
-        ):
-            raise InputError("holds more than an archive of its size may; unpack it yourself", source=str(path))
+        if len(package.infolist()) > _MEMBERS:
+            raise _too_much(path)
         if not members:
             raise InputError("holds no WARC: expected a WACZ package", source=str(path))
         for member in members:
@@ -144,22 +150,3 @@ def _mail_time(message: Message) -> str:
         return parsedate_to_datetime(str(message.get("Date"))).isoformat()
     except (ValueError, TypeError, OverflowError):
         return ""
-
-
-def _captured(record: Any) -> Captured | None:
-    """Return a response that was answered in full, None for any other record."""
-    if record.rec_type not in ("response", "resource"):
-        return None
-    headers = record.http_headers
-    if record.rec_type == "response" and (headers is None or headers.get_statuscode() != "200"):
-        return None
-    source = headers if headers is not None else record.rec_headers
-    content_type = source.get_header("Content-Type") or ""
-    kind = content_type.partition(";")[0].strip().lower()
-    if not kind.startswith(("text/html", "application/xhtml", "image/", "application/octet-stream", "binary/")):
-        return None
-    data = record.content_stream().read(MOST_BYTES + 1)
-    if not data or len(data) > MOST_BYTES:
-        return None
-    where, when = (record.rec_headers.get_header(name) or "" for name in ("WARC-Target-URI", "WARC-Date"))
-    return Captured(where, when, kind, data, content_type)
