@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import PIL.ImageDraw
 import PIL.ImageFont
 import pytest
@@ -87,6 +90,24 @@ def test_what_is_resized_is_bounded(monkeypatch: pytest.MonkeyPatch, size: tuple
     monkeypatch.setattr(PIL.Image.Image, "resize", resize)
     assert Preprocess(32, fit, "bilinear", (0.5,) * 3, (0.5,) * 3)(noise(*size)).shape == (32, 32, 3)
     assert max(made) <= 4.2 * 32 * 32
+
+
+def test_a_colour_profile_of_endless_steps_is_passed_over() -> None:
+    """Each step of such a chain is taken for each colour: 20,000 of them in 160 kB took seven seconds."""
+    step = b"matf" + struct.pack(">IHH12f", 0, 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+    chain = b"mpet" + struct.pack(">IHHI", 0, 3, 3, 20_000) + struct.pack(">II", 160_016, len(step)) * 20_000 + step
+    plain = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes().replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
+    tags = struct.unpack(">I", plain[128:132])[0]
+    moved = [(t, at + 12, size) for t, at, size in struct.iter_unpack(">4sII", plain[132 : 132 + 12 * tags])]
+    table = b"".join(struct.pack(">4sII", *tag) for tag in [*moved, (b"D2B0", len(plain) + 12, len(chain))])
+    profile = plain[4:128] + struct.pack(">I", tags + 1) + table + plain[132 + 12 * tags :] + chain
+    out = io.BytesIO()
+    pixels = noise(40, 40)
+    profile = struct.pack(">I", len(profile) + 4) + profile
+    PIL.Image.fromarray(pixels).save(out, "PNG", icc_profile=profile)
+    start = time.process_time()
+    assert (load_image(out.getvalue()).pixels == pixels).all()
+    assert time.process_time() - start < 1.0
 
 
 def test_a_side_has_its_limit() -> None:
