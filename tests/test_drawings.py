@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image
-from imgmatch.vision.marks import ink_map, make_reference
+from imgmatch.vision.marks import ink_map, make_reference, renderer
 from imgmatch.vision.marks.drawings import MOST_BYTES, draw_svg
 from tests.fakes import GridEncoder
 
@@ -90,6 +91,29 @@ BOMB = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;
 def test_what_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(ImageError, match=problem):
         draw_svg(data, source="mark.svg")
+
+
+ALL = '<rect width="40" height="20" '
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{ALL}filter="blur(9)"/>' * 9000,
+        f'{ALL}style="filter:blur(9px)"/>' * 9000,
+        f'<g opacity=".5">{ALL}/>{ALL}/></g>' * 6000,
+        '<path d="M0 0L40 20" stroke="#000" stroke-dasharray="1e-4"/>' * 9000,
+        f'<mask id="a">{ALL}fill="#fff"/></mask>' + f'{ALL}mask="url(#a)"/>' * 6000,
+    ],
+    ids=["blur", "blur in a style", "layers", "dashes", "masks"],
+)
+def test_what_costs_only_when_it_is_drawn_is_bounded(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer, "SECONDS", 1)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(ImageError, match=r"took more than 1 s|nothing is drawn"):
+        draw_svg(svg(body), source="mark.svg")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime - before.ru_utime < 5  # it is drawn on two grounds at most
 
 
 def test_a_catalog_keeps_svg_marks_as_pictures_and_lists_bad_ones(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from xml.etree import ElementTree
 
-from imgmatch.errors import ImageError
+from imgmatch.errors import ImageError, printable
 from imgmatch.images import load_image
 from imgmatch.types import UInt8Array
+from imgmatch.vision.marks import renderer
 
 __all__ = ["draw_svg", "on_ground"]
 
@@ -55,11 +59,10 @@ def draw_svg(data: bytes, *, source: str) -> tuple[bytes, float]:
         looked at: pictures, links to other files, entities, fonts and style sheets that load something are refused before
         the file is drawn.
     """
-    try:
-        import resvg_py
-    except ImportError as error:
-        message = "an SVG mark needs an optional library: pip install 'imgmatch[svg]'"
-        raise ImageError("missing_extra", message, source=source) from error
+    if find_spec("resvg_py") is None:
+        raise ImageError(
+            "missing_extra", "an SVG mark needs an optional library: pip install 'imgmatch[svg]'", source=source
+        )
     text = _decoded(data, source)
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - entities were refused above
@@ -72,17 +75,28 @@ def draw_svg(data: bytes, *, source: str) -> tuple[bytes, float]:
     scale = SIDE / max(width, height)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     for ground in ("#ffffff", "#000000"):
-        try:
-            png = bytes(
-                resvg_py.svg_to_bytes(
-                    svg_string=text, background=ground, width=size[0], height=size[1], skip_system_fonts=True
-                )
-            )
-        except Exception as error:  # whatever the native renderer raises costs this file alone
-            raise ImageError("corrupt", f"cannot be drawn: {error}", source=source) from error
+        png = _rendered(text, ground, size, source)
         if not _even(load_image(png, name=source).pixels):
             return png, scale
     raise ImageError("corrupt", "nothing is drawn", source=source)
+
+
+def _rendered(text: str, ground: str, size: tuple[int, int], source: str) -> bytes:
+    """Draw in a process of its own, which may run out of time or memory, or crash."""
+    command = [sys.executable, "-W", "ignore", renderer.__file__, str(renderer.SECONDS), ground, *map(str, size)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and file
+            command, input=text.encode(), capture_output=True, timeout=10 * renderer.SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ImageError("timeout", "took too long to draw", source=source) from error
+    if done.returncode < 0:
+        why = f"drawing it took more than {renderer.SECONDS} s or {renderer.MEMORY >> 20} MB, or crashed"
+        raise ImageError("timeout", why, source=source)
+    if done.returncode:
+        why = printable(done.stderr.decode("utf-8", "replace").strip()[-200:])
+        raise ImageError("corrupt", f"cannot be drawn: {why}", source=source)
+    return done.stdout
 
 
 def _decoded(data: bytes, source: str) -> str:
