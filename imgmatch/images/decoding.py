@@ -46,7 +46,7 @@ _MAGIC = {
 }
 _STRIP_PIXELS = 1 << 22  # converted at once, so that conversions cost no second and third full-size copy
 _MAX_ICC_BYTES = 4 * 2**20  # the press profiles that circulate are 0.5 to 3 MB
-# A chain of any number of steps for each colour (ICC.1:2022, 10.16): 80 kB of them take seconds. No camera or program writes it.
+# A chain of any number of steps for each colour (ICC.1:2022, 10.16): 80 kB take seconds. Cameras write none.
 _ICC_CHAIN = b"mpet"
 
 
