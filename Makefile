@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs release sizes clean
+.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs messages release sizes clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -87,6 +87,15 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 docs: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[docs]"
 	$(PY) -m mkdocs build --strict --site-dir site
+
+# Every message that people read, into the file of each language: new ones come empty, and a test asks for their translation.
+messages: $(INSTALLED)
+	$(PY) -m babel.messages.frontend -q extract -F babel.cfg -k Message --add-location=file --sort-output \
+	    --project imgmatch --omit-header -o build/messages.pot imgmatch
+	for po in imgmatch/locale/*.po; do \
+	    $(PY) -m babel.messages.frontend -q update -i build/messages.pot -o $$po -l $$(basename $$po .po) \
+	        --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120; \
+	done
 
 # What a release is made of, checked; publishing is a person's step.
 release: $(INSTALLED) test-wheel

@@ -292,18 +292,15 @@ def _collect(
         if isinstance(answer, Exception):
             if not isinstance(answer, ImgmatchError):
                 _log.error("signal %s could not %s", signal.name, verb, exc_info=answer)
-            failures[i].append(
-                Finding.failed(
-                    signal.name, Message("This check failed ({what}): {error}", what=verb, error=_message(answer))
-                )
-            )
+            failures[i].append(Finding.failed(signal.name, Message("This check failed: {error}", error=_message(answer))))
         else:
             answers[i] += answer
 
 
 def _message(error: Exception) -> str:
     """Say what a reader can use: a library's own message, with paths and assertions of its source, is for the log."""
-    return str(error) if isinstance(error, ImgmatchError) else f"unexpected {type(error).__name__}, see the log"
+    unexpected = Message("unexpected {error}, see the log", error=type(error).__name__)
+    return str(error) if isinstance(error, ImgmatchError) else unexpected
 
 
 def _row_by_row(

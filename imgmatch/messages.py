@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from gettext import NullTranslations
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["Language", "Message", "Money", "language", "languages"]
+__all__ = ["Language", "Message", "Money", "language", "languages", "listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,11 @@ class Message(str):
         return cls._of(text, row["id"], {name: _from_json(value) for name, value in params.items()})
 
 
+def listed(*items: Any) -> Message:
+    """Return a list in words: ``a, b, c``."""
+    return Message("{items}", items=items)
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """What messages are said in.
@@ -119,20 +123,20 @@ class Language:
         ``en``, ``zh``.
     locale : str
         For amounts and as the ``lang`` of a page: a locale of Unicode CLDR.
-    translations : NullTranslations
-        As the file of the language has them.
+    templates : mapping of str to str
+        From ids to what the file of the language has for them.
     """
 
     code: str
     locale: str
-    translations: NullTranslations
+    templates: Mapping[str, str]
 
     def say(self, text: str) -> str:
         """Return a message in this language; as it is what is no message, or has no translation."""
         if not isinstance(text, Message):
             return text
-        template = self.translations.gettext(text.id)
-        if template == text.id:
+        template = self.templates.get(text.id)
+        if template is None:
             return str(text)
         try:
             return template.format(**{name: _said(value, self) for name, value in text.params.items()})
@@ -140,7 +144,7 @@ class Language:
             return str(text)
 
 
-_ENGLISH = Language("en", "en_001", NullTranslations())
+_ENGLISH = Language("en", "en_001", {})
 _LOCALES = {"zh": "zh_CN"}
 
 
@@ -163,17 +167,11 @@ def language(code: str) -> Language:
         raise ValueError(f"expected one of the languages {', '.join(languages())}, got {code!r:.20}")
     if code == "en":
         return _ENGLISH
-    import io
-    from gettext import GNUTranslations
-
-    from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
-    compiled = io.BytesIO()
     with (files("imgmatch") / "locale" / f"{code}.po").open("rb") as f:
-        write_mo(compiled, read_po(f, locale=code))
-    compiled.seek(0)
-    return Language(code, _LOCALES.get(code, code), GNUTranslations(compiled))
+        templates = {str(m.id): str(m.string) for m in read_po(f, locale=code) if m.id and m.string and not m.fuzzy}
+    return Language(code, _LOCALES.get(code, code), templates)
 
 
 _COMMA = Message(", ")

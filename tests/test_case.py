@@ -195,16 +195,16 @@ def test_a_seller_of_any_script_is_set_in_a_font_that_has_the_letters(name: str,
     with zipfile.ZipFile(tmp_path / "case.zip") as archive:
         assert archive.read("case.pdf").startswith(b"%PDF-")
         assert name in archive.read("case.html").decode("utf-8")
-    assert "U+" not in pdf._marked(name)
+    assert "U+" not in pdf.marked(name)
 
 
 def test_right_to_left_words_are_joined_and_ordered_as_they_are_read() -> None:
     pdf._register_fonts()
-    assert pdf._marked("חנות 12") == "תונח 12"
-    joined = pdf._marked("حقائب")
+    assert pdf.marked("חנות 12") == "תונח 12"
+    joined = pdf.marked("حقائب")
     assert all("\ufe70" <= letter <= "\ufeff" for letter in joined)  # presentation forms, not letters one by one
     assert joined[-1] == "\ufea3"  # the first letter, in its initial form, stands at the right
-    assert pdf._marked("𓀀<b>") == "(U+13000)&lt;b&gt;"
+    assert pdf.marked("𓀀<b>") == "(U+13000)&lt;b&gt;"
 
 
 def test_contacts_are_masked_unless_asked_for(pack: Callable[..., Case], packed: Path, tmp_path: Path) -> None:

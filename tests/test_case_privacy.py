@@ -16,7 +16,7 @@ pytest.importorskip("reportlab", reason="extra case")
 pytest.importorskip("phonenumbers", reason="extra contacts")
 
 from imgmatch.apps.cli import app
-from imgmatch.investigate.case import case as room
+from imgmatch.investigate.case import pdf
 from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.privacy import Masks, contacts_left
 from imgmatch.investigate.case.seal import verify_package, write_package
@@ -89,12 +89,14 @@ def package(tmp_path: Path, **more: Any) -> Path:
     return tmp_path / "case.zip"
 
 
-def test_every_file_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_file_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str) -> None:
     told: list[str] = []
-    real = room.write_pdf
-    monkeypatch.setattr(room, "write_pdf", lambda **given: told.append(repr(given)) or real(**given))
-    with zipfile.ZipFile(package(tmp_path)) as archive:
+    real = pdf.marked
+    monkeypatch.setattr(pdf, "marked", lambda text: told.append(text) or real(text))
+    with zipfile.ZipFile(package(tmp_path, lang=lang)) as archive:
         texts = [archive.read(n).decode("utf-8", "replace") for n in archive.namelist() if not n.endswith(".pdf")] + told
+    assert len(told) > 20
     for text in texts:
         bare = "".join(c for c in text.casefold() if c.isalnum())
         assert not [x for x in ("luxbag888", "selleratluxe", "sellerluxe", "795551234") if x in bare]

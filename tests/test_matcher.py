@@ -149,14 +149,14 @@ def test_a_signal_that_loses_rows_is_asked_one_by_one(world: tuple[Catalog, Path
     assert found == [{"short": "ok", "good": "ok"}] * 3
     none = Matcher(catalog, DESIGN, signals=[Answers("none", rows=0)]).examine(listings[0], photos=root)
     assert none.verdict is not None
-    assert none.verdict.findings[0].reason == "This check failed (examine): unexpected RuntimeError, see the log"
+    assert none.verdict.findings[0].reason == "This check failed: unexpected RuntimeError, see the log"
     assert "signal none could not examine" in [r.getMessage() for r in caplog.records]
     assert "expected 1 rows, got 0" in caplog.text
     silent = Answers("silent")
     silent.propose = lambda queries: []  # type: ignore[method-assign]
     record = Matcher(catalog, DESIGN, signals=[silent]).examine(listings[0], photos=root)
     assert record.verdict is not None
-    assert record.verdict.findings[0].reason == "This check failed (propose): unexpected RuntimeError, see the log"
+    assert record.verdict.findings[0].reason == "This check failed: unexpected RuntimeError, see the log"
 
 
 def test_of_equal_proposals_the_first_is_kept_and_photos_are_found_here(

@@ -311,7 +311,7 @@ def test_evidence_is_drawn(record: Callable[..., ScanRecord], render: Callable[.
             )
         ]
     )
-    assert "30 of 90 matched points" in text
+    assert "matched points: 90, 30 of them" in text
     assert text.count('<polygon class="mark') == 2
     assert '<td class="differs">B</td>' in text
     assert "half transparent" in text
@@ -326,7 +326,7 @@ def test_strongest_first_and_the_rest_by_count(record: Callable[..., ScanRecord]
     text = render(rows, limit=2)
     assert text.index("first") < text.index("second")
     assert "clear 0" not in text
-    assert "3 further listings" in text
+    assert "not drawn here: 3." in text
     assert "1 lead in 5 listings" in text
 
 
@@ -369,7 +369,7 @@ def test_unjudged_listings_have_a_view_by_brand_surest_first(
     assert re.findall(r"row (\w+)", text) == ["c", "b", "a"]
     assert "Brands shown, unjudged" in text
     assert 'id="show-unjudged"' in text
-    assert "by lettering in the photo, brand mark" in text
+    assert "seen by: Lettering in the photo, Brand mark" in text
 
 
 def test_a_rank_is_no_probability(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:

@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_ROOMS = ("catalog", "scan", "weights", "verdicts", "serve", "desk", "look", "rings", "case", "cache", "demo")
+_ROOMS = ("catalog", "scan", "weights", "verdicts", "serve", "desk", "look", "report", "rings", "case", "cache", "demo")
 for _room in _ROOMS:
     import_module(f"imgmatch.apps.commands_{_room}").register(app)
 

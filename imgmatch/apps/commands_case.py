@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, console, fail
+from imgmatch.apps.options import Lang
 
 if TYPE_CHECKING:
     from imgmatch.investigate.case.case import Case
@@ -78,6 +79,7 @@ def case(
     sender: Annotated[str, typer.Option(help="Who will send the notice: [b]Name <e-mail>[/].", show_default=False)] = "",
     public_key: _PublicKey = None,
     privacy: _Privacy = False,
+    lang: Lang = "en",
 ) -> None:
     """Pack all that is known about a seller or ring into a sealed case; [b]imgmatch case verify case.zip[/] checks one."""
     if subject == _verify and package is not None:
@@ -113,6 +115,7 @@ def case(
         rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
         show_contacts=show_contacts,
         key=None if sign is None else load_private_key(sign),
+        lang=lang,
     )
     _report(packed, out, shows_references=used is not None)
     if notice is not None and labels is not None:

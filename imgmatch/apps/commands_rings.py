@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import console, progress_bar, show_table
+from imgmatch.apps.options import Lang
 
 if TYPE_CHECKING:
     from imgmatch.records import ScanRecord
@@ -47,6 +48,7 @@ def rings(
     currency: Annotated[
         str | None, typer.Option(help="Currency to sum values in, where rates are known.", show_default=False)
     ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Find sellers linked by shared photos, contacts, backgrounds and watermarks.
 
@@ -75,7 +77,7 @@ def rings(
             rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
             currency=currency,
         )
-        write_rings(found, out, open_photo=open_photo)
+        write_rings(found, out, open_photo=open_photo, lang=lang)
     show_table(
         f"{len(found)} rings",
         ("ring", "sellers", "platforms", "listings", "value"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, EXIT_FLAGGED, console, fail, progress_bar
-from imgmatch.apps.options import ConfigFile, Device, Signals, read_config
+from imgmatch.apps.options import ConfigFile, Device, Lang, Signals, read_config
 
 if TYPE_CHECKING:
     from imgmatch.io.tables import Layout
@@ -82,6 +83,7 @@ def scan(
     runner: _Runner = "local",
     contacts: _Contacts = False,
     fail_on: _FailOn = None,
+    lang: Lang = "en",
 ) -> None:
     """Examine listings against a catalog; writes records.jsonl, records.csv, report.html and run.json."""
     if fail_on not in (None, "brand", "review", "lead"):
@@ -116,7 +118,7 @@ def scan(
             config=settings,
             resume=resume,
             retry_failed=retry_failed,
-            report=write_report,
+            report=partial(write_report, lang=lang),
             progress=progress,
             runner=run_shards,
         )

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from imgmatch.config import Config
 
-__all__ = ["ConfigFile", "Device", "Host", "Signals", "read_config"]
+__all__ = ["ConfigFile", "Device", "Host", "Lang", "Signals", "read_config"]
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)]
 Signals = Annotated[
@@ -21,6 +21,18 @@ Device = Annotated[
     str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; any but localhost needs a token.")]
+
+
+def _known_language(code: str) -> str:
+    from imgmatch.messages import language
+
+    try:
+        return language(code).code
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Lang = Annotated[str, typer.Option(help="Language of what people read: [b]en[/] or [b]zh[/].", callback=_known_language)]
 
 
 def read_config(path: Path | None, signals: str | None = None) -> Config:

@@ -16,7 +16,7 @@ from imgmatch.apps.console import without_contacts
 from imgmatch.cells import utc_time
 from imgmatch.errors import InputError
 from imgmatch.investigate.case.privacy import Masks
-from imgmatch.investigate.report.listings import strength
+from imgmatch.investigate.report.summary import strength
 from imgmatch.investigate.report.words import plain
 from imgmatch.market.prices import convert, parse_price
 from imgmatch.records import ScanRecord

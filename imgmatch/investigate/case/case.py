@@ -18,14 +18,16 @@ from imgmatch.investigate.case.pdf import write_pdf
 from imgmatch.investigate.case.privacy import Masks, contacts_in
 from imgmatch.investigate.case.seal import Seal, write_package
 from imgmatch.investigate.case.subject import Subject, subject_records
-from imgmatch.investigate.case.words import fact_rows, inference_rows, line, provenance_rows
+from imgmatch.investigate.case.words import fact_rows, inference_rows, key_rows, line, next_steps, provenance_rows
 from imgmatch.investigate.report import words
-from imgmatch.investigate.report.listings import Entry, EntryMaker, strength
+from imgmatch.investigate.report.listings import Entry, EntryMaker
 from imgmatch.investigate.report.pages import environment
 from imgmatch.investigate.report.pictures import Gallery
 from imgmatch.investigate.report.rings_page import show_rings
+from imgmatch.investigate.report.summary import strength
 from imgmatch.investigate.rings import Ring
 from imgmatch.investigate.rings.market import photo_opener
+from imgmatch.messages import Message, language
 from imgmatch.records import ScanRecord
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ __all__ = ["Case", "write_case"]
 
 FORMAT = "imgmatch-case/1"
 
-HASHES_SHOW = (
+HASHES_SHOW = Message(
     "The hashes show integrity since packaging: verifying the package tells whether any byte of any file was changed, "
     "removed or added since. They do not show origin: not who took a photo or wrote a text, not when or where it was "
     "captured, and not that the capture was complete. A signature adds who sealed the package, if the key is known from "
@@ -44,9 +46,9 @@ HASHES_SHOW = (
 
 _DRAWN = 100
 _SECTIONS = {
-    "facts": "Facts, as captured",
-    "inference": "Inference, as computed",
-    "provenance": "What it was computed with",
+    "facts": Message("Facts, as captured"),
+    "inference": Message("Inference, as computed"),
+    "provenance": Message("What it was computed with"),
 }
 
 
@@ -81,6 +83,7 @@ def write_case(
     rates: Mapping[str, float] | None = None,
     show_contacts: bool = False,
     key: Ed25519PrivateKey | None = None,
+    lang: str = "en",
 ) -> Case:
     """Write a sealed case file.
 
@@ -108,6 +111,9 @@ def write_case(
         stand and however they are written there. Photos stay as they were captured.
     key : Ed25519PrivateKey, optional
         Signs the manifest.
+    lang : str
+        Language of ``case.html`` and ``case.pdf``, one of :func:`imgmatch.messages.languages`. What was captured, and what
+        programs read, is the same in each.
 
     Raises
     ------
@@ -120,7 +126,7 @@ def write_case(
     """
     rows = subject_records(subject, records)
     files: dict[str, bytes | Path] = {}
-    missing: list[str] = []
+    missing: list[Message] = []
     photo_names = pack_photos(rows, photo_roots, files, missing)
     reference_names = pack_references(rows, catalog, files)
     summary = summary_of(
@@ -138,7 +144,7 @@ def write_case(
     listings = [listing_row(r, photo_names, reference_names) for r in rows]
     if not show_contacts:
         mask = Masks({c for r in rows for c in (*r.listing.contacts, *r.contacts)} | contacts_in(listings))
-        summary, listings, missing = mask(summary), mask(listings), mask(missing)
+        summary, listings, missing = mask(summary), mask(listings), [m.map(mask) for m in missing]
         rows = [ScanRecord.from_dict(mask(r.to_dict())) for r in rows]
         subject = _masked(subject, mask)
     files |= _for_programs(subject, summary, listings)
@@ -146,6 +152,8 @@ def write_case(
         "heading": _heading(subject),
         "hashes_show": HASHES_SHOW,
         "sections": _SECTIONS,
+        "key": key_rows(summary),
+        "next": next_steps(summary, ring=subject.ring is not None),
         "facts": fact_rows(summary),
         "inference": inference_rows(summary),
         "provenance": provenance_rows(summary),
@@ -153,14 +161,11 @@ def write_case(
         "entries": _entries(rows, photo_roots, catalog),
     }
     rings = list(show_rings([subject.ring], photo_opener(photo_roots))) if subject.ring else []
-    page = environment().get_template("case.html")
+    page = environment(lang).get_template("case.html")
     files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode("utf-8")
     files["case.pdf"] = write_pdf(
-        title=shown["heading"],
-        statement=HASHES_SHOW,
-        sections=[(heading, shown[part]) for part, heading in _SECTIONS.items()],
-        entries=shown["entries"],
-        table=shown["table"],
+        shown,
+        language(lang),
         picture=_picture_bytes(files, photo_names, reference_names),
     )
     return Case(write_package(out, files, _about(subject, summary), key), summary, tuple(missing))
@@ -171,9 +176,11 @@ def _masked(subject: Subject, mask: Masks) -> Subject:
     return replace(subject, id=mask(subject.id), ring=ring)
 
 
-def _heading(subject: Subject) -> str:
+def _heading(subject: Subject) -> Message:
     name = words.plain(subject.id, 80)
-    return f"Seller {name}" if subject.ring is None else f"{len(subject.ring.sellers)} sellers, {name}"
+    if subject.ring is None:
+        return Message("Seller {name}", name=name)
+    return Message("{count} sellers, {name}", count=len(subject.ring.sellers), name=name)
 
 
 def _for_programs(subject: Subject, summary: Any, listings: Iterable[Any]) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from imgmatch.investigate.case.subject import Subject
 from imgmatch.investigate.report import words
 from imgmatch.investigate.rings.market import Market, asking_prices
 from imgmatch.io.files import sha256_file
+from imgmatch.messages import Message
 from imgmatch.records import PhotoRecord, ScanRecord
 
 __all__ = ["listing_row", "pack_photos", "pack_references", "summary_of"]
@@ -34,7 +35,7 @@ _SUFFIXES = {
 
 
 def pack_photos(
-    rows: Iterable[ScanRecord], roots: Sequence[Path], files: dict[str, bytes | Path], missing: list[str]
+    rows: Iterable[ScanRecord], roots: Sequence[Path], files: dict[str, bytes | Path], missing: list[Message]
 ) -> dict[str, str]:
     """Add each photo as captured; return its name in the package by sha256."""
     names: dict[str, str] = {}
@@ -42,13 +43,13 @@ def pack_photos(
         for photo in record.photos:
             where = f"{words.plain(record.listing_id, 60)} {photo.photo_id}"
             if photo.sha256 is None:
-                missing.append(f"{where}: could not be read when it was scanned")
+                missing.append(Message("{photo}: could not be read when it was scanned", photo=where))
                 continue
             if photo.sha256 in names:
                 continue
             path = _find(photo, roots)
             if path is None:
-                missing.append(f"{where}: the file is not where it was, or has changed since the scan")
+                missing.append(Message("{photo}: the file is not where it was, or has changed since the scan", photo=where))
                 continue
             names[photo.sha256] = f"photos/{photo.sha256}.{_suffix(path)}"
             files[names[photo.sha256]] = path

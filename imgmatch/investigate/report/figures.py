@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from imgmatch.investigate.report.pictures import Picture, heat, overlay
-from imgmatch.investigate.report.words import fact_words, plain
+from imgmatch.investigate.report.words import fact_words, plain, term
+from imgmatch.messages import Message
 from imgmatch.types import Finding
 from imgmatch.vision import geometry
 
@@ -168,8 +169,10 @@ def pair(
     """Put a photo and its reference side by side; None where neither can be shown."""
     at: dict[str, Place] = {}
     x = 0.0
-    of_listing = f"the listing’s {plain(photo_id, 20) or 'photo'}"
-    for name, picture, caption in (("query", query, of_listing), ("reference", reference, "the catalog’s photo")):
+    photo = Message("the listing’s photo")
+    of_listing = Message("the listing’s {photo}", photo=plain(photo_id, 20)) if photo_id else photo
+    of_catalog = Message("the catalog’s photo")
+    for name, picture, caption in (("query", query, of_listing), ("reference", reference, of_catalog)):
         if picture is not None:
             scale = min(WIDTH / picture.width, WIDTH / picture.height)
             at[name] = Place(picture.key, x, picture.width * scale, picture.height * scale, scale, caption)
@@ -212,7 +215,7 @@ def _regions(value: Any, query: Picture | None, reference: Picture | None) -> li
         picture = pictures.get(on) if isinstance(on, str) else None
         points = _polygon(row.get("polygon"), picture)
         if points:
-            found.append(Region(str(on), points, plain(row.get("label"), 60)))
+            found.append(Region(str(on), points, term(row.get("label") or "", 60)))
     return found
 
 
@@ -274,7 +277,7 @@ def _readings(value: Any, query: Picture | None, expected_crop: str | None) -> l
                     query.crop(points) if query and points else None,
                     expected_crop,
                 ),
-                Region("query", points, f"read: {reading}") if points else None,
+                Region("query", points, Message("read: {text}", text=reading)) if points else None,
             )
         )
     return found

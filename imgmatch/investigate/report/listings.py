@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +11,20 @@ from imgmatch.investigate.report import figures, words
 from imgmatch.investigate.report.pages import environment
 from imgmatch.investigate.report.pictures import Gallery, Picture
 from imgmatch.investigate.report.rings_page import show_rings
+from imgmatch.investigate.report.summary import read_strongest
 from imgmatch.investigate.rings import Ring
 from imgmatch.investigate.rings.market import photo_opener
 from imgmatch.io.files import atomic_write
 from imgmatch.market.contacts import mask_contact
+from imgmatch.messages import Message, listed
 from imgmatch.records import PhotoRecord, ScanRecord
-from imgmatch.types import Decision, Finding, FindingStatus, Label, Verdict
+from imgmatch.types import Finding, FindingStatus, Label
 
-__all__ = ["Entry", "EntryMaker", "strength", "write_report"]
+__all__ = ["Entry", "EntryMaker", "write_report"]
 
-_FAILURES_SHOWN = 50
-_BRANDS_SHOWN = 12
-_QUIET_DRAWN = 50  # nothing was found about them: some to see what was cleared; opening more is most of a page's cost
 _STRIP = 6
 _OVERLAYS = 2
-_TITLE_KEPT = 2000
-_UNCALIBRATED = "none: the rules alone decide, without ranks or probabilities"
+_UNCALIBRATED = Message("none: the rules alone decide, without ranks or probabilities")
 
 _Query = Callable[["str | None"], "Picture | None"]  # opens a photo of the listing at hand by its id
 
@@ -42,6 +38,7 @@ def write_report(
     out: Path,
     limit: int = 500,
     rings: Sequence[Ring] = (),
+    lang: str = "en",
 ) -> None:
     """Write the report of a scan.
 
@@ -63,109 +60,29 @@ def write_report(
         rest is counted.
     rings : sequence of Ring
         Sellers tied by shared photos, drawn above the listings.
+    lang : str
+        Language of the page, one of :func:`imgmatch.messages.languages`; what was captured stays as it is.
 
     Notes
     -----
     Strength: decision, then rank (without one, the strongest finding that points to something; of an unjudged listing how
     sure its brand is), then similarity, then input order.
     """
-    summary, strongest = _read(records, limit)
+    summary, strongest = read_strongest(records, limit)
     summary.called = {brand_id: brand.name or brand_id for brand_id, brand in catalog.brands.items()}
     maker = EntryMaker(Gallery([photo_root], catalog), catalog)
-    template = environment().get_template("report.html")
+    template = environment(lang).get_template("report.html")
     page = template.stream(
         run=_run_words(run, catalog),
+        heading=summary.heading,
+        next=list(summary.next_steps(len(rings))),
+        tallies=summary.tallies,
         summary=summary,
         entries=(maker.entry(record, rank) for rank, record in enumerate(strongest, 1)),
         rings=list(show_rings(rings, photo_opener([photo_root]))),
     )
     with atomic_write(out) as f:
         f.writelines(page)
-
-
-@dataclass(slots=True)
-class Summary:
-    """What all rows of a scan amount to."""
-
-    total: int = 0
-    shown: int = 0
-    decisions: Counter[str] = field(default_factory=Counter)
-    shown_decisions: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    brands: Counter[str] = field(default_factory=Counter)
-    unjudged: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    uncalibrated: int = 0
-    called: Mapping[str, str] = field(default_factory=dict)
-    """What people call a brand, by its id."""
-
-    def add(self, record: ScanRecord) -> None:
-        self.total += 1
-        verdict = record.verdict
-        if verdict is None:
-            self.decisions["failed"] += 1
-            if len(self.failures) < _FAILURES_SHOWN:
-                self.failures.append((words.plain(record.listing_id, 80), words.plain(record.error, 300)))
-            return
-        self.decisions[verdict.decision] += 1
-        self.uncalibrated += verdict.probability is None
-        if verdict.decision is Decision.UNJUDGED:
-            self.unjudged[verdict.brand or ""] += 1
-        elif verdict.decision is not Decision.CLEAR:
-            self.labels.update(words.LABEL_WORDS[label] for label in verdict.labels)
-            self.brands[verdict.brand or "no brand named"] += 1
-
-    @property
-    def top_brands(self) -> list[tuple[str, int]]:
-        return self._most(self.brands)
-
-    @property
-    def unjudged_brands(self) -> list[tuple[str, int]]:
-        return self._most(self.unjudged)
-
-    def _most(self, brands: Counter[str]) -> list[tuple[str, int]]:
-        ordered = sorted(brands.items(), key=lambda pair: (-pair[1], pair[0]))
-        return [(words.plain(self.called.get(brand, brand), 60), count) for brand, count in ordered[:_BRANDS_SHOWN]]
-
-
-def _read(records: Iterable[ScanRecord], limit: int) -> tuple[Summary, list[ScanRecord]]:
-    """Count all rows and keep the strongest, as few bytes of each as the page needs."""
-    summary = Summary()
-    heap: list[tuple[tuple[float, ...], ScanRecord]] = []
-    for order, record in enumerate(records):
-        summary.add(record)
-        if record.verdict is None or limit < 1:
-            continue
-        key = (*strength(record.verdict), -order)
-        if len(heap) < limit:
-            heapq.heappush(heap, (key, _light(record)))
-        elif key > heap[0][0]:
-            heapq.heapreplace(heap, (key, _light(record)))
-    strongest = [record for _, record in sorted(heap, key=lambda pair: pair[0], reverse=True)]
-    of = {d: [r for r in strongest if r.verdict and r.verdict.decision is d] for d in Decision}
-    unjudged = sorted(
-        of[Decision.UNJUDGED], key=lambda r: r.verdict.brand or "" if r.verdict else ""
-    )  # stable: surest first
-    strongest = of[Decision.LEAD] + of[Decision.REVIEW] + unjudged + of[Decision.CLEAR][:_QUIET_DRAWN]
-    summary.shown = len(strongest)
-    summary.shown_decisions.update(str(r.verdict.decision) for r in strongest if r.verdict)
-    return summary, strongest
-
-
-def strength(verdict: Verdict) -> tuple[float, float, float]:
-    """Return what listings are ordered by; greater is stronger."""
-    if verdict.decision is Decision.UNJUDGED:
-        return float(verdict.decision.rank), verdict.certainty or 0.0, verdict.similarity or 0.0
-    pointing = [f.value for f in verdict.findings if f.value is not None and f.labels]
-    second = verdict.rank if verdict.rank is not None else max(pointing, default=0.0)
-    return float(verdict.decision.rank), second, verdict.similarity or 0.0
-
-
-def _light(record: ScanRecord) -> ScanRecord:
-    """Return the record without the long texts that the page does not show: a title may be megabytes."""
-    title = record.listing.title and record.listing.title[:_TITLE_KEPT]
-    listing = replace(record.listing, title=title, description=None, promo_text=None, extra={})
-    return replace(record, listing=listing, extra={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +174,7 @@ class EntryMaker:
             rank=rank,
             record=record,
             decision=str(verdict.decision),
-            title=words.plain(listing.title, 300) or "(no title)",
+            title=words.plain(listing.title, 300) or Message("(no title)"),
             details=tuple(_details(record)),
             url=words.plain(listing.url, 300),
             link=words.safe_url(listing.url),
@@ -269,7 +186,7 @@ class EntryMaker:
             score=verdict.rank,
             probability=verdict.probability,
             calibration=words.plain(verdict.calibration, 200),
-            shown_by=", ".join(words.signal_words(name).lower() for name in verdict.shown_by),
+            shown_by=listed(*(words.signal_words(name) for name in verdict.shown_by)),
             certainty=verdict.certainty,
             similarity=verdict.similarity,
             main=figures.pair(used[0], main_reference, photo_id=main_id or ""),
@@ -317,7 +234,7 @@ class EntryMaker:
         if drawn is None:
             return None
         used += [left, right]
-        captions = ("what the post shows", "what its link leads to")
+        captions = (Message("what the post shows"), Message("what its link leads to"))
         return replace(drawn, places=tuple(replace(p, caption=c) for p, c in zip(drawn.places, captions, strict=True)))
 
     def _new(self, pictures: Iterable[Picture | None]) -> Iterator[tuple[str, str, int, int]]:
@@ -341,7 +258,7 @@ class EntryMaker:
 def _shown(finding: Finding, drawing: figures.Drawing, photos: Mapping[str, PhotoRecord]) -> Shown:
     return Shown(
         name=words.signal_words(finding.signal),
-        status="could not tell" if finding.status is FindingStatus.ABSTAINED else str(finding.status),
+        status=Message("could not tell") if finding.status is FindingStatus.ABSTAINED else Message("failed"),
         value=finding.value,
         reason=words.plain(finding.reason, 500),
         about=finding.photo_id if finding.photo_id in photos and finding.photo_id else "",
@@ -358,19 +275,19 @@ def _capture_hash(capture: Any) -> str:
 def _details(record: ScanRecord) -> Iterator[tuple[str, str]]:
     """The facts of a listing as it was captured, those that are there."""
     listing = record.listing
-    price = " ".join(str(x) for x in (listing.price, listing.currency) if x is not None)
+    price = words.price_words(listing.price, listing.currency)
     for name, value in (
-        ("price", price),
-        ("condition", listing.condition),
-        ("quantity", listing.quantity),
-        ("seller", listing.seller_id),
-        ("platform", listing.platform),
-        ("brand claimed", listing.brand_claim),
-        ("listed", words.time_words(listing.listed_at)),
-        ("captured", words.time_words(listing.captured_at)),
-        ("page as captured", _capture_hash(listing.extra.get("capture"))),
-        ("contacts", ", ".join(mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
-        ("listing id", listing.listing_id),
+        (Message("price"), price),
+        (Message("condition"), listing.condition),
+        (Message("quantity"), listing.quantity),
+        (Message("seller"), listing.seller_id),
+        (Message("platform"), listing.platform),
+        (Message("brand claimed"), listing.brand_claim),
+        (Message("listed"), words.time_words(listing.listed_at)),
+        (Message("captured"), words.time_words(listing.captured_at)),
+        (Message("page as captured"), _capture_hash(listing.extra.get("capture"))),
+        (Message("contacts"), ", ".join(mask_contact(c) for c in (*listing.contacts, *record.contacts)[:5])),
+        (Message("listing id"), listing.listing_id),
     ):
         if value:
             yield name, words.plain(value, 120)
@@ -381,17 +298,20 @@ def _run_words(run: Mapping[str, Any], catalog: Any) -> list[tuple[str, str]]:
     settings = run.get("config")
     point = settings.get("operating_point") if isinstance(settings, Mapping) else None
     rows = [
-        ("Encoder", words.encoder_words(catalog.space.encoder)),
+        (Message("Encoder"), words.encoder_words(catalog.space.encoder)),
         (
-            "Calibration",
+            Message("Calibration"),
             words.plain(run.get("calibration"), 200) or _UNCALIBRATED,
         ),
-        ("Operating point", words.plain(point, 80)),
-        ("Catalog", f"{len(catalog.items):,} items, version {words.plain(catalog.version, 80)}"),
-        ("Settings fingerprint", words.plain(run.get("config_fingerprint"), 80)),
-        ("Listings from", words.plain(run.get("source"), 120)),
-        ("Started", words.plain(run.get("started"), 40)),
-        ("Software", f"imgmatch {words.plain(run.get('imgmatch'), 40)}"),
+        (Message("Operating point"), words.plain(point, 80)),
+        (
+            Message("Catalog"),
+            Message("{count:,} items, version {id}", count=len(catalog.items), id=words.plain(catalog.version, 80)),
+        ),
+        (Message("Settings fingerprint"), words.plain(run.get("config_fingerprint"), 80)),
+        (Message("Listings from"), words.plain(run.get("source"), 120)),
+        (Message("Started"), words.plain(words.time_words(run.get("started")), 40)),
+        (Message("Software"), f"imgmatch {words.plain(run.get('imgmatch'), 40)}"),
     ]
     return [(name, value) for name, value in rows if value]
 

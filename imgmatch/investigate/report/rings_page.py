@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from imgmatch.images import thumbnail_jpeg
 from imgmatch.investigate.report import words
 from imgmatch.investigate.report.pages import environment
 from imgmatch.investigate.report.pictures import data_uri
+from imgmatch.investigate.report.summary import listing_count
 from imgmatch.investigate.rings import Ring
 from imgmatch.investigate.rings.market import OpenPhoto
 from imgmatch.investigate.rings.ring import RingSeller, Shared
 from imgmatch.io.files import atomic_write
+from imgmatch.messages import Message, Money, listed
 
 __all__ = ["RingShown", "layout", "read_rings", "show_rings", "write_rings"]
 
@@ -25,8 +28,17 @@ _SELLERS_SHOWN = 40
 _EDGES_SHOWN = 400
 _THUMBNAIL = 150
 _HUES = 6
-_HOW_WORDS = {"geometry": "an edited or cropped copy", "near": "nearly the same file"}
-_SHARED_WORDS = {"photo": "", "background": "different things in one place", "watermark": "the same watermark"}
+_NAMED = 8  # sellers of a ring whose names fit beside their circles; ties of fewer than half as many are labelled too
+_HOW_WORDS = {
+    "geometry": Message("an edited or cropped copy"),
+    "near": Message("nearly the same file"),
+    "same": Message("the same file"),
+}
+_SHARED_WORDS = {
+    "photo": "",
+    "background": Message("different things in one place"),
+    "watermark": Message("the same watermark"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +51,22 @@ class Node:
     radius: float
     hue: int
     name: str
+    label: str
+    """The name where there is room for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A tie in the drawing; `width` grows with its weight."""
+    """A tie in the drawing; `width` grows with its weight, and `weak` are those that the ring holds together without."""
 
     x1: float
     y1: float
     x2: float
     y2: float
     width: float
-    title: str
+    title: Message
+    label: Message | None
+    weak: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,7 @@ class SellerShown:
     name: str
     platform: str
     listings: int
+    ties: int
     first_seen: str
     last_seen: str
 
@@ -83,21 +100,22 @@ class RingShown:
     """A ring as a page shows it."""
 
     ring: Ring
+    heading: Message
     width: float
     height: float
     nodes: tuple[Node, ...]
     lines: tuple[Line, ...]
     sellers: tuple[SellerShown, ...]
     more_sellers: int
-    platforms: tuple[tuple[str, int], ...]
-    value: str
-    facts: tuple[tuple[str, str], ...]
+    platforms: tuple[tuple[str, int, int], ...]
+    """Name, hue and number of listings."""
+    facts: tuple[tuple[Message, str], ...]
     photos: tuple[PhotoShown, ...]
     more_photos: int
     contacts: tuple[str, ...]
 
 
-def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | None = None) -> None:
+def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | None = None, lang: str = "en") -> None:
     """Write ``rings.jsonl`` (a row per ring) and ``rings.html`` into a folder.
 
     Parameters
@@ -107,12 +125,15 @@ def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | Non
         An existing folder.
     open_photo : callable, optional
         ``open_photo(sha256, path)``; without it the page names the shared photos and does not show them.
+    lang : str
+        Language of the page, one of :func:`imgmatch.messages.languages`.
     """
     with atomic_write(out / "rings.jsonl") as f:
         f.writelines(json.dumps(ring.to_dict(), sort_keys=True) + "\n" for ring in rings)
-    template = environment().get_template("rings.html")
+    heading = Message("1 ring of sellers") if len(rings) == 1 else Message("{count:,} rings of sellers", count=len(rings))
+    template = environment(lang).get_template("rings.html")
     with atomic_write(out / "rings.html") as f:
-        f.writelines(template.stream(rings=show_rings(rings, open_photo), total=len(rings)))
+        f.writelines(template.stream(rings=show_rings(rings, open_photo), heading=heading))
 
 
 def read_rings(path: Path) -> list[Ring]:
@@ -143,63 +164,103 @@ def show_rings(rings: Sequence[Ring], open_photo: OpenPhoto | None = None) -> It
 def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> RingShown:
     places = layout(ring)
     names = [words.plain(s.seller_id, 40) for s in ring.sellers]
+    few = len(ring.sellers) <= _NAMED
     nodes = tuple(
-        Node(n + 1, *places[n], 11 + min(s.listings, 400) ** 0.5 / 2, hues[s.platform] % _HUES, names[n])
+        Node(
+            n + 1,
+            *places[n],
+            radius=11 + min(s.listings, 400) ** 0.5 / 2,
+            hue=hues[s.platform] % _HUES,
+            name=names[n],
+            label=words.plain(s.seller_id, 18) if few else "",
+        )
         for n, s in enumerate(ring.sellers)
     )
-    heaviest = max(e.weight for e in ring.edges)
-    edges = sorted(ring.edges, key=lambda e: -e.weight)[:_EDGES_SHOWN]
-    lines = tuple(
-        Line(
-            *places[e.a],
-            *places[e.b],
-            1 + 4 * e.weight / heaviest,
-            f"{names[e.a]} and {names[e.b]}: {len(e.evidence)} shared, weight {e.weight:.1f}",
-        )
-        for e in edges
-    )
     photos = sorted((s for s in ring.shared if s.kind in _SHARED_WORDS), key=lambda s: list(_SHARED_WORDS).index(s.kind))
-    contacts = [s for s in ring.shared if s.kind == "contact"]
     per_platform = {p: sum(s.listings for s in ring.sellers if s.platform == p) for p in ring.platforms}
-    value = " + ".join(f"{words.plain(code, 20)} {amount:,.0f}" for code, amount in ring.value.items())
-    brands = sorted(ring.brands.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
-    facts = (
-        ("first seen", _day(ring.first_seen)),
-        ("last seen", _day(ring.last_seen)),
-        ("presents itself as", ", ".join(f"{words.plain(b, 40)} ({n})" for b, n in brands)),
-        (
-            "ties",
-            "every seller is tied to every other" if ring.density >= 1 else f"{ring.density:.0%} of the pairs are tied",
-        ),
-        ("weakest tie", f"weight {ring.weakest_link:.1f}, where 2.0 makes a tie"),
-        ("earlier rings merged into it", ", ".join(words.plain(r, 40) for r in ring.supersedes)),
-    )
+    ties = Counter(end for edge in ring.edges for end in (edge.a, edge.b))
     return RingShown(
         ring=ring,
+        heading=_heading(ring),
         width=_WIDTH,
         height=_height(ring),
         nodes=nodes,
-        lines=lines,
+        lines=tuple(_lines(ring, places, names)),
         sellers=tuple(
-            _seller(n, seller, names[n], hues[seller.platform]) for n, seller in enumerate(ring.sellers[:_SELLERS_SHOWN])
+            _seller(n, seller, names[n], hues[seller.platform], ties[n])
+            for n, seller in enumerate(ring.sellers[:_SELLERS_SHOWN])
         ),
         more_sellers=max(len(ring.sellers) - _SELLERS_SHOWN, 0),
-        platforms=tuple((words.plain(p, 40) or "no platform named", n) for p, n in per_platform.items()),
-        value=value or "no readable price",
-        facts=tuple((name, text) for name, text in facts if text),
+        platforms=tuple(
+            (words.plain(p, 40) or "—", hues[p] % _HUES, n)
+            for p, n in sorted(per_platform.items(), key=lambda kv: (-kv[1], kv[0]))
+        ),
+        facts=tuple(_facts(ring)),
         photos=tuple(_photo(shared, open_photo) for shared in photos[:_PHOTOS_SHOWN]),
         more_photos=max(len(photos) - _PHOTOS_SHOWN, 0),
-        contacts=tuple(f"contact {s.key[:8]}… used by sellers {_numbers(s)}" for s in contacts),
+        contacts=tuple(
+            Message("contact {key}… used by sellers {sellers}", key=s.key[:8], sellers=_numbers(s))
+            for s in ring.shared
+            if s.kind == "contact"
+        ),
     )
 
 
-def _seller(number: int, seller: RingSeller, name: str, hue: int) -> SellerShown:
+def _heading(ring: Ring) -> Message:
+    value = tuple(Money(amount, words.plain(code, 20)) for code, amount in ring.value.items())
+    facts: tuple[Message | Money, ...] = (
+        Message("{count:,} sellers", count=len(ring.sellers)),
+        listing_count(len(ring.listings)),
+        *value,
+    )
+    if ring.unpriced:
+        facts += (Message("{count:,} without a price", count=ring.unpriced),)
+    return listed(*facts)
+
+
+def _facts(ring: Ring) -> Iterator[tuple[Message, str]]:
+    brands = sorted(ring.brands.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
+    counted = tuple(Message("{name} ({count})", name=words.plain(b, 40), count=n) for b, n in brands)
+    yield Message("first seen"), _day(ring.first_seen)
+    yield Message("last seen"), _day(ring.last_seen)
+    yield Message("presents itself as"), listed(*counted)
+    if ring.density >= 1:
+        yield Message("tied pairs"), Message("every seller is tied to every other")
+    else:
+        yield Message("tied pairs"), Message("{share:.0%} of all pairs", share=ring.density)
+    yield Message("weakest tie"), Message("weight {weight:.1f}, where 2.0 makes a tie", weight=ring.weakest_link)
+    yield Message("earlier rings merged into it"), ", ".join(words.plain(r, 40) for r in ring.supersedes)
+
+
+def _lines(ring: Ring, places: Sequence[tuple[float, float]], names: Sequence[str]) -> Iterator[Line]:
+    """Yield the strongest ties; those of the maximum spanning tree, which hold the ring together, are not weak."""
+    import networkx as nx
+
+    graph = nx.Graph()
+    graph.add_weighted_edges_from((e.a, e.b, e.weight) for e in ring.edges)
+    holding = {frozenset(pair) for pair in nx.maximum_spanning_edges(graph, data=False)}
+    heaviest = max(e.weight for e in ring.edges)
+    for e in sorted(ring.edges, key=lambda e: -e.weight)[:_EDGES_SHOWN]:
+        title = Message(
+            "{one} and {other}: {count} shared, weight {weight:.1f}",
+            one=names[e.a],
+            other=names[e.b],
+            count=len(e.evidence),
+            weight=e.weight,
+        )
+        label = Message("{count} shared", count=len(e.evidence)) if len(ring.sellers) <= _NAMED // 2 else None
+        width = 1 + 4 * e.weight / heaviest
+        yield Line(*places[e.a], *places[e.b], width, title, label, weak=frozenset((e.a, e.b)) not in holding)
+
+
+def _seller(number: int, seller: RingSeller, name: str, hue: int, ties: int) -> SellerShown:
     return SellerShown(
         number=number + 1,
         hue=hue % _HUES,
         name=name,
         platform=words.plain(seller.platform, 40) or "—",
         listings=seller.listings,
+        ties=ties,
         first_seen=_day(seller.first_seen),
         last_seen=_day(seller.last_seen),
     )
@@ -209,21 +270,21 @@ def _photo(shared: Shared, open_photo: OpenPhoto | None) -> PhotoShown:
     return PhotoShown(
         _SHARED_WORDS[shared.kind],
         _thumbnail(shared.uses, open_photo),
-        _numbers(shared),
+        Message("sellers {numbers}", numbers=_numbers(shared)),
         len(shared.uses),
         _how(shared.how),
         shared.weight,
     )
 
 
-def _numbers(shared: Shared) -> str:
+def _numbers(shared: Shared) -> tuple[str, ...]:
     """Return the numbers of the sellers who use something, as the drawing has them."""
-    return ", ".join(str(n + 1) for n in sorted({use[0] for use in shared.uses}))
+    return tuple(str(n + 1) for n in sorted({use[0] for use in shared.uses}))
 
 
 def _how(how: str) -> str:
     """Say how two uses of a photo were found to be the same."""
-    return _HOW_WORDS.get(how.partition(" ")[0], how)
+    return _HOW_WORDS.get(how.partition(" ")[0], words.term(how))
 
 
 def layout(ring: Ring) -> list[tuple[float, float]]:
@@ -246,13 +307,13 @@ def layout(ring: Ring) -> list[tuple[float, float]]:
     graph.add_weighted_edges_from((e.a, e.b, e.weight**0.5) for e in ring.edges)
     places = nx.spring_layout(graph, seed=0, iterations=120, k=2.0 / len(ring.sellers) ** 0.5)
     xs, ys = [float(places[n][0]) for n in graph], [float(places[n][1]) for n in graph]
-    x, y = _stretch(xs, _WIDTH), _stretch(ys, _height(ring))
+    x, y = _stretch(xs, _WIDTH), _stretch(ys if len(ys) > 2 else [0.0, 0.0], _height(ring))
     return list(zip(x, y, strict=True))
 
 
 def _height(ring: Ring) -> float:
     """Two sellers need little room, forty much."""
-    return min(130.0 + 42.0 * len(ring.sellers), 640.0)
+    return min(90.0 + 42.0 * len(ring.sellers), 640.0)
 
 
 def _stretch(values: list[float], size: float) -> list[float]:

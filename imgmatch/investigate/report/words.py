@@ -1,5 +1,7 @@
 """Plain words for reports: what decisions and labels are called, and hostile text made safe to read.
 
+All are messages (:mod:`imgmatch.messages`): the page they are printed on says them in its language.
+
 Escaping for HTML is the templates' business (autoescape). Here text is made *readable*: shortened, and with the
 characters that lie about themselves (controls, bidirectional overrides, zero-width letters) shown for what they are.
 """
@@ -13,7 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from imgmatch.types import Basis, Decision, Label
+from imgmatch.messages import Message, Money, listed
+from imgmatch.types import FINDING_NAMES, Basis, Decision, Label
 
 __all__ = [
     "BASIS_WORDS",
@@ -25,63 +28,65 @@ __all__ = [
     "fact_words",
     "number_words",
     "plain",
+    "price_words",
     "safe_url",
     "signal_words",
+    "term",
     "time_words",
 ]
 
-DISCLAIMER = "A lead for human review, not proof."
+DISCLAIMER = Message("A lead for human review, not proof.")
 
-DECISION_WORDS: Mapping[str, str] = {
-    Decision.LEAD: "Lead",
-    Decision.REVIEW: "Review",
-    Decision.UNJUDGED: "Unjudged",
-    Decision.CLEAR: "Clear",
-    "failed": "Not examined",
+DECISION_WORDS: Mapping[str, Message] = {
+    Decision.LEAD: Message("Lead"),
+    Decision.REVIEW: Message("Review"),
+    Decision.UNJUDGED: Message("Unjudged"),
+    Decision.CLEAR: Message("Clear"),
+    "failed": Message("Not examined"),
 }
 
-DECISION_HELP: Mapping[str, str] = {
-    Decision.LEAD: "The listing claims a brand and something in it contradicts that claim. Look at these first.",
-    Decision.REVIEW: "Something deserves a look, but it is not enough alone.",
-    Decision.UNJUDGED: "A brand of the catalog is shown, and nothing is known that could speak for or against it.",
-    Decision.CLEAR: "No contradiction was found. This does not say that the goods are authentic.",
-    "failed": "The listing could not be examined; the reason is given.",
+DECISION_HELP: Mapping[str, Message] = {
+    Decision.LEAD: Message("The listing claims a brand and something in it contradicts that claim. Look at these first."),
+    Decision.REVIEW: Message("Something deserves a look, but it is not enough alone."),
+    Decision.UNJUDGED: Message("A brand is shown, and nothing known of the offer supports or contradicts it."),
+    Decision.CLEAR: Message("No contradiction was found. This does not say that the goods are authentic."),
+    "failed": Message("The listing could not be examined; the reason is given."),
 }
 
-BASIS_WORDS: Mapping[str, str] = {
-    Basis.AUTHORISED: "the seller is on the brand's list of authorised sellers",
-    Basis.NO_CLAIM: "the listing does not present itself as a brand of the catalog",
-    Basis.UNKNOWN_BRAND: "nothing in the catalog is near enough to say which brand this is",
-    Basis.NO_CONTRADICTION: "a brand is claimed and nothing found contradicts it",
-    Basis.CONTRADICTION: "a brand is claimed and something contradicts the claim",
-    Basis.NOTHING_KNOWN: "a brand is shown and nothing is known that could speak for or against it",
-    Basis.UNREADABLE: "not everything could be read",
+BASIS_WORDS: Mapping[str, Message] = {
+    Basis.AUTHORISED: Message("The seller is on the brand's list of authorised sellers."),
+    Basis.NO_CLAIM: Message("The listing does not present itself as a brand of the catalog."),
+    Basis.UNKNOWN_BRAND: Message("Nothing in the catalog is near enough to say which brand this is."),
+    Basis.NO_CONTRADICTION: Message("A brand is claimed and nothing found contradicts it."),
+    Basis.CONTRADICTION: Message("A brand is claimed and something contradicts the claim."),
+    Basis.NOTHING_KNOWN: Message("A brand is shown, and nothing known of the offer supports or contradicts it."),
+    Basis.UNREADABLE: Message("Not everything could be read."),
 }
 
-LABEL_WORDS: Mapping[str, str] = {
-    Label.COUNTERFEIT_SUSPECTED: "counterfeit suspected",
-    Label.LOOKALIKE: "lookalike design",
-    Label.PHOTO_THEFT: "photo taken from elsewhere",
-    Label.UNAUTHORISED_SELLER: "seller not authorised",
-    Label.BAIT_AND_SWITCH: "promo and destination disagree",
-    Label.RING_MEMBER: "tied to other sellers",
-}
-
-_SIGNAL_WORDS: Mapping[str, str] = {
-    "claim": "Brand named in the text",
-    "copy": "Copy of a known photo",
-    "design": "Design likeness",
-    "known_offender": "Photo of a known offender",
-    "listing_mismatch": "Promo against destination",
-    "logo": "Brand mark",
-    "logo_tamper": "Altered mark or lettering",
-    "shop": "A shop that is not the brand's",
-    "text": "Lettering in the photo",
-    "wording": "Wording of the listing",
+LABEL_WORDS: Mapping[str, Message] = {
+    Label.COUNTERFEIT_SUSPECTED: Message("counterfeit suspected"),
+    Label.LOOKALIKE: Message("lookalike design"),
+    Label.PHOTO_THEFT: Message("photo taken from elsewhere"),
+    Label.UNAUTHORISED_SELLER: Message("seller not authorised"),
+    Label.BAIT_AND_SWITCH: Message("promo and destination disagree"),
+    Label.RING_MEMBER: Message("tied to other sellers"),
 }
 
 # What readers must know about an encoder before they read a similarity; others are called by their names.
-_ENCODER_WORDS: Mapping[str, str] = {"mobilenet-v2": "ImageNet CNN, weaker than CLIP"}
+_ENCODER_WORDS: Mapping[str, Message] = {"mobilenet-v2": Message("ImageNet CNN, weaker than CLIP")}
+
+# Values of facts that are words of ours; anything else is shown as it is.
+_FACT_VALUES: Mapping[str, Message] = {
+    "yes": Message("yes"),
+    "no": Message("no"),
+    "new": Message("new"),
+    "used": Message("used"),
+    "strong": Message("strong"),
+    "weak": Message("weak"),
+    "reference": Message("reference"),
+    "known_offender": Message("known offender"),
+    "negative": Message("negative"),
+}
 
 _SHOWN_AS_CODE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
@@ -93,7 +98,7 @@ def plain(text: Any, limit: int = 200) -> str:
     Parameters
     ----------
     text : object
-        None becomes an empty string; anything else is made a string.
+        None becomes an empty string; anything else is made a string. A message stays one: its parameters are made plain.
     limit : int
         Characters kept; ``…`` says that something was cut.
 
@@ -110,6 +115,8 @@ def plain(text: Any, limit: int = 200) -> str:
     """
     if text is None:
         return ""
+    if isinstance(text, Message):
+        return text.map(lambda part: plain(part, limit))
     text = str(text)
     short = _SPACE.sub(" ", text[: 4 * limit]).strip()
     shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c) in _SHOWN_AS_CODE else c for c in short[:limit])
@@ -129,21 +136,33 @@ def safe_url(url: str | None) -> str | None:
 
 def signal_words(signal: str) -> str:
     """Return what a signal or named finding is called in a report."""
-    return _SIGNAL_WORDS.get(signal) or plain(signal.replace("_", " ").capitalize(), 60)
+    return FINDING_NAMES.get(signal) or plain(signal.replace("_", " ").capitalize(), 60)
+
+
+def term(text: Any, limit: int = 80) -> Message:
+    """Return a name of ours that a record holds as plain text (of a fact, of a region) as the message that it was."""
+    return Message(plain(text, limit))
 
 
 def encoder_words(name: str) -> str:
     """Return an encoder's name with what a reader must know about it."""
     words = _ENCODER_WORDS.get(name)
-    return f"{plain(name, 80)} ({words})" if words else plain(name, 80)
+    return Message("{encoder} ({note})", encoder=plain(name, 80), note=words) if words else plain(name, 80)
+
+
+def price_words(price: str | float | None, currency: str | None) -> str:
+    """Return a price: a number as people write amounts, a text as it was captured."""
+    if isinstance(price, (int, float)) and currency and math.isfinite(price):
+        return listed(Money(price, plain(currency, 20)))
+    return " ".join(str(x) for x in (price, currency) if x is not None)
 
 
 def number_words(value: Any) -> str:
     """Return a number as people write it: four significant digits below a thousand, whole numbers above."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return plain(value)
+        return _FACT_VALUES.get(value) or plain(value) if isinstance(value, str) else plain(value)
     if not math.isfinite(value):
-        return "not a number"
+        return Message("not a number")
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -166,4 +185,4 @@ def fact_words(facts: Any) -> list[tuple[str, str]]:
     """Return the measured facts of a finding as (name, value) in plain words."""
     if not isinstance(facts, Mapping):
         return []
-    return [(plain(str(name).replace("_", " "), 80), number_words(value)) for name, value in facts.items()]
+    return [(term(str(name).replace("_", " ")), number_words(value)) for name, value in facts.items()]

@@ -316,16 +316,18 @@ class LogoSignal(Signal):
     def _by_what(self, seen: Seen) -> Message:
         called = self._called(seen.brand)
         if seen.sighting is not None and seen.sighting.repeats:
-            repeats = "The pattern of {brand} repeats: {count} of its places agree in scale and direction."
-            return Message(repeats, brand=called, count=seen.sighting.agreeing)
+            count = seen.sighting.agreeing
+            return Message(
+                "The pattern of {brand} repeats in {count} places of one size and direction.", brand=called, count=count
+            )
         said = []
         if seen.sighting is not None:
             said.append(Message("{count} points agree on its place", count=seen.sighting.agreeing))
             if seen.sighting.mirrored:
                 said.append(Message("it is mirrored, as the whole photo may be"))
         if seen.shape is not None:
-            above = "its shape scores {score:.1f} standard deviations above photos of other things"
-            said.append(Message(above, score=seen.shape.score))
+            score = seen.shape.score
+            said.append(Message("its shape is {score:.1f} standard deviations above other photos", score=score))
         return Message("The mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
 
     def _with_nearest(self, sentence: Message, misses: Sequence[Seen]) -> Message:
