@@ -416,6 +416,16 @@ def test_the_closer_look_can_turn_the_order_but_not_raise_a_score(monkeypatch: p
     assert signal.examine([q])[0][0].evidence["facts"]["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(("strangers", "first"), [(0.98, "aurel-0"), (0.99, "aurel-1"), (1.0, "aurel-1")])
+def test_what_nearly_every_stranger_is_nearer_than_is_not_looked_at_closely(
+    strangers: float, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloserLook, "helps", True)
+    c, q = seen_in_parts()
+    monkeypatch.setattr(c.likeness, "false_claims", lambda score: strangers)
+    assert DesignSignal(c, DesignConfig(local_weight=1.0)).propose([q])[0][0].item_id == first  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("parts_know", "helps"), [(True, True), (False, False)])
 def test_the_closer_look_is_used_where_held_out_photos_are_ranked_better_by_it(parts_know: bool, helps: bool) -> None:
     """Photos whose vectors say nothing; the parts of an item's photos are alike, or as random."""
