@@ -16,6 +16,7 @@ pytest.importorskip("reportlab", reason="extra case")
 pytest.importorskip("phonenumbers", reason="extra contacts")
 
 from imgmatch.apps.cli import app
+from imgmatch.errors import InputError
 from imgmatch.investigate.case import pdf
 from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.privacy import Masks, contacts_left
@@ -45,6 +46,12 @@ PHONE, MAIL, CHAT = "phone:+41795551234", "email:seller@luxe.example", "wechat:l
         (CHAT, "wechat:luxbag888", "wechat:l…8"),
         (CHAT, "LuxBag 888, Lux_Bag-888 or l.u.x.b.a.g.8.8.8", "l…8, l…8 or l…8"),
         (CHAT, "https://x.example/luxbag888/1", "https://x.example/l…8/1"),
+        (PHONE, "七九五五五一二三四, ７9五五五①②③④ or 7️⃣9️⃣5️⃣5️⃣5️⃣1️⃣2️⃣3️⃣4️⃣", "+41…34, +41…34 or +41…34\ufe0f\u20e3"),
+        (MAIL, "ѕеllеr@luxe.ехаmple", "s…@luxe.example"),  # Cyrillic
+        (MAIL, "sèllér@lûxe.example", "s…@luxe.example"),
+        (MAIL, "s\u0301eller@luxe.exam\u00adple", "s…@luxe.example"),
+        (CHAT, "𝓵𝓾𝔁𝓫𝓪𝓰⑧⑧⑧, ⓛⓤⓧⓑⓐⓖ888 or luхbаg888", "l…8, l…8 or l…8"),
+        (CHAT, "lu\u200bxb\u2060ag\u202e888", "l…8"),
         ("line:abc", "abc and abc", "abc and abc"),  # too short to be told from words
     ],
 )
@@ -101,6 +108,32 @@ def test_every_file_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         bare = "".join(c for c in text.casefold() if c.isalnum())
         assert not [x for x in ("luxbag888", "selleratluxe", "sellerluxe", "795551234") if x in bare]
     assert contacts_left(tmp_path / "case.zip") == []
+
+
+FILLS = ("bag " * 2600, "ﷺ" * 700, "1.250 " * 5000, "e\u0301" * 6000, "&amp;" * 3000, "包" * 9990)
+
+
+@pytest.mark.parametrize("fill", FILLS, ids=range(len(FILLS)))
+def test_a_contact_behind_a_long_text_is_recognised_and_masked(tmp_path: Path, fill: str) -> None:
+    listing = Listing("1", description=f"{fill} mail seller@luxe.example {fill}", seller_id="s", platform="shopnow")
+    (tmp_path / "r.jsonl").write_text(json.dumps(ScanRecord(listing, status="failed", error="").to_dict()) + "\n")
+    for show in (False, True):
+        subject = find_subject("s", [tmp_path / "r.jsonl"])
+        write_case(subject, [tmp_path / "r.jsonl"], tmp_path / f"{show}.zip", photo_roots=[tmp_path], show_contacts=show)
+        assert ("listings.jsonl: email:s…@luxe.example" in contacts_left(tmp_path / f"{show}.zip")) == show
+        with zipfile.ZipFile(tmp_path / f"{show}.zip") as archive:
+            assert (b"seller@luxe" in archive.read("listings.jsonl")) == show
+
+
+def test_what_is_no_package_any_more_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", json.dumps("x" * 5000))
+    data = bytearray(path.read_bytes())
+    data[40:44] = b"\xff" * 4
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read"):
+        contacts_left(path)
 
 
 def test_what_is_left_is_listed(tmp_path: Path) -> None:

@@ -86,6 +86,12 @@ def test_each_says_what_it_is_about_and_who_has_reviewed_it(kind: str, form: str
         assert len(list(csv.DictReader(io.StringIO(text)))) == 1
 
 
+def test_a_contact_that_only_the_description_names_is_masked_in_the_title() -> None:
+    pytest.importorskip("phonenumbers")
+    [item] = items(record(title="Tote of luxbag888", description="wechat: luxbag888"))
+    assert item.title == "Tote of l…8"
+
+
 def test_each_platform_gets_a_notice_of_its_own() -> None:
     text = render_notice("dsa", items(record(), record(listing_id="2", platform="other"), record(listing_id="3")))
     one, other = text.split("the next platform")

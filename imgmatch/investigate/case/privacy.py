@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from typing import Any
 from imgmatch.errors import InputError, MissingExtraError
 from imgmatch.io.files import is_sha256
 from imgmatch.market.contacts import Contact, extract_contacts, mask_contact
+from imgmatch.names import HOMOGLYPHS, READ_LIMIT, written
 
 __all__ = ["Masks", "contacts_in", "contacts_left"]
 
@@ -22,6 +24,8 @@ _LONGEST = 64  # letters and digits that are compared at once, a bound on the wo
 _NATIONAL = 9  # digits of a phone number that tell it, however its country is written; shorter numbers are compared whole
 _IN_NUMBERS = frozenset(" +()-./·_")
 _LARGEST_FILE = 64 << 20
+_OVERLAP = 400  # characters that a contact, with the word that tells its messenger, may have
+_ALIKE = HOMOGLYPHS | {ord(c): str(i % 10) for i, c in enumerate("〇一二三四五六七八九零壹贰叁肆伍陆柒捌玖")}
 
 
 class Masks:
@@ -34,8 +38,9 @@ class Masks:
 
     Notes
     -----
-    Letters and digits alone are compared, in one case and one width (NFKC): ``+41 79 555 12 34``, ``0041795551234`` and
-    ``(079) 555-12-34`` are one number; ``Seller (at) shop.example`` is ``seller@shop.example``. Linear in the text.
+    Letters and digits alone are compared, in one case and one width, without accents, in Latin letters where they look so:
+    ``+41 79 555 12 34``, ``0041795551234`` and ``(079) 555-12-34`` are one number; ``Seller (at) shop.example`` is
+    ``seller@shop.example``, and so it is with a Cyrillic ``е``. Linear in the text.
     """
 
     def __init__(self, contacts: Iterable[str]) -> None:
@@ -71,23 +76,26 @@ class Masks:
 
     def _spans(self, text: str) -> list[tuple[int, int, str]]:
         """Return where known contacts stand, and their masks, in order; those that touch are one span."""
-        plain = [_plain(sign) for sign in text]
+        plain = list(map(_plain, text))
         bare = "".join(plain)
-        begins = [at for at in range(len(bare)) if bare[at : at + _SHORTEST] in self._lengths]
+        known = self._lengths.get
+        begins = [(at, lengths) for at in range(len(bare)) if (lengths := known(bare[at : at + _SHORTEST]))]
         places = [place for place, letters in enumerate(plain) for _ in letters] if begins else []
         spans: list[tuple[int, int, str]] = []
-        for at in begins:
-            for length in self._lengths[bare[at : at + _SHORTEST]]:
-                if at + length > len(bare) or (known := self._masks.get(bare[at : at + length])) is None:
+        covered = 0  # letters, up to the end of the last span
+        for at, lengths in begins:
+            for length in lengths:
+                if at + length <= covered:
+                    break  # it and all shorter ones lie within a span
+                found = self._masks.get(bare[at : at + length])
+                if found is None or at + length > len(bare):
                     continue
-                mask, number = known
-                start, stop = places[at], places[at + length - 1] + 1
-                if number:
-                    start = _number_start(text, start)
+                mask, number = found
+                start = _number_start(text, places[at]) if number and at >= covered else places[at]
+                covered = at + length
                 if spans and start <= spans[-1][1]:
-                    start, last, mask = spans.pop()
-                    stop = max(stop, last)
-                spans.append((start, stop, mask))
+                    start, _, mask = spans.pop()
+                spans.append((start, places[covered - 1] + 1, mask))
                 break
         return spans
 
@@ -116,10 +124,12 @@ def contacts_left(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
-                if info.filename.endswith((".json", ".jsonl", ".html")) and info.file_size <= _LARGEST_FILE:
+                if info.filename.endswith((".json", ".jsonl", ".html")):
+                    if info.file_size > _LARGEST_FILE:
+                        raise ValueError(f"{info.filename} has more than {_LARGEST_FILE} bytes")
                     texts = _file_texts(info.filename, archive.read(info).decode("utf-8", "replace"))
                     found += [f"{info.filename}: {mask_contact(c)}" for c in _recognised(texts)]
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read: {error}", source=str(path)) from error
     return sorted(set(found))
 
@@ -127,7 +137,15 @@ def contacts_left(path: Path) -> list[str]:
 def _recognised(texts: Iterable[str]) -> list[Contact]:
     # A text that is a link counts as a contact in a QR code; in a record it is the listing's address. The reader, which
     # normalises, sees the ellipsis of a mask as three stops.
-    return [c for c in extract_contacts(list(texts)) if c.kind != "url" and "..." not in c.value]
+    pieces = [piece for text in texts for piece in _pieces_of_text(text)]
+    return [c for c in extract_contacts(pieces) if c.kind != "url" and "..." not in c.value]
+
+
+def _pieces_of_text(text: str) -> Iterator[str]:
+    """Yield a text in pieces that are read to their end, each with the end of the one before."""
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", written(text))
+    for at in range(0, max(len(plain) - _OVERLAP, 1), READ_LIMIT - _OVERLAP):
+        yield plain[at : at + READ_LIMIT]
 
 
 def _file_texts(name: str, content: str) -> Iterator[str]:
@@ -195,7 +213,7 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _plain(sign: str) -> str:
-    plain = unicodedata.normalize("NFKC", sign).casefold()
+    plain = unicodedata.normalize("NFKD", sign).casefold().translate(_ALIKE)
     return "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in plain if c.isalnum())
 
 

@@ -197,7 +197,7 @@ def _not_in(record: ScanRecord, rows: Sequence[LabelRow]) -> str:
 def _item(record: ScanRecord, rows: Sequence[LabelRow], brand_name: Callable[[str], str]) -> NoticeItem:
     listing, verdict = record.listing, record.verdict
     assert verdict is not None  # noqa: S101 - see _not_in
-    mask = Masks({*listing.contacts, *record.contacts} | contacts_in([listing.title or "", list(verdict.reasons)]))
+    mask = Masks({*listing.contacts, *record.contacts} | contacts_in([record.to_dict()]))
     return NoticeItem(
         listing_id=plain(listing.listing_id, 80),
         platform=plain(listing.platform, 80),
