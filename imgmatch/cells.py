@@ -18,12 +18,27 @@ from typing import Any
 
 from imgmatch.errors import InputError
 
-__all__ = ["as_id", "as_json", "as_object", "as_price", "as_text", "as_texts", "clean", "is_missing", "utc_time"]
+__all__ = [
+    "as_id",
+    "as_json",
+    "as_object",
+    "as_price",
+    "as_text",
+    "as_texts",
+    "clean",
+    "defused",
+    "is_missing",
+    "undefused",
+    "utc_time",
+]
 
 # How pandas, NumPy, R, SQL and Excel write a cell that has no value, where the whole cell is that.
 _MISSING = frozenset(
     {"", "nan", "nat", "none", "null", "<na>", "#n/a", "n/a", "#null!", "#value!", "#ref!", "#name?", "#div/0!", "#num!"}
 )
+# A cell that starts with one of these is a formula to a spreadsheet program, in some languages with wide signs as well
+# (OWASP, https://owasp.org/www-community/attacks/CSV_Injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MOST_NESTED = 100  # a guess: rows of platforms nest a handful deep
 _MISSING_TYPES = frozenset({"NaTType", "NAType"})  # pandas, which need not be installed
 _EXACT = 2**53  # the integers up to here are exact in a float64 (IEEE 754)
@@ -254,6 +269,22 @@ def utc_time(text: str | None) -> str | None:
 def clean(text: str) -> str:
     """Return a text that can be written as UTF-8; a lone surrogate, which JSON can bring in, becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def defused(text: str) -> str:
+    """Return text as a spreadsheet program may be given it: an apostrophe keeps what it would take for a formula a text.
+
+    Examples
+    --------
+    >>> defused("=1+1"), defused("'=1+1"), undefused("''=1+1"), undefused("'s-Gravenhage")
+    ("'=1+1", "''=1+1", "'=1+1", "'s-Gravenhage")
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def undefused(text: str) -> str:
+    """Return text as it was before `defused`."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
 
 
 def _plain(value: Any) -> Any:

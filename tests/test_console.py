@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 from imgmatch import Catalog, Config
 from imgmatch.apps import console as room
 from imgmatch.apps.cli import app
+from imgmatch.apps.desk.decisions import Decisions
 from imgmatch.errors import printable
 from imgmatch.scan import run_scan
+from imgmatch.verdicts.labels import LabelRow, append_labels
+from imgmatch.verdicts.negatives import NegativeBank, NegativeRow
 from tests.fakes import GridEncoder, picture, write_tree
 
 HARM = "a\x1b[2J\x1b]0;pwned\x07\x1b[31mred\x9b5n\u202egab\u2066\u200b\b\r\x00\ud800\u2028b"
@@ -89,6 +92,24 @@ def test_logs_show_what_is_foreign_and_mask_contacts() -> None:
     plain = "catalog 2a93a60d854554c0 of 2026-11-25 10:00 listens on http://127.0.0.1:8000, 12 photos"
     record = logging.LogRecord("x", logging.INFO, "f.py", 5, plain, (), None)
     assert "2a93a60d854554c0" in room.LogFormatter().format(record)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "'=1", "+41", "-7", "@x", "＝1", "\n=1", "'s-Gravenhage", "''", "x"])
+def test_tables_that_grow_hold_no_formula_and_are_read_as_they_were(tmp_path: Path, name: str) -> None:
+    row = LabelRow(name, "confirm", name, "2026", "flagged", name, name)
+    bad = NegativeRow(name, "copy", name, "a" * 64, "", "", name, "")
+    append_labels(tmp_path / "labels.csv", [row])
+    NegativeBank.append(tmp_path, [bad])
+    decisions = Decisions(tmp_path / "labels.csv")
+    assert decisions.of(row.key) == [row]
+    decisions.decide(("p", "s", name), "reject", name, "")  # read from the tail of the table
+    assert [r.reviewer for r in decisions.of(("p", "s", name))] == [name]
+    decisions.write("note", name, row.key, name)
+    assert [(e.key, e.text, e.reviewer) for e in decisions.events()] == [(row.key, name, name)]
+    assert NegativeBank.of_catalog(tmp_path).rows == (bad,)
+    for path in tmp_path.glob("*.csv"):
+        with open(path, encoding="utf-8", newline="") as f:
+            assert not [x for r in csv.reader(f) for x in r if x.startswith(("=", "+", "-", "@", "＝", "\n"))]
 
 
 def test_commands_and_tables_show_what_is_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

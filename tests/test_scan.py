@@ -405,11 +405,11 @@ def test_schemas_are_schemas(schema: Path) -> None:
 
 
 def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
-    titles = ["=1+1", "+1", "-1", "@x", "\tx", 'a,b\n"c"', "nul\0", "fine", "x" * 100_000]
+    titles = ["=1+1", "+1", "-1", "＝1", "\tx", 'a,b\n"c"', "nul\0", "fine", "x" * 100_000]
     records = [ScanRecord(Listing(str(i), title=t)) for i, t in enumerate(titles)]
     assert list(write_tables(records, tmp_path, [])) == records
     with open(tmp_path / "records.csv", encoding="utf-8-sig", newline="") as f:
         cells = [row["title"] for row in csv.DictReader(f)]
-    assert cells[:4] == ["'=1+1", "'+1", "'-1", "'@x"]
+    assert cells[:4] == ["'=1+1", "'+1", "'-1", "'＝1"]
     assert cells[4:8] == ["\\tx", 'a,b\n"c"', "nul\\x00", "fine"]
     assert len(cells[8]) == 32_000

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from imgmatch.cells import defused
 from imgmatch.errors import MissingExtraError, printable
 from imgmatch.io.files import atomic_write
 from imgmatch.records import ScanRecord
@@ -43,9 +44,6 @@ COLUMNS = (
     "photos_failed",
 )
 
-# A cell that starts with one of these is a formula to a spreadsheet program
-# (OWASP, https://owasp.org/www-community/attacks/CSV_Injection); a leading apostrophe makes it text.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CELL = 32_000  # spreadsheets cut cells at 32,767 characters
 _ROWS = 1024  # in memory at once, and in a row group of the Parquet file
 
@@ -141,5 +139,4 @@ def spreadsheet_cell(value: Any) -> Any:
     """Return a value as a spreadsheet program may be given it: text that it would take for a formula stays text."""
     if not isinstance(value, str):
         return value
-    value = "\n".join(map(printable, value[:_CELL].replace("\r\n", "\n").split("\n")))[:_CELL]
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return defused("\n".join(map(printable, value[:_CELL].replace("\r\n", "\n").split("\n")))[:_CELL])

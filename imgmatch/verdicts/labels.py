@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from imgmatch.cells import undefused
 from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.records import ScanRecord
@@ -102,7 +103,7 @@ def read_rows(path: str | Path) -> tuple[list[LabelRow], list[str]]:
         if not {"listing_id", "label"} <= set(row):
             raise InputError(f"expected the columns {', '.join(LABEL_COLUMNS)}", source=place)
         try:
-            rows.append(LabelRow(**{name: str(row.get(name) or "") for name in LABEL_COLUMNS}))
+            rows.append(LabelRow(**{name: undefused(str(row.get(name) or "")) for name in LABEL_COLUMNS}))
         except InputError as error:
             problems.append(f"{place}: {error}")
     return rows, problems

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from imgmatch.cells import undefused
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import load_image, perceptual_hash, resolve_within
 from imgmatch.io.files import foreign_file, is_sha256
@@ -117,7 +118,7 @@ class NegativeBank:
             if isinstance(row, InputError):
                 raise row
             try:
-                rows.append(NegativeRow(**{name: str(row.get(name) or "") for name in _COLUMNS}))
+                rows.append(NegativeRow(**{name: undefused(str(row.get(name) or "")) for name in _COLUMNS}))
             except InputError as error:
                 raise InputError(str(error), source=place) from error
         return cls(rows)

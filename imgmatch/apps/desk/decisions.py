@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from imgmatch.apps.desk.index import ScanIndex
+from imgmatch.cells import undefused
 from imgmatch.errors import InputError
 from imgmatch.io.tables import append_rows, read_table
 from imgmatch.verdicts.labels import LABEL_COLUMNS, LabelRow, append_labels, read_rows, standing
@@ -135,7 +136,7 @@ class Decisions:
         try:
             for values in csv.reader(io.StringIO(tail.decode("utf-8"), newline=""), strict=True):
                 if values:
-                    self._rows.append(LabelRow(*values))
+                    self._rows.append(LabelRow(*map(undefused, values)))
         except (UnicodeDecodeError, csv.Error, TypeError, InputError):
             return False  # the whole table is read, row by row, and says which row is wrong
         return True
@@ -170,7 +171,7 @@ class Decisions:
     def _events(self) -> Iterator[Event]:
         for _, row in read_table(self.log) if _state(self.log) else ():
             if not isinstance(row, InputError):
-                yield Event(**{name: str(row.get(name) or "") for name in _COLUMNS})
+                yield Event(**{name: undefused(str(row.get(name) or "")) for name in _COLUMNS})
 
 
 def now() -> str:

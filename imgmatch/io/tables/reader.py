@@ -15,7 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from imgmatch.cells import as_texts, is_missing
+from imgmatch.cells import as_texts, defused, is_missing
 from imgmatch.errors import InputError
 from imgmatch.io.files import append_lines
 from imgmatch.io.tables.columns import Columns, Layout
@@ -265,6 +265,8 @@ def _is_jsonl(path: Path, encoding: Encoding) -> bool:
 def append_rows(path: Path, rows: Iterable[Sequence[Any]], columns: Sequence[str], what: str) -> None:
     """Append rows to a CSV table that only ever grows; it is made, with its header, where it does not exist.
 
+    Texts are written `defused`; whoever reads them back takes them `undefused`.
+
     Parameters
     ----------
     path : Path
@@ -280,7 +282,7 @@ def append_rows(path: Path, rows: Iterable[Sequence[Any]], columns: Sequence[str
         Where the file is some other table, or cannot be written; nothing is written then.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([defused(x) if isinstance(x, str) else x for x in row] for row in rows)
     try:
         append_lines(path, text.getvalue(), header=",".join(columns))
     except ValueError as error:
