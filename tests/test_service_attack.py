@@ -37,10 +37,12 @@ from imgmatch import Catalog, Config
 from imgmatch.apps import bodies
 from imgmatch.apps.connections import bounded
 from imgmatch.apps.console import LogFormatter
+from imgmatch.apps.engine import Engine
 from imgmatch.apps.guard import ServiceError
 from imgmatch.apps.service import create_app
 from imgmatch.errors import OutOfTimeError
 from imgmatch.parallel import checkpoint, time_limit
+from imgmatch.records import Listing, ScanRecord
 from tests.fakes import GridEncoder, picture, write_tree
 
 TOKEN = "0123456789abcdef"
@@ -257,6 +259,34 @@ def test_bodies_made_to_cost_are_refused(client: TestClient, body: bytes) -> Non
         assert len(answer.text) < 600
 
 
+def test_a_body_of_a_million_mistakes_costs_what_its_bytes_cost(client: TestClient) -> None:
+    body = b'{"listing": {"listing_id": "1", "contacts": [' + b"1," * 1_000_000 + b"1]}}"
+    start = time.process_time()
+    answer = client.post("/examine", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, time.process_time() - start < 5) == (422, True)  # it took 25 s
+    assert "listing.contacts[" in answer.json()["why"]
+
+
+def test_what_grows_with_the_body_is_not_done_where_all_requests_wait(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, int] = {}
+
+    def noted(name: str, real: Any) -> Any:
+        def call(*given: Any, **more: Any) -> Any:
+            threads[name] = threading.get_ident()
+            return real(*given, **more)
+
+        return call
+
+    for owner, name in ((Listing, "from_dict"), (ScanRecord, "to_dict"), (bodies, "_check")):
+        monkeypatch.setattr(owner, name, noted(name, getattr(owner, name)))
+    monkeypatch.setattr(Engine, "examine", noted("loop", Engine.examine))
+    assert examine(client, "bag").status_code == 200
+    assert set(threads) == {"from_dict", "to_dict", "_check", "loop"}
+    assert threads["loop"] not in [threads[n] for n in ("from_dict", "to_dict", "_check")]
+
+
 @pytest.mark.parametrize("title", ["x", "\N{SLIGHTLY SMILING FACE}"])
 @pytest.mark.parametrize("photos", [1, 16])
 def test_decoding_takes_at_most_three_times_the_body(title: str, photos: int) -> None:
@@ -371,7 +401,7 @@ def test_what_is_not_http_is_told_so_in_json(catalog: Catalog, sent: bytes) -> N
         assert ask(port, "GET", "/healthz")[0] == 200
 
 
-def test_clients_that_hang_up_leave_nothing_behind(catalog: Catalog) -> None:
+def test_clients_that_hang_up_leave_nothing_behind(catalog: Catalog, caplog: pytest.LogCaptureFixture) -> None:
     with served(catalog) as (port, _):
         for sent in (b"", HALF, SLOW, HALF + b"\r\n\r\n") * 20:
             raw(port, sent).close()
@@ -379,6 +409,9 @@ def test_clients_that_hang_up_leave_nothing_behind(catalog: Catalog) -> None:
         while ask(port, "GET", "/healthz")[0] == 200 and time.monotonic() < end:
             text = ask(port, "GET", "/metrics")[1].decode()
             if "imgmatch_requests_in_flight 1.0" in text:
+                assert not [
+                    r for r in caplog.records if r.levelno >= logging.ERROR
+                ]  # whoever hangs up does not fill the log
                 return
         pytest.fail(text)
 

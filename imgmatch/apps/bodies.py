@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Any
 
 import jsonschema
@@ -41,6 +42,7 @@ _LONG = 4096  # bytes of a string that is set aside
 _PIECE = 1 << 20  # bytes decoded before other threads have their turn
 _MOST_TEXT = 4 << 20  # bytes of a listing beside its photos: a guess, forty times the longest description seen
 _MOST_FIELDS = 100
+_ERRORS = 100  # of which the one that says most is told: a list may hold a million
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
@@ -297,7 +299,8 @@ def _finite(text: str) -> float:
 
 def _check(value: Any, schema: Mapping[str, Any]) -> None:
     try:
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+        errors = jsonschema.Draft202012Validator(schema).iter_errors(value)
+        error = jsonschema.exceptions.best_match(islice(errors, _ERRORS))
         if error is not None:
             refused = "photos are sent as bytes beside it, no path is read and no URL fetched"
             why = refused if error.schema is False else f"{error.message:.300}"

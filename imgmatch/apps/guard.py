@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -134,6 +135,8 @@ class Guard:
             await asyncio.wait_for(self.app(scope, body, answer), self.limits.timeout)
         except asyncio.CancelledError:
             raise
+        except ClientDisconnect:
+            pass  # nobody is left to be answered
         except Exception as error:
             if started:
                 raise

@@ -134,12 +134,13 @@ def _add_examining(app: FastAPI, engine: Engine, metrics: Metrics, max_photos: i
         names = {role: [f"{role}[{i}]" for i in range(len(sent.photos.get(role, ())))] for role in PHOTO_LISTS}
         photos = {n: data for role in PHOTO_LISTS for n, data in zip(names[role], sent.photos.get(role, ()), strict=True)}
         try:
-            listing = Listing.from_dict({**sent.listing, **names})
+            listing = await asyncio.to_thread(Listing.from_dict, {**sent.listing, **names})
         except InputError as error:
             raise malformed(f"listing: {error}") from error
         record = await engine.examine(listing, photos)
         metrics.records.labels("failed" if record.verdict is None else str(record.verdict.decision)).inc()
-        return Response(json.dumps(record.to_dict(), allow_nan=False), media_type="application/json")
+        text = await asyncio.to_thread(lambda: json.dumps(record.to_dict(), allow_nan=False))
+        return Response(text, media_type="application/json")
 
     @app.post("/search", openapi_extra=body_of("search", 1))
     async def search(
