@@ -42,7 +42,7 @@ SCHEMA = {
             "offers": [
                 {
                     "@type": "Offer",
-                    "price": "59.987",
+                    "price": "59.98",
                     "priceCurrency": "EUR",
                     "itemCondition": "https://schema.org/NewCondition",
                     "seller": {"@type": "Person", "name": "Ann", "identifier": "u-17"},
@@ -64,7 +64,7 @@ PLAIN = """<title>Acme Tote</title><div class="price-box">59,00 EUR</div><img sr
 @pytest.mark.parametrize(
     ("html", "source", "price", "currency"),
     [
-        (PAGE, "schema.org", 59.987, "EUR"),
+        (PAGE, "schema.org", 59.98, "EUR"),
         (MICRODATA, "schema.org", 59.0, "EUR"),
         (GRAPH, "Open Graph", "59,00", "EUR"),
         (PLAIN, "plain page", "59,00 EUR", None),
@@ -76,6 +76,69 @@ def test_what_a_page_offers(html: str, source: str, price: Any, currency: str | 
     assert (product.fields["price"], product.fields.get("currency")) == (price, currency)
     assert product.photos[-1] in ("https://shop.example/b.png", "https://shop.example/item/b.png")
     assert product.fields["platform"] == "shop.example"
+
+
+EUR = {"priceCurrency": "EUR"}
+TOTE = {"@type": "Product", "name": "Acme Tote", "image": "/b.png"}
+OTHER = {"@type": "ListItem", "item": {"@type": "Product", "name": "Other", "offers": {"price": "9", **EUR}}}
+
+
+@pytest.mark.parametrize(
+    ("stated", "price"),
+    [
+        ({**TOTE, "offers": [{"price": "59.00", **EUR}, {"price": "1250.00", **EUR}]}, "59.00 – 1250.00"),
+        ({**TOTE, "offers": [{"price": 1250, **EUR}, {"price": 1350, "priceCurrency": "USD"}]}, 1250.0),
+        ({**TOTE, "offers": {"@type": "AggregateOffer", "lowPrice": 59, "highPrice": "1250", **EUR}}, "59.00 – 1250.00"),
+        (
+            {**TOTE, "offers": {"@type": "AggregateOffer", **EUR, "offers": [{"price": 59, **EUR}, {"price": 60}]}},
+            "59.00 – 60.00",
+        ),
+        ({**TOTE, "hasVariant": [{"offers": {"price": 59, **EUR}}, {"offers": {"price": 1250, **EUR}}]}, "59.00 – 1250.00"),
+        (
+            {
+                **TOTE,
+                "offers": {
+                    "priceSpecification": [
+                        {"priceType": "https://schema.org/StrikethroughPrice", "price": 1500, **EUR},
+                        {"price": 1250, **EUR},
+                    ]
+                },
+            },
+            1250.0,
+        ),
+        ({"@graph": [{"@id": "#o", "price": 1250, **EUR}, {**TOTE, "offers": {"@id": "#o"}}]}, 1250.0),
+        ([{"@type": "BreadcrumbList", "itemListElement": [OTHER]}, {**TOTE, "offers": {"price": 1250, **EUR}}], 1250.0),
+        ({**TOTE, "offers": {"price": "1.250", **EUR}}, "1.250"),  # may be thousands: the reader of prices decides
+        ({**TOTE, "offers": {"price": "1.250,00", **EUR}}, "1.250,00"),
+    ],
+)
+@pytest.mark.parametrize("wrap", ["{}", "//<![CDATA[\n{}\n//]]>", "<!-- {} -->"])
+def test_what_the_offers_of_a_page_ask(stated: Any, price: Any, wrap: str) -> None:
+    script = wrap.replace("{}", json.dumps(stated))
+    product = read_product(f'<script type="application/ld+json">{script}</script>'.encode(), SHOP)
+    assert (product.source, product.fields["title"]) == ("schema.org", "Acme Tote")
+    assert (product.fields["price"], product.fields["currency"]) == (price, "EUR")
+    assert product.photos == ["https://shop.example/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("html", "price"),
+    [
+        ("<del class=price>1.500 €</del><b class=price>1.250 €</b>", "1.250 €"),
+        ("<p class=old-price>1.500 €</p><p class=price><b class=price-now>1.250 €</b></p>", "1.250 €"),
+        ("<p class=price>1.250 €</p><p class=sticky-price>1.250 €</p>", "1.250 €"),
+        ("<p class=price-rate>ab 41 €</p><p class=price>1.250 €</p>", None),  # nobody knows which of them it is
+        ("<p class=shipping-price>5,99 €</p><p class=price>1.250 €</p>", None),
+    ],
+)
+def test_a_plain_page_has_the_one_price_that_it_shows(html: str, price: str | None) -> None:
+    assert read_product(f"<h1>Acme Tote</h1>{html}".encode(), SHOP).fields.get("price") == price
+
+
+def test_a_page_that_lists_products_is_about_none_of_them() -> None:
+    listed = {"@type": "ItemList", "itemListElement": [OTHER, OTHER]}
+    product = read_product(f'<h1>Bags</h1><script type="application/ld+json">{json.dumps(listed)}</script>'.encode(), SHOP)
+    assert (product.source, product.fields["title"], product.fields.get("price")) == ("plain page", "Bags", None)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +226,7 @@ def test_an_archive_is_a_source_of_listings(tmp_path: Path, kind: str) -> None:
     ((listing, problem),) = read_listings(table)
     assert problem is None
     assert (listing.listing_id, listing.url, listing.captured_at) == (SHOP, SHOP, "2025-03-01T10:00:00Z")
-    assert listing.price == 59.987
+    assert listing.price == 59.98
     shas = [hashlib.sha256(picture(i)).hexdigest() for i in (1, 2)]
     assert listing.photos == tuple(f"photos/{sha}" for sha in shas)
     capture = listing.extra["capture"]
@@ -261,7 +324,7 @@ def test_a_page_that_a_browser_saved_as_mhtml(tmp_path: Path, in_folder: bool) -
     assert is_capture(source)
     table, notes = unpack(source, tmp_path / "pages")
     ((listing, problem),) = read_listings(table)
-    assert (problem, listing.listing_id, listing.price, listing.title) == (None, SHOP, 59.987, "Acme Tote")
+    assert (problem, listing.listing_id, listing.price, listing.title) == (None, SHOP, 59.98, "Acme Tote")
     assert listing.photos == tuple(f"photos/{hashlib.sha256(picture(i)).hexdigest()}" for i in (1, 2))
     capture = listing.extra["capture"]
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -15,7 +15,12 @@ __all__ = ["Product", "read_product"]
 
 _MOST_PHOTOS = 50  # of one page; a guess
 _PRODUCTS = frozenset({"product", "productgroup", "individualproduct", "productmodel", "somemodel", "vehicle"})
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_PLACES = ("@graph", "mainEntity", "mainEntityOfPage")
+_NUMBER = re.compile(r"\d+(?:\.(?!\d{3}$)\d+)?")
+# What old pages put around a script, so that browsers of their day would not show it.
+_WRAPPED = re.compile(r"(?://|/\*)?\s*(?:<!\[CDATA\[|\]\]>)(?:\s*\*/)?|(?<=ld\+json[\"']>)\s*<!--|-->\s*(?=</script>)")
+_PRICED = "@itemprop='price' or contains(@class,'price') or contains(@id,'price')"
+_BEFORE = re.compile(r"(?i)(?:^|[\s_-])(?:old|was|before|regular|compare|strike|list|retail|msrp|rrp|uvp)")
 _SAVED_FROM = re.compile(rb"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)", re.IGNORECASE)
 
 
@@ -68,7 +73,7 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
         raise MissingExtraError("reading captured pages", "web") from error
     made = Product()
     _, text = html_to_unicode(content_type or None, html, auto_detect_fun=_encoding)
-    page = text.encode("utf-8", "replace")
+    page = _WRAPPED.sub(" ", text).encode("utf-8", "replace")
     try:
         tree = lxml.html.fromstring(page, parser=lxml.html.HTMLParser(encoding="utf-8"))
     except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
@@ -82,10 +87,10 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
         page, base_url=base, encoding="UTF-8", syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
     )
     graph = _open_graph(tree)
-    products = [p for syntax in ("json-ld", "microdata") for p in _products(found.get(syntax) or [])]
-    if products:
+    nodes = [found.get("json-ld") or [], found.get("microdata") or []]
+    if (product := _product(nodes[0]) or _product(nodes[1])) is not None:
         made.source = "schema.org"
-        _take_product(made, products[0])
+        _take_product(made, product, dict(_named_nodes(nodes)))
     elif "product" in graph.get("og:type", [""])[0].lower() or any(
         k.startswith(("product:price", "og:price")) for k in graph
     ):
@@ -98,13 +103,22 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
     return made
 
 
-def _products(nodes: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+def _product(nodes: Any) -> Mapping[str, Any] | None:
+    """Return what a page is about: its own product before those of lists (breadcrumbs, "you may also like")."""
+    own = list(_products(nodes, _PLACES))
+    listed = [] if own else list(_products(nodes, (*_PLACES, "itemListElement", "item")))
+    if not own and len(listed) != 1:
+        return None
+    return next((p for p in own if p.get("offers")), own[0] if own else listed[0])
+
+
+def _products(nodes: Any, places: Sequence[str], depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Yield the products in nested JSON-LD or microdata, outermost first."""
     if depth > 8:
         return
     if isinstance(nodes, list):
         for node in nodes:
-            yield from _products(node, depth + 1)
+            yield from _products(node, places, depth + 1)
     elif isinstance(nodes, Mapping):
         kinds = nodes.get("@type") or []
         if any(str(k).rsplit("/", 1)[-1].lower() in _PRODUCTS for k in (kinds if isinstance(kinds, list) else [kinds])):
@@ -112,35 +126,97 @@ def _products(nodes: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
         elif isinstance(offered := nodes.get("itemOffered"), Mapping):
             yield {**offered, "offers": nodes}
         else:
-            for name in ("@graph", "mainEntity", "mainEntityOfPage", "itemListElement", "item"):
-                yield from _products(nodes.get(name), depth + 1)
+            for name in places:
+                yield from _products(nodes.get(name), places, depth + 1)
 
 
-def _take_product(made: Product, product: Mapping[str, Any]) -> None:
-    offers = product.get("offers") or _one(product.get("hasVariant")).get("offers")
-    offer = _one(offers)
-    specification = _one(offer.get("priceSpecification"))
-    price = next(
-        (x for x in (offer.get("price"), offer.get("lowPrice"), specification.get("price")) if not is_missing(x)), None
+def _named_nodes(nodes: Any, depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the nodes of a graph that others may refer to, by their ``@id``."""
+    if depth > 8:
+        return
+    if isinstance(nodes, list):
+        for node in nodes:
+            yield from _named_nodes(node, depth + 1)
+    elif isinstance(nodes, Mapping):
+        if isinstance(nodes.get("@id"), str) and len(nodes) > 1:
+            yield nodes["@id"], nodes
+        yield from _named_nodes(nodes.get("@graph"), depth + 1)
+
+
+def _linked(node: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a node with what stands elsewhere in its graph (``{"@id": "#offer"}``) in place."""
+
+    def follow(value: Any) -> Any:
+        if isinstance(value, list):
+            return [follow(entry) for entry in value if not isinstance(entry, list)]
+        return named.get(str(value["@id"]), value) if isinstance(value, Mapping) and [*value] == ["@id"] else value
+
+    return {name: follow(value) for name, value in node.items()}
+
+
+def _offers(product: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the offers of a product, those of its variants where it has none itself, and those within an AggregateOffer."""
+    variants = [_linked(variant, named) for variant in _all(product.get("hasVariant"))]
+    offers = _all(product.get("offers")) or [offer for variant in variants for offer in _all(variant.get("offers"))]
+    linked = [_linked(offer, named) for offer in offers]
+    return [*linked, *(_linked(inner, named) for offer in linked for inner in _all(offer.get("offers")))]
+
+
+def _asked(offer: Mapping[str, Any]) -> tuple[list[Any], str | None]:
+    """Return the amounts that an offer asks, and their currency; a price that is struck through is none."""
+    amounts = [offer.get("price"), offer.get("lowPrice"), offer.get("highPrice")]
+    currency = offer.get("priceCurrency")
+    for specification in _all(offer.get("priceSpecification")):
+        currency = currency or specification.get("priceCurrency")
+        if re.search("Strikethrough|ListPrice|SRP|RetailPrice", str(specification.get("priceType"))) is None:
+            amounts.append(specification.get("price"))
+    return [amount for amount in amounts if not is_missing(amount) and not isinstance(amount, (list, Mapping))], _text(
+        currency
     )
-    high = offer.get("highPrice")
-    if isinstance(price, str) and _NUMBER.fullmatch(price.strip()):
-        price = float(price)  # schema.org: "." is the decimal mark
-    if not is_missing(high) and not is_missing(price) and str(high) != str(price):
-        price = f"{price} – {high}"
+
+
+def _price(offers: Sequence[Mapping[str, Any]]) -> tuple[Any, str | None]:
+    """Return what is asked in all the offers in the currency of the first, a range where they differ; and that currency."""
+    asked = [(amounts, currency) for amounts, currency in map(_asked, offers) if amounts]
+    if not asked:
+        return None, None
+    currency = asked[0][1]
+    amounts = {_amount(amount) for amounts, other in asked if other in (currency, None) for amount in amounts}
+    if len(amounts) == 1:
+        return amounts.pop(), currency
+    numbers = sorted(amount for amount in amounts if not isinstance(amount, str))
+    if len(numbers) == len(amounts):
+        return f"{numbers[0]:.2f} – {numbers[-1]:.2f}", currency
+    return (" – ".join(map(str, amounts)) if len(amounts) == 2 else None), currency
+
+
+def _amount(amount: Any) -> float | str:
+    """Read an amount as schema.org wants it, with ``.`` for decimals; before three digits that may be a thousands mark."""
+    if isinstance(amount, (int, float)):
+        return float(amount)
+    text = str(amount).strip()
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _take_product(made: Product, product: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> None:
+    product = _linked(product, named)
+    offers = _offers(product, named)
+    price, currency = _price(offers)
+    offer = offers[0] if offers else {}
     seller = _one(offer.get("seller") or offer.get("offeredBy"))
     made.fields |= {
         "title": _text(product.get("name")),
         "description": _text(product.get("description")),
         "price": price,
-        "currency": _text(offer.get("priceCurrency") or specification.get("priceCurrency")),
+        "currency": currency,
         "condition": _text(offer.get("itemCondition") or product.get("itemCondition")),
         "brand_claim": _text(product.get("brand") or product.get("manufacturer")),
         "seller_id": _text(seller.get("identifier") or seller.get("@id") or seller.get("url")),
         "seller_name": _text(seller.get("name")),
         "listed_at": _text(offer.get("validFrom") or product.get("releaseDate")),
     }
-    made.photos += _links(product.get("image"))
+    variants = [variant.get("image") for variant in _all(product.get("hasVariant"))]
+    made.photos += _links([product.get("image"), *variants])
 
 
 def _take_graph(made: Product, graph: Mapping[str, list[str]]) -> None:
@@ -168,13 +244,20 @@ def _take_plain(made: Product, tree: Any, *, with_photos: bool) -> None:
     if is_missing(made.fields.get("title")):
         made.fields["title"] = _first(tree, "//h1//text()[normalize-space()]") or _first(tree, "//title/text()") or None
     if is_missing(made.fields.get("price")):
-        shown = tree.xpath("//*[@itemprop='price' or contains(@class,'price') or contains(@id,'price')]")
-        texts = (" ".join(" ".join(node.itertext()).split()) for node in shown[:50])
-        price = next((text for text in texts if 0 < len(text) <= 60 and any(c.isdigit() for c in text)), None)
-        if price is not None:
+        # The one price that is shown: of several, no one can tell which is this product's.
+        shown = tree.xpath(
+            f"//*[{_PRICED}][not(descendant::*[{_PRICED}])][not(ancestor-or-self::del or ancestor-or-self::s)]"
+        )
+        texts = [" ".join(" ".join(node.itertext()).split()) for node in shown[:50] if not _BEFORE.search(_classes(node))]
+        numbers = {tuple(re.findall(r"\d+", text)): text for text in texts if any(c.isdigit() for c in text)}
+        if len(numbers) == 1 and len(price := next(iter(numbers.values()))) <= 60:
             made.fields["price"] = price
     if with_photos:
         made.photos += [str(src) for src in tree.xpath("//img/@src | //img/@data-src")]
+
+
+def _classes(node: Any) -> str:
+    return f"{node.get('class') or ''} {node.get('id') or ''}"
 
 
 def _open_graph(tree: Any) -> dict[str, list[str]]:
@@ -215,10 +298,14 @@ def _links(value: Any) -> list[str]:
     return found
 
 
+def _all(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list, or the object itself as the only one."""
+    return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, Mapping)]
+
+
 def _one(value: Any) -> Mapping[str, Any]:
     """Return the first object of a list, or the object itself; an empty one where there is none."""
-    first = next(iter(value), None) if isinstance(value, list) else value
-    return first if isinstance(first, Mapping) else {}
+    return next(iter(_all(value)), {})
 
 
 def _text(value: Any) -> str | None:
