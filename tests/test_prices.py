@@ -80,6 +80,13 @@ READ = [
     ("Size 38, 59 EUR", 59.0, 59.0, "EUR"),
     ("&euro;1&nbsp;250,00", 1250.0, 1250.0, "EUR"),
     ("1.25e3", 1250.0, 1250.0, ""),
+    ("١٬٢٥٠٫٠٠٠ د.ك", 1250.0, 1250.0, "KWD"),
+    ("١٢٫٥٠٠ د.ك", 12.5, 12.5, "KWD"),
+    ("NZD $1250", 1250.0, 1250.0, "NZD"),
+    ("1250 EUR (5 available)", 1250.0, 1250.0, "EUR"),
+    ("1250 EUR (1350 USD)", 1250.0, 1250.0, "EUR"),
+    ("1250.0000", 1250.0, 1250.0, ""),  # as SQL's money and Magento write it
+    ("59.9900", 59.99, 59.99, ""),
 ]
 
 
@@ -131,6 +138,20 @@ def test_read(text: str, low: float, high: float, currency: str) -> None:
         ("from 59 EUR", "lowest of several"),
         ("ab 59 €", "lowest of several"),
         ("Preis auf Anfrage, 1 EUR", "on request"),
+        ("I 250 EUR", "several ways"),
+        ("€ l 250,00", "several ways"),
+        ("| 250 EUR", "several ways"),
+        ("1,2500", "not grouped by thousands"),  # 12500 to some
+        ("EUR 1250 USD", "several ways"),
+        ("£1250 JPY", "several ways"),
+        ("size EUR 38, 1250", "several ways"),
+        ("EUR 38 / 1250", "several ways"),
+        ("1250 instead of 3000 EUR", "several ways"),
+        ("12 MSI de $104", "for a part"),
+        ("3 fois 416 €", "for a part"),
+        ("$104 a month", "for a part"),
+        ("41€/Mon.", "for a part"),
+        ("as low as $104", "lowest of several"),
     ],
 )
 def test_not_a_price(text: str | None, why: str) -> None:

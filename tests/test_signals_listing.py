@@ -251,6 +251,24 @@ def test_contact(listing: Listing, value: float | None) -> None:
                 "Très bon état",
             )
         ),
+        *(
+            (text, "new")
+            for text in (
+                "New/unworn",
+                "new in the original box",
+                "Never been worn",
+                "Brand new! Comes from New York",
+                "neu & unbenutzt",
+                "Neu ohne Karton",
+                "Condizione: Nuovo",
+                "商品の状態：新品、未使用",
+            )
+        ),
+        *((text, "used") for text in ("New – display model", "New-ish", "Sehr guter Zustand", "looks new", "used/good")),
+        *(
+            (text, None)
+            for text in ("New York", "new arrival", "New Balance", "New strap", "nuova collezione", "Nueva York", "新款")
+        ),
         *((text, None) for text in ("purple", "newer", "12345", "Zustand siehe Foto", "brandneuzeit")),
         ("", None),
         (None, None),

@@ -19,8 +19,10 @@ __all__ = ["condition_of"]
 
 _LONGEST = 120
 _LABEL = re.compile(
-    r"^(item )?(condition|zustand|état|etat|estado|condizioni|stato|staat|stan|stav|skick|состояние|durum|成色|状態|상태) "
+    r"^(item |商品の)?(condition|zustand|état|etat|estado|condizion[ei]|stato|staat|stan|stav|skick|состояние|durum"
+    r"|成色|新旧|状態|状态|상태)[ :]\s*"
 )
+_CLAUSE = re.compile(r"[,.;!?()\[\]{}|*\"&+、。\n]|(?<=\s)[-–—](?=\s)|[–—]")
 
 
 def condition_of(text: str | None) -> str | None:
@@ -29,7 +31,8 @@ def condition_of(text: str | None) -> str | None:
     Notes
     -----
     A text is *used* where it holds any phrase for that, since such goods have second-hand prices and need no authorised
-    seller; *new* where it begins with a phrase for that and holds none for used. The phrases are in ``conditions.toml``.
+    seller; *new* where it holds none and its first clause holds phrases for new goods and nothing else, but for words that
+    go with them (``in the original box``): ``New York`` is no condition. The phrases are in ``conditions.toml``.
 
     Examples
     --------
@@ -38,44 +41,38 @@ def condition_of(text: str | None) -> str | None:
     >>> condition_of("New – worn once"), condition_of("purple"), condition_of(" ")
     ('used', None, None)
     """
-    words = _folded(text or "")
-    if not words:
-        return None
-    found = _phrases_in(words)
-    if any(kind == "used" for _, kind in found):
+    plain = _plain(text or "")
+    if "used" in _kinds(_folded(plain)):
         return "used"
-    return "new" if found and found[0] == (0, "new") else None
+    first = next(filter(None, map(_folded, _CLAUSE.split(plain))), "")
+    kinds = _kinds(first)
+    return "new" if "new" in kinds and "" not in kinds else None
+
+
+def _plain(text: str) -> str:
+    text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST]))
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # UsedLikeNew
+    text = text.casefold().replace("i\u0307", "i").replace("’", "'").strip()  # what the Turkish İ folds to
+    return _LABEL.sub("", re.sub(r"^(https?://(www\.)?schema\.org/|schema:)", "", text))
 
 
 def _folded(text: str) -> str:
-    text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST]))
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # UsedLikeNew
-    text = text.casefold().replace("i\u0307", "i")  # what the Turkish İ folds to
-    text = (
-        re.sub(r"^(https?://(www\.)?schema\.org/|schema:)", "", text.strip()).rstrip("/").replace("'", "'").replace("’", "'")
-    )
-    text = re.sub(r"[\s_\-–—.,;:!()\[\]{}|*\"&+]+", " ", text).strip()
-    return _LABEL.sub("", text)
+    return re.sub(r"[\s_\-–—.,;:!?()\[\]{}|*\"&+/、。]+", " ", text).strip()
 
 
-def _phrases_in(words: str) -> list[tuple[int, str]]:
-    """Return where phrases stand, and their kind; the longest one at each place, in scripts with blanks at whole words."""
+def _kinds(words: str) -> list[str]:
+    """Return the kinds of the phrases in `words`, "" for what is none: the longest phrase at each place, of whole words."""
     known, longest = _phrases()
-    found, at = [], 0
+    kinds, at = [], 0
     while at < len(words):
-        step = 1
-        for end in range(min(len(words), at + longest), at, -1):
-            kind = known.get(words[at:end])
-            if kind is not None and _ends_word(words, end):
-                found.append((at, kind))
-                step = end - at
-                break
-        at += step
-        while 0 < at < len(words) and not _ends_word(words, at):
+        ends = range(min(len(words), at + longest), at, -1)
+        end = next((end for end in ends if words[at:end] in known and _ends_word(words, end)), at)
+        kinds.append(known[words[at:end]] if end > at else "")
+        at = max(end, at + 1)
+        while not _ends_word(words, at):
             at += 1
-        if at < len(words) and words[at] == " ":
-            at += 1
-    return found
+        at += words[at : at + 1] == " "
+    return kinds
 
 
 def _ends_word(words: str, at: int) -> bool:
@@ -92,5 +89,7 @@ def _ends_word(words: str, at: int) -> bool:
 @cache
 def _phrases() -> tuple[Mapping[str, str], int]:
     table = tomllib.loads(resources.files("imgmatch.market").joinpath("conditions.toml").read_text("utf-8"))
-    known = {_folded(phrase): kind for kind in ("new", "used") for many in table[kind].values() for phrase in many}
+    known = {
+        _folded(_plain(phrase)): kind for kind, many in table.items() for phrases in many.values() for phrase in phrases
+    }
     return known, max(map(len, known))

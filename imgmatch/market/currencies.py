@@ -97,6 +97,7 @@ def phrases() -> Mapping[str, re.Pattern[str]]:
 @cache
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = tomllib.loads(resources.files("imgmatch.market").joinpath("currencies.toml").read_text("utf-8"))
+    table["signs"] |= {f"{code.lower()} $": [code] for code in table["signs"]["$"]}  # NZD $
     return table
 
 

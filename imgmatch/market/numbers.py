@@ -36,7 +36,9 @@ def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool)
     unsure = decimal and grouped and not _is_thousands(last, codes, text, scaled=scaled)
     if grouped and not unsure:
         return float("".join(groups)), False
-    if decimal and not (last == "·" and len(groups[-1]) == 3):  # 1·250
+    by_four = last == "," and len(whole) == 1 and len(groups[-1]) == 4 and len(whole[0]) < 4 and groups[-1] != "0000"
+    one_dot = last == "·" and len(whole) == 1 and len(groups[-1]) == 3 and not any(decimals(code) == 3 for code in codes[:1])
+    if decimal and not by_four and not one_dot:  # 1,2500 1·250
         return float("".join(whole) + "." + groups[-1]), unsure
     raise UnreadableError(
         Message("The price cannot be read, its digits are not grouped by thousands: “{text}”.", text=text[:60])

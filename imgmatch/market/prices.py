@@ -33,6 +33,7 @@ _ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?[^\d\s]{0,4}\s?\d)|=)")  # 1
 _RANGE = re.compile(r"(?i)\s*(?:-|\.\.\.?|…|\bto\b|\bbis\b|\buntil\b|\bà\b|\ba\b|\btot\b|\btill\b|\bдо\b|至|到)\s*")
 _BETWEEN = re.compile(r"(?i)\b(?:between|zwischen|entre|tra|fra|między|между)\b(.+?)\b(?:and|und|et|y|e|og|a|и)\b")
 _BEFORE = re.compile(r"[\s.:=(\-]*")
+_ONE = re.compile(r"(?:^|\W)[Il]\s?\Z|^\s*\|\s?\Z")  # letters for the digit
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,8 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
         factor, after = _factor(text, end)
         if any(m.start == end and text[m.end : m.end + 1].isdigit() for m in inside):  # 1$250
             raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
-        codes, after = _beside(text, start, after, inside)
+        begin = amounts[-1].end if amounts else 0  # a mark belongs to one amount
+        codes, after = _beside(text, start, after, [m for m in inside if m.start >= begin])
         word = _word_after(text, after, inside)
         _check_edges(text, start, after, inside, word)
         gap = text[amounts[-1].end : start] if amounts else ""
@@ -233,7 +235,8 @@ def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark],
         touches = not any(m.end == start for m in marks) and re.search(rf"(?i)(?:{last})\Z", text[:start]) is None
     else:
         touches = bool(before) and before in ".,'·_/\\" and not any(m.end == start for m in marks)
-    if touches or (after.isalpha() and word) or after in ("_", "\\", "'"):
+    drawn = _ONE.search(text[:start]) and re.match(r"\d{3}(?!\d)", text[start:])  # I 250
+    if touches or drawn or (after.isalpha() and word) or after in ("_", "\\", "'"):
         raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
 
 
@@ -281,16 +284,18 @@ def _beside(text: str, start: int, end: int, marks: Sequence[CurrencyMark]) -> t
     chosen = after[0] if after and not (after[0].is_word and before) else None
     if before and (chosen is None or len(before[-1].codes) <= len(chosen.codes)) and not before[-1].is_word:
         stop = chosen.end if chosen is not None and not text[chosen.end : chosen.end + 2].strip().isdigit() else end
-        return _agreed(before[-1].codes, chosen.codes if chosen and stop == chosen.end else ()), stop
+        return _agreed(before[-1].codes, chosen.codes if chosen and stop == chosen.end else (), text), stop
     if chosen is not None:
-        return chosen.codes, chosen.end
+        return _agreed(chosen.codes, before[-1].codes if before and not before[-1].is_word else (), text), chosen.end
     return (before[-1].codes if before else ()), end
 
 
-def _agreed(codes: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+def _agreed(codes: tuple[str, ...], more: tuple[str, ...], text: str) -> tuple[str, ...]:
     """Return what two marks of one amount mean together: ``$ 900 CAD``."""
     both = tuple(code for code in codes if code in more)
-    return both or codes
+    if codes and more and not both:
+        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+    return both or codes or more
 
 
 def _without(gap: str, at: int, marks: Sequence[CurrencyMark]) -> str:
@@ -312,8 +317,13 @@ def _parts(amounts: Sequence[_Amount], text: str) -> list[list[_Amount]]:
 
 
 def _paid(amounts: list[_Amount], text: str) -> list[_Amount]:
-    """Leave out what has no currency where something has, what a price was and what is saved; keep a new price alone."""
-    amounts = [a for a in amounts if a.codes] or amounts
+    """Leave out what has no currency where something has, what a price was and what is saved; keep a new price alone.
+
+    Raises
+    ------
+    UnreadableError
+        Where what is left out may be the price: a greater number, or the only one that is asked now.
+    """
     said: list[str] = []
     begin = 0
     for amount in amounts:
@@ -324,11 +334,15 @@ def _paid(amounts: list[_Amount], text: str) -> list[_Amount]:
             kind = "off"
         said.append(said[-1] if kind == "same" else kind)
         begin = amount.end
-    for wanted in (("now",), ("", "same")):
-        kept = [a for a, kind in zip(amounts, said, strict=True) if kind in wanted]
-        if kept:
-            return kept
-    return [a for a, kind in zip(amounts, said, strict=True) if kind != "off"]
+    both = list(zip(amounts, said, strict=True))
+    marked = [(a, kind) for a, kind in both if a.codes] or both
+    wanted = "now" if any(kind == "now" for _, kind in marked) else ""
+    kept = [a for a, kind in marked if kind == wanted]
+    plain = [a for a, kind in both if kind in ("", "now") and not a.codes and marked != both]
+    kept = kept or ([] if plain else [a for a, kind in marked if kind != "off"])
+    if any(a.value > max((k.value for k in kept), default=0.0) for a in plain):
+        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+    return kept
 
 
 def _sum(parts: Sequence[list[_Amount]]) -> list[_Amount]:
