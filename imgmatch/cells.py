@@ -32,9 +32,40 @@ __all__ = [
     "utc_time",
 ]
 
-# How pandas, NumPy, R, SQL and Excel write a cell that has no value, where the whole cell is that.
+# How pandas, NumPy, R, SQL, JavaScript, Excel and people write a cell that has no value, where the whole cell is that.
 _MISSING = frozenset(
-    {"", "nan", "nat", "none", "null", "<na>", "#n/a", "n/a", "#null!", "#value!", "#ref!", "#name?", "#div/0!", "#num!"}
+    {
+        "",
+        "nan",
+        "nat",
+        "none",
+        "null",
+        "(null)",
+        "[null]",
+        "<null>",
+        "nil",
+        "undefined",
+        "\\n",
+        "na",
+        "<na>",
+        "#n/a",
+        "n/a",
+        "n.a.",
+        "unknown",
+        "(blank)",
+        "(empty)",
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        "#null!",
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#div/0!",
+        "#num!",
+    }
 )
 # A cell that starts with one of these is a formula to a spreadsheet program, in some languages with wide signs as well
 # (OWASP, https://owasp.org/www-community/attacks/CSV_Injection).

@@ -150,6 +150,67 @@ def test_slips_of_a_header_are_harmless(tmp_path: Path, header: str, row: str, w
     assert {name: getattr(listing, name) for name in want} == want
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "want"),
+    [
+        ("two tables joined", b"listing_id,title\n1,a\nlisting_id,title\n2,b\n", [("1", "a"), ("2", "b")]),
+        ("one sign of another encoding", "listing_id;title\n1;\u20ac\n".encode("cp1252"), [("1", "€")]),
+        ("from DOS", "listing_id;title\n1;für Größe\n".encode("cp850"), [("1", "für Größe")]),
+    ],
+)
+def test_other_ways_that_tables_come(tmp_path: Path, name: str, data: bytes, want: list[tuple[str, str]]) -> None:
+    (tmp_path / "t.csv").write_bytes(data)
+    assert [(x.listing_id, x.title) for x, _ in read(tmp_path / "t.csv")] == want, name
+
+
+def test_cells_of_columns_without_a_name_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",listing_id,,mine\n0,1,b,-\n,2,,\n")
+    assert [x.extra for x, _ in read(tmp_path / "t.csv")] == [
+        {"column 1": "0", "column 3": "b", "mine": "-"},
+        {"mine": None},
+    ]
+
+
+def test_half_a_letter_of_utf_16_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("listing_id,title\n1,ab\n".encode("utf-16-le") + b"\n")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"id": 7, "title": "a", "price": 5, "brand": "x"}\n' * 2, '[{"id": 7, "title": "a", "price": 5, "brand": "x"}]'],
+)
+def test_the_columns_of_json_are_told(tmp_path: Path, data: str) -> None:
+    (tmp_path / "t.json").write_text(data)
+    listings = read_listings(tmp_path / "t.json")
+    assert list(listings)
+    assert "columns id, title, price, brand; no column is listing_id, try --preset generic" in listings.how
+
+
+def test_texts_that_parquet_holds_as_bytes(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(
+        pa.table({"listing_id": [b"a", b"b"], "title": ["Gürtel".encode(), None], "mine": [b"\0", b"x"]}),
+        tmp_path / "t.parquet",
+    )
+    rows = [x for x, _ in read(tmp_path / "t.parquet")]
+    assert [(x.listing_id, x.title, x.extra) for x in rows] == [("a", "Gürtel", {"mine": "00"}), ("b", None, {"mine": "78"})]
+
+
+def test_the_fullest_sheet_is_read_where_none_has_the_columns(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    book = pytest.importorskip("openpyxl").Workbook()
+    book.active.append(["How to fill in"])
+    sheet = book.create_sheet("Data")
+    sheet.append(["Item", "Name"])
+    sheet.append([7, "a"])
+    book.save(tmp_path / "t.xlsx")
+    assert "sheet 'Data'" in read_table(tmp_path / "t.xlsx", known=["listing_id"]).how
+
+
 def test_a_doubled_column_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("listing_id,title,Title\n1,a,b\n")

@@ -171,13 +171,14 @@ class Columns:
             found = [v for source in sources for v in self._values(source, by_name, cells, place, used)]
             found = [v for v in found if not is_missing(v)]
             row[target] = _gathered(target, found) if target in self._lists else next(iter(found), None)
-        for name, cell in cells:
+        for number, (name, cell) in enumerate(cells, 1):
             key = normal(name)
-            if not key or key in used:
+            if key in used or (not key and is_missing(cell)):
                 continue
             known = self._known.get(key)
             if known is None or known in self._layout.columns:
-                row[name.strip() if known is None else f"{name.strip()} (column)"] = None if is_missing(cell) else cell
+                kept = cell if isinstance(cell, str) and cell.strip() else None if is_missing(cell) else cell
+                row[f"{name.strip()} (column)" if known else name.strip() or f"column {number}"] = kept
             elif known not in row:
                 row[known] = None if is_missing(cell) else cell
             elif known not in self._lists:

@@ -26,6 +26,7 @@ _LATIN = {
     "cp1252": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÈÊÀÂÁÇÑÍÓÚÅÆØ’‘“”„«»–—…€£°´",
     "cp1250": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉĚÍŇŘŠŤÚŮÝŽőűŐŰöüäôľÖÜÄăâîşţßđĐ’‘“”„«»–—…€°´",
     "cp1254": "çğıöşüÇĞİÖŞÜâîû’‘“”–…€",
+    "cp850": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøÄÖÜÉÅÇÑ«»£",  # Excel's "CSV (MS-DOS)"
     "mac_roman": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÀÇÑ’‘“”«»–—…",
 }
 # Those of East Asia, in this order where text fits several, and the characters that nearly all of their text is in: Hangul,
@@ -121,7 +122,8 @@ def _detect(sample: bytes) -> str:
     fits = {name: _covered(sample, name, common) for name, common in _EAST_ASIAN.items()}
     if fits["cp932"] >= 0.9 and re.search(rb"[\x82\x83][\x40-\xfc]", sample):  # kana, whose second bytes look like ASCII
         return "cp932"
-    words = b"".join(word for word in re.findall(rb"[A-Za-z\x80-\xff]+", sample) if not word.isascii())
+    # A sign by itself (1250 €) says nothing of the letters.
+    words = b"".join(w for w in re.findall(rb"[A-Za-z\x80-\xff]+", sample) if len(w) > 1 and not w.isascii())
     likeliest = max(_LATIN, key=lambda name: _share(sample, name))
     if len(re.findall(rb"[A-Za-z]", words)) >= 0.4 * len(words) and _share(sample, likeliest) >= 0.8:
         return likeliest

@@ -58,7 +58,7 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """What the columns are called in the table; empty where rows name their own cells."""
+        """What the columns are called in the table; where rows name their own cells, in the first row."""
         return self._columns.seen
 
     @property
@@ -97,8 +97,8 @@ def read_table(
     try:
         how, rows = _open(path, name, columns)
         return Table(how, _checked(_grouped(rows, layout, lists), path), columns)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
+    except (OSError, UnicodeError) as error:
+        raise _unreadable(error, path) from error
 
 
 def listing_input(path: Path) -> Path:
@@ -130,16 +130,16 @@ def _open(path: Path, name: str, columns: Columns) -> tuple[str, Rows]:
         return _positional(name, f"spreadsheet, sheet {sheet!r}", iter(cells), columns)
     if head[:2] == b"\x1f\x8b":
         raise InputError("packed with gzip; unpack it", source=name)
-    if head[:4] in _NO_TABLES or head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if head[:4] in _NO_TABLES or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise InputError("not a table: a photo, a PDF or a web page by its content", source=name)
     encoding = encoding_of(path)
     start = head.decode(encoding.name, "replace").lstrip("\ufeff \t\r\n")
     if start[:1] == "[" and path.suffix.lower() not in {".csv", ".tsv"}:
-        return f"JSON array, {encoding.describe()}", _named(name, read_json(path, encoding), columns)
+        return _objects(name, f"JSON array, {encoding.describe()}", read_json(path, encoding), columns)
     if start[:1] == "{" and path.suffix.lower() not in _JSONL and not _is_jsonl(path, encoding):
-        return f"JSON, {encoding.describe()}", _named(name, read_json(path, encoding), columns)
+        return _objects(name, f"JSON, {encoding.describe()}", read_json(path, encoding), columns)
     if start[:1] == "{" or path.suffix.lower() in _JSONL:
-        return f"JSON lines, {encoding.describe()}", _named(name, read_jsonl(path, encoding), columns)
+        return _objects(name, f"JSON lines, {encoding.describe()}", read_jsonl(path, encoding), columns)
     delimiter, skip = delimiter_of(path, encoding)
     how = f"CSV, {describe(delimiter)}, {encoding.describe()}"
     return _positional(name, how, read_cells(path, encoding, delimiter, skip), columns)
@@ -171,11 +171,14 @@ def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: C
                 continue
             more = [cell for cell in cells[len(names) :] if not is_missing(cell)]
             if more:
-                yield place, InputError(f"{len(cells) - len(names)} cells more than the header has", source=place)
+                count = len(cells) - len(names)
+                yield place, InputError(f"{count} cell{'s' * (count > 1)} more than the header has", source=place)
                 continue
             bad = next((n for n, c in zip(names, cells, strict=False) if isinstance(c, str) and undecodable(c)), None)
             if bad is not None:
                 yield place, InputError(f"{bad}: holds bytes that cannot be decoded; save the table as UTF-8", source=place)
+                continue
+            if _names(cells) == names:  # tables that were joined, each with its header
                 continue
             padded = [*cells, *[None] * (len(names) - len(cells))]
             yield place, columns.fields(list(zip(names, padded, strict=False)), place)
@@ -185,6 +188,15 @@ def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: C
 
 def _names(cells: Sequence[Any]) -> list[str]:
     return ["" if is_missing(cell) else str(cell).strip() for cell in cells]
+
+
+def _objects(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> tuple[str, Rows]:
+    """Take the first object's names for those of the table, to say what was seen."""
+    first = next(rows, None)
+    if first is None or isinstance(first[1], InputError):
+        return how, _named(name, chain(filter(None, [first]), rows), columns)
+    columns.seen = [str(key) for key in first[1]]
+    return f"{how}, columns {_few(columns.seen)}", _named(name, chain([first], rows), columns)
 
 
 def _named(name: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> Rows:
@@ -240,10 +252,14 @@ def _checked(rows: Rows, path: Path) -> Rows:
     """Say which table it was where reading breaks off."""
     try:
         yield from rows
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
-    except UnicodeError as error:  # half a letter at the end of UTF-16
-        raise InputError(f"cannot be decoded: {error}", source=str(path)) from error
+    except (OSError, UnicodeError) as error:
+        raise _unreadable(error, path) from error
+
+
+def _unreadable(error: OSError | UnicodeError, path: Path) -> InputError:
+    if isinstance(error, OSError):
+        return InputError(f"cannot be read: {error.strerror}", source=str(path))
+    return InputError(f"cannot be decoded: {error}", source=str(path))  # half a letter at the end of UTF-16
 
 
 def _few(names: Sequence[str]) -> str:

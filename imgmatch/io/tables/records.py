@@ -96,7 +96,8 @@ def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list
     ----------
     path : Path
     fits : callable
-        Tells whether a row may be the header: the first sheet with one such at its top is taken, else the first with cells.
+        Tells whether a row may be the header: the first sheet with one such at its top is taken, else
+        the one with most cells.
 
     Raises
     ------
@@ -113,15 +114,16 @@ def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list
                 if sum(member.file_size for member in members.infolist()) > _SHEET_BYTES:
                     raise InputError("a spreadsheet that unpacks to more than 1 GiB; save it as CSV", source=str(path))
         with CalamineWorkbook.from_path(str(path)) as book:
-            first: tuple[str, list[tuple[int, list[Any]]]] | None = None
+            fullest: tuple[str, list[tuple[int, list[Any]]]] = "", []
             for name in book.sheet_names:
                 rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
                 found = [(n, [_cell(c) for c in row]) for n, row in enumerate(rows, 1) if any(c != "" for c in row)]
                 if any(fits(row) for _, row in found[:20]):
                     return name, found
-                first = first or ((name, found) if found else None)
-            if first is not None:
-                return first
+                if sum(len(row) for _, row in found) > sum(len(row) for _, row in fullest[1]):
+                    fullest = name, found
+            if fullest[1]:
+                return fullest
     except InputError:
         raise
     except (CalamineError, zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
@@ -152,10 +154,20 @@ def _column(column: Any) -> list[Any]:
                 cells.append(cell.as_py())
             except (ValueError, OverflowError):
                 cells.append(None)
+    if "binary" in str(column.type) and all(cell is None or _printable(cell) for cell in cells):
+        return [None if cell is None else cell.decode() for cell in cells]  # as Spark and Impala write texts
     exact = _EXACT.get(str(column.type))
     if exact is not None:  # written with the digits that it has: no id can be mistaken for whole
         cells = [f"{cell:.6e}" if isinstance(cell, float) and abs(cell) >= exact else cell for cell in cells]
     return cells
+
+
+def _printable(cell: bytes) -> bool:
+    try:
+        text = cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(c < " " and c not in "\t\r\n" for c in text)
 
 
 def _cell(cell: Any) -> Any:
