@@ -50,11 +50,15 @@ UNSPACED = re.compile("[\u0e00-\u0e7f\u1100-\u11ff\u3040-\ud7a3]")
 
 APOSTROPHES = "'’‘‛′`´＇"
 
-POSSESSIVE = re.compile(rf"[{APOSTROPHES}][sS](?!\w)")
+POSSESSIVE = re.compile(rf"[{APOSTROPHES}][sS](?!(?!{UNSPACED.pattern})\w)")
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# Also those that are written without their semicolon, and that no query string has: &eacute, &amp, &#39.
+_ENTITY = re.compile(
+    r"&(?:#\d{1,7};?|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};"
+    r"|[A-Za-z]{1,2}(?:acute|grave|circ|uml|tilde|cedil|ring|slash|lig)|amp(?![a-z=]))"
+)
 _TRADE_MARK = re.compile(r"[™℠®©℗\U0001f12c\U0001f16a-\U0001f16c]|\((?:tm|sm|r|c)\)", re.IGNORECASE)
 _LETTER_APOSTROPHES = dict.fromkeys(map(ord, "ʹʻʼʽˈ"), "'")  # modifier letters, to Unicode
 # Normalising sorts each run of combining marks by insertion: 20,000 in a row take a second. Thirty is what UAX #15,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from imgmatch.catalog.items import Brand
@@ -52,6 +52,7 @@ NAMES = NameFinder(BRANDS, LEXICON.everyday, LEXICON.nicknames)
         ("古驰包包 全新", "gucci"),
         ("구찌가방", "gucci"),
         ("Gucci's belt", "gucci"),
+        ("GUCCI's包", "gucci"),
         ("GUCCI&trade; belt", "gucci"),
         ("Dolce &amp; Gabbana dress", "dg"),
         ("GUCCI包包", "gucci"),
@@ -194,6 +195,7 @@ WRITTEN: list[Callable[[str], str]] = [
     lambda s: s.replace("'", "’"),
     lambda s: s.replace("'", "&#39;"),
     lambda s: s.replace(" & ", " &amp; "),
+    lambda s: s.replace(" & ", " &amp ").replace("é", "&eacute"),
     lambda s: s.replace(" & ", " and "),
     lambda s: s.replace(" & ", " et "),
     lambda s: s.replace("-", " "),
@@ -211,7 +213,6 @@ WRITTEN: list[Callable[[str], str]] = [
 
 @given(st.sampled_from(sorted(HONEST)), st.lists(st.sampled_from(range(len(WRITTEN))), max_size=4, unique=True))
 def test_no_honest_spelling_is_missed_or_called_a_disguise(brand: str, ways: list[int]) -> None:
-    assume(not {15, 18} <= set(ways))  # an English possessive before 包: nobody writes that
     text = HONEST[brand].name
     for way in sorted(ways):
         text = WRITTEN[way](text)

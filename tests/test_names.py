@@ -25,7 +25,9 @@ from imgmatch.names import READ_LIMIT, Stretches, fold, letters, name_key, read_
         ("L&rsquo;Ondara", "L’Ondara"),
         ("L&amp;rsquo;Ondara", "L’Ondara"),
         ("D&G", "D&G"),
-        ("H&M &copyright", "H&M &copyright"),  # no entity without its semicolon
+        ("H&M &copyright &during", "H&M &copyright &during"),
+        ("Charell&eacute bag, H&eacutelo&iumlse &amp Fils, L&#39Ondara", "Charellé bag, Héloïse & Fils, L'Ondara"),
+        ("?a=1&times=2&reg=1&amplitude=3", "?a=1&times=2&reg=1&amplitude=3"),
         ("&nosuch;", "&nosuch;"),
         ("Gucci&reg;", "Gucci "),
         ("", ""),

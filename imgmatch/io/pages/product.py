@@ -18,7 +18,7 @@ _PRODUCTS = frozenset({"product", "productgroup", "individualproduct", "productm
 _PLACES = ("@graph", "mainEntity", "mainEntityOfPage")
 _NUMBER = re.compile(r"\d+(?:\.(?!\d{3}$)\d+)?")
 # What old pages put around a script, so that browsers of their day would not show it.
-_WRAPPED = re.compile(r"(?://|/\*)?\s*(?:<!\[CDATA\[|\]\]>)(?:\s*\*/)?|(?<=ld\+json[\"']>)\s*<!--|-->\s*(?=</script>)")
+_WRAPPED = re.compile(r"(?://|/\*)?(?:<!\[CDATA\[|\]\]>)(?:\*/)?|(?<=ld\+json[\"']>)\s*<!--|-->\s*(?=</script>)")
 _PRICED = "@itemprop='price' or contains(@class,'price') or contains(@id,'price')"
 _BEFORE = re.compile(r"(?i)(?:^|[\s_-])(?:old|was|before|regular|compare|strike|list|retail|msrp|rrp|uvp)")
 _SAVED_FROM = re.compile(rb"<!--\s*(?:saved from url=\(\d+\)|Page saved with SingleFile\s+url:\s*)(\S+)", re.IGNORECASE)
