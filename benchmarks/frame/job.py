@@ -76,9 +76,7 @@ class Job:
         mine = [p for p in photos if (p.split == "locked") is self.locked]
         if self.limit is None or len(mine) <= self.limit:
             return mine
-        return sorted(mine, key=lambda p: hashlib.sha256(str(p.path.relative_to(self.data.root)).encode()).digest())[
-            : self.limit
-        ]
+        return sorted(mine, key=lambda p: hashlib.sha256(self.name(p).encode()).digest())[: self.limit]
 
     def size(self, smoke: Any, limited: Any, full: Any) -> Any:
         """Return how much a suite draws, builds or times: in a smoke run, with a limit, in full."""
