@@ -148,19 +148,20 @@ def write_case(
         rows = [ScanRecord.from_dict(mask(r.to_dict())) for r in rows]
         subject = _masked(subject, mask)
     files |= _for_programs(subject, summary, listings)
+    called = {} if catalog is None else {brand_id: brand.name or brand_id for brand_id, brand in catalog.brands.items()}
     shown: dict[str, Any] = {
         "heading": _heading(subject),
         "hashes_show": HASHES_SHOW,
         "sections": _SECTIONS,
-        "key": key_rows(summary),
+        "key": key_rows(summary, called),
         "next": next_steps(summary, ring=subject.ring is not None),
         "facts": fact_rows(summary),
-        "inference": inference_rows(summary),
+        "inference": inference_rows(summary, called),
         "provenance": provenance_rows(summary),
         "table": [line(x) for x in listings],
         "entries": _entries(rows, photo_roots, catalog),
     }
-    rings = list(show_rings([subject.ring], photo_opener(photo_roots))) if subject.ring else []
+    rings = list(show_rings([subject.ring], photo_opener(photo_roots), called)) if subject.ring else []
     page = environment(lang).get_template("case.html")
     files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode("utf-8")
     files["case.pdf"] = write_pdf(

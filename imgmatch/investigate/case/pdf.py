@@ -116,7 +116,9 @@ class _Paper:
             "note": ParagraphStyle("note", body, textColor=self._quiet),
             "foot": ParagraphStyle("foot", body, fontSize=7, leading=9, textColor=self._quiet),
             "h1": ParagraphStyle("h1", body, fontName=_BOLD, fontSize=17, leading=22, spaceAfter=4),
-            "h2": ParagraphStyle("h2", body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=5),
+            "h2": ParagraphStyle(
+                "h2", body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=12, spaceAfter=5, keepWithNext=1
+            ),
             "h3": ParagraphStyle("h3", body, fontName=_BOLD, fontSize=9.5, leading=13, spaceBefore=10, spaceAfter=3),
         }
         self._grid = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.4, line)])

@@ -27,7 +27,7 @@ def line(listing: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def key_rows(summary: Mapping[str, Any]) -> _Rows:
+def key_rows(summary: Mapping[str, Any], called: Mapping[str, str]) -> _Rows:
     """Return the few figures that a reader wants first."""
     facts, decisions = summary["facts"], summary["inference"]["decisions"]
     rows = [
@@ -36,7 +36,10 @@ def key_rows(summary: Mapping[str, Any]) -> _Rows:
         (Message("To review"), f"{decisions.get('review', 0):,}"),
         (Message("Asking prices"), _prices(facts)),
         (Message("Seen"), _period(facts)),
-        (Message("Presents itself as"), ", ".join(words.plain(b, 40) for b in summary["inference"]["brands_presented"])),
+        (
+            Message("Presents itself as"),
+            listed(*(words.plain(called.get(b, b), 40) for b in summary["inference"]["brands_presented"])),
+        ),
     ]
     return [row for row in rows if row[1]]
 
@@ -113,20 +116,20 @@ def _photos(facts: Mapping[str, Any]) -> Message:
     return Message("{count:,}", count=packed)
 
 
-def inference_rows(summary: Mapping[str, Any]) -> _Rows:
-    """Return what was computed from it."""
+def inference_rows(summary: Mapping[str, Any], called: Mapping[str, str]) -> _Rows:
+    """Return what was computed from it; `called` names brands by their ids."""
     inference = summary["inference"]
 
-    def tally(counts: Mapping[str, int], names: Mapping[str, Message]) -> Message:
+    def tally(counts: Mapping[str, int], names: Mapping[str, str]) -> Message:
         named = (
-            Message("{name} {count}", name=names.get(name) or words.plain(name, 60), count=count)
+            Message("{name} {count}", name=words.plain(names.get(name, name), 60), count=count)
             for name, count in counts.items()
         )
         return listed(*named) if counts else Message("none")
 
     return [
         (Message("Decisions"), tally(inference["decisions"], words.DECISION_WORDS)),
-        (Message("Presents itself as"), tally(inference["brands_presented"], {})),
+        (Message("Presents itself as"), tally(inference["brands_presented"], called)),
         (Message("Points to"), tally(inference["labels"], words.LABEL_WORDS)),
     ]
 

@@ -79,7 +79,7 @@ def write_report(
         tallies=summary.tallies,
         summary=summary,
         entries=(maker.entry(record, rank) for rank, record in enumerate(strongest, 1)),
-        rings=list(show_rings(rings, photo_opener([photo_root]))),
+        rings=list(show_rings(rings, photo_opener([photo_root]), summary.called)),
     )
     with atomic_write(out) as f:
         f.writelines(page)
@@ -129,6 +129,11 @@ class Entry:
     silent: tuple[Shown, ...]
     pictures: tuple[tuple[str, str, int, int], ...]
     """(key, address, width, height) of the pictures that no earlier entry has brought."""
+
+    @property
+    def telling(self) -> Shown | None:
+        """The surest finding that points to something and can be shown: a lead opens with it."""
+        return next((f for f in self.findings if f.labels and not f.drawing.empty), None)
 
 
 class EntryMaker:
@@ -193,8 +198,8 @@ class EntryMaker:
             promo=promo,
             strip=tuple(strip),
             more_photos=len(strip_ids) - len(strip),
-            findings=tuple(s for s in shown if s.value is not None),
-            silent=tuple(s for s in shown if s.value is None),
+            findings=tuple(s for s in shown if s.value),
+            silent=tuple(s for s in shown if not s.value),
             pictures=tuple(self._new(used)),
         )
 
@@ -255,10 +260,17 @@ class EntryMaker:
         return words.plain(named or item_id, 120)
 
 
+_STATUSES = {
+    FindingStatus.OK: Message("nothing found"),  # said of findings with value 0 alone
+    FindingStatus.ABSTAINED: Message("could not tell"),
+    FindingStatus.FAILED: Message("failed"),
+}
+
+
 def _shown(finding: Finding, drawing: figures.Drawing, photos: Mapping[str, PhotoRecord]) -> Shown:
     return Shown(
         name=words.signal_words(finding.signal),
-        status=Message("could not tell") if finding.status is FindingStatus.ABSTAINED else Message("failed"),
+        status=_STATUSES[finding.status],
         value=finding.value,
         reason=words.plain(finding.reason, 500),
         about=finding.photo_id if finding.photo_id in photos and finding.photo_id else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,14 +154,16 @@ def read_rings(path: Path) -> list[Ring]:
     return rings
 
 
-def show_rings(rings: Sequence[Ring], open_photo: OpenPhoto | None = None) -> Iterator[RingShown]:
-    """Yield what a page shows of each ring, one at a time."""
+def show_rings(
+    rings: Sequence[Ring], open_photo: OpenPhoto | None = None, called: Mapping[str, str] | None = None
+) -> Iterator[RingShown]:
+    """Yield what a page shows of each ring, one at a time; `called` names brands by their ids."""
     hues = {name: n for n, name in enumerate(sorted({p for ring in rings for p in ring.platforms}))}
     for ring in rings:
-        yield _show(ring, hues, open_photo)
+        yield _show(ring, hues, open_photo, called or {})
 
 
-def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> RingShown:
+def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None, called: Mapping[str, str]) -> RingShown:
     places = layout(ring)
     names = [words.plain(s.seller_id, 40) for s in ring.sellers]
     few = len(ring.sellers) <= _NAMED
@@ -195,7 +197,7 @@ def _show(ring: Ring, hues: dict[str, int], open_photo: OpenPhoto | None) -> Rin
             (words.plain(p, 40) or "—", hues[p] % _HUES, n)
             for p, n in sorted(per_platform.items(), key=lambda kv: (-kv[1], kv[0]))
         ),
-        facts=tuple(_facts(ring)),
+        facts=tuple(_facts(ring, called)),
         photos=tuple(_photo(shared, open_photo) for shared in photos[:_PHOTOS_SHOWN]),
         more_photos=max(len(photos) - _PHOTOS_SHOWN, 0),
         contacts=tuple(
@@ -218,9 +220,9 @@ def _heading(ring: Ring) -> Message:
     return listed(*facts)
 
 
-def _facts(ring: Ring) -> Iterator[tuple[Message, str]]:
+def _facts(ring: Ring, called: Mapping[str, str]) -> Iterator[tuple[Message, str]]:
     brands = sorted(ring.brands.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
-    counted = tuple(Message("{name} ({count})", name=words.plain(b, 40), count=n) for b, n in brands)
+    counted = tuple(Message("{name} ({count})", name=words.plain(called.get(b, b), 40), count=n) for b, n in brands)
     yield Message("first seen"), _day(ring.first_seen)
     yield Message("last seen"), _day(ring.last_seen)
     yield Message("presents itself as"), listed(*counted)
