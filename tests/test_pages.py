@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import resource
 import stat
 import zipfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from imgmatch.errors import InputError
 from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.seal import verify_package
 from imgmatch.investigate.case.subject import find_subject
-from imgmatch.io.pages import is_capture, unpack
+from imgmatch.io.pages import is_capture, reader, unpack
 from imgmatch.io.pages.product import read_product
 from imgmatch.io.sources import read_listings
 from imgmatch.scan import run_scan
@@ -417,6 +418,32 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypa
     )
     with pytest.raises(InputError, match="holds more than an archive"):
         unpack(tmp_path / "y.warc.gz", tmp_path / "pages")
+
+
+SCOPES = '<div itemscope itemprop="a" itemtype="http://schema.org/Product">'
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<a " + " ".join(f"a{i}=1" for i in range(60_000)) + ">",
+        '<div id="a" itemscope itemref="' + "a " * 400_000 + '"></div>',
+        SCOPES * 20_000,
+        '<base href="http://a/' + "a/" * 50_000 + '">' + "".join(f'<img src="../{i}">' for i in range(20_000)),
+        '<script type="application/ld+json">' + '{"@graph":[' * 100_000 + "</script>",
+    ],
+    ids=["attributes", "references", "scopes", "addresses", "graphs"],
+)
+def test_a_page_made_to_cost_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    monkeypatch.setattr(reader, "SECONDS", 2.0)
+    bad = f"<title>t</title><img src='x.png'>{page}".encode()
+    data = warc(*((f"https://a.example/{n}", "text/html", bad) for n in range(2)), *RECORDS)
+    (tmp_path / "x.warc.gz").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    table, _ = unpack(tmp_path / "x.warc.gz", tmp_path / "pages")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert [json.loads(line)["url"] for line in table.read_text().splitlines()] == [SHOP]
+    assert after.ru_utime - before.ru_utime < 10
 
 
 LONG = b"X: " + b"a" * 13 + b"\r\n"

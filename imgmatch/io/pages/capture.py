@@ -20,7 +20,8 @@ from imgmatch.errors import InputError
 from imgmatch.io.files import PHOTO_SUFFIXES, atomic_write, sha256_file
 from imgmatch.io.folders import FileFinder, PassedOver, holds_photo, visible
 from imgmatch.io.pages.archives import MHTML, Captured, read_archive
-from imgmatch.io.pages.product import Product, read_product
+from imgmatch.io.pages.product import Product
+from imgmatch.io.pages.reader import PageReader
 
 __all__ = ["is_capture", "unpack"]
 
@@ -86,12 +87,9 @@ def unpack(path: Path, out: Path) -> tuple[Path, list[str]]:
         Where nothing can be read there, or the archive is out of bounds.
     """
     (out / "photos").mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        source = {"captured_from": path.name}
-        rows, notes = _from_folder(path, out / "photos")
-    else:
-        source = {"captured_from": path.name, "archive_sha256": sha256_file(path)}
-        rows, notes = _from_archive(path, out / "photos")
+    source = {"captured_from": path.name} | ({} if path.is_dir() else {"archive_sha256": sha256_file(path)})
+    with PageReader() as reader:
+        rows, notes = (_from_folder if path.is_dir() else _from_archive)(path, out / "photos", reader)
     if not rows:
         raise InputError("no page found that offers anything", source=str(path))
     with atomic_write(out / "listings.jsonl") as f:
@@ -130,9 +128,9 @@ def _row(page: _Page, photos: list[_Photo], source: dict[str, str]) -> dict[str,
     }
 
 
-def _from_archive(path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
+def _from_archive(path: Path, folder: Path, reader: PageReader) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
     """Read an archive twice: its pages, then the photos that they name."""
-    pages, notes = _offers(list(islice(_pages(read_archive(path)), _MOST_PAGES)))
+    pages, notes = _offers(list(islice(_pages(read_archive(path), reader), _MOST_PAGES)))
     rows, missing = _with_photos(pages, path, folder)
     return rows, notes + ([f"{missing} photos that pages name were not captured"] if missing else [])
 
@@ -156,10 +154,10 @@ def _with_photos(pages: list[_Page], path: Path, folder: Path) -> tuple[list[tup
     return rows, len(wanted - photos.keys())
 
 
-def _pages(captures: Iterable[Captured]) -> Iterator[_Page]:
+def _pages(captures: Iterable[Captured], reader: PageReader) -> Iterator[_Page]:
     for c in captures:
         if c.kind.startswith(_HTML) and len(c.data) <= _PAGE_BYTES:
-            yield _Page(read_product(c.data, c.url, c.content_type), c.url, c.time, hashlib.sha256(c.data).hexdigest())
+            yield _Page(reader.read(c.data, c.url, c.content_type), c.url, c.time, hashlib.sha256(c.data).hexdigest())
 
 
 def _offers(pages: list[_Page]) -> tuple[list[_Page], list[str]]:
@@ -170,7 +168,7 @@ def _offers(pages: list[_Page]) -> tuple[list[_Page], list[str]]:
     return kept, [f"passed over {passed} pages that offer nothing"] if passed else []
 
 
-def _from_folder(root: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
+def _from_folder(root: Path, folder: Path, reader: PageReader) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
     passed, rows = PassedOver(), []
     for entry in visible(root, passed):
         path = Path(entry.path)
@@ -183,7 +181,7 @@ def _from_folder(root: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Phot
             continue
         if path.suffix.lower() in MHTML:
             try:
-                pages = list(islice(_pages(read_archive(path)), 1))
+                pages = list(islice(_pages(read_archive(path), reader), 1))
             except InputError:
                 passed.add("not a readable MHTML file", entry.name)
                 continue
@@ -192,7 +190,7 @@ def _from_folder(root: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Phot
             rows += _with_photos(pages, path, folder)[0]
             continue
         data = path.read_bytes()
-        product = read_product(data)
+        product = reader.read(data)
         time = datetime.fromtimestamp(entry.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
         page = _Page(product, product.url, time, hashlib.sha256(data).hexdigest(), entry.name)
         rows.append((page, list(_saved_photos(page, root, folder))))

@@ -13,7 +13,8 @@ from imgmatch.errors import MissingExtraError
 
 __all__ = ["Product", "read_product"]
 
-_MOST_PHOTOS = 50  # of one page; a guess
+_MOST_PHOTOS, _MOST_IMAGES = 50, 1000  # of one page, and images that are looked at for them; guesses
+_ADDRESS = 2048  # letters of an address, as far as browsers and servers agree on any; a longer one is none
 _PRODUCTS = frozenset({"product", "productgroup", "individualproduct", "productmodel", "somemodel", "vehicle"})
 _PLACES = ("@graph", "mainEntity", "mainEntityOfPage")
 _NUMBER = re.compile(r"\d+(?:\.(?!\d{3}$)\d+)?")
@@ -83,9 +84,7 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
         url or (saved.group(1).decode("utf-8", "replace") if saved else "") or _first(tree, "//link[@rel='canonical']/@href")
     )
     base = _joined(made.url, _first(tree, "//base/@href"))
-    found = extruct.extract(
-        page, base_url=base, encoding="UTF-8", syntaxes=["json-ld", "microdata", "opengraph"], errors="ignore", uniform=True
-    )
+    found = _extracted(extruct, page, base)
     graph = _open_graph(tree)
     nodes = [found.get("json-ld") or [], found.get("microdata") or []]
     if (product := _product(nodes[0]) or _product(nodes[1])) is not None:
@@ -97,10 +96,22 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
         made.source = "Open Graph"
     _take_graph(made, graph)
     _take_plain(made, tree, with_photos=not made.photos)
-    made.photos = list(dict.fromkeys(p if p.startswith("data:") else _joined(base, p) for p in made.photos))[:_MOST_PHOTOS]
+    photos = dict.fromkeys(p if p.startswith("data:") else _joined(base, p) for p in made.photos[:_MOST_IMAGES])
+    made.photos = list(photos)[:_MOST_PHOTOS]
     if not made.fields.get("platform") and made.url:
         made.fields["platform"] = _host(made.url).removeprefix("www.") or None
     return made
+
+
+def _extracted(extruct: Any, page: bytes, base: str) -> dict[str, Any]:
+    """Return what a page states of itself; a syntax that cannot be read states nothing."""
+    found: dict[str, Any] = {}
+    for syntax in ("json-ld", "microdata"):
+        try:
+            found |= extruct.extract(page, base_url=base, encoding="UTF-8", syntaxes=[syntax], uniform=True)
+        except Exception:  # extruct raises what it trips over: RecursionError, KeyError, lxml's own
+            continue
+    return found
 
 
 def _product(nodes: Any) -> Mapping[str, Any] | None:
@@ -276,7 +287,9 @@ def _encoding(html: bytes) -> str:
 
 
 def _joined(base: str, url: str) -> str:
-    """Return an address made absolute; as it stands where either is none (``http://[``)."""
+    """Return an address made absolute; as it stands where either is none (``http://[``, or endless)."""
+    if len(base) > _ADDRESS or len(url) > _ADDRESS:
+        return url
     try:
         return urljoin(base, url)
     except ValueError:
