@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,16 @@ def test_logs_show_what_is_foreign_and_mask_contacts() -> None:
     assert "2a93a60d854554c0" in room.LogFormatter().format(record)
 
 
+def test_what_a_library_warns_of_is_shown_too() -> None:
+    """warcio logs addresses of an archive as they are; without a handler, Python prints them."""
+    code = (
+        "import logging; from imgmatch.apps.cli import app; app(['--version'], standalone_mode=False);"
+        "logging.getLogger('warcio').warning('\x1b[2J seller@shop.example')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING: \\x1b[2J …\n"
+
+
 @pytest.mark.parametrize("name", ["=1+1", "'=1", "+41", "-7", "@x", "＝1", "\n=1", "'s-Gravenhage", "''", "x"])
 def test_tables_that_grow_hold_no_formula_and_are_read_as_they_were(tmp_path: Path, name: str) -> None:
     row = LabelRow(name, "confirm", name, "2026", "flagged", name, name)
@@ -115,6 +127,8 @@ def test_tables_that_grow_hold_no_formula_and_are_read_as_they_were(tmp_path: Pa
 def test_commands_and_tables_show_what_is_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
     harm = HARM.replace("\x00", "").replace("\ud800", "")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"x{harm.replace('/', '')}.sqlite").write_bytes(b"x")
     names = {f"brand/item{harm}/{v}{harm}.png": picture(v) for v in range(2)}
     source = write_tree(tmp_path / "src", {**names, f"brand/item{harm}/bad{harm}.png": b"no photo"})
     catalog = Catalog.build(source, tmp_path / "cat", encoder=GridEncoder())
@@ -137,6 +151,22 @@ def test_commands_and_tables_show_what_is_foreign(tmp_path: Path, monkeypatch: p
         ["explain", str(out / "records.jsonl"), row["listing_id"]],
         ["catalog", "info", str(tmp_path / harm)],
         ["case", "verify", str(tmp_path / harm)],
+        ["cache"],
+        ["cache", "--clear"],
+        ["report", str(out)],
+        ["rings", str(out / "records.jsonl"), "--out", str(tmp_path / "rings")],
+        ["case", row["seller_id"], str(out / "records.jsonl"), "--out", str(tmp_path / "case.zip")],
+        ["case", "verify", str(tmp_path / "case.zip"), "--privacy"],
+        ["case", harm, str(out / "records.jsonl"), "--out", str(tmp_path / "case.zip")],
+        ["label", str(out / "records.jsonl"), row["listing_id"], "confirm", "--labels", str(tmp_path / "labels.csv")],
+        ["calibrate", "--records", str(out), "--labels", str(tmp_path / "labels.csv"), "--out", str(tmp_path / harm)],
+        ["search", str(root / "a.png"), "--scans", str(out)],
+        ["compare", str(root / f"b{harm}.png"), str(root / "a.png"), "--catalog", str(catalog.path)],
+        ["desk", str(tmp_path / harm)],
+        ["scan", str(tmp_path / harm), "--catalog", str(catalog.path), "--out", str(tmp_path / harm)],
+        [harm],
+        ["catalog", harm],
+        ["scan", "--no" + harm],
     ]
     for command in commands:
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})

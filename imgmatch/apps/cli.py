@@ -8,18 +8,45 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import imgmatch
-from imgmatch.apps.console import EXIT_FAILED, EXIT_INTERRUPTED, console, fail
-from imgmatch.errors import ImgmatchError
+from imgmatch.apps.console import EXIT_FAILED, EXIT_INTERRUPTED, console, fail, show_warnings
+from imgmatch.errors import ImgmatchError, printable
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """All commands: what a usage error repeats of the command line, such as names that a shell put there, is shown."""
+
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        with _shown():
+            return super().make_context(*given, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _shown():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = printable(message)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Find listings that pass off fake luxury goods, and defend every flag.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 10 --fail-on reached, 130 interrupted.",
     no_args_is_help=True,
@@ -35,6 +62,7 @@ for _room in _ROOMS:
 
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    show_warnings()
     if version:
         console.print(f"imgmatch {imgmatch.__version__}", highlight=False)
         raise typer.Exit

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from imgmatch.apps.console import console
+
 __all__ = ["register"]
 
 
@@ -25,6 +27,7 @@ def cache(
         size = path.stat().st_size
         if clear:
             path.unlink(missing_ok=True)
-        typer.echo(f"{'removed ' if clear else ''}{path}: {size / 2**20:,.1f} MiB")
+        said = f"{'removed ' if clear else ''}{path}: {size / 2**20:,.1f} MiB"
+        console.print(said, highlight=False, markup=False)
     if not kept:
-        typer.echo(f"{folder}: nothing is remembered")
+        console.print(f"{folder}: nothing is remembered", highlight=False, markup=False)

@@ -103,7 +103,7 @@ def embed(path: Folder, encoder: Annotated[str, typer.Option(help="Name of the e
     """Embed the stored photos with another encoder and make its space the active one."""
     with _photos("embedding photos") as progress:
         after = _load(path).embed(encoder, progress=progress)
-    console.print(f"active space: {after.space.describe()}", highlight=False)
+    console.print(f"active space: {after.space.describe()}", highlight=False, markup=False)
 
 
 @catalog.command()

@@ -28,6 +28,7 @@ __all__ = [
     "log_to_stderr",
     "progress_bar",
     "show_table",
+    "show_warnings",
     "without_contacts",
 ]
 
@@ -57,6 +58,12 @@ def log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def show_warnings() -> None:
+    """Let what is logged while a command runs, by our libraries too, be shown as all foreign text is."""
+    if logging.lastResort is not None:  # Python's own handler of warnings that nobody else handles
+        logging.lastResort.setFormatter(LogFormatter("%(levelname)s: %(message)s"))
 
 
 def without_contacts(text: str) -> str:
