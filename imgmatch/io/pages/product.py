@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -107,10 +108,9 @@ def _extracted(extruct: Any, page: bytes, base: str) -> dict[str, Any]:
     """Return what a page states of itself; a syntax that cannot be read states nothing."""
     found: dict[str, Any] = {}
     for syntax in ("json-ld", "microdata"):
-        try:
+        # extruct raises what it trips over: RecursionError, KeyError, lxml's own.
+        with suppress(Exception):
             found |= extruct.extract(page, base_url=base, encoding="UTF-8", syntaxes=[syntax], uniform=True)
-        except Exception:  # extruct raises what it trips over: RecursionError, KeyError, lxml's own
-            continue
     return found
 
 

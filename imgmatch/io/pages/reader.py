@@ -63,7 +63,7 @@ class PageReader:
                 raise MissingExtraError("reading captured pages", "web")
             package = str(Path(__file__).resolve().parents[3])
             path = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "imgmatch.io.pages.reader"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
