@@ -167,3 +167,18 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rings", "records.jsonl", "--out", "r", "--currency", "QQQ"),
+        ("case", "s1", "--records", "records.jsonl", "--out", "c.zip", "--currency", "EURO"),
+    ],
+)
+def test_a_currency_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
+    assert "ISO 4217" in run(*arguments, code=2)
+
+
+def test_a_currency_of_all_listings_is_one(built: Path, tmp_path: Path) -> None:
+    assert "ISO 4217" in run("scan", tmp_path, "--catalog", built, "--out", tmp_path / "o", "--set", "currency=RMB", code=2)

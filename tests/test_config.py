@@ -70,6 +70,7 @@ def test_every_setting_but_how_to_run_is_in_the_fingerprint() -> None:
         ({"logo": {"windows": 3}}, "logo: this signal has no settings, got windows"),
         ({"design": {"neighbors": 0}}, r"design\.neighbors: expected at least 1"),
         ({"listing": {"rates": {"USD": -1.0}}}, r"listing\.rates\.USD: expected"),
+        ({"listing": {"rates": {"EURO": 1.0}}}, r"'EURO' is no ISO 4217 code"),
         ({"signals": ["design", "designs"]}, "called 'designs'"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, console, fail
-from imgmatch.apps.options import Lang
+from imgmatch.apps.options import Currency, Lang
 
 if TYPE_CHECKING:
     from imgmatch.investigate.case.case import Case
@@ -30,7 +30,6 @@ _Catalog = Annotated[
     typer.Option(help="The catalog that holds the reference photos; by default the scan's.", show_default=False),
 ]
 _ConfigFile = Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)]
-_Currency = Annotated[str | None, typer.Option(help="Currency to sum values in.", show_default=False)]
 _Floor = Annotated[
     float | None,
     typer.Option(help="Report whether the value reaches this amount (needs --currency).", show_default=False),
@@ -69,7 +68,7 @@ def case(
     photos: _Photos = None,
     catalog: _Catalog = None,
     config: _ConfigFile = None,
-    currency: _Currency = None,
+    currency: Currency = None,
     floor: _Floor = None,
     show_contacts: Annotated[bool, typer.Option(help="Write contacts in full; by default they are masked.")] = False,
     sign: _SigningKey = None,

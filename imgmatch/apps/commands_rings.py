@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import console, progress_bar, show_table
-from imgmatch.apps.options import Lang
+from imgmatch.apps.options import Currency, Lang
 
 if TYPE_CHECKING:
     from imgmatch.records import ScanRecord
@@ -45,9 +45,7 @@ def rings(
     photos: _Photos = None,
     contact_key: _ContactKey = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) with currency rates.", show_default=False)] = None,
-    currency: Annotated[
-        str | None, typer.Option(help="Currency to sum values in, where rates are known.", show_default=False)
-    ] = None,
+    currency: Currency = None,
     lang: Lang = "en",
 ) -> None:
     """Find sellers linked by shared photos, contacts, backgrounds and watermarks.

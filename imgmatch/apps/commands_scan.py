@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, EXIT_FLAGGED, console, fail, progress_bar
-from imgmatch.apps.options import ConfigFile, Device, Lang, Signals, read_config
+from imgmatch.apps.options import ConfigFile, Device, Lang, Signals, known_currency, read_config
 
 if TYPE_CHECKING:
     from imgmatch.io.tables import Layout
@@ -154,6 +154,8 @@ def _pairs(given: Iterable[str]) -> dict[str, str]:
         if not (equals and name.strip() and value.strip()):
             raise typer.BadParameter(f"expected FIELD=VALUE, got {text}", param_hint="--set")
         pairs[name.strip()] = value.strip()
+    if "currency" in pairs:
+        pairs["currency"] = known_currency(pairs["currency"])
     return pairs
 
 

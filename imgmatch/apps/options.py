@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from imgmatch.config import Config
 
-__all__ = ["ConfigFile", "Device", "Host", "Lang", "Signals", "read_config"]
+__all__ = ["ConfigFile", "Currency", "Device", "Host", "Lang", "Signals", "known_currency", "read_config"]
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)]
 Signals = Annotated[
@@ -33,6 +33,28 @@ def _known_language(code: str) -> str:
 
 
 Lang = Annotated[str, typer.Option(help="Language of what people read: [b]en[/] or [b]zh[/].", callback=_known_language)]
+
+
+def known_currency(text: str) -> str:
+    """Return the code of a currency that a user named."""
+    from imgmatch.market.currencies import currency_code
+
+    try:
+        return currency_code(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _currency(text: str | None) -> str | None:
+    return None if text is None else known_currency(text)
+
+
+Currency = Annotated[
+    str | None,
+    typer.Option(
+        help="Currency (ISO 4217) to sum values in, where rates are known.", callback=_currency, show_default=False
+    ),
+]
 
 
 def read_config(path: Path | None, signals: str | None = None) -> Config:

@@ -65,8 +65,9 @@ class TorchEncoder:
     ) -> None:
         try:
             self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        except RuntimeError as error:
-            raise ConfigError(f"device: expected cpu, cuda or cuda:1, got {device!r:.40}") from error
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+            raise ConfigError(f"device: expected cpu, or cuda or cuda:1 where there is one, got {device!r:.40}") from error
         self.space = EmbeddingSpace(name, weights, architecture, preprocess.text, "fp32", dim)
         self.preprocess = preprocess
         self.input_size = preprocess.size

@@ -15,7 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CurrencyMark", "decimal_marks", "decimals", "find_marks", "phrases", "thousands"]
+__all__ = ["CurrencyMark", "currency_code", "decimal_marks", "decimals", "find_marks", "phrases", "thousands"]
 
 # ISO 4217 codes that are words of everyday English; they count only where they stand beside the amount and in capitals.
 _WORDS = frozenset(
@@ -47,6 +47,19 @@ def find_marks(text: str) -> list[CurrencyMark]:
         else:
             marks.append(CurrencyMark(found.start(), found.end(), _signs().get(name, ())))
     return marks
+
+
+def currency_code(text: str) -> str:
+    """Return the ISO 4217 code of a currency in use that a text is, whatever its case.
+
+    Raises
+    ------
+    ValueError
+    """
+    code = text.strip().upper()
+    if code not in _codes():
+        raise ValueError(f"{text!r:.20} is no ISO 4217 code of a currency in use, such as EUR")
+    return code
 
 
 def decimals(code: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imgmatch.errors import ConfigError
+from imgmatch.market.currencies import currency_code
 
 __all__ = ["ListingConfig"]
 
@@ -28,5 +29,11 @@ class ListingConfig:
 
     def __post_init__(self) -> None:
         for currency, rate in self.rates.items():
+            try:
+                known = currency_code(currency) == currency
+            except ValueError as error:
+                raise ConfigError(f"rates: {error}") from error
+            if not known:
+                raise ConfigError(f"rates.{currency}: expected {currency.strip().upper()}")
             if not 0 < rate < float("inf"):
                 raise ConfigError(f"rates.{currency}: expected a value above 0, got {rate:g}")
