@@ -93,7 +93,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     }
     units = {kind: [rows[i]["unit"] for i in of[kind, part]] for kind in ("honest", "switched")}
     told = [ours[i] >= WEAK for i in of["switched", part]]
-    yield scorer.share("bait and switch told, no words, at the level of a weak contradiction", told, units["switched"])
+    yield scorer.share("bait and switch found, no words, at the level of a weak contradiction", told, units["switched"])
     false = [ours[i] >= WEAK for i in of["honest", part]]
     yield scorer.share("honest promotions called a switch there", false, units["honest"], target="<= 0.01")
     if head["locked"]:
@@ -103,4 +103,4 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     wrong = [ours[i] > limits[0] for i in of["honest", part]]
     against = f"{sum(wrong)} of {len(wrong)} honest ones called; plain cosine {sum(theirs)} of {len(theirs)}"
     told = [ours[i] > limits[0] for i in of["switched", part]]
-    yield scorer.share("bait and switch told at the threshold of 1 % on dev", told, units["switched"], against=against)
+    yield scorer.share("bait and switch found at the threshold of 1 % on dev", told, units["switched"], against=against)

@@ -201,16 +201,16 @@ def score(rows: Rows, head: dict[str, Any]) -> Iterator[scorer.Figure]:
     for point in dict.fromkeys((ALONE, "balanced", *head["points"])):
         at = f"{point}, the default" if point == "balanced" else point
         found, false = said(bad, point, "lead"), said(honest, point, "lead")
-        more = f"{_mean(said(bad, point, 'lead', 'review'))} lead or review; of leads right at {BASE_RATE:.0%} bad: "
-        yield share(f"bad listings led ({at})", found, bad, against=more + _precision(found, false))
+        more = f"{_mean(said(bad, point, 'lead', 'review'))} lead or review; of all leads right, at {BASE_RATE:.0%} bad: "
+        yield share(f"bad listings flagged as leads ({at})", found, bad, against=more + _precision(found, false))
         more = f"{_mean(said(honest, point, 'review'))} sent to review"
-        yield share(f"honest listings led ({at})", false, honest, against=more)
+        yield share(f"honest listings flagged as leads ({at})", false, honest, against=more)
     yield from _arms(test, [r for r in rows if r["split"] == "dev"], share)
     for name, test_of in HARD.items():
         mine = [r for r in test if test_of(r)]
         review, alone = _mean(said(mine, "balanced", "review")), _mean(said(mine, ALONE, "lead"))
-        more = f"{review} sent to review; by the rules alone {alone} led"
-        yield share(f"{name}: led", said(mine, "balanced", "lead"), mine, against=more)
+        more = f"{review} sent to review; {alone} by the rules alone"
+        yield share(f"{name}: flagged as leads", said(mine, "balanced", "lead"), mine, against=more)
     for name, test_of in OPEN.items():
         mine = [r for r in test if test_of(r)]
         yield share(name, [r["named"] is None for r in mine], mine)

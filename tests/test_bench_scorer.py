@@ -226,14 +226,14 @@ def test_verdicts_are_scored_at_each_point_and_by_what_a_listing_is() -> None:
     rows = [listing("a", True, "review", "lead", 0.9), listing("b", True, "review", "clear", 0.2)]
     rows += [listing("c", False, "lead", "lead", 0.4), listing("d", False, "clear", "clear", 0.1)]
     figures = {f.what: f for f in verdicts.score(rows, {"points": ["balanced"]})}
-    led = figures["bad listings led (balanced, the default)"]
+    led = figures["bad listings flagged as leads (balanced, the default)"]
     assert led.value == 0.5
-    assert "50.0% lead or review; of leads right at 3% bad: 3%" in led.against
-    assert figures["bad listings led (rules alone)"].value == 0
-    assert figures["honest listings led (rules alone)"].value == 0.5
+    assert "50.0% lead or review; of all leads right, at 3% bad: 3%" in led.against
+    assert figures["bad listings flagged as leads (rules alone)"].value == 0
+    assert figures["honest listings flagged as leads (rules alone)"].value == 0.5
     assert figures["AUROC of bad listings: everything"].value == 0.75
     assert figures["what pixels add to AUROC"].value == 0
-    assert figures["bad, stolen photos: led"].n == 2
+    assert figures["bad, stolen photos: flagged as leads"].n == 2
     assert figures["said to be of no brand of the catalog: unknown brands"].value == 1
     assert figures["listings given a brand that they do not show"].value == 0
 

@@ -19,7 +19,7 @@ README_ROWS: tuple[tuple[str, str], ...] = (
     ("copies", "a copy claimed where there is none"),
     ("claims", "a brand claimed by design on photos of unknown things, 20 photos a brand"),
     ("marks_real", "marks named rightly, logo signal alone"),
-    ("verdicts", "bad listings led (balanced, the default)"),
+    ("verdicts", "bad listings flagged as leads (balanced, the default)"),
     ("rings", "pairs of sellers in one ring, market of 20,000 listings: precision"),
     ("index_scale", "1,000,000 vectors: recall@10"),
 )

@@ -41,22 +41,22 @@ def read_number(number: str, codes: tuple[str, ...], text: str, *, scaled: bool)
     if decimal and not by_four and not one_dot:  # 1,2500 1·250
         return float("".join(whole) + "." + groups[-1]), unsure
     raise UnreadableError(
-        Message("The price cannot be read, its digits are not grouped by thousands: “{text}”.", text=text[:60])
+        Message("The price cannot be read, its digits are not grouped by thousands: “{text:.60}”.", text=text)
     )
 
 
 def _is_thousands(mark: str, codes: tuple[str, ...], text: str, *, scaled: bool) -> bool:
     """Tell whether one mark before three digits is a thousands mark."""
     if scaled:  # 1.250k
-        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
     if not any(decimals(code) == 3 for code in codes[:1]):
         return True
     used = decimal_marks(codes[0])
     if {".", ","} <= used:
         raise UnreadableError(
             Message(
-                "The price can be read in several ways: “{text}” may be thousands or three decimals of {currency}.",
-                text=text[:60],
+                "The price can be read in several ways: “{text:.60}” may be thousands or three decimals of {currency}.",
+                text=text,
                 currency=codes[0],
             )
         )

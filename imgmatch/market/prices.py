@@ -139,13 +139,13 @@ def convert(amount: float, currency: str, to: str, rates: Mapping[str, float]) -
 def _read(text: str, column: tuple[str, ...]) -> Price:
     kinds = phrases()
     if text.lstrip().startswith("="):  # a formula that a spreadsheet did not compute, or that is meant for one
-        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     if kinds["asked"].search(text):
         raise UnreadableError(Message("The price is given on request only."))
     if kinds["share"].search(text):
-        raise UnreadableError(Message("The price is for a part, not for the goods: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price is for a part, not for the goods: “{text:.60}”.", text=text))
     if kinds["bid"].search(text):
-        raise UnreadableError(Message("The price is a bid: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price is a bid: “{text:.60}”.", text=text))
     if _FLOAT.fullmatch(text.strip()):
         return _price([_Amount(0, 0, float(text))], column)
     body = _PERCENT.sub(lambda found: " " * len(found.group()), kinds["included"].sub(" ", text))
@@ -155,16 +155,16 @@ def _read(text: str, column: tuple[str, ...]) -> Price:
     if not amounts:
         if kinds["free"].search(text):
             raise UnreadableError(Message("The price is 0."))
-        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     if kinds["open"].search(body) and not any(a.joined for a in amounts):
-        raise UnreadableError(Message("The price is only the lowest of several: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price is only the lowest of several: “{text:.60}”.", text=text))
     parts = [_paid(part, body) for part in _parts(amounts, body)]
     if not parts[0] and len(parts) == 1:
-        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     paid = [amount for part in parts for amount in part]
     if odd := next((amount.word for amount in paid if amount.word), ""):
         raise UnreadableError(
-            Message("The price has an unknown word after a number, “{word}”: “{text}”.", word=odd[:30], text=text[:60])
+            Message("The price has an unknown word after a number, “{word:.30}”: “{text:.60}”.", word=odd, text=text)
         )
     price = _price(summed := _sum([part for part in parts if part]), _codes(summed, marks, column))
     if any(amount.unsure for amount in paid):
@@ -195,7 +195,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
     for start, end, number in found:
         factor, after = _factor(text, end)
         if any(m.start == end and text[m.end : m.end + 1].isdigit() for m in inside):  # 1$250
-            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+            raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
         begin = amounts[-1].end if amounts else 0  # a mark belongs to one amount
         codes, after = _beside(text, start, after, [m for m in inside if m.start >= begin])
         word = _word_after(text, after, inside)
@@ -207,7 +207,7 @@ def _amounts(text: str, marks: Sequence[CurrencyMark], column: tuple[str, ...]) 
         value *= factor
         joined = bool(amounts) and _RANGE.fullmatch(_without(gap, amounts[-1].end, inside)) is not None
         if joined and amounts[-1].joined:  # a date, a telephone number
-            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+            raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
         if joined:
             low = amounts.pop()
             if factor != 1.0 and low.value < value / factor:  # "2-3k"
@@ -237,7 +237,7 @@ def _check_edges(text: str, start: int, end: int, marks: Sequence[CurrencyMark],
         touches = bool(before) and before in ".,'·_/\\" and not any(m.end == start for m in marks)
     drawn = _ONE.search(text[:start]) and re.match(r"\d{3}(?!\d)", text[start:])  # I 250
     if touches or drawn or (after.isalpha() and word) or after in ("_", "\\", "'"):
-        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
 
 
 def _check_gap(
@@ -250,9 +250,9 @@ def _check_gap(
         glued = text[last.end - 1].isdigit() and re.fullmatch(r"[;/|]+", gap) is not None  # 1;250
         apart = not glued and re.fullmatch(r"\s*[;/(|)]+\s*\(?|,\s+", gap) is not None
         if not apart or not (codes or last.codes) or (gap.startswith(",") and len(re.split(r"[.,' ·]", number)[0]) == 3):
-            raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+            raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
     if words[:1] == ["x"] or any(word in thousands() for word in words) or _scaled_before(text, last, gap):
-        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
 
 
 def _scaled_before(text: str, amount: _Amount, gap: str) -> bool:
@@ -294,7 +294,7 @@ def _agreed(codes: tuple[str, ...], more: tuple[str, ...], text: str) -> tuple[s
     """Return what two marks of one amount mean together: ``$ 900 CAD``."""
     both = tuple(code for code in codes if code in more)
     if codes and more and not both:
-        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
     return both or codes or more
 
 
@@ -341,7 +341,7 @@ def _paid(amounts: list[_Amount], text: str) -> list[_Amount]:
     plain = [a for a, kind in both if kind in ("", "now") and not a.codes and marked != both]
     kept = kept or ([] if plain else [a for a, kind in marked if kind != "off"])
     if any(a.value > max((k.value for k in kept), default=0.0) for a in plain):
-        raise UnreadableError(Message("The price can be read in several ways: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price can be read in several ways: “{text:.60}”.", text=text))
     return kept
 
 
@@ -385,7 +385,7 @@ def _plain(text: str) -> str:
     # Decimals that shops print raised: 59⁹⁹, 59,⁹⁹
     text = re.sub(r"(?<=\d)([.,]?)([⁰¹²³⁴-⁹]{2})(?!\w)", lambda m: (m[1] or ".") + m[2].translate(_RAISED), text)
     if any(unicodedata.category(c) == "No" for c in text):  # fractions, circled and raised digits
-        raise UnreadableError(Message("The price cannot be read: “{text}”.", text=text[:60]))
+        raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
     return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)

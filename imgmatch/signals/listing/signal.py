@@ -233,7 +233,7 @@ class ListingSignal(Signal):
             given = (listing.condition or "").strip()
             unsaid = Message("The condition is not stated.")
             if given:
-                unsaid = Message("The condition “{condition}” is not a known one.", condition=given[:40])
+                unsaid = Message("The condition “{condition:.40}” is not a known one.", condition=given)
         reasons = {
             "seller": Message("New goods by a seller whom {brand} does not list as authorised.", brand=name),
             "shop": Message(
