@@ -85,7 +85,7 @@ def test_manifest_source(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     (src / "m.csv").with_name("brands.jsonl").write_text('{"brand": "ACME", "name": "Acme", "wordmarks": ["ACME"]}\n')
-    with pytest.raises(CatalogError, match=r"no readable photo is left for 1 item.*: c\. .*below the table's folder"):
+    with pytest.raises(CatalogError, match=r"no photo is left for 1 item.*: c\. .*below the table's folder"):
         Catalog.build(src / "m.csv", tmp_path / "cat", encoder=GridEncoder())
     (src / "m.csv").write_text("\n".join((src / "m.csv").read_text().splitlines()[:3]) + "\nd,acme,,,,1,EUR,,,\n")
     c = Catalog.build(src / "m.csv", tmp_path / "cat", encoder=GridEncoder())
@@ -345,7 +345,7 @@ def test_one_writer_at_a_time(built: Catalog) -> None:
 
 def test_an_item_left_without_photos_fails_and_changes_nothing(built: Catalog, tmp_path: Path) -> None:
     src = write_tree(tmp_path / "bad", {"brand0/new/x.png": b"not a photo", "brand0/ok/y.png": picture(77)})
-    with pytest.raises(CatalogError, match=r"no readable photo is left for 1 item.*brand0/new.*Nothing was changed"):
+    with pytest.raises(CatalogError, match=r"no photo is left for 1 item.*brand0/new.*Nothing was changed"):
         built.add(src)
     assert Catalog.load(built.path).version == built.version
 

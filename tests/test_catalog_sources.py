@@ -78,6 +78,15 @@ def test_adding_a_known_item_updates_it_and_says_what_changed(tmp_path: Path) ->
     assert after.preview(tmp_path / "a/n.csv") == []
 
 
+def test_a_preview_says_what_would_be_left_out(tmp_path: Path) -> None:
+    c = build(tmp_path / "a", "item_id,brand,photos,price\nS,acme,tote.png,100\n")
+    (tmp_path / "a/n.csv").write_text("item_id;brand;photos;price\nS;acme;tote.png;1.250\nB;acme;none.png;9\n")
+    changes = c.preview(tmp_path / "a/n.csv")
+    assert changes[0] == "item B: new"
+    assert "left out: n.csv:2: price: " in changes[1]
+    assert changes[2:] == ["left out: none.png: no such file"]
+
+
 MANIFEST = "item_id,brand,photos\na,acme,tote.png\n"
 
 

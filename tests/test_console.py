@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from imgmatch import Catalog, Config
 from imgmatch.apps import console as room
-from imgmatch.apps.cli import app
+from imgmatch.apps.cli import app, main
 from imgmatch.apps.desk.decisions import Decisions
 from imgmatch.errors import printable
 from imgmatch.scan import run_scan
@@ -171,3 +171,14 @@ def test_commands_and_tables_show_what_is_foreign(tmp_path: Path, monkeypatch: p
     for command in commands:
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
         assert not set(result.output) & HIDDEN, command
+
+
+def test_a_terminal_that_lacks_letters_shows_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    monkeypatch.setattr(sys, "argv", ["imgmatch", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    print("price 1200 → 1250 “new”")
+    sys.stdout.flush()
+    assert b"price 1200 ? 1250 ?new?" in sys.stdout.buffer.getvalue()  # type: ignore[attr-defined]

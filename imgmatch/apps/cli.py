@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 it could not be done; 2 wrong usage; 10 ``--fail-on`` was 
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import traceback
@@ -70,6 +71,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line; errors of ours are one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # cp1252 and ASCII, in which a signal's arrow would be an error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ImgmatchError as error:

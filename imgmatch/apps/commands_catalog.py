@@ -71,12 +71,14 @@ def add(
     """Add items and photos from a source; prices, names and sellers of known items are updated."""
     before = _load(path)
     changes = before.preview(source)
+    if not dry_run:  # what is left out is said at the end
+        changes = [change for change in changes if not change.startswith("left out: ")]
     for change in changes[:_SHOWN]:
         console.print(change, markup=False, highlight=False)
     if len(changes) > _SHOWN:
         console.print(f"… and {len(changes) - _SHOWN} more changes", highlight=False)
     if dry_run:
-        console.print(f"{len(changes)} changes, and photos that are new; nothing was changed", highlight=False)
+        console.print("nothing was changed; photos that are new would be added too", highlight=False)
         return
     with _photos("reading photos") as progress:
         after = before.add(source, progress=progress)

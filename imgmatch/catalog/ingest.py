@@ -55,7 +55,7 @@ class _State:
         if empty:
             problems = "; ".join(f"{x.place}: {x.problem}" for x in self.issues[:5])
             raise CatalogError(
-                f"no readable photo is left for {len(empty)} item(s): {', '.join(empty[:10])}. Nothing was changed. "
+                f"no photo is left for {len(empty)} item(s): {', '.join(empty[:10])}. Nothing was changed. "
                 f"Repair or leave out these items. First problems: {problems or 'none'}"
             )
         roles = {str(role): 0 for role in PhotoRole}
@@ -115,7 +115,10 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
 
 
 def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None, *, dry_run: bool = False) -> list[str]:
-    """Add a source to a catalog, known items updated; return what changes, a line each. `dry_run` changes nothing."""
+    """Add a source to a catalog, known items updated; return what changes, a line each.
+
+    With `dry_run` nothing is changed, and what would be left out is said as well.
+    """
     with _writing(root):
         manifest = Manifest.load(root)
         manifest.spaces[manifest.active].space.require(encoder.space)
@@ -133,7 +136,8 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
             state.brands[brand.brand] = _united(mine, brand)
             changes += _changes(f"brand {brand.brand}", mine, state.brands[brand.brand])
         if dry_run:
-            return changes
+            gone = [Issue(photo.name, "no such file") for photo in source.photos if not photo.path.is_file()]
+            return changes + [f"left out: {issue.place}: {issue.problem}" for issue in (*source.issues, *gone)]
         state.issues += source.issues
         vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in reading.read_names(root, s)}
         segment = _ingest(state, root, source.photos, encoder, vectors, progress)
