@@ -445,8 +445,9 @@ def test_a_field_that_is_none(tmp_path: Path) -> None:
 EXPORTS = {
     "shopify": (
         "Handle,Title,Body (HTML),Vendor,Variant Price,Image Src\n"
-        "tote,Tote,<p>x</p>,Aurello,59.00,https://cdn.example/a.jpg?v=1\ntote,,,,79.00,https://cdn.example/b.jpg\nbelt,Belt,,,20,\n",
-        [("tote", "Tote", "59.00 – 79.00", ("a.jpg", "b.jpg")), ("belt", "Belt", "20", ())],
+        "tote,Tote,<p>x</p>,Aurello,59.00,https://cdn.example/a.jpg?v=1\ntote,,,,100.00,https://cdn.example/b.jpg\n"
+        "tote,,,,79.00,\nbelt,Belt,,,20,\n",
+        [("tote", "Tote", "59.00 – 100.00", ("a.jpg", "b.jpg")), ("belt", "Belt", "20", ())],
     ),
     "woocommerce": (
         "ID,Type,SKU,Name,Sale price,Regular price,Images\n"
@@ -454,9 +455,10 @@ EXPORTS = {
         [("9", "Tote", "59", ("a.jpg", "b.jpg"))],
     ),
     "ebay": (
-        "Item number,Title,Current price,Currency,PicURL\n"
-        "364512345678,Tote,59.00,USD,https://i.example/a.jpg|https://i.example/b.jpg\n",
-        [("364512345678", "Tote", "59.00", ("a.jpg", "b.jpg"))],
+        "Item number,Title,Current price,Currency,PicURL,Format\n"
+        "364512345678,Tote,,USD,https://i.example/a.jpg|https://i.example/b.jpg,FIXED_PRICE\n"
+        "364512345678,,59.00,USD,,\n364512345679,Belt,1.00,USD,,AUCTION\n",
+        [("364512345678", "Tote", "59.00", ("a.jpg", "b.jpg")), ("364512345679", "Belt", "1.00 (current bid)", ())],
     ),
     "etsy": (
         "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,IMAGE1,IMAGE2,IMAGE3\n"

@@ -6,7 +6,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
@@ -36,6 +36,8 @@ class Layout:
         the row's place.
     group : str or None
         Rows that follow each other with one value in this column are one listing (a photo or a size per row).
+    auction : str or None
+        A column that says *auction* where the price is a bid.
     chosen : frozenset of str
         Fields whose columns a user named for this very table: a header without any of them is refused.
     """
@@ -43,6 +45,7 @@ class Layout:
     name: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group: str | None = None
+    auction: str | None = None
     chosen: frozenset[str] = frozenset()
 
     @classmethod
@@ -71,7 +74,7 @@ class Layout:
                 f"no preset {preset!r}; there are {', '.join(presets)}, or a TOML file like imgmatch/io/presets.toml"
             )
         columns = {k: (v,) if isinstance(v, str) else tuple(map(str, v)) for k, v in chosen["columns"].items()}
-        return cls(name or preset, columns, chosen.get("group"))
+        return cls(name or preset, columns, chosen.get("group"), chosen.get("auction"))
 
     @classmethod
     def suggest(cls, names: Sequence[str]) -> str | None:
@@ -87,7 +90,7 @@ class Layout:
 
     def with_columns(self, more: Mapping[str, tuple[str, ...]]) -> Layout:
         """Return this layout with some fields taken from elsewhere."""
-        return Layout(self.name, {**self.columns, **more}, self.group, self.chosen | more.keys())
+        return replace(self, columns={**self.columns, **more}, chosen=self.chosen | more.keys())
 
 
 def parse_map(text: str) -> dict[str, tuple[str, ...]]:
@@ -171,6 +174,9 @@ class Columns:
             found = [v for source in sources for v in self._values(source, by_name, cells, place, used)]
             found = [v for v in found if not is_missing(v)]
             row[target] = _gathered(target, found) if target in self._lists else next(iter(found), None)
+        kinds = by_name.get(normal(self._layout.auction), []) if self._layout.auction else []
+        if row.get("price") is not None and any("auction" in str(kind).casefold() for kind in kinds):
+            row["price"] = f"{row['price']} (current bid)"
         for number, (name, cell) in enumerate(cells, 1):
             key = normal(name)
             if key in used or (not key and is_missing(cell)):

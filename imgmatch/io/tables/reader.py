@@ -245,7 +245,16 @@ def _fold(into: dict[str, Any], row: Mapping[str, Any], lists: frozenset[str]) -
         elif mine is None:
             into[name] = value
         elif name == "price":
-            into[name] = f"{mine} – {value}"  # sizes at two prices are a range
+            into[name] = _range(f"{mine} – {value}")
+
+
+def _range(prices: str) -> str:
+    """Return the least and the greatest of the prices of several sizes, all of them where they are not plain numbers."""
+    ends = prices.split(" – ")
+    try:
+        return f"{min(ends, key=float)} – {max(ends, key=float)}"
+    except ValueError:
+        return prices
 
 
 def _checked(rows: Rows, path: Path) -> Rows:
