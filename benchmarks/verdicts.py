@@ -188,7 +188,7 @@ LABELS = ("counterfeit_suspected", "lookalike", "photo_theft", "bait_and_switch"
 
 
 def score(rows: Rows, head: dict[str, Any]) -> Iterator[scorer.Figure]:
-    """Leads and reviews at each operating point, what each part of a listing is worth, the hard ones, labels."""
+    """Leads and reviews at each operating point, what each part of a listing adds, the hard ones, labels."""
     test = [r for r in rows if r["split"] == "test"]
     bad, honest = ([r for r in test if r["bad"] is kind] for kind in (True, False))
 

@@ -130,7 +130,7 @@ class ServiceConfig:
     max_photos : int
         Most photos of a listing, and most promo photos.
     max_requests : int
-        Most requests at work or waiting; more are told to come back.
+        Most requests at work or waiting; further ones get 503 and may try again.
     max_connections : int
         Most open connections of one client address; beyond, the one that has been sending for longest is closed.
     timeout : float

@@ -145,7 +145,7 @@ class Matcher:
         Returns
         -------
         list of ScanRecord
-            One per listing, in order. A photo that cannot be read costs itself; a signal that breaks costs its finding.
+            One per listing, in order. A photo that cannot be read is left out; where a signal breaks, its finding fails.
         """
         if isinstance(listings, Listing):
             raise TypeError("listings: expected a list of Listing, got one; ask examine() about one")

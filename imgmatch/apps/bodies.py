@@ -42,7 +42,7 @@ _LONG = 4096  # bytes of a string that is set aside
 _PIECE = 1 << 20  # bytes decoded before other threads have their turn
 _MOST_TEXT = 4 << 20  # bytes of a listing beside its photos: a guess, forty times the longest description seen
 _MOST_FIELDS = 100
-_ERRORS = 100  # of which the one that says most is told: a list may hold a million
+_ERRORS = 100  # the clearest of which is reported: a list may hold a million
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 

@@ -76,7 +76,7 @@ def compare(
     catalog: Annotated[Path, typer.Option(help="The catalog that both are compared with.", show_default=False)],
     config: _ConfigFile = None,
 ) -> None:
-    """Hold two photos against each other, and both against the catalog through every signal."""
+    """Compare two photos with each other, and each with the catalog by every signal."""
     from imgmatch.apps.options import read_config
     from imgmatch.catalog import Catalog
     from imgmatch.images import read_file

@@ -1,7 +1,7 @@
 """Connections of the service: uvicorn's HTTP/1.1 protocol with the time-outs and bounds that it lacks.
 
 Whoever opens connections and sends half a header, or nothing, holds a socket each. Here headers have a time, an address has
-so many connections, and what the protocol itself refuses is told in the words of every other refusal.
+so many connections, and what the protocol itself refuses is answered like every other refusal.
 """
 
 from __future__ import annotations

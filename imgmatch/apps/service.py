@@ -82,7 +82,7 @@ def create_app(
     Parameters
     ----------
     catalog : Catalog
-        Its folder is watched; a new version is taken up without dropping a request.
+        Its folder is watched; a new version is loaded without dropping a request.
     config : Config
     token : str, optional
         Needed with every request but ``/healthz`` and the documentation, and for ``/reload`` to be allowed at all.
@@ -101,7 +101,7 @@ def create_app(
     app = FastAPI(
         title="imgmatch",
         version=imgmatch.__version__,
-        description="Hold listings against a catalog of authentic products. A lead is for human review, not proof; "
+        description="Compare listings with a catalog of authentic products. A lead is for human review, not proof; "
         "clear means no contradiction was found, never authentic; unjudged, that nothing is known "
         "that could speak for or against it. Nothing is fetched: photos are sent along.",
         lifespan=lifespan,

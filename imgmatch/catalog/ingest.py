@@ -85,7 +85,7 @@ class _Read:
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
-    """Be the one writer; a disk that is full or may not be written is told as what it means for the catalog."""
+    """Be the one writer; a full or read-only disk is reported as what it means for the catalog."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with lock(root):
@@ -102,7 +102,7 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
     if root.is_file():
         raise CatalogError(f"{root}: is a file; a catalog is a folder")
     if factory not in (None, "lancedb"):
-        checked_index(encoder.space.dim, factory)  # a wrong one is told before the photos are read
+        checked_index(encoder.space.dim, factory)  # a wrong one is refused before the photos are read
     source = read_source(source_path)
     with _writing(root):
         if any(p.name not in {".lock"} for p in root.iterdir()) and not _holds_catalog(root):

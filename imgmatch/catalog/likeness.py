@@ -1,4 +1,4 @@
-"""How alike a photo and the items of a catalog are, and what that is worth there: learnt from the catalog's own photos.
+"""How alike a photo and the items of a catalog are, and how much that says there: learnt from the catalog's own photos.
 
 One per catalog (:attr:`imgmatch.catalog.Catalog.likeness`), shared by the signals that embed.
 """
@@ -58,7 +58,7 @@ class Likeness:
     The score of an item is the cosine to its nearest photo, or the mean of that and the cosine to the mean photo of its
     item or brand; half the mean of the ten nearest photos of other groups is taken off, so that a plain photo, near to
     everything, is near to nothing. Photos of the catalog held out of all that is fitted decide whether means and a metric
-    are used (:func:`imgmatch.catalog.held_out.held_out`) and say what a score is worth.
+    are used (:func:`imgmatch.catalog.held_out.held_out`) and say how much a score means.
 
     Parameters
     ----------

@@ -186,7 +186,7 @@ def context_of(matcher: Matcher, photo: ImageSource, name: str = "photo-1") -> P
 
 
 def compare_photos(matcher: Matcher, first: bytes, second: bytes) -> Compared:
-    """Hold two photos against each other, and both against the catalog.
+    """Compare two photos with each other, and both with the catalog.
 
     Raises
     ------

@@ -168,7 +168,7 @@ def open_foreign(root: str | Path, name: str) -> BinaryIO:
     ValueError
         Where the name leads out of the folder.
     OSError
-        Where there is no such file, or a link, pipe or device stands where a file or folder should.
+        Where there is no such file, or it is a link, pipe or device instead of a file or folder.
     """
     parts = name.split("/")
     if not all(parts) or "\\" in name or "\0" in name or not {".", ".."}.isdisjoint(parts) or Path(name).is_absolute():

@@ -118,7 +118,7 @@ def mask_contact(contact: Contact | str) -> str:
     >>> mask_contact("email:someone@shop.example"), mask_contact("phone:+8613800138000"), mask_contact("wechat:bagshop88")
     ('email:s…@shop.example', 'phone:+86…00', 'wechat:b…8')
 
-    What is too short to be told from its ends shows none of them.
+    What is so short that its ends would give it away shows neither.
 
     >>> mask_contact("instagram:ab"), mask_contact("email:a@shop.example"), mask_contact("phone:+1234")
     ('instagram:…', 'email:…@shop.example', 'phone:…')

@@ -84,7 +84,7 @@ def parse_price(text: str | float | None, currency: str | None = None) -> Price 
     Returns
     -------
     Price or str
-        A string says in plain words why there is no price: missing, free, not a number, not to be told apart, per month.
+        A string says in plain words why there is no price: missing, free, not a number, ambiguous, per month.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Hold what was read against brands' wordmarks: open-set, with a null, tolerant of OCR and of disguise.
+"""Compare what was read with brands' wordmarks: open-set, with a null, tolerant of OCR and of disguise.
 
 A reading claims a brand when its letters would hardly meet one of the catalog's marks by chance (:func:`chance_hits`).
 """

@@ -56,7 +56,7 @@ class Decision(_Name):
 
 
 class Basis(_Name):
-    """Why a verdict stands where it stands."""
+    """Why a verdict is what it is."""
 
     AUTHORISED = "authorised"
     NO_CLAIM = "no_claim"

@@ -40,9 +40,7 @@ NOTICES: Mapping[str, str] = {
 FORMATS = ("txt", "csv", "json")
 
 _BETWEEN = f"\n\n{'-' * 30} the next platform {'-' * 30}\n\n"
-_STRENGTH = re.compile(
-    r"^(?:Strong contradiction|Weak contradiction|Note): "
-)  # what the rules call a reason: of no use to who reads a notice
+_STRENGTH = re.compile(r"^(?:Strong contradiction|Weak contradiction|Note): ")  # the rules' own word, of no use in a notice
 _GOOD_FAITH = "I have a good-faith belief that the information and allegations in this notice are accurate and complete."
 GROUNDS = frozenset({Label.COUNTERFEIT_SUSPECTED, Label.PHOTO_THEFT, Label.BAIT_AND_SWITCH})
 

@@ -17,7 +17,7 @@ __all__ = ["Cells", "delimiter_of", "read_cells"]
 Cells = list[str]
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_LINES = 50  # that the delimiter is told by; a guess
+_LINES = 50  # that the delimiter is found from; a guess
 _SEP = re.compile(r"""\s*["']?sep=(.)["']?[\s,;]*""", re.IGNORECASE | re.DOTALL)
 # A cell may hold a description of megabytes; Python's default of 128 KiB would end the whole table there.
 _CELL_LIMIT = 64 * 2**20
@@ -55,7 +55,7 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
     Notes
     -----
     Empty lines are passed over. A quote may open at the beginning of a cell alone, so ``12" wide`` is a text as it stands. A
-    row that is wrong within one line costs itself; one that went on over several lines is a quote left open, since whatever
+    row that is wrong within one line is skipped alone; one that goes on over several lines is a quote left open, as whatever
     follows may have been part of it.
     """
     csv.field_size_limit(_CELL_LIMIT)

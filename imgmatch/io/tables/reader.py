@@ -1,4 +1,4 @@
-"""One way in for every table: what it is, is told by its content."""
+"""One way in for every table: its content decides what it is."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class DesignSignal(Signal):
         return self.config.local_weight > 0 and self.catalog.likeness.metric is None and self._closer_look.helps
 
     def warm_up(self) -> None:
-        """Learn what nearness is worth in the catalog."""
+        """Learn how much nearness says in this catalog."""
         self.dense  # noqa: B018 - computes it
 
     def propose(self, queries: Sequence[Query]) -> list[list[Candidate]]:
@@ -184,7 +184,7 @@ class DesignSignal(Signal):
         if not likeness.learnt.trials:
             why = Message(
                 "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has no second photo of any item "
-                "or brand that would say what that is worth.",
+                "or brand to show how much that says.",
                 item=self._called(best),
                 similarity=best.similarity,
             )

@@ -43,7 +43,7 @@ answers 10 to the median right placement of weak evidence (below 2.4) and 0 to t
 ones of 569 it names 189 of 303 instead of 178, and 0.2 to 0.5 do as well; of sellers' open photos 34 of 72 instead of 16."""
 
 SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
-"""A shape that stands this many standard deviations above chance says nothing; what each further one is worth in evidence
+"""A shape that is this many standard deviations above chance says nothing; what each further one adds to the evidence
 of features, and what each lacking one takes from it (``benchmarks/marks_real.py``, dev): features that agree where nothing
 looks like it do so by chance."""
 

@@ -231,7 +231,7 @@ class MismatchSignal(Signal):
         try:
             return self._catalog.encoder.encode_text([f"a photo of a {kind}" for kind in _KINDS])
         except (NotImplementedError, WeightsError) as error:  # photos are compared all the same
-            _log.warning("mismatch goes on without the kinds of goods: %s", error)
+            _log.warning("mismatch compares photos without the kinds of goods: %s", error)
             return None
 
     @cached_property

@@ -192,7 +192,7 @@ class TextSignal(Signal):
             read, lines = read + 1, lines + len(readings)
             if note := ocr.passed_over(photo, self.config.side):
                 skipped[photo.photo_id] = note
-            # Only what says so in so many words: photos show shop signs and newspapers too.
+            # Only what says so openly: photos show shop signs and newspapers too.
             printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))
             if strong := [p for p in printed if p.strength == "strong"]:
                 best.setdefault("wording", replace(_worded(Message("photo"), strong), photo_id=photo.photo_id))
@@ -366,7 +366,7 @@ def _partly(reason: str, notes: Sequence[Message]) -> Message:
 def _worded(where: str, phrases: Sequence[Phrase]) -> Finding:
     strong = [p for p in phrases if p.strength == "strong"]
     said = tuple(f"“{p.text}”" for p in (strong or phrases)[:4])
-    openly = Message("The {where} offers a replica in so many words: {phrases}.", where=where, phrases=said)
+    openly = Message("The {where} openly offers a replica: {phrases}.", where=where, phrases=said)
     hinted = Message("The {where} uses words that are common for replicas: {phrases}.", where=where, phrases=said)
     return Finding(
         "wording",
