@@ -137,12 +137,17 @@ class MarkIndex:
 
     def _ratios(self, described: FloatArray, by_reference: FloatArray) -> FloatArray:
         """Return distance to each reference over distance to what is of no brand or of another, shape (n, references)."""
-        plain = (described @ self._plain.T).max(axis=1)
-        brands = np.concatenate([np.maximum.reduceat(by_reference, self._first, axis=1), plain[:, None]], axis=1)
-        order = np.argsort(-brands, axis=1)[:, :2]
-        rows = np.arange(len(brands))
-        best, second = brands[rows, order[:, 0]], brands[rows, order[:, 1]]
-        other = np.where(self._brands[None] == order[:, :1], second[:, None], best[:, None])
+        brands = np.maximum.reduceat(by_reference, self._first, axis=1)
+        rows, lead = np.arange(len(brands)), brands.argmax(axis=1)
+        best = brands[rows, lead]
+        brands[rows, lead] = -1.0
+        second = brands.max(axis=1)
+        # Of plain things only those features are asked that would count for a brand.
+        asked = np.flatnonzero(1.0 - best < RATIO**2 * (1.0 - second))
+        if len(asked):
+            plain = (described[asked] @ self._plain.T).max(axis=1)
+            best[asked], second[asked] = np.maximum(best[asked], plain), np.maximum(second[asked], plain)
+        other = np.where(self._brands[None] == lead[:, None], second[:, None], best[:, None])
         return np.asarray(np.sqrt(np.maximum(1.0 - by_reference, 0.0) / np.maximum(1.0 - other, 1e-6)), np.float32)
 
 
