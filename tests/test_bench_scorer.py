@@ -204,6 +204,21 @@ def test_retrieval_is_scored_on_the_part_that_chose_nothing() -> None:
     assert one.against.startswith("plain cosine 33.3%: +33.3")
 
 
+def test_an_answer_for_every_photo_of_a_seller_by_hand() -> None:
+    """Of three of known brands two are answered rightly, one by its first candidate; of two of nothing one is false."""
+    from benchmarks import brands
+
+    def row(brand: str, shown: str | None, first: str, plain: str, *seen: str) -> dict[str, Any]:
+        said = {"shown": shown, "answer": shown or first, "first": first, "plain": plain}
+        return {**said, "unit": brand + first, "brand": brand, "known": ["a", "b"], "seen": [brand, *seen] if brand else []}
+
+    rows = [row("a", "a", "b", "b"), row("a", None, "a", "b"), row("b", "a", "b", "b"), row("c", "c", "a", "a")]
+    rows += [row("", "a", "a", "a"), row("", None, "b", "b")]
+    figures = [f.value for f in brands.score(rows, {})]
+    # answer, first candidate, plain cosine, the right brand shown, another one shown; false
+    assert figures == pytest.approx([2 / 3, 2 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 2])
+
+
 def listing(unit: str, bad: bool, alone: str, balanced: str, rank: float) -> dict[str, Any]:
     return {
         "unit": unit,

@@ -25,8 +25,8 @@ __all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
-    "retrieval", "claims", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings", "adversarial",
-    "desk", "encoders", "index_scale", "throughput", "full_scan", "service", "indexing", "gpu_encode",
+    "retrieval", "claims", "brands", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings",
+    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "service", "indexing", "gpu_encode",
 )  # fmt: skip
 
 
