@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs messages release sizes clean
+.PHONY: demo test test-slow test-browser attack fuzz mutants test-wheel pythons lint bench bench-smoke docs messages screenshots release sizes clean
 
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
@@ -87,6 +87,11 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 docs: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[docs]"
 	$(PY) -m mkdocs build --strict --site-dir site
+
+# The pictures in docs/, of the rendered demo market in the system's Chromium (and fonts: `apt-get install fonts-noto-cjk`).
+screenshots: $(INSTALLED)
+	test -d demo/rings || .venv/bin/imgmatch demo --out demo
+	$(PY) -m tests.screenshots demo
 
 # Every message that people read, into the file of each language: new ones come empty, and a test asks for their translation.
 messages: $(INSTALLED)
