@@ -468,3 +468,28 @@ def test_command(scan: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     assert call("verify", out).exit_code == 1
     assert call("shopnow/anna").exit_code == 2
     assert call("shopnow/anna", "--records", scan / "records.jsonl", "--floor", "5").exit_code == 2
+
+
+# -- languages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("font", [True, False])
+def test_a_case_in_chinese(
+    pack: Callable[..., Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, font: bool
+) -> None:
+    """With the font the letters are embedded; without it the case is written all the same, and says which package helps."""
+    if font and not any(Path(f).is_file() for f in pdf._CJK_FILES):
+        pytest.skip("fonts-wqy-microhei is not installed")
+    monkeypatch.setattr(pdf, "_embeds_cjk", lambda: font)
+    said: list[str] = []
+    real = pdf.marked
+    monkeypatch.setattr(pdf, "marked", lambda text: said.append(text) or real(text))
+    pack(tmp_path / "zh.zip", lang="zh")
+    with zipfile.ZipFile(tmp_path / "zh.zip") as archive:
+        page, paper = archive.read("case.html").decode(), archive.read("case.pdf")
+        summary = json.loads(archive.read("summary.json"))
+    assert "卖家 shopnow/anna" in page
+    assert {"下一步", "采集到的事实", "仅为供人工复核的线索，并非证据。"} <= set(said)
+    assert summary["inference"]["note"] == "A lead for human review, not proof."  # programs read one language
+    assert (b"WenQuanYi" in paper) is font
+    assert ("fonts-wqy-microhei" in caplog.text) is not font

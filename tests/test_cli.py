@@ -182,3 +182,18 @@ def test_a_currency_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
 
 def test_a_currency_of_all_listings_is_one(built: Path, tmp_path: Path) -> None:
     assert "ISO 4217" in run("scan", tmp_path, "--catalog", built, "--out", tmp_path / "o", "--set", "currency=RMB", code=2)
+
+
+def test_the_report_of_a_scan_is_written_again_in_another_language(built: Path, tmp_path: Path) -> None:
+    listings = write_tree(tmp_path / "again", {"a.png": picture(3)})
+    run("scan", listings, "--catalog", built, "--out", tmp_path / "out", "--signals", "design", "--lang", "zh")
+    page = tmp_path / "out" / "report.html"
+    assert '<html lang="zh-CN">' in page.read_text("utf-8")
+    records = (tmp_path / "out" / "records.jsonl").read_bytes()
+    assert str(page) in run("report", tmp_path / "out").replace("\n", "")
+    assert '<html lang="en">' in page.read_text("utf-8")
+    run("report", tmp_path / "out", "--out", tmp_path / "zh.html", "--lang", "zh")
+    assert "扫描报告" in (tmp_path / "zh.html").read_text("utf-8")
+    assert (tmp_path / "out" / "records.jsonl").read_bytes() == records
+    assert "one of the languages en, zh" in run("report", tmp_path / "out", "--lang", "xx", code=2)
+    assert "no records here" in str(runner.invoke(app, ["report", str(tmp_path / "again")]).exception)

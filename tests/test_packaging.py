@@ -28,8 +28,13 @@ def test_every_data_file_is_in_the_wheel() -> None:
     for path in (ROOT / "imgmatch").rglob("*"):
         if path.suffix in (".py", ".pyc") or not path.is_file() or "__pycache__" in path.parts:
             continue
-        package = ".".join(path.parent.relative_to(ROOT).parts)
-        assert {path.name, f"*{path.suffix}"} & data.get(package, set()), f"{path} is in no package_data"
+        named = [
+            pattern
+            for folder in path.relative_to(ROOT).parents
+            for pattern in data.get(".".join(folder.parts), ())
+            if path in (ROOT / folder).glob(pattern)
+        ]
+        assert named, f"{path} is in no package_data"
 
 
 def test_the_import_contract_names_every_room() -> None:

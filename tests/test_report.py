@@ -24,6 +24,7 @@ from imgmatch.images import load_image
 from imgmatch.investigate.report import figures, listings, words, write_report
 from imgmatch.investigate.report.pictures import Picture
 from imgmatch.loading.photo import PhotoContext
+from imgmatch.messages import Message
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.types import (
     EVIDENCE_KEYS,
@@ -448,3 +449,32 @@ def test_no_report_says_fake_confirmed_or_admissible() -> None:
     assert len(files) > 5
     for path in files:
         assert not re.search(r"\b(fakes?|confirmed|admissible)\b", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+
+
+# -- languages ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_in_chinese(render: Callable[..., str], record: Callable[..., ScanRecord]) -> None:
+    reason = Message("Strong contradiction: {reason}", reason=Message("The price is 0."))
+    lead = record(title="Lead")
+    verdict = replace(lead.verdict, reasons=(reason, "a signal of somebody else"))
+    text = render([replace(lead, verdict=verdict)], lang="zh")
+    assert '<html lang="zh-CN">' in text
+    assert "1 个商品链接中有 1 条线索" in text
+    assert "明显矛盾：价格为 0。" in text
+    assert "a signal of somebody else" in text
+    assert "<bdi>Lead</bdi>" in text  # a title is no word of ours
+    bare = re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+    assert [w for w in ("Look at", "Presents itself", "Skip to", "listing’s", "human review") if w in bare] == []
+
+
+def test_a_message_in_a_record_cannot_reach_into_the_program(
+    render: Callable[..., str], record: Callable[..., ScanRecord]
+) -> None:
+    hostile = Message.from_dict("said", {"id": "{x.__class__.__mro__}", "params": {"x": "<script>alert(1)</script>"}})
+    known = Message.from_dict("said", {"id": "Seller {name}", "params": {"name": "<script>alert(1)</script>\u202e"}})
+    lead = record()
+    text = render([replace(lead, verdict=replace(lead.verdict, reasons=(hostile, known)))], lang="zh")
+    assert "<script" not in text
+    assert "卖家 &lt;script&gt;alert(1)&lt;/script&gt;‹U+202E›" in text
+    assert "<bdi>said</bdi>" in text
