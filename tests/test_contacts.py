@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +44,34 @@ def test_national_numbers_need_their_country() -> None:
 def test_the_same_contact_is_found_once() -> None:
     twice = extract_contacts(["a@b.example.com", "A@B.example.com"])
     assert twice == [Contact("email", "a@b.example.com", "text")]
+
+
+def drawn(link: str, size: int = 8) -> np.ndarray:
+    return np.repeat(np.repeat(np.pad(cv2.QRCodeEncoder.create().encode(link), 4, constant_values=255), size, 0), size, 1)
+
+
+def seen(grey: np.ndarray) -> PhotoContext:
+    pixels = np.repeat(grey[:, :, None], 3, 2)
+    return PhotoContext("photo-3", Image(pixels, "0" * 64, "<array>", pixels.shape[1], pixels.shape[0], "RAW"))
+
+
+def test_several_codes_and_small_ones_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    two = np.hstack([drawn("https://t.me/bags_daily"), drawn("https://t.me/bags_weekly")])
+    assert [c.value for c in extract_contacts([], [seen(two)])] == ["bags_daily", "bags_weekly"]
+    large = np.full((3000, 4000), 200, np.uint8)
+    code = drawn("https://t.me/bags_daily", 5)
+    large[2500 : 2500 + len(code), 100 : 100 + len(code)] = code
+    assert [c.value for c in extract_contacts([], [seen(large)])] == ["bags_daily"]
+
+
+def test_a_page_of_corners_is_read_in_a_time_that_grows_with_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    corner = np.kron(np.pad(np.pad(np.zeros((3, 3)), 1, constant_values=255), 1), np.ones((5, 5)))
+    page = np.tile(np.pad(corner, 12, constant_values=255), (25, 25)).astype(np.uint8)
+    start = time.process_time()
+    assert extract_contacts([], [seen(page)]) == []
+    assert time.process_time() - start < 10  # it took 48 s
 
 
 def test_qr_code(monkeypatch: pytest.MonkeyPatch) -> None:
