@@ -47,7 +47,7 @@ class Door:
         ServiceError
             Where the token is wrong or the name is none.
         """
-        if self.token is not None and not hmac.compare_digest(token.encode(), self.token.encode()):
+        if self.token is not None and not hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
             raise ServiceError(401, "no valid token", "this desk opens only to those who know its token", "try again")
         name = " ".join(reviewer.split())
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
@@ -71,7 +71,7 @@ class Door:
         ------
         ServiceError
         """
-        if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), session.csrf.encode()):
             why = "it does not carry the token of this desk's own forms"
             raise ServiceError(403, "not done", why, "go back, load the page again and repeat it")
 
