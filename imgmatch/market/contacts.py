@@ -161,7 +161,7 @@ def _qr_codes(photo: PhotoContext) -> tuple[str, ...]:
 
     height, width = photo.image.pixels.shape[:2]
     rows, columns = ([(0, size), (0, size // 2), (size // 4, size * 3 // 4), (size // 2, size)] for size in (height, width))
-    found = {}
+    found: dict[str, None] = {}
     for (top, bottom), (left, right) in product(rows, columns):
         part = photo.image.pixels[top:bottom, left:right]
         scale = min(_CODE_SIDE / max(part.shape[:2]), 1.0)
