@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ pytest.importorskip("reportlab", reason="extra case")
 
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.apps.desk.jobs import Jobs
+from imgmatch.apps.desk.views_act import summed
 from imgmatch.investigate.case.seal import verify_package
 from imgmatch.results import Results
 from tests.desk_browser import Browser, slug
@@ -49,6 +51,15 @@ def test_a_seller_shows_all_that_is_known_contacts_masked(ann: Browser) -> None:
 
 
 @pytest.mark.parametrize(
+    ("currency", "expected"),
+    [("", {"EUR": 30.0, "CHF": 5.0, "unknown currency": 7.0}), ("EUR", {"EUR": 36.0})],
+)
+def test_prices_of_different_currencies_are_never_added(currency: str, expected: dict[str, float]) -> None:
+    rows = [{"price": p, "value": v} for p, v in (("10 EUR", 10), ("€20", 20), ("CHF 5", 6), ("7", None), ("ask", None))]
+    assert summed(SimpleNamespace(index=SimpleNamespace(currency=currency)), rows) == expected
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/seller",
@@ -78,6 +89,8 @@ def test_a_case_is_written_checked_and_downloaded(ann: Browser, tmp_path: Path, 
     assert answer.status_code == 303
     html = finished(ann, answer.headers["location"])
     assert "Checked after writing" in html, html
+    back = f"/ring/{RING}" if "ring" in subject else "/seller?platform=bazaar&amp;seller=seller0"
+    assert f'href="{back}"' in html
     download = ann.client.get(f"{answer.headers['location']}/case.zip")
     assert download.headers["content-type"] == "application/zip"
     (tmp_path / "copy.zip").write_bytes(download.content)
@@ -93,7 +106,7 @@ def test_a_case_of_what_nobody_knows_is_refused(ann: Browser, desk: Desk) -> Non
 
 def test_a_job_that_breaks_says_so_without_a_traceback() -> None:
     jobs = Jobs()
-    job = jobs.start("work", "ann", lambda job, say: 1 / 0)
+    job = jobs.start("work", "ann", lambda job, say: 1 / 0, back=("Progress", "/progress"))
     jobs._pool.shutdown()
     assert (job.finished, job.error) == (True, "an unexpected error, written to the desk's log")
 
@@ -103,6 +116,7 @@ def test_a_notice_is_about_what_a_person_found_right(ann: Browser, desk: Desk) -
     empty = ann.post("/notice", listing=lead, kind="dsa").text
     assert "no person has reviewed it" in empty
     assert "Download" not in empty
+    assert f'href="/listing/{lead}"' in empty
     refused = ann.post("/notice", listing=lead, kind="dsa", form="txt")
     assert refused.status_code == 422
     ann.post(f"/listing/{lead}/decide", label="confirm")

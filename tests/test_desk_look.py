@@ -97,9 +97,15 @@ def test_two_photos_through_every_signal(matcher: Matcher) -> None:
     apart = compare_photos(matcher, one, other)
     assert (apart.copy, apart.words) == (None, "Neither is a copy of the other, or of a part of it.")
     assert apart.cosine < 1
-    assert {p.photo_id for p in found.record.photos} == {"photo-1", "promo-1"}
-    assert found.record.verdict is not None
-    assert {"design", "copy", "listing_mismatch"} <= {f.signal for f in found.record.verdict.findings}
+    assert [[p.sha256 for p in record.photos] for record in found.alone] == [
+        [load_image(one).sha256],
+        [load_image(part).sha256],
+    ]
+    for record in found.alone:
+        assert record.verdict is not None
+        assert {"design", "copy"} <= {f.signal for f in record.verdict.findings}
+    assert found.leads is not None
+    assert found.leads.signal == "listing_mismatch"
 
 
 def test_the_desk_searches_and_compares(tmp_path: Path) -> None:

@@ -88,11 +88,14 @@ def compare(
     console.print(found.words, highlight=False, markup=False, style="bold")
     bits = "" if found.bits is None else f"; {found.bits} of 256 bits of their perceptual hashes differ"
     console.print(f"similarity {found.cosine:.3f} (cosine, not a percentage chance){bits}", highlight=False)
-    shown = found.record.verdict.findings if found.record.verdict else ()
-    rows = [
-        (name, f.signal, str(f.status) if f.value is None else f"{f.value:.2f}", f.reason)
-        for photo_id, name in (("promo-1", first.name), ("photo-1", second.name), (None, "both"))
-        for f in shown
-        if f.signal != "rank" and f.photo_id == photo_id
+    names = (first.name, second.name)
+    said = [
+        (name, f)
+        for name, record in zip(names, found.alone, strict=True)
+        for f in (record.verdict.findings if record.verdict else ())
+        if f.signal not in ("rank", "listing_mismatch")
     ]
+    if found.leads is not None:
+        said.append(("the first, if it led to the second", found.leads))
+    rows = [(name, f.signal, str(f.status) if f.value is None else f"{f.value:.2f}", f.reason) for name, f in said]
     show_table("against the catalog", ("photo", "finding", "value", "why"), rows)

@@ -16,7 +16,7 @@ from imgmatch.matcher import Matcher
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.signals.copy.signal import describe
 from imgmatch.signals.copy.verify import Copy, verified
-from imgmatch.types import FloatArray
+from imgmatch.types import Finding, FloatArray
 
 __all__ = ["Compared", "PhotoLookup", "Seen", "compare_photos", "context_of", "copy_evidence"]
 
@@ -161,16 +161,18 @@ class Compared:
         Where one, or a part of it, lies on the other: the second is the reference.
     words : str
         What they share, in plain words.
-    record : ScanRecord
-        Both through every signal against the catalog: the first as the photo of a post (``promo-1``), the second as that of
-        the listing it leads to (``photo-1``).
+    alone : tuple of ScanRecord
+        Each through every signal against the catalog, as the only photo of a listing.
+    leads : Finding or None
+        The first as the photo of a post, the second as that of the listing it leads to; None where that is not asked.
     """
 
     cosine: float
     bits: int | None
     copy: Copy | None
     words: str
-    record: ScanRecord
+    alone: tuple[ScanRecord, ScanRecord]
+    leads: Finding | None
 
 
 def context_of(matcher: Matcher, photo: ImageSource, name: str = "photo-1") -> PhotoContext:
@@ -186,17 +188,19 @@ def context_of(matcher: Matcher, photo: ImageSource, name: str = "photo-1") -> P
 
 
 def compare_photos(matcher: Matcher, first: bytes, second: bytes) -> Compared:
-    """Compare two photos with each other, and both with the catalog.
+    """Compare two photos with each other, and each with the catalog.
 
     Raises
     ------
     ImageError
         Where one cannot be read.
     """
-    a, b = context_of(matcher, first, "promo-1"), context_of(matcher, second)
-    record = matcher.examine(
-        Listing("compared", photos=("second",), promo_photos=("first",)), photos={"first": first, "second": second}
-    )
+    a, b = context_of(matcher, first), context_of(matcher, second)
+    # A signal states what it sees best in a listing: two photos in one would hide what the weaker one shows.
+    alone = tuple(matcher.examine(Listing("compared", photos=("it",)), photos={"it": data}) for data in (first, second))
+    led = Listing("compared", photos=("second",), promo_photos=("first",))
+    verdict = matcher.examine(led, photos={"first": first, "second": second}).verdict
+    leads = next((f for f in verdict.findings if f.signal == "listing_mismatch"), None) if verdict else None
     found = _laid(a, b)
     hashed = a.phash[1] >= _QUALITY and b.phash[1] >= _QUALITY
     bits = (int(a.phash[0], 16) ^ int(b.phash[0], 16)).bit_count() if hashed else None
@@ -208,7 +212,7 @@ def compare_photos(matcher: Matcher, first: bytes, second: bytes) -> Compared:
         kind = look(a, b).kind
         shared = {"background": "the same place behind different things", "watermark": "the same watermark"}.get(kind)
         words = f"They share {shared}." if shared else "Neither is a copy of the other, or of a part of it."
-    return Compared(float(a.embedding @ b.embedding), bits, found, words, record)
+    return Compared(float(a.embedding @ b.embedding), bits, found, words, (alone[0], alone[1]), leads)
 
 
 def copy_evidence(copy: Copy) -> dict[str, Any]:

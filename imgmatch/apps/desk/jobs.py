@@ -25,11 +25,15 @@ Say = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class Job:
-    """A piece of work: what it is, how far it is, and in the end its result or why there is none."""
+    """A piece of work: what it is, how far it is, and in the end its result or why there is none.
+
+    `back` is the page that it was begun on: its name and address.
+    """
 
     id: str
     title: str
     reviewer: str
+    back: tuple[str, str]
     done: int = 0
     total: int = 1
     step: str = "waiting"
@@ -49,7 +53,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
-    def start(self, title: str, reviewer: str, work: Callable[[Job, Say], Any]) -> Job:
+    def start(self, title: str, reviewer: str, work: Callable[[Job, Say], Any], *, back: tuple[str, str]) -> Job:
         """Begin ``work(job, say)`` as soon as those before it are done.
 
         Raises
@@ -57,7 +61,7 @@ class Jobs:
         ServiceError
             Where too much is waiting.
         """
-        job = Job(secrets.token_hex(12), title, reviewer)
+        job = Job(secrets.token_hex(12), title, reviewer, back)
         with self._lock:
             if sum(not j.finished for j in self._jobs.values()) >= _WAITING:
                 raise ServiceError(503, "busy", f"{_WAITING} pieces of work are waiting", "try again when some are done")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
@@ -22,7 +23,7 @@ from imgmatch.investigate.case.seal import verify_package
 from imgmatch.investigate.case.subject import Subject
 from imgmatch.investigate.notices import FORMATS, NOTICES, Sender, notice_items, render_notice
 from imgmatch.investigate.report.rings_page import show_rings
-from imgmatch.investigate.rings.market import photo_opener
+from imgmatch.investigate.rings.market import Offer, asking_prices, photo_opener
 from imgmatch.market.contacts import mask_contact
 from imgmatch.signals import settings_of
 
@@ -52,7 +53,7 @@ def seller(request: Request, session: Entered, platform: str = "", seller: str =
         total=len(rows),
         decisions=Counter(row["decision"] for row in rows),
         brands=Counter(desk.brand(row["brand"]) for row in rows if row["brand"]).most_common(8),
-        value=sum(row["value"] or 0 for row in rows),
+        value=summed(desk, rows),
         months=_months(rows),
         contacts=contacts,
         rings=[r for r in desk.rings if any((s.platform, s.seller_id) == (platform, seller) for s in r.sellers)],
@@ -64,7 +65,7 @@ def seller(request: Request, session: Entered, platform: str = "", seller: str =
 def rings(request: Request, session: Entered) -> Response:
     """List the rings."""
     desk: Desk = request.app.state.desk
-    return page("rings_list.html", session, rings=desk.rings, named=desk.rings_path is not None)
+    return page("rings_list.html", session, desk=desk, rings=desk.rings, named=desk.rings_path is not None)
 
 
 @router.get("/ring/{ring_id}")
@@ -74,7 +75,7 @@ def ring(request: Request, session: Entered, ring_id: str) -> Response:
     found = desk.ring(ring_id)
     if found is None:
         raise HTTPException(404, "no such ring")
-    [shown] = show_rings([found], photo_opener(desk.roots))
+    [shown] = show_rings([found], photo_opener(desk.roots), {brand: desk.brand(brand) for brand in found.brands})
     return page("ring.html", session, desk=desk, shown=shown, ring=found, notices=NOTICES)
 
 
@@ -86,7 +87,10 @@ def case(request: Request, session: Entered, form: Form) -> Response:
     if subject.kind == "listing":
         raise HTTPException(422, "a case is about a seller or a ring")
     job = desk.jobs.start(
-        f"case about {subject.kind} {subject.id}", session.reviewer, lambda job, say: _write(desk, subject, job, say)
+        f"case about {subject.kind} {subject.id}",
+        session.reviewer,
+        lambda job, say: _write(desk, subject, job, say),
+        back=_page_of(subject),
     )
     desk.decisions.write("case", session.reviewer, text=f"{subject.kind} {subject.id}")
     return RedirectResponse(f"/job/{job.id}", 303)
@@ -133,7 +137,16 @@ def notice(request: Request, session: Entered, form: Form) -> Response:
         return Response(text, media_type="application/octet-stream", headers=headers)
     text = render_notice(kind, draft.items, sender=sender) if draft.items else ""
     return page(
-        "notice.html", session, kind=kind, notices=NOTICES, formats=FORMATS, draft=draft, text=text, sender=sender, form=form
+        "notice.html",
+        session,
+        back=_page_of(subject),
+        kind=kind,
+        notices=NOTICES,
+        formats=FORMATS,
+        draft=draft,
+        text=text,
+        sender=sender,
+        form=form,
     )
 
 
@@ -151,6 +164,16 @@ def _subject(desk: Desk, form: FormData) -> Subject:
     if not seller_id or not desk.rows_of({(platform, seller_id)}):
         raise HTTPException(404, "no such seller in these scans")
     return Subject("seller", f"{platform}/{seller_id}" if platform else seller_id, frozenset({(platform, seller_id)}))
+
+
+def _page_of(subject: Subject) -> tuple[str, str]:
+    """Return the name and the address of the page about a subject."""
+    if subject.kind == "listing":
+        return "Listing", f"/listing/{subject.id}"
+    if subject.kind == "ring":
+        return "Ring", f"/ring/{subject.id}"
+    [(platform, seller_id)] = subject.sellers
+    return f"Seller {seller_id}", f"/seller?{urlencode({'platform': platform, 'seller': seller_id})}"
 
 
 def _listing(desk: Desk, slug: str) -> Any:
@@ -184,6 +207,14 @@ def _job(request: Request, job_id: str) -> Job:
     if found is None:
         raise HTTPException(404, "this piece of work is no longer remembered")
     return found
+
+
+def summed(desk: Desk, rows: Sequence[Any]) -> dict[str, float]:
+    """Return the sum of asking prices by currency: in the index's own where it has one, else each as it was asked."""
+    offers = (Offer("", row["price"], None, None) for row in rows)
+    if not desk.index.currency:
+        return asking_prices(offers, {}, None)[0]
+    return {desk.index.currency: sum(row["value"] or 0 for row in rows)}
 
 
 def _months(rows: Sequence[Any]) -> list[tuple[str, int, float]]:

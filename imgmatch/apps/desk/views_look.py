@@ -21,6 +21,8 @@ from imgmatch.types import Finding, FindingStatus
 
 router = APIRouter()
 
+_OF_LISTINGS = frozenset({"rank", "listing_mismatch"})  # findings that say nothing of one photo
+
 
 @router.get("/look")
 def look(request: Request, session: Entered) -> Response:
@@ -54,17 +56,14 @@ def compare(request: Request, session: Entered, form: Form) -> Response:
     if pair is not None:
         captions = ("the first", "the second")
         pair = replace(pair, places=tuple(replace(p, caption=c) for p, c in zip(pair.places, captions, strict=True)))
-    said: dict[str, list[Any]] = {"promo-1": [], "photo-1": [], "": []}
-    for finding in compared.record.verdict.findings if compared.record.verdict else ():
-        if finding.signal != "rank":
-            said.get(finding.photo_id or "", said[""]).append(finding)
+    said = [[f for f in r.verdict.findings if f.signal not in _OF_LISTINGS] if r.verdict else [] for r in compared.alone]
     pictures = [(p.key, data_uri(thumbnail_jpeg(p.image, 900)), p.width, p.height) for p in (a, b)]
     values: dict[str, Any] = {
         "compared": compared,
         "pictures": pictures,
         "pair": pair,
         "overlay": drawing.overlay,
-        "said_of": said,
+        "of_each": said,
     }
     return page("compare.html", session, **values)
 

@@ -37,7 +37,12 @@ def progress(request: Request, session: Entered) -> Response:
 def recalibrate(request: Request, session: Entered, form: Form) -> Response:
     """Begin to fit a calibration on the decisions; nothing is adopted."""
     desk: Desk = request.app.state.desk
-    job = desk.jobs.start("calibration from these decisions", session.reviewer, lambda job, say: _fit(desk, job, say))
+    job = desk.jobs.start(
+        "calibration from these decisions",
+        session.reviewer,
+        lambda job, say: _fit(desk, job, say),
+        back=("Progress", "/progress"),
+    )
     return RedirectResponse(f"/job/{job.id}", 303)
 
 

@@ -32,7 +32,7 @@ __all__ = ["FORMATS", "NOTICES", "Draft", "NoticeItem", "Sender", "notice_items"
 
 NOTICES: Mapping[str, str] = {
     "dsa": "notice to a platform under the Digital Services Act, Article 16",
-    "vero": "items for eBay’s VeRO programme",
+    "vero": "report items for VeRO, the programme of eBay",
     "letter": "letter",
 }
 """Kinds of notices. Regulation (EU) 2022/2065, Article 16(2): explanation, exact location, name and e-mail, good faith."""
