@@ -41,6 +41,11 @@ LEFT = [
     "a.sync-conflict-20240102-101010-ABCDEFG.jpg",
     "a (Case Conflict).jpg",
     "a (Konflikt von Ann 2024-01-02).jpg",
+    "a (cópia em conflito de Ann).jpg",
+    "a (冲突副本 2024-05-01).jpg",
+    "a (Конфликтующая копия).jpg",
+    "a-LAPTOP-AB12CD3.jpg",
+    "LOST.DIR",
 ]
 
 
@@ -57,6 +62,8 @@ def test_leftovers(name: str) -> None:
         "recycle bag",
         "trash.jpg",
         "conflict (1).jpg",
+        "ring (conflict-free diamond).jpg",
+        "bag-desktop-2.jpg",
         "MACOSX.png",
         "iconic.jpg",
         "@star_closet",

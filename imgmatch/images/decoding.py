@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -95,6 +97,7 @@ def decode_bytes(data: bytes, *, config: ImageConfig, target_side: int | None, s
         _register_heif(source)
     if name == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise ImageError("truncated", "the file is shorter than its header says", source=source)
+    _without_advice()
     # Naming the format keeps Pillow from trying any other of its decoders.
     with _typed_errors(name, config, source), PIL.Image.open(_TimedReader(data, config.max_seconds), formats=(name,)) as im:
         return _decode(im, config, target_side, source)._replace(format=name)
@@ -214,6 +217,12 @@ class _PixelBudget:
 
 
 _budget = _PixelBudget()
+
+
+@cache
+def _without_advice() -> None:
+    """Keep Pillow from warning readers of large photos: their pixels are counted here, against the settings."""
+    warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 
 def _register_heif(source: str) -> None:

@@ -18,7 +18,7 @@ _LEFTOVERS = re.compile(
     r"""(?xi)
       __macosx | @eadir | @__thumb | \.@__thumb | [\#@]recycle | \#snapshot | @tmp | \$recycle\.bin | recycler
     | @synoresource | @recently-snapshot | syno(photo|file)_thumb_.* | _gsdata_ | __pycache__ | node_modules
-    | system\ volume\ information | lost\+found | found\.\d{3} | network\ trash\ folder | temporary\ items
+    | system\ volume\ information | lost\+found | lost\.dir | found\.\d{3} | network\ trash\ folder | temporary\ items
     | (eh)?thumbs(_\w+)?\.db(:.*)? | albumart.*\.jpg
     | desktop\.ini | picasa\.ini | icon\r | folder\.htt | autorun\.inf | zbthumbnail\.info
     | ~\$.* | .*~ | .*\.(tmp|temp|part|partial|filepart|crdownload|opdownload|download)
@@ -31,7 +31,8 @@ _LEFTOVERS = re.compile(
 _CONFLICT = re.compile(
     r"""(?xi)
       \.sync-conflict-\d{8}                                 # Syncthing
-    | \([^()]*(conflict|konflikt|conflit|en\ conflicto|in\ conflitto)[^()]*\)   # Dropbox, Nextcloud
+    | \([^()]*(conflict(?![\s-]?(free|mineral|diamond))|konflik|conflit|конфликт|sprzeczna|冲突|衝突|競合|충돌)[^()]*\)
+    | -(desktop|laptop)-[a-z0-9]{7}(?=\.)                  # OneDrive
     | _conf\(\d{4}                                          # Resilio
     """
 )

@@ -36,12 +36,12 @@ def describe(delimiter: str) -> str:
     return _DELIMITERS.get(delimiter, repr(delimiter))
 
 
-def _fit(lines: list[str], delimiter: str) -> tuple[float, int]:
-    """Return how well a delimiter cuts lines: the share of rows as wide as most, and that width; (0, 0) where none."""
+def _fit(lines: list[str], delimiter: str) -> tuple[bool, float, int]:
+    """Return how well a delimiter cuts lines: whether the first row is as wide as most, their share, and that width."""
     widths = [len(row) for row in csv.reader(_without_nul(lines), delimiter=delimiter, skipinitialspace=True) if any(row)]
     # Some rows may be ragged (cells too many, a quote left open), and a title may stand above the header.
     usual, alike = max(Counter(widths).items(), key=lambda pair: (pair[1], pair[0]), default=(0, 0))
-    return (round(alike / len(widths), 1) * usual, usual) if usual > 1 else (0.0, 0)
+    return (widths[0] == usual, round(alike / len(widths), 1) * usual, usual) if usual > 1 else (False, 0.0, 0)
 
 
 def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Iterator[tuple[int, Cells | InputError]]:
@@ -80,7 +80,8 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
                 continue
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(lines.seen) > 1 and any(_like(line, cells, delimiter) for line in lines.seen[1:]):
+            more = [line for line in lines.seen[1:] if line.strip()]
+            if more and all(_like(line, cells, delimiter) for line in more):
                 raise _left_open(path, begin)
             yield begin, cells
 
