@@ -240,6 +240,19 @@ def test_an_archive_is_a_source_of_listings(tmp_path: Path, kind: str) -> None:
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "pages/photos").iterdir()} == before
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_photo_that_an_archive_is_cut_off_in_is_none(tmp_path: Path, packed: bool) -> None:
+    photos = [
+        ("https://cdn.example/a.png?w=640", "image/png", picture(0)),
+        ("https://shop.example/b.png", "image/png", picture(1)),
+    ]
+    data = warc((SHOP, "text/html", PAGE.encode()), *photos, packed=packed)
+    (tmp_path / "a.warc").write_bytes(data[:-200])
+    table, notes = unpack(tmp_path / "a.warc", tmp_path / "out")
+    assert len(json.loads(table.read_text())["photos"]) == 1
+    assert "1 photo that pages name was not captured" in notes
+
+
 def test_a_folder_of_saved_pages(tmp_path: Path) -> None:
     (tmp_path / "Tote_files").mkdir()
     (tmp_path / "Tote_files/a.png").write_bytes(picture(1))

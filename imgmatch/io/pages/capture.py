@@ -132,7 +132,11 @@ def _from_archive(path: Path, folder: Path, reader: PageReader) -> tuple[list[tu
     """Read an archive twice: its pages, then the photos that they name."""
     pages, notes = _offers(list(islice(_pages(read_archive(path), reader), _MOST_PAGES)))
     rows, missing = _with_photos(pages, path, folder)
-    return rows, notes + ([f"{missing} photos that pages name were not captured"] if missing else [])
+    return rows, notes + (
+        [f"{missing} photo{'s' * (missing > 1)} that pages name {'were' if missing > 1 else 'was'} not captured"]
+        if missing
+        else []
+    )
 
 
 def _with_photos(pages: list[_Page], path: Path, folder: Path) -> tuple[list[tuple[_Page, list[_Photo]]], int]:

@@ -66,7 +66,14 @@ def _captured(record: Any, take: Callable[[int], None]) -> Captured | None:
     packed = (source.get_header("Content-Encoding") or "").lower() == "br"
     data = (record.raw_stream if packed else record.content_stream()).read(MOST_BYTES + 1)
     take(len(data))
-    if not data or len(data) > MOST_BYTES:
+    if not data or len(data) > MOST_BYTES or not _is_whole(record.raw_stream):
         return None
     where, when = (record.rec_headers.get_header(name) or "" for name in ("WARC-Target-URI", "WARC-Date"))
     return Captured(where, when, kind, data, content_type)
+
+
+def _is_whole(stream: Any) -> bool:
+    """Say whether a record has as many bytes as its header says: an archive may be cut off in the middle of one."""
+    while stream.read(1 << 16):
+        pass
+    return int(getattr(stream, "limit", 0)) <= 0
