@@ -630,6 +630,8 @@ def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
         "Several brands are named: brume 76% (Lettering in the photo 1.00), Aurel 21% (Design likeness 0.99)."
         in verdict.reasons
     )
+    other = "One points to brume (Lettering in the photo), another to Aurel (Design likeness)."  # a brand by its name
+    assert f"Weak contradiction: {other}" in verdict.reasons
 
 
 @pytest.mark.parametrize("trust", [0.0, 1.0, 2, "much", True])

@@ -137,7 +137,7 @@ class Fusion:
         def authorises(brand: str) -> Message | None:
             return authorisation(self._brands[brand], query.listing) if brand in self._brands else None
 
-        assessment = self.rules.assess(findings, authorises)
+        assessment = self.rules.assess(findings, authorises, self._name)
         brand = assessment.brand
         authorised = None if brand is None else authorises(brand)
         rank, explained = self._rank(None if authorised else assessment, findings)

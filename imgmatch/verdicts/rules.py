@@ -198,15 +198,21 @@ class Rules:
     def _gates(self) -> list[Any]:
         return [dict(self.claims), dict(self.alone), sorted(self.single)]
 
-    def assess(self, findings: Sequence[Finding], authorised: Callable[[str], object] = lambda brand: None) -> Assessment:
+    def assess(
+        self,
+        findings: Sequence[Finding],
+        authorised: Callable[[str], object] = lambda brand: None,
+        called: Callable[[str], str] = str,
+    ) -> Assessment:
         """Weigh the findings of one listing.
 
         Parameters
         ----------
         findings : sequence of Finding
             Of all signals, in any order; only those with status ``ok`` count.
-        authorised : callable
-            Whether a brand authorises the seller. Then what is weak is a note and what is strong allows a review at most.
+        authorised, called : callable
+            Whether a brand authorises the seller: then what is weak is a note and what is strong allows a review at most;
+            and what people call a brand.
 
         Returns
         -------
@@ -247,9 +253,9 @@ class Rules:
                 Message(
                     "One points to {brand} ({finding}), another to {rival} ({other}).",
                     finding=FINDING_NAMES.get(own.signal, own.signal),
-                    brand=brand,
+                    brand=called(brand),
                     other=FINDING_NAMES.get(other.signal, other.signal),
-                    rival=other.brand,
+                    rival=called(other.brand or ""),
                 ),
                 photo_id=other.photo_id,
                 brand=brand,
