@@ -257,7 +257,9 @@ class ScanRecord:
                 extra={k: row[k] for k in row if k not in known},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"not a scan record: {error}") from error
+            what = "a field is missing or of another type" if isinstance(error, (TypeError, AttributeError)) else str(error)
+            what = f"it has no {what}" if isinstance(error, KeyError) else what
+            raise InputError(f"not a scan record: {what}") from error
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:

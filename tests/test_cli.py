@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from imgmatch.apps.cli import app, main
 from imgmatch.apps.commands_scan import show_summary
+from imgmatch.errors import ConfigError
 from imgmatch.scan import ScanSummary
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -178,6 +179,14 @@ def test_help_loads_nothing_heavy() -> None:
 )
 def test_a_currency_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
     assert "ISO 4217" in run(*arguments, code=2)
+
+
+def test_settings_that_no_one_reads_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").touch()
+    (tmp_path / "c.toml").write_text("[rates]\nUSD = 0.9\n")  # it is [listing.rates]
+    command = ["rings", tmp_path / "r.jsonl", "--out", tmp_path / "r", "--config", tmp_path / "c.toml"]
+    with pytest.raises(ConfigError, match="is called 'rates'"):
+        runner.invoke(app, [str(a) for a in command], catch_exceptions=False)
 
 
 def test_a_currency_of_all_listings_is_one(built: Path, tmp_path: Path) -> None:

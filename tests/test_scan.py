@@ -25,6 +25,7 @@ from imgmatch.io.tables import Layout
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan, scan_listings
+from imgmatch.scan.run import reason_of
 from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 from tests.test_tables import EXPORTS
@@ -413,3 +414,20 @@ def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
     assert cells[:4] == ["'=1+1", "'+1", "'-1", "'＝1"]
     assert cells[4:8] == ["\\tx", 'a,b\n"c"', "nul\\x00", "fine"]
     assert len(cells[8]) == 32_000
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("too_small: a: b.png: 1 x 6000: a side is under 8 pixels", "too_small: … x …: a side is under … pixels"),
+        (
+            "truncated: c.jpg: cannot be decoded: image file is truncated (100 bytes not processed)",
+            "truncated: cannot be decoded",
+        ),
+        ("url: https://x.example/a: 1.jpg: is a URL; nothing is fetched", "url: is a URL"),
+        ("missing: is.jpg: no such file", "missing: no such file"),
+        ("the listing has no photo", "the listing has no photo"),
+    ],
+)
+def test_what_photos_fail_for_is_grouped_without_their_names(said: str, reason: str) -> None:
+    assert reason_of(f"nothing could be examined: {said}").startswith(f"nothing could be examined: {reason}")

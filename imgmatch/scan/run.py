@@ -350,6 +350,10 @@ class _Run:
             f.write("\n")
 
 
+# Of what is said of a photo, after its name (images/).
+_BEGINNINGS = r"a|begins|cannot|expected|HEIC|is|more|no|not|permission|the|took|was|\d+"
+
+
 def reason_of(error: str) -> str:
     """Return why a row failed, without what is the row's own: its place, the names of its photos.
 
@@ -357,12 +361,12 @@ def reason_of(error: str) -> str:
     --------
     >>> reason_of("t.csv:17: listing_id: missing or empty")
     'listing_id: missing or empty'
+    >>> reason_of("nothing could be examined: too_small: a.png: 1 x 6000: a side is under 8 pixels")
+    'nothing could be examined: too_small: … x …: a side is under … pixels'
     """
-    nothing, _, rest = error.partition("nothing could be examined: ")
-    if rest and not nothing:
-        code = re.match(r"(\w+): ", rest)
-        plain = re.sub(r"^.*?: (?=no such|not |expected|a URL|too |holds|empty)", "", rest)
-        return f"nothing could be examined: {f'{code.group(1)}: {plain}' if code else rest}"[:160]
+    photo = re.match(r"(nothing could be examined: \w+: ).*?(?:^|: )((?:" + _BEGINNINGS + r") .*)", error)
+    if photo is not None:
+        return re.sub(r"\d+", "…", photo.group(1) + photo.group(2))[:160]
     return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", re.sub(r"^[^\s:][^:]*:\d+: ", "", error))[:160]
 
 

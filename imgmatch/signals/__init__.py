@@ -37,6 +37,7 @@ def settings_of(name: str, config: Config) -> Any:
     ConfigError
         Where a setting is unknown, of a wrong type or out of range.
     """
+    _require_known(config.sections)
     cls, section = getattr(_class(name), "Config", None), config.sections.get(name, {})
     if cls is None and section:
         raise ConfigError(f"{name}: this signal has no settings, got {', '.join(section)}")
@@ -66,10 +67,7 @@ def default_signals(config: Config | None = None) -> list[SignalSource]:
     from imgmatch.config import Config
 
     config = Config() if config is None else config
-    known = _known()
-    for name in (*config.signals, *config.sections):
-        if name not in known:
-            raise ConfigError(f"no signal and no section of the settings is called {name!r}; signals: {', '.join(known)}")
+    _require_known((*config.signals, *config.sections))
     sources: list[SignalSource] = []
     for name in config.signals:
         cls = _class(name)
@@ -81,6 +79,13 @@ def default_signals(config: Config | None = None) -> list[SignalSource]:
 def _known() -> dict[str, str]:
     """Return where every signal lives, those of other packages included."""
     return {entry.name: entry.value for entry in metadata.entry_points(group="imgmatch.signals")} | SIGNALS
+
+
+def _require_known(names: Iterable[str]) -> None:
+    known = _known()
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no signal and no section of the settings is called {name!r}; signals: {', '.join(known)}")
 
 
 def _class(name: str) -> Any:
