@@ -226,7 +226,17 @@ def test_a_photo_that_changed_since_the_scan_is_named_not_packed(scan: Path, tmp
         (tmp_path / path.name).write_bytes(path.read_bytes())
     draw_photo(tmp_path / "p1.png", 99)
     records = [tmp_path / "records.jsonl"]
-    case = write_case(find_subject("shopnow/anna", records), records, tmp_path / "c.zip", photo_roots=[tmp_path])
+    told: list[tuple[int, int, str]] = []
+    case = write_case(
+        find_subject("shopnow/anna", records),
+        records,
+        tmp_path / "c.zip",
+        photo_roots=[tmp_path],
+        progress=lambda *step: told.append(step),
+    )
+    assert [done for done, _, _ in told] == list(range(told[0][1]))  # each step once, none too many
+    assert told[0][2].startswith("packing photos, listing 1 of")
+    assert [what for _, _, what in told[-2:]] == ["writing the PDF", "sealing the package"]
     assert len(case.missing) == 1
     assert "L1 photo-1" in case.missing[0]
     assert case.summary["facts"]["photos_packed"] == 2

@@ -185,7 +185,7 @@ def _listing(desk: Desk, slug: str) -> Any:
 
 def _write(desk: Desk, subject: Subject, job: Job, say: Say) -> dict[str, Any]:
     """Write a case into the folder ``cases`` beside the labels, and check it."""
-    say(0, 3, "reading the records, packing the photos")
+    say(0, 1, "reading the records")
     folder = desk.decisions.path.parent / "cases"
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^a-z0-9]+", "-", subject.id.lower())[:40].strip("-") or subject.kind
@@ -193,11 +193,18 @@ def _write(desk: Desk, subject: Subject, job: Job, say: Say) -> dict[str, Any]:
     paths = [scan.records_path for scan in desk.scans]
     rates = settings_of("listing", desk.config).rates
     packed = write_case(
-        subject, paths, path, photo_roots=desk.roots, catalog=desk.catalog, run=dict(desk.scans[0].run) or None, rates=rates
+        subject,
+        paths,
+        path,
+        photo_roots=desk.roots,
+        catalog=desk.catalog,
+        run=dict(desk.scans[0].run) or None,
+        rates=rates,
+        progress=lambda done, total, what: say(done, total + 1, what),
     )
-    say(2, 3, "checking what was written")
+    say(job.total - 1, job.total, "checking what was written")
     seal = verify_package(path)
-    say(3, 3, "done")
+    say(job.total, job.total, "done")
     facts = packed.summary["facts"]
     return {"path": path, "seal": seal, "facts": facts, "missing": list(packed.missing), "bytes": path.stat().st_size}
 

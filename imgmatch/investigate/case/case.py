@@ -7,7 +7,7 @@ was changed since packaging; they do not show where a photo or a text came from,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Case", "write_case"]
 
 FORMAT = "imgmatch-case/1"
+
+Progress = Callable[[int, int, str], None]
 
 HASHES_SHOW = Message(
     "The hashes show integrity since packaging: verifying the package tells whether any byte of any file was changed, "
@@ -84,6 +86,7 @@ def write_case(
     show_contacts: bool = False,
     key: Ed25519PrivateKey | None = None,
     lang: str = "en",
+    progress: Progress | None = None,
 ) -> Case:
     """Write a sealed case file.
 
@@ -114,6 +117,8 @@ def write_case(
     lang : str
         Language of ``case.html`` and ``case.pdf``, one of :func:`imgmatch.messages.languages`. What was captured, and what
         programs read, is the same in each.
+    progress : callable, optional
+        ``progress(done, total, what)`` as each step begins; a listing whose photos are packed, or that is drawn, is a step.
 
     Raises
     ------
@@ -127,7 +132,8 @@ def write_case(
     rows = subject_records(subject, records)
     files: dict[str, bytes | Path] = {}
     missing: list[Message] = []
-    photo_names = pack_photos(rows, photo_roots, files, missing)
+    steps = _Steps(progress, len(rows) + min(sum(r.verdict is not None for r in rows), _DRAWN) + 2)
+    photo_names = pack_photos(steps.each(rows, "packing photos"), photo_roots, files, missing)
     reference_names = pack_references(rows, catalog, files)
     summary = summary_of(
         subject,
@@ -159,14 +165,33 @@ def write_case(
         "inference": inference_rows(summary, called),
         "provenance": provenance_rows(summary),
         "table": [line(x) for x in listings],
-        "entries": _entries(rows, photo_roots, catalog),
+        "entries": _entries(rows, photo_roots, catalog, steps),
     }
     rings = list(show_rings([subject.ring], photo_opener(photo_roots), called)) if subject.ring else []
     page = environment(lang).get_template("case.html")
     files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode("utf-8")
+    steps("writing the PDF")
     pictures = _picture_bytes(files, photo_names, reference_names)
     files["case.pdf"] = write_pdf(shown, language(lang), picture=pictures)
+    steps("sealing the package")
     return Case(write_package(out, files, _about(subject, summary), key), summary, tuple(missing))
+
+
+class _Steps:
+    """Counts the steps of a case for who waits for it."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self, what: str) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total, what)
+        self._done += 1
+
+    def each(self, rows: Sequence[ScanRecord], what: str) -> Iterator[ScanRecord]:
+        for number, row in enumerate(rows, 1):
+            self(f"{what}, listing {number:,} of {len(rows):,}")
+            yield row
 
 
 def _masked(subject: Subject, mask: Masks) -> Subject:
@@ -200,11 +225,11 @@ def _about(subject: Subject, summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entries(rows: Sequence[ScanRecord], roots: Sequence[Path], catalog: Any) -> list[Entry]:
+def _entries(rows: Sequence[ScanRecord], roots: Sequence[Path], catalog: Any, steps: _Steps) -> list[Entry]:
     examined = [r for r in rows if r.verdict is not None]
     ranked = sorted(examined, key=lambda r: strength(r.verdict), reverse=True)[:_DRAWN]  # type: ignore[arg-type]
     maker = EntryMaker(Gallery(roots, catalog), catalog)
-    return [maker.entry(record, rank) for rank, record in enumerate(ranked, 1)]
+    return [maker.entry(record, rank) for rank, record in enumerate(steps.each(ranked, "drawing evidence"), 1)]
 
 
 def _picture_bytes(files: Mapping[str, bytes | Path], photos: Mapping[str, str], references: Mapping[str, str]) -> Any:
