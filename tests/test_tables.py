@@ -372,7 +372,29 @@ def test_round_trip_of_any_table(
 
 @pytest.mark.parametrize(
     "value",
-    [None, float("nan"), float("inf"), "", "  ", "nan", "NaN", "NaT", "None", "null", "<NA>", "#N/A", Decimal("NaN")],
+    [
+        None,
+        float("nan"),
+        float("inf"),
+        "",
+        "  ",
+        "nan",
+        "NaN",
+        "NaT",
+        "None",
+        "null",
+        "<NA>",
+        "#N/A",
+        Decimal("NaN"),
+        "\\N",
+        "NA",
+        "n.a.",
+        "(null)",
+        "undefined",
+        "Unknown",
+        "-",
+        "—",
+    ],
 )
 def test_missing(value: Any) -> None:
     assert is_missing(value)
