@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import console, show_table
+from imgmatch.apps.options import Lang
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from imgmatch.records import ScanRecord
     from imgmatch.verdicts.calibration import Calibration
@@ -55,11 +56,13 @@ def explain(
     ],
     records: _Records,
     config: _ConfigFile = None,
+    lang: Lang = "en",
 ) -> None:
-    """Explain a listing's verdict: claim, contradictions, rules, contributions."""
+    """Explain a listing's verdict: claim, contradictions, rules, contributions; --lang says its reasons in Chinese."""
+    from imgmatch.messages import language
     from imgmatch.results import Results
 
-    _show(Results(records).one(listing_id), _rules(config))
+    _show(Results(records).one(listing_id), _rules(config), language(lang).say)
 
 
 def label(
@@ -222,7 +225,7 @@ def _rules(config: Path | None) -> Rules:
     return Rules.load(settings.folder / settings.fusion.rules if settings.fusion.rules else None)
 
 
-def _show(record: ScanRecord, rules: Rules) -> None:
+def _show(record: ScanRecord, rules: Rules, say: Callable[[str], str]) -> None:
     from imgmatch.verdicts.explained import explain as parts_of
 
     listing, verdict = record.listing, record.verdict
@@ -255,20 +258,15 @@ def _show(record: ScanRecord, rules: Rules) -> None:
         console.print(f"contradictions: {said}; the rules allow {assessment.allows} at most", highlight=False)
     console.print()
     for reason in verdict.reasons:
-        console.print(f"  - {_plain(reason)}", highlight=False)
+        console.print(f"  - {_plain(say(reason))}", highlight=False, soft_wrap=True)
     console.print()
-    rows = [
-        (
-            part.finding.signal,
-            str(part.finding.status) if part.finding.value is None else f"{part.finding.value:.2f}",
-            part.counts_as,
-            "" if part.adds is None else f"{part.adds:+.2f}",
-            part.finding.photo_id or "",
-            _printable(part.finding.reason),
-        )
-        for part in explained.parts
-    ]
-    show_table("findings", ("finding", "value", "counts as", "adds to logit", "photo", "why"), rows)
+    console.print("findings: value, what it counts as, what it adds to the logit, photo", style="bold", highlight=False)
+    for part in explained.parts:
+        value = str(part.finding.status) if part.finding.value is None else f"{part.finding.value:.2f}"
+        adds = "" if part.adds is None else f"{part.adds:+.2f}"
+        facts_of = f"{value:10}{part.counts_as:8}{adds:7}{part.finding.photo_id or ''}".rstrip()
+        console.print(f"{_plain(part.finding.signal):18}{_plain(facts_of)}", highlight=False)
+        console.print(f"    {_plain(say(part.finding.reason))}", style="dim", highlight=False, soft_wrap=True)
     if "intercept" in facts:
         total = sum(facts.values())
         others = "".join(f"{name} {facts[name]:+.2f}, " for name in ("intercept", "isotonic") if name in facts)
