@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.frame.data import load
 from imgmatch.images import load_image
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.vision.marks.shape import BINS, LONG, STATISTICS, levels
+from imgmatch.vision.marks.gradients import BINS, LONG, levels
+from imgmatch.vision.marks.shape import STATISTICS
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.canvas import surroundings
+from imgmatch.vision.marks.gradients import BINS, CELL, gradients, levels, template
 from imgmatch.vision.marks.placement import Placement, difference, judge
-from imgmatch.vision.marks.shape import BINS, CELL, LEAST_PHOTOS, SECONDED, _detectors, gradients, levels, template
+from imgmatch.vision.marks.shape import LEAST_PHOTOS, SECONDED, _detectors
 from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -25,9 +25,9 @@ dev photos of ``benchmarks/words.py`` it names more of them and takes no longer.
 
 GLANCE, FAINT = 320, 0.02
 """Longer side at which every photo is looked at first, and the probability of text that some pixel must reach there for the
-photo to be looked at closely. Of 145 dev photos at 0.02 instead of 0.01 five of 164 surely read lines are read otherwise or
-not at all and eight others instead, none of a brand lost; at 0.04 eleven and thirteen, one a brand's (a script that was not
-kept)."""
+photo to be looked at closely. As measured on 145 dev photos, at 0.02 instead of 0.01 five of 164 surely read lines are read
+otherwise or not at all and eight others instead, none of a brand lost; at 0.04 eleven and thirteen, one a brand's (a script
+that was not kept)."""
 
 AROUND, MOSTLY = 12, 0.7
 """How far around such pixels, in pixels of the first look, the photo is looked at closely: a third to a half of it in the

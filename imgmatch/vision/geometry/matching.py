@@ -138,19 +138,13 @@ def verify(
     turn = np.radians(query.angle[pairs[:, 0]].astype(np.float64) - reference.angle[pairs[:, 1]])
 
     votes, agreement = _votes(q, r, ratio, turn, tolerance * query.scale)
-    best: tuple[int, Transform, npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None = None
-    tried: list[npt.NDArray[np.bool_]] = []
-    for row in np.argsort(-votes, kind="stable")[:5]:
-        loose = agreement[row]
-        if 2 * votes[row] < min_inliers or any(np.array_equal(loose, known) for known in tried):
-            continue
-        tried.append(loose)
-        fitted = _refine(q, r, loose, tolerance, query.scale, reference.scale)
-        if fitted is not None and (best is None or fitted[1].sum() > best[0]):
-            best = int(fitted[1].sum()), fitted[0], fitted[1], loose
-    if best is None:
+    rows = [row for row in np.argsort(-votes, kind="stable")[:5] if 2 * votes[row] >= min_inliers]
+    different = {agreement[row].tobytes(): agreement[row] for row in rows}.values()
+    fits = ((_refine(q, r, loose, tolerance, query.scale, reference.scale), loose) for loose in different)
+    found = [(fit[0], fit[1], loose) for fit, loose in fits if fit is not None]
+    if not found:
         return None
-    _, transform, inliers, loose = best
+    transform, inliers, loose = max(found, key=lambda f: np.count_nonzero(f[1]))
     if model != "similarity":
         scales = {"query_scale": query.scale, "reference_scale": reference.scale}
         better = _general(q, r, loose | inliers, model, tolerance=tolerance, **scales)

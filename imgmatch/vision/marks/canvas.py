@@ -13,8 +13,9 @@ from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
+from imgmatch.vision.marks.gradients import AREA, CELL, cells_through
 from imgmatch.vision.marks.reference import MarkReference
-from imgmatch.vision.marks.shape import AREA, CELL, answers, cells_through
+from imgmatch.vision.marks.shape import answers
 from imgmatch.vision.marks.sighting import Sighting
 
 __all__ = ["find_pattern", "surroundings"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from xml.etree import ElementTree
 
+from imgmatch.config import ImageConfig
 from imgmatch.errors import ImageError, printable
 from imgmatch.images import load_image
 from imgmatch.types import UInt8Array
@@ -23,6 +24,8 @@ SIDE = 800
 MOST_BYTES, MOST_ELEMENTS, MOST_DEPTH = 2**20, 20_000, 64
 """Limits on a file: its size, its elements after all references are followed, and how deep they nest. Marks are far
 smaller: the largest of the 3,470 drawings of the npm package simple-icons has 54 kB."""
+
+_SECONDS = int(ImageConfig().max_seconds)  # of one drawing, as of one photo
 
 _REFUSED = {
     "image": "embeds a picture",
@@ -83,18 +86,18 @@ def draw_svg(data: bytes, *, source: str) -> tuple[bytes, float]:
 
 def _rendered(text: str, ground: str, size: tuple[int, int], source: str) -> bytes:
     """Draw in a process of its own, which may run out of time or memory, or crash."""
-    command = [sys.executable, "-W", "ignore", renderer.__file__, str(renderer.SECONDS), ground, *map(str, size)]
+    command = [sys.executable, "-W", "ignore", renderer.__file__, str(_SECONDS), ground, *map(str, size)]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and file
-            command, input=text.encode(), capture_output=True, timeout=10 * renderer.SECONDS, check=False
+            command, input=text.encode(), capture_output=True, timeout=10 * _SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise ImageError("timeout", "took too long to draw", source=source) from error
     if done.returncode < 0:
-        why = f"drawing it took more than {renderer.SECONDS} s or {renderer.MEMORY >> 20} MB, or crashed"
+        why = f"drawing it took more than {_SECONDS} s or {renderer.MEMORY // 1024**2} MB, or crashed"
         raise ImageError("timeout", why, source=source)
     if done.returncode:
-        why = printable(done.stderr.decode("utf-8", "replace").strip()[-200:])
+        why = printable(done.stderr.decode("utf-8", "replace").strip()[-256:])
         raise ImageError("corrupt", f"cannot be drawn: {why}", source=source)
     return done.stdout
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgmatch.types import FloatArray, Image, UInt8Array
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
-from imgmatch.vision.marks.shape import template
+from imgmatch.vision.marks.gradients import template
 
 __all__ = ["Ink", "MarkReference", "ink_map", "make_reference", "rounded"]
 
@@ -86,7 +86,7 @@ class MarkReference:
     keypoints : Keypoints
         In original pixels of the reference picture, of all views.
     cells : ndarray, shape (h, w, BINS), float32
-        Its gradients, see :mod:`imgmatch.vision.marks.shape`.
+        Its gradients, see :mod:`imgmatch.vision.marks.gradients`.
     ink : Ink or None
         None for a box in a photo.
     swatch : Swatch or None

@@ -6,11 +6,8 @@ height as arguments.
 
 import sys
 
-SECONDS = 5
-"""Processor time of one drawing, as `images.max_seconds`."""
-
 MEMORY = 1 << 30
-"""Bytes: 64 layers of a picture of 800 x 800 pixels take a sixth of it."""
+"""Bytes: 64 layers of a picture of 800 x 800 pixels take a sixth of it, as measured."""
 
 
 def main(seconds: str, ground: str, width: str, height: str) -> None:

@@ -16,42 +16,17 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.types import Box, FloatArray, Image, UInt8Array
-from imgmatch.vision.geometry import Transform, draw, shrink
+from imgmatch.types import Box, FloatArray
+from imgmatch.vision.geometry import Transform
+from imgmatch.vision.marks.gradients import BINS, CELL, LONG, cells_through, grid, levels
+from imgmatch.vision.marks.reference import MarkReference
 
-if TYPE_CHECKING:
-    from imgmatch.vision.marks.reference import MarkReference
-
-__all__ = [
-    "BINS",
-    "CELL",
-    "STATISTICS",
-    "ShapeIndex",
-    "ShapeMatch",
-    "answers",
-    "cells_through",
-    "gradients",
-    "levels",
-    "template",
-]
-
-CELL, BINS = 6, 9
-"""Side of a cell in pixels, and directions between 0 and 180 degrees: a mark in inverted colours has the same gradients."""
-
-MOST = 255
-"""Largest step of colour from one pixel to the next but one."""
-
-AREA, SHORT, LONG = 49, 4, 14
-"""Cells of a template (7 x 7 for a square mark), its least and its greatest side."""
-
-SIDE, STEPS = 456, 4
-"""Longer side at which a photo is looked at first, and sizes for each halving. The smallest mark is 42 such pixels wide."""
+__all__ = ["STATISTICS", "ShapeIndex", "ShapeMatch", "answers"]
 
 STATISTICS = Path(__file__).with_name("gradients.npz")
 """Mean and covariance of cells at all offsets, made by ``benchmarks/gradient_statistics.py``."""
@@ -67,9 +42,6 @@ SECONDED, PICTURES, SAME_PLACE = 2.0, 3, 0.4
 """How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes
 that share so much of the smaller one), where the brand has so many (``benchmarks/marks_real.py``, dev): a star of one sign
 is like any star. Of 2, 3 and means the first names most: 200 instead of 189 of 303 at as few false."""
-
-PAD = 0.04
-"""Ground kept around a mark in its template, as a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +147,7 @@ class ShapeIndex:
         """
         reference = self._references[number]
         size = reference.cells.shape[0], reference.cells.shape[1]
-        cells = cells_through(photo.image, transform @ _grid(reference.box, size)[0], size, 0.5)
+        cells = cells_through(photo.image, transform @ grid(reference.box, size)[0], size, 0.5)
         return (
             -np.inf
             if cells is None
@@ -215,108 +187,6 @@ def _added(lines: FloatArray, height: int) -> FloatArray:
     return total
 
 
-def levels(photo: PhotoContext) -> list[tuple[float, FloatArray]]:
-    """Return a photo's cells at all sizes, each with original pixels per pixel; computed by ``photo.once(levels)``.
-
-    In half precision they take a third of a megabyte, and differ by less than a photo saved once more does.
-    """
-    per, *cells = photo.lasting(_levels)
-    return [(float(p), c.astype(np.float32)) for p, c in zip(per, cells, strict=True)]
-
-
-def _levels(photo: PhotoContext) -> tuple[npt.NDArray[Any], ...]:
-    import cv2
-
-    per: list[float] = []
-    cells: list[npt.NDArray[np.float16]] = []
-    sized: list[UInt8Array] = []
-    image = photo.image
-    height, width = image.height, image.width
-    while True:
-        factor = SIDE / max(height, width) * 2.0 ** (-len(per) / STEPS)
-        size = round(width * factor), round(height * factor)
-        if min(size) < SHORT * CELL or max(size) < 7 * CELL:
-            return np.array(per), *cells
-        # Twice the size: drawn already where there are so many levels.
-        known = len(sized) >= STEPS and max(image.pixels.shape) > 2 * max(size)
-        source = sized[-STEPS] if known else shrink(image.pixels, 2 * max(size))
-        smaller = size[0] < source.shape[1]
-        small = cv2.resize(source, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-        sized.append(np.asarray(small, np.uint8))
-        per.append(1.0 / factor)
-        cells.append(gradients(sized[-1]).astype(np.float16))
-
-
-def gradients(pixels: UInt8Array) -> FloatArray:
-    """Return cells of gradient directions, shape (h, w, BINS), each divided by the strength of its neighbourhood.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (H, W, 3), uint8
-        Of the three colours the one that changes most counts: red on blue of the same brightness is an edge.
-    """
-    import cv2
-
-    height, width = pixels.shape[0] // CELL, pixels.shape[1] // CELL
-    whole = pixels[: height * CELL, : width * CELL]
-    dx, dy = (cv2.split(cv2.Sobel(whole, cv2.CV_16S, *order, ksize=1)) for order in ((1, 0), (0, 1)))
-    strongest = np.full(whole.shape[:2], -1, np.int32)
-    place = np.zeros(whole.shape[:2], np.int32)
-    for x, y in zip(dx, dy, strict=True):
-        across, down = x.astype(np.int32), y.astype(np.int32)
-        power = across * across + down * down
-        np.copyto(place, down * (2 * MOST + 1) + across, where=power > strongest)
-        np.maximum(strongest, power, out=strongest)
-    shares = np.take(_shares(), place + MOST * (2 * MOST + 2), axis=0)
-    strips = _softly(height) @ shares.reshape(height * CELL, -1)
-    cells = _softly(width) @ strips.reshape(height, width * CELL, BINS)
-    energy = cv2.blur(np.square(cells).sum(axis=2), (3, 3))
-    return np.asarray(np.minimum(cells / (np.sqrt(np.maximum(energy, 0)) + 4.0)[:, :, None], 0.6), np.float32)
-
-
-def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
-    """Return the cells of a mark, shape (h, w, BINS), its proportions roughly kept.
-
-    Parameters
-    ----------
-    pixels : ndarray, shape (H, W, 3), uint8
-    box : tuple of float
-        (x0, y0, x1, y1) of the mark in it.
-    """
-    import cv2
-
-    x0, y0, x1, y1 = box
-    pad = PAD * max(x1 - x0, y1 - y0)
-    per = (AREA / ((x1 - x0 + 2 * pad) * (y1 - y0 + 2 * pad))) ** 0.5
-    down, across = (int(np.clip(round((v + 2 * pad) * per), SHORT, LONG)) for v in (y1 - y0, x1 - x0))
-    matrix, size = _grid(box, (down, across))
-    step = max(matrix[0, 0], matrix[1, 1])
-    soft = cv2.GaussianBlur(pixels, (0, 0), 0.45 * float(step)) if step > 1.2 else pixels
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(soft, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return gradients(np.asarray(laid, np.uint8))[1:-1, 1:-1]
-
-
-def cells_through(image: Image, matrix: Transform, cells: tuple[int, int], least: float) -> FloatArray | None:
-    """Return the cells of a template, shape (h, w, BINS), of what a photo shows under it.
-
-    Parameters
-    ----------
-    image : Image
-    matrix : ndarray, shape (3, 3)
-        From pixels of the template, with one more cell on each side, to original pixels of the photo.
-    cells : tuple of int
-        (h, w)
-    least : float
-        Share of it that must lie in the photo; None where less does.
-    """
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
-        return None
-    size = (cells[1] + 2) * CELL, (cells[0] + 2) * CELL
-    drawn, covered = draw(image, np.linalg.inv(matrix), size, smooth=0.5)
-    return gradients(drawn)[1:-1, 1:-1] if covered.mean() >= least else None
-
-
 def answers(known: Sequence[FloatArray], shown: Sequence[FloatArray]) -> FloatArray:
     """Return, for pairs of templates of one size, the answer of the detector of each one of `known` to its counterpart."""
     mean, _ = _statistics()
@@ -324,51 +194,11 @@ def answers(known: Sequence[FloatArray], shown: Sequence[FloatArray]) -> FloatAr
     return np.array([np.vdot((s - mean).transpose(2, 0, 1), d) for s, d in zip(shown, detectors, strict=True)], np.float32)
 
 
-def _grid(box: tuple[float, float, float, float], cells: tuple[int, ...]) -> tuple[Transform, tuple[int, int]]:
-    """Return the map from a template's pixels to those of the box's picture, and the template's (width, height).
-
-    One more cell on each side, so that the mark's cells know their neighbourhood as those of a photo do.
-    """
-    x0, y0, x1, y1 = box
-    pad = PAD * max(x1 - x0, y1 - y0)
-    down, across = cells
-    step = np.array([(x1 - x0 + 2 * pad) / (across * CELL), (y1 - y0 + 2 * pad) / (down * CELL)])
-    start = np.array([x0 - pad, y0 - pad]) - CELL * step
-    return np.array([[step[0], 0, start[0]], [0, step[1], start[1]], [0, 0, 1.0]]), ((across + 2) * CELL, (down + 2) * CELL)
-
-
 def _shared(boxes: FloatArray, box: FloatArray) -> FloatArray:
     """Return the area that each of some boxes (n, 4) shares with one, as a share of the smaller of the two."""
     low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
     areas = [np.prod(b[..., 2:] - b[..., :2], axis=-1) for b in (boxes, box)]
     return np.asarray(np.prod(np.maximum(high - low, 0.0), axis=1) / np.maximum(np.minimum(*areas), 1e-9))
-
-
-@cache
-def _shares() -> FloatArray:
-    """Return how a step of colour counts in each direction, shape ((2 MOST + 1) ** 2, BINS): by dy, then dx, from -MOST."""
-    step = np.arange(-MOST, MOST + 1, dtype=np.float32)
-    dy, dx = (v.ravel() for v in np.meshgrid(step, step, indexing="ij"))
-    position = np.arctan2(dy, dx) * np.float32(BINS / np.pi)
-    position += np.where(position < 0, np.float32(BINS), np.float32(0))
-    lower = np.minimum(position.astype(np.intp), BINS - 1)
-    share, size, at = position - lower, np.hypot(dx, dy), np.arange(len(dx))
-    shares = np.zeros((len(dx), BINS), np.float32)
-    shares[at, lower] = size * (1 - share)
-    shares[at, (lower + 1) % BINS] = size * share
-    return shares
-
-
-@lru_cache(maxsize=256)
-def _softly(cells: int) -> FloatArray:
-    """Return the matrix (cells, cells * CELL) that blurs a column of pixels a little and averages it by cell.
-
-    Both steps are linear: one product along each side of a picture takes half the time of a blur of every pixel.
-    """
-    import cv2
-
-    soft = cv2.GaussianBlur(np.eye(cells * CELL, dtype=np.float32), (1, 0), sigmaX=0, sigmaY=0.35 * CELL)
-    return np.asarray(cv2.resize(soft, (cells * CELL, cells), interpolation=cv2.INTER_AREA), np.float32)
 
 
 @cache
