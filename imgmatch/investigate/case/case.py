@@ -136,17 +136,9 @@ def write_case(
     photo_names = pack_photos(steps.each(rows, "packing photos"), photo_roots, files, missing)
     reference_names = pack_references(rows, catalog, files)
     summary = summary_of(
-        subject,
-        rows,
-        run=run,
-        catalog=catalog,
-        paths=records,
-        packed=len(photo_names),
-        missing=missing,
-        floor=floor,
-        currency=currency,
-        rates=rates or {},
-    )
+        subject, rows, run=run, catalog=catalog, paths=records, packed=len(photo_names), missing=missing, floor=floor,
+        currency=currency, rates=rates or {},
+    )  # fmt: skip
     listings = [listing_row(r, photo_names, reference_names) for r in rows]
     if not show_contacts:
         mask = Masks({c for r in rows for c in (*r.listing.contacts, *r.contacts)} | contacts_in(listings))
