@@ -164,6 +164,7 @@ def test_slips_of_a_header_are_harmless(tmp_path: Path, header: str, row: str, w
         ("two tables joined", b"listing_id,title\n1,a\nlisting_id,title\n2,b\n", [("1", "a"), ("2", "b")]),
         ("one sign of another encoding", "listing_id;title\n1;\u20ac\n".encode("cp1252"), [("1", "€")]),
         ("one row of many commas", b'listing_id;title\n1;"a,b,c,d,e,f,g"\n', [("1", "a,b,c,d,e,f,g")]),
+        ("of ISO 8859-15", "listing_id;title\n1;sac été, 59 €\n".encode("iso8859_15"), [("1", "sac été, 59 €")]),
         ("from DOS", "listing_id;title\n1;für Größe\n".encode("cp850"), [("1", "für Größe")]),
     ],
 )

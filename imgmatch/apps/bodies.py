@@ -43,6 +43,7 @@ _PIECE = 1 << 20  # bytes decoded before other threads have their turn
 _MOST_TEXT = 4 << 20  # bytes of a listing beside its photos: a guess, forty times the longest description seen
 _MOST_FIELDS = 100
 _ERRORS = 100  # the clearest of which is reported: a list may hold a million
+_TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object"}
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
@@ -304,6 +305,10 @@ def _check(value: Any, schema: Mapping[str, Any]) -> None:
         if error is not None:
             refused = "photos are sent as bytes beside it, no path is read and no URL fetched"
             why = refused if error.schema is False else f"{error.message:.300}"
+            if error.validator == "type":  # the value may be a photo, or stand for one that was set aside
+                wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+                got = next((name for kind, name in _TYPES.items() if isinstance(error.instance, kind)), "null")
+                why = f"expected {' or '.join(wanted)}, got {got}"
             raise malformed(f"{error.json_path[2:200] or 'the body'}: {why}")
     except RecursionError as error:
         raise malformed("it is nested too deeply") from error

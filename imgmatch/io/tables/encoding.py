@@ -21,9 +21,10 @@ _MARKS = (
 )
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16  # bytes of lines with other than ASCII letters that the detector sees; a guess
-# The ANSI code pages of Windows for Latin letters, the likeliest first, and the letters that their languages use.
+# Code pages for Latin letters, of Windows first, the likeliest first, and the letters that their languages use.
 _LATIN = {
     "cp1252": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÈÊÀÂÁÇÑÍÓÚÅÆØ’‘“”„«»–—…€£°´",
+    "iso8859_15": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøœÄÖÜÉÈÊÀÂÁÇÑÍÓÚÅÆØ«»€£°",
     "cp1250": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉĚÍŇŘŠŤÚŮÝŽőűŐŰöüäôľÖÜÄăâîşţßđĐ’‘“”„«»–—…€°´",
     "cp1254": "çğıöşüÇĞİÖŞÜâîû’‘“”–…€",
     "cp850": "äöüßéèêëàâáçñíóúôîïûùìòãõåæøÄÖÜÉÅÇÑ«»£",  # Excel's "CSV (MS-DOS)"
@@ -125,7 +126,7 @@ def _detect(sample: bytes) -> str:
     # A sign by itself (1250 €) says nothing of the letters.
     words = b"".join(w for w in re.findall(rb"[A-Za-z\x80-\xff]+", sample) if len(w) > 1 and not w.isascii())
     likeliest = max(_LATIN, key=lambda name: _share(sample, name))
-    if len(re.findall(rb"[A-Za-z]", words)) >= 0.4 * len(words) and _share(sample, likeliest) >= 0.8:
+    if len(re.findall(rb"[A-Za-z]", words)) >= 0.3 * len(words) and _share(sample, likeliest) >= 0.8:
         return likeliest
     best = max(fits, key=lambda name: fits[name])
     if fits[best] >= 0.9:
