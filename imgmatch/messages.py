@@ -105,7 +105,10 @@ class Message(str):
         params = row.get("params", {})
         if not isinstance(row.get("id"), str) or not isinstance(params, Mapping):
             raise ValueError(f"expected the id and parameters of a message, got {row!r:.100}")
-        return cls._of(text, row["id"], {name: _from_json(value) for name, value in params.items()})
+        try:
+            return cls._of(text, row["id"], {name: _from_json(value) for name, value in params.items()})
+        except (KeyError, TypeError, ArithmeticError) as error:
+            raise ValueError(f"expected the parameters of a message, got {params!r:.100}") from error
 
 
 def listed(*items: Any) -> Message:
@@ -140,7 +143,7 @@ class Language:
             return str(text)
         try:
             return template.format(**{name: _said(value, self) for name, value in text.params.items()})
-        except (LookupError, ValueError, TypeError):  # a record's parameters are not those of the template
+        except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError):  # of a record, not of our own
             return str(text)
 
 

@@ -80,14 +80,27 @@ def test_a_message_travels_between_processes():
         {"id": "{x:>99999999999}", "params": {"x": 1}},
         {"id": "cropped to {share:.0%}", "params": {"share": "much"}},
         {"id": "cropped to {share:.0%}"},
+        {"id": "cropped to {share:.0%}", "params": {"share": 10**400}},
+        {"id": "{owner}", "params": {"owner": {"amount": float("inf"), "currency": "EUR"}}},
         {"id": "cropped to {share:.0%}", "params": {"share": [{"text": "t", "id": "unknown {y}", "params": {}}]}},
     ],
 )
 def test_what_a_record_says_is_never_a_template(row):
-    assert spoken(**CHINESE).say(Message.from_dict("the English text", row)) == "the English text"
+    chinese = spoken(**CHINESE, **{"{owner}": "{owner}"})
+    assert chinese.say(Message.from_dict("the English text", row)) == "the English text"
 
 
-@pytest.mark.parametrize("row", [{}, {"id": 3}, {"id": "x", "params": [1]}])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"id": 3},
+        {"id": "x", "params": [1]},
+        {"id": "x", "params": {"a": {"amount": 10**400, "currency": "EUR"}}},
+        {"id": "x", "params": {"a": {"text": "t"}}},
+        {"id": "x", "params": {"a": {}}},
+    ],
+)
 def test_a_damaged_message_makes_no_record(row):
     stored = _record().to_dict()
     stored["verdict"]["findings"][0]["messages"] = {"reason": row}
