@@ -98,6 +98,33 @@ def test_a_case_is_written_checked_and_downloaded(ann: Browser, tmp_path: Path, 
     assert b"13800138000" not in download.content
 
 
+def test_a_template_is_downloaded_changed_and_used(ann: Browser, tmp_path: Path, desk: Desk) -> None:
+    lead = slug(desk, "L000000")
+    ann.post(f"/listing/{lead}/decide", label="confirm")
+    assert "/template/letter.txt" in ann.post("/notice", listing=lead, kind="letter").text
+    (tmp_path / "notices").mkdir()
+    mine = tmp_path / "notices" / "letter.txt"
+    mine.write_text(ann.get("/template/letter.txt").replace("Dear Sir or Madam", "Dear friends"), encoding="utf-8")
+    assert "Dear friends" in ann.post("/notice", listing=lead, kind="letter").text
+    assert "Dear friends" in ann.post("/notice", listing=lead, kind="letter", form="txt").text
+    mine.write_text("{{ 1 / 0 }}", encoding="utf-8")
+    broken = ann.post("/notice", listing=lead, kind="letter")
+    assert (broken.status_code, "template cannot be used" in broken.text) == (422, True)
+    assert [ann.client.get(f"/template/{name}.txt").status_code for name in ("none", "..%2Fdsa", "letter")] == [
+        404,
+        404,
+        200,
+    ]
+
+
+def test_ebays_reason_code_is_asked_for(ann: Browser, desk: Desk) -> None:
+    lead = slug(desk, "L000000")
+    ann.post(f"/listing/{lead}/decide", label="confirm")
+    assert 'name="reason_code" value="9052"' in ann.post("/notice", listing=lead, kind="vero").text
+    assert "reason code 9048" in ann.post("/notice", listing=lead, kind="vero", reason_code="9048", form="txt").text
+    assert ann.post("/notice", listing=lead, kind="vero", reason_code="<b>").status_code == 422
+
+
 def test_a_case_of_what_nobody_knows_is_refused(ann: Browser, desk: Desk) -> None:
     for fields in ({}, {"seller": "../../etc"}, {"ring": "x"}, {"listing": "0" * 16}):
         assert ann.post("/case", **fields).status_code == 404

@@ -113,6 +113,19 @@ def test_ebay_takes_a_thousand_characters() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "accepted"), [("9048", True), ("7052", True), ("", False), ("90x", False), ("９０", False)]
+)
+def test_the_reason_code_is_the_right_holders_to_choose(code: str, *, accepted: bool) -> None:
+    if accepted:
+        [row] = json.loads(render_notice("vero", items(), "json", reason_code=code))["items"]
+        assert row["veroReasonCodeId"] == code
+        assert f"reason code {code}" in render_notice("vero", items(), reason_code=code)
+    else:
+        with pytest.raises(InputError, match="reason code"):
+            render_notice("vero", items(), reason_code=code)
+
+
+@pytest.mark.parametrize(
     ("kind", "rows", "said"),
     [
         ("dsa", [], "a person has to judge"),
@@ -129,7 +142,14 @@ def test_a_template_is_a_file_one_can_change(tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"
     mine.write_text("To whom it may concern: {{ items[0].url }} {{ sender.name }}", encoding="utf-8")
     assert render_notice("letter", items(), template=mine) == "To whom it may concern: https://bazaar.example/1 "
-    for broken in ("{{ nothing }}", "{% for %}", "{{ ''.__class__.__mro__ }}", "{{ items.__class__ }}"):
+    for broken in (
+        "{{ nothing }}",
+        "{% for %}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ items.__class__ }}",
+        "{{ 1 / 0 }}",
+        "{{ 1 + 'a' }}",
+    ):
         mine.write_text(broken, encoding="utf-8")
         with pytest.raises(InputError, match="template"):
             render_notice("letter", items(), template=mine)

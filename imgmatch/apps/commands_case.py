@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,6 +46,7 @@ _Labels = Annotated[
     typer.Option(help="Table of reviewers' decisions: a notice covers what they confirmed.", show_default=False),
 ]
 _Template = Annotated[Path | None, typer.Option(help="Your own copy of the notice's template.", show_default=False)]
+_ReasonCode = Annotated[str, typer.Option(help='With [b]vero[/]: eBay\'s reason code; 9052 is "other".')]
 _PublicKey = Annotated[
     Path | None, typer.Option(help="With [b]verify[/]: the key that must have signed.", show_default=False)
 ]
@@ -75,6 +76,7 @@ def case(
     notice: _Notice = None,
     labels: _Labels = None,
     template: _Template = None,
+    reason_code: _ReasonCode = "9052",
     sender: Annotated[str, typer.Option(help="Who will send the notice: [b]Name <e-mail>[/].", show_default=False)] = "",
     public_key: _PublicKey = None,
     privacy: _Privacy = False,
@@ -99,8 +101,7 @@ def case(
     from imgmatch.results import Results
     from imgmatch.signals import settings_of
 
-    run = Results(records[0])
-    found = find_subject(subject, records, read_rings(rings) if rings else ())
+    run, found = Results(records[0]), find_subject(subject, records, read_rings(rings) if rings else ())
     used = catalog or _catalog_of(run)
     packed = write_case(
         found,
@@ -118,8 +119,8 @@ def case(
     )
     _report(packed, out, shows_references=used is not None)
     if notice is not None and labels is not None:
-        rows = subject_records(found, records)
-        _write_notice(notice, rows, labels, out=out, catalog=used, template=template, sender=sender)
+        fill = {"sender": sender, "template": template, "reason_code": reason_code}
+        _write_notice(notice, subject_records(found, records), labels, out=out, catalog=used, fill=fill)
 
 
 def _report(packed: Case, out: Path, *, shows_references: bool) -> None:
@@ -150,8 +151,7 @@ def _write_notice(
     *,
     out: Path,
     catalog: Path | None,
-    template: Path | None,
-    sender: str,
+    fill: dict[str, Any],
 ) -> None:
     from email.utils import parseaddr
 
@@ -171,10 +171,11 @@ def _write_notice(
     )
     for listing, why in draft.left_out:
         console.print(f"not in the notice: {listing}: {why}", style="yellow", highlight=False, markup=False)
+    fill = {**fill, "sender": Sender(*parseaddr(fill["sender"]))}
     for form in FORMATS:
         path = out.with_name(f"{out.stem}-{kind}.{form}")
         with atomic_write(path) as f:
-            f.write(render_notice(kind, draft.items, form, sender=Sender(*parseaddr(sender)), template=template))
+            f.write(render_notice(kind, draft.items, form, **fill))
         console.print(f"draft: {path}, {len(draft.items)} listings", highlight=False, markup=False)
     console.print("[dim]nothing was sent: read every line, change what is not so, send it yourself[/]")
 

@@ -143,6 +143,11 @@ class Desk:
             self._rings, self._rings_read = read_rings(self.rings_path), state
         return self._rings
 
+    def template(self, kind: str) -> Path | None:
+        """Return the user's own template of a notice, ``notices/KIND.txt`` beside the labels; None where there is none."""
+        own = self.decisions.path.parent / "notices" / f"{kind}.txt"
+        return own if own.is_file() else None
+
     def ring(self, ring_id: str) -> Ring | None:
         return next((r for r in self.rings if ring_id == r.ring_id or ring_id in r.supersedes), None)
 

@@ -21,7 +21,15 @@ from imgmatch.apps.desk.pages import page
 from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.seal import verify_package
 from imgmatch.investigate.case.subject import Subject
-from imgmatch.investigate.notices import FORMATS, NOTICES, Sender, notice_items, render_notice
+from imgmatch.investigate.notices import (
+    FORMATS,
+    NOTICES,
+    OTHER_REASON,
+    Sender,
+    notice_items,
+    render_notice,
+    template_text,
+)
 from imgmatch.investigate.report.rings_page import show_rings
 from imgmatch.investigate.rings.market import Offer, asking_prices, photo_opener
 from imgmatch.market.contacts import mask_contact
@@ -129,13 +137,14 @@ def notice(request: Request, session: Entered, form: Form) -> Response:
     records = {row["listing_id"]: desk.index.record(row) for row in reversed(rows[:_READ])}  # seen twice: the last stands
     draft = notice_items(list(records.values()), desk.decisions.of, brand_name=desk.brand)
     sender = Sender(str(form.get("name", ""))[:100].strip(), str(form.get("email", ""))[:100].strip())
-    wanted = str(form.get("form", ""))
+    wanted, code = str(form.get("form", "")), str(form.get("reason_code") or OTHER_REASON).strip()
+    fill: dict[str, Any] = {"sender": sender, "template": desk.template(kind), "reason_code": code}
     if wanted in FORMATS:
-        text = render_notice(kind, draft.items, wanted, sender=sender)
+        text = render_notice(kind, draft.items, wanted, **fill)
         desk.decisions.write("notice", session.reviewer, text=f"{kind} about {subject.kind} {subject.id}, {wanted}")
         headers = {"Content-Disposition": f'attachment; filename="notice-{kind}.{wanted}"'}
         return Response(text, media_type="application/octet-stream", headers=headers)
-    text = render_notice(kind, draft.items, sender=sender) if draft.items else ""
+    text = render_notice(kind, draft.items, **fill) if draft.items else ""
     return page(
         "notice.html",
         session,
@@ -145,9 +154,20 @@ def notice(request: Request, session: Entered, form: Form) -> Response:
         formats=FORMATS,
         draft=draft,
         text=text,
-        sender=sender,
+        fill=fill,
         form=form,
     )
+
+
+@router.get("/template/{kind}.txt")
+def template(request: Request, _: Entered, kind: str) -> Response:
+    """Send the template of a notice that is in use, to be changed."""
+    desk: Desk = request.app.state.desk
+    if kind not in NOTICES:
+        raise HTTPException(404, "no such notice")
+    headers = {"Content-Disposition": f'attachment; filename="{kind}.txt"'}
+    text = template_text(kind, desk.template(kind))
+    return Response(text, media_type="application/octet-stream", headers=headers)
 
 
 def _subject(desk: Desk, form: FormData) -> Subject:

@@ -130,8 +130,7 @@ def write_case(
     Reproducible: the same inputs and software give the same bytes. All times are from the records.
     """
     rows = subject_records(subject, records)
-    files: dict[str, bytes | Path] = {}
-    missing: list[Message] = []
+    files, missing = dict[str, bytes | Path](), list[Message]()
     steps = _Steps(progress, len(rows) + min(sum(r.verdict is not None for r in rows), _DRAWN) + 2)
     photo_names = pack_photos(steps.each(rows, "packing photos"), photo_roots, files, missing)
     reference_names = pack_references(rows, catalog, files)
@@ -163,8 +162,7 @@ def write_case(
     page = environment(lang).get_template("case.html")
     files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode("utf-8")
     steps("writing the PDF")
-    pictures = _picture_bytes(files, photo_names, reference_names)
-    files["case.pdf"] = write_pdf(shown, language(lang), picture=pictures)
+    files["case.pdf"] = write_pdf(shown, language(lang), picture=_picture_bytes(files, photo_names, reference_names))
     steps("sealing the package")
     return Case(write_package(out, files, _about(subject, summary), key), summary, tuple(missing))
 

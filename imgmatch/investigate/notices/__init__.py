@@ -3,11 +3,23 @@
 from imgmatch.investigate.notices.notices import (
     FORMATS,
     NOTICES,
+    OTHER_REASON,
     Draft,
     NoticeItem,
     Sender,
     notice_items,
     render_notice,
+    template_text,
 )
 
-__all__ = ["FORMATS", "NOTICES", "Draft", "NoticeItem", "Sender", "notice_items", "render_notice"]
+__all__ = [
+    "FORMATS",
+    "NOTICES",
+    "OTHER_REASON",
+    "Draft",
+    "NoticeItem",
+    "Sender",
+    "notice_items",
+    "render_notice",
+    "template_text",
+]

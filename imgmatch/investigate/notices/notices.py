@@ -28,7 +28,17 @@ from imgmatch.verdicts.labels import LabelRow
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["FORMATS", "NOTICES", "Draft", "NoticeItem", "Sender", "notice_items", "render_notice"]
+__all__ = [
+    "FORMATS",
+    "NOTICES",
+    "OTHER_REASON",
+    "Draft",
+    "NoticeItem",
+    "Sender",
+    "notice_items",
+    "render_notice",
+    "template_text",
+]
 
 NOTICES: Mapping[str, str] = {
     "dsa": "notice to a platform under the Digital Services Act, Article 16",
@@ -49,7 +59,9 @@ _BRAND, _MESSAGE = 50, 1000
 https://developer.ebay.com/api-docs/commerce/vero/types/ReportItemDetails"""
 
 OTHER_REASON = "9052"
-"""eBay's reason code for "other", which takes the message (same page): the right code is the right holder's to choose."""
+"""eBay's reason code for "other" (7052 on some of its sites), which needs the message; two more are public: 9048, a patent,
+which needs its number, and 9037, import, which needs countries (same page). The others it shows to members alone
+(https://developer.ebay.com/api-docs/commerce/vero/resources/vero_reason_code/methods/getVeroReasonCodes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +130,13 @@ def notice_items(
 
 
 def render_notice(
-    kind: str, items: Sequence[NoticeItem], form: str = "txt", *, sender: Sender | None = None, template: Path | None = None
+    kind: str,
+    items: Sequence[NoticeItem],
+    form: str = "txt",
+    *,
+    sender: Sender | None = None,
+    template: Path | None = None,
+    reason_code: str = OTHER_REASON,
 ) -> str:
     """Write a notice.
 
@@ -132,6 +150,8 @@ def render_notice(
     sender : Sender, optional
     template : Path, optional
         A Jinja template in place of ours: copy one of ``imgmatch/investigate/notices/*.txt`` and change it.
+    reason_code : str
+        eBay's, for ``vero``.
 
     Raises
     ------
@@ -147,8 +167,13 @@ def render_notice(
         )
     if kind == "dsa" and (missing := [i.listing_id for i in items if not i.url]):
         raise InputError(f"a DSA notice needs the exact address of each listing; there is none for {', '.join(missing[:5])}")
+    if not re.fullmatch(r"[0-9]{1,9}", reason_code):
+        raise InputError(f"expected a reason code of eBay, a number such as {OTHER_REASON}, got {reason_code[:40]!r}")
     sender = Sender() if sender is None else sender
-    rows = [_row(kind, item, sender, template) for item in items]
+    if kind == "vero":
+        rows = [_report_item(item, reason_code, template) for item in items]
+    else:
+        rows = [_row(item, sender) for item in items]
     if form == "json":
         return json.dumps({"notice": kind, "items": rows}, indent=1, ensure_ascii=False) + "\n"
     if form == "csv":
@@ -209,14 +234,30 @@ def _item(record: ScanRecord, rows: Sequence[LabelRow], brand_name: Callable[[st
     )
 
 
-def _row(kind: str, item: NoticeItem, sender: Sender, template: Path | None) -> dict[str, Any]:
-    if kind == "vero":
-        return {
-            "itemId": item.listing_id,
-            "veroReasonCodeId": OTHER_REASON,
-            "brand": item.brand[:_BRAND],
-            "detailedMessage": _message(item, template),
-        }
+def template_text(kind: str, template: Path | None = None) -> str:
+    """Return the template of a kind of notice: ours, or the file `template`.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be read.
+    """
+    try:
+        return (files("imgmatch.investigate.notices") / f"{kind}.txt" if template is None else template).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the template cannot be read: {error}", source=str(template or kind)) from error
+
+
+def _report_item(item: NoticeItem, reason_code: str, template: Path | None) -> dict[str, Any]:
+    return {
+        "itemId": item.listing_id,
+        "veroReasonCodeId": reason_code,
+        "brand": item.brand[:_BRAND],
+        "detailedMessage": _message(item, template),
+    }
+
+
+def _row(item: NoticeItem, sender: Sender) -> dict[str, Any]:
     return {
         "url": item.url,
         "listing_id": item.listing_id,
@@ -245,12 +286,10 @@ def _message(item: NoticeItem, template: Path | None) -> str:
 
 
 def _rendered(kind: str, template: Path | None, **values: Any) -> str:
-    import jinja2
-
+    text = template_text(kind, template)
     try:
-        text = (files("imgmatch.investigate.notices") / f"{kind}.txt" if template is None else template).read_text("utf-8")
         return _environment().from_string(text).render(**values)
-    except (OSError, UnicodeDecodeError, jinja2.TemplateError) as error:
+    except Exception as error:  # what somebody changed may raise anything: TypeError, ZeroDivisionError
         raise InputError(f"the template cannot be used: {error}", source=str(template or kind)) from error
 
 
