@@ -257,6 +257,7 @@ def test_contact(listing: Listing, value: float | None) -> None:
                 "New/unworn",
                 "new in the original box",
                 "Never been worn",
+                "BNIB - never opened",
                 "Brand new! Comes from New York",
                 "neu & unbenutzt",
                 "Neu ohne Karton",
