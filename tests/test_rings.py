@@ -548,3 +548,15 @@ def test_benchmark_market_is_solved_at_a_small_size() -> None:
     result = measure(10_000, SEEDS["dev"][0], RingSettings())
     assert result["right_pairs"] >= 0.9 * result["true_pairs"]
     assert result["right_pairs"] >= 0.95 * result["found_pairs"]
+
+
+def test_a_page_calls_brands_by_name_names_few_sellers_and_fades_what_is_not_needed(tmp_path: Path) -> None:
+    records = [row(s, f"{s}{n}", [n]) for s in "abc" for n in range(1, 5)]
+    [ring] = find_rings(records + crowd(1000))
+    write_rings([replace(ring, brands={"aurel": 2, "corto": 1})], tmp_path, called={"aurel": "Maison Aurel"})
+    text = (tmp_path / "rings.html").read_text("utf-8")
+    assert "Maison Aurel (2), corto (1)" in text
+    assert text.count('<text class="who"') == 3
+    assert (text.count("<line "), text.count('<line class="weak"')) == (3, 1)  # two ties hold three sellers together
+    write_rings([ring], tmp_path, lang="zh")
+    assert "1 个关联卖家群" in (tmp_path / "rings.html").read_text("utf-8")

@@ -75,7 +75,7 @@ def rings(
             rates=settings_of("listing", Config() if config is None else Config.load(config)).rates,
             currency=currency,
         )
-        write_rings(found, out, open_photo=open_photo, lang=lang)
+        write_rings(found, out, open_photo=open_photo, called=_brand_names(records), lang=lang)
     show_table(
         f"{len(found)} rings",
         ("ring", "sellers", "platforms", "listings", "value"),
@@ -99,6 +99,22 @@ def photo_roots(records: list[Path]) -> list[Path]:
     from imgmatch.results import Results
 
     return list(dict.fromkeys(Results(path).photo_root for path in records))
+
+
+def _brand_names(records: list[Path]) -> dict[str, str]:
+    """Return what the scans' catalogs call their brands, where the catalogs are still there."""
+    from imgmatch.catalog import Catalog
+    from imgmatch.errors import CatalogError
+    from imgmatch.results import Results
+
+    names: dict[str, str] = {}
+    for folder in dict.fromkeys(Results(path).catalog_path for path in records):
+        try:
+            brands = Catalog.load(folder).brands if folder is not None else {}
+        except (CatalogError, OSError):  # rings need no catalog: then brands are called by their ids
+            continue
+        names.update({brand_id: brand.name for brand_id, brand in brands.items() if brand.name})
+    return names
 
 
 def cached_embeddings(records: list[Path]) -> Embeddings | None:

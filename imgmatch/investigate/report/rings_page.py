@@ -115,7 +115,14 @@ class RingShown:
     contacts: tuple[str, ...]
 
 
-def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | None = None, lang: str = "en") -> None:
+def write_rings(
+    rings: Sequence[Ring],
+    out: Path,
+    *,
+    open_photo: OpenPhoto | None = None,
+    called: Mapping[str, str] | None = None,
+    lang: str = "en",
+) -> None:
     """Write ``rings.jsonl`` (a row per ring) and ``rings.html`` into a folder.
 
     Parameters
@@ -125,6 +132,8 @@ def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | Non
         An existing folder.
     open_photo : callable, optional
         ``open_photo(sha256, path)``; without it the page names the shared photos and does not show them.
+    called : mapping of str to str, optional
+        What people call a brand, by its id.
     lang : str
         Language of the page, one of :func:`imgmatch.messages.languages`.
     """
@@ -133,7 +142,7 @@ def write_rings(rings: Sequence[Ring], out: Path, *, open_photo: OpenPhoto | Non
     heading = Message("1 ring of sellers") if len(rings) == 1 else Message("{count:,} rings of sellers", count=len(rings))
     template = environment(lang).get_template("rings.html")
     with atomic_write(out / "rings.html") as f:
-        f.writelines(template.stream(rings=show_rings(rings, open_photo), heading=heading))
+        f.writelines(template.stream(rings=show_rings(rings, open_photo, called), heading=heading))
 
 
 def read_rings(path: Path) -> list[Ring]:
