@@ -21,8 +21,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from imgmatch import Catalog, Config
-from imgmatch.errors import CalibrationError, ConfigError, InputError
+from imgmatch import Catalog, Config, sample
+from imgmatch.errors import CalibrationError, ConfigError, InputError, WeightsError
 from imgmatch.fit.fitting import fit
 from imgmatch.images import load_image
 from imgmatch.investigate.rings.state import State
@@ -264,6 +264,35 @@ def test_a_scan_that_was_killed_gives_the_bytes_of_one_that_was_not(catalog: Cat
     run("killed", "cache-b")
     records = [(tmp_path / out / "records.jsonl").read_bytes() for out in ("whole", "killed")]
     assert records[0] == records[1]
+
+
+@SLOW
+def test_what_is_remembered_gives_the_records_of_what_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real features and every signal, to the last digit: remembered or not, in whatever batch, whoever shares it."""
+    monkeypatch.undo()  # the weights are in the user's own cache
+    try:
+        goods = sample()
+    except WeightsError as error:
+        pytest.skip(str(error))
+    photos = write_tree(tmp_path / "l", dict(goods.photos))
+    rows = [x.to_dict() for x in goods.listings]
+    for name, order in (("all", rows), ("turned", rows[::-1]), ("some", rows[1:3])):
+        (photos / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in order))
+
+    def scanned(table: str, cache: str, batch: int) -> dict[str, str]:
+        monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / cache))
+        out = tmp_path / f"{table}-{cache}-{batch}"
+        config = Config.from_dict({"scan": {"batch": batch, "shard": batch, "workers": 1}})
+        run_scan(photos / f"{table}.jsonl", goods.catalog, out, config=config)
+        found = (json.loads(line) for line in (out / "records.jsonl").read_text().splitlines())
+        return {row["listing_id"]: json.dumps({**row, "config_fingerprint": ""}, sort_keys=True) for row in found}
+
+    fresh = scanned("all", "a", 8)
+    assert any('"status": "ok"' in text for text in fresh.values())
+    assert scanned("turned", "b", 1) == fresh  # computed alone, in another order
+    assert scanned("some", "c", 2).items() <= fresh.items()
+    assert scanned("all", "c", 8) == fresh  # half of it remembered
+    assert scanned("all", "b", 3) == fresh  # all of it
 
 
 # Ten thousand requests
