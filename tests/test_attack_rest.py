@@ -293,6 +293,9 @@ def test_what_is_remembered_gives_the_records_of_what_is_computed(tmp_path: Path
     assert scanned("some", "c", 2).items() <= fresh.items()
     assert scanned("all", "c", 8) == fresh  # half of it remembered
     assert scanned("all", "b", 3) == fresh  # all of it
+    for path in (tmp_path / "b").glob("photos-*"):
+        path.unlink()
+    assert scanned("all", "b", 5) == fresh  # the vectors alone
 
 
 # Ten thousand requests
