@@ -139,10 +139,13 @@ def _bare(record: dict[str, Any]) -> dict[str, Any]:
     verdict = record["verdict"]
     if verdict is None:
         return record
+    kept = {k: v for k, v in verdict.items() if k != "messages"}
     findings = [
-        {**f, "evidence": {}, "reason": ""} for f in verdict["findings"] if f["signal"] not in ("rank", "disagreement")
+        {k: v for k, v in f.items() if k != "messages"} | {"evidence": {}, "reason": ""}
+        for f in verdict["findings"]
+        if f["signal"] not in ("rank", "disagreement")
     ]
-    return {**record, "verdict": {**verdict, "findings": findings, "reasons": []}}
+    return {**record, "verdict": {**kept, "findings": findings, "reasons": []}}
 
 
 def run(names: Sequence[str]) -> int:
