@@ -30,7 +30,7 @@ DATA = ("adidas_products", "rendered")
 CLIENTS = 64
 
 
-async def load(url: str, paths: list[Path]) -> list[dict[str, Any]]:
+async def load(url: str, paths: list[Path], clients: int = CLIENTS) -> list[dict[str, Any]]:
     """Send every photo once from many clients; return status and seconds of each answer."""
     import httpx2 as httpx
 
@@ -46,8 +46,8 @@ async def load(url: str, paths: list[Path]) -> list[dict[str, Any]]:
                 {"what": "request", "status": answer.status_code, "right": right, "seconds": time.perf_counter() - begin}
             )
 
-    async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=CLIENTS)) as c:
-        await asyncio.gather(*(client(c) for _ in range(CLIENTS)))
+    async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=clients)) as c:
+        await asyncio.gather(*(client(c) for _ in range(clients)))
     return rows
 
 
