@@ -43,7 +43,10 @@ class Worker:
     """
 
     def __init__(self, catalog: str, space: str, config: Config, *, root: str, expected: str) -> None:
-        # One core is this worker's: reading ahead in one thread is enough to keep it busy.
+        import cv2
+
+        # One core is this worker's: reading ahead in one thread is enough to keep it busy, and OpenCV needs no second one.
+        cv2.setNumThreads(1)
         config = replace(config, scan=replace(config.scan, workers=1))
         cache = PhotoCache(cache_dir() / "photos.sqlite")
         self._matcher = Matcher(Catalog.load(catalog, space=space), config, cache=cache)
