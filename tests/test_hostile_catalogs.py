@@ -372,6 +372,23 @@ def test_an_index_file_of_another_kind(world: Path, kind: str) -> None:
         Catalog.load(cat, encoder=GridEncoder()).add(source(world / "new", range(8, 9)))
 
 
+def test_lists_of_another_number_or_in_another_file(tmp_path: Path) -> None:
+    faiss = pytest.importorskip("faiss")
+    rows = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    index = faiss.index_factory(8, "IVF4,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(rows)
+    index.add(rows)
+    faiss.write_index(index, str(tmp_path / "four"))
+    assert len(FaissIndex.load(tmp_path / "four", "IVF4,Flat")) == 200
+    with pytest.raises(CatalogCorruptError, match="IVF2"):
+        FaissIndex.load(tmp_path / "four", "IVF2,Flat")
+    beside = faiss.OnDiskInvertedLists(4, index.code_size, str(tmp_path / "lists"))
+    index.replace_invlists(beside)
+    faiss.write_index(index, str(tmp_path / "beside"))
+    with pytest.raises(CatalogCorruptError, match="IVF4|not a FAISS index"):
+        FaissIndex.load(tmp_path / "beside", "IVF4,Flat")
+
+
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "IVF2,SQfp16"])
 def test_lying_headers_of_index_files(tmp_path: Path, factory: str) -> None:
     """Whatever number is changed in an index file, it is refused or it answers; nothing crashes or asks for the moon."""
