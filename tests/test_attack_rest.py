@@ -247,20 +247,24 @@ def test_a_scan_that_was_killed_gives_the_bytes_of_one_that_was_not(catalog: Cat
     table = goods(tmp_path / "l", 12)
     context = multiprocessing.get_context("spawn")
 
-    def run(out: str, cache: str, kill_after: float | None = None) -> float:
-        start = time.monotonic()
+    def finished() -> int:
+        return len(list((tmp_path / "killed/shards").glob("0*.jsonl")))
+
+    def run(out: str, cache: str, kill_at: int | None = None, later: float = 0.0) -> None:
         child = context.Process(target=_scan_all, args=(table, catalog.path, tmp_path / out, str(tmp_path / cache)))
         child.start()
-        child.join(kill_after)
+        while kill_at is not None and child.is_alive() and finished() < kill_at:
+            time.sleep(0.002)
+        child.join(None if kill_at is None else later)
         child.kill()
         child.join()
-        assert kill_after is not None or child.exitcode == 0
-        return time.monotonic() - start
+        assert kill_at is not None or child.exitcode == 0
 
-    whole = run("whole", "cache-a")
+    run("whole", "cache-a")
     rng = random.Random(times)
-    for _ in range(times):
-        run("killed", "cache-b", kill_after=rng.uniform(0.3, 1.0) * whole)
+    for number in range(times):  # once a shard is there, then at any moment between there and the end
+        run("killed", "cache-b", kill_at=1 + number % 3, later=rng.uniform(0, 0.02))
+    assert finished()
     run("killed", "cache-b")
     records = [(tmp_path / out / "records.jsonl").read_bytes() for out in ("whole", "killed")]
     assert records[0] == records[1]

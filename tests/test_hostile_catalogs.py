@@ -385,7 +385,7 @@ def test_lists_of_another_number_or_in_another_file(tmp_path: Path) -> None:
     beside = faiss.OnDiskInvertedLists(4, index.code_size, str(tmp_path / "lists"))
     index.replace_invlists(beside)
     faiss.write_index(index, str(tmp_path / "beside"))
-    with pytest.raises(CatalogCorruptError, match="IVF4|not a FAISS index"):
+    with pytest.raises(CatalogCorruptError, match=r"IVF4|not a FAISS index"):
         FaissIndex.load(tmp_path / "beside", "IVF4,Flat")
 
 
