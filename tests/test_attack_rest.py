@@ -81,6 +81,14 @@ def test_the_largest_numbers_still_give_a_probability(extreme: float) -> None:
     assert all(map(math.isfinite, parts.values()))
 
 
+def test_a_calibration_of_a_million_mistakes_costs_its_bytes() -> None:
+    row = json.loads(fit(world(600), **ABOUT).to_json())
+    start = time.process_time()
+    with pytest.raises(CalibrationError, match="curve"):
+        Calibration.from_json(json.dumps({**row, "curve": ["x"] * 500_000}))
+    assert time.process_time() - start < 3  # it took a dozen
+
+
 def test_a_curve_that_turns_back_is_refused() -> None:
     row = json.loads(fit(world(600), **ABOUT).to_json())
     for curve in ([[0, 0], [1, 2], [0.5, 3]], [[0, 1], [1, 0]]):

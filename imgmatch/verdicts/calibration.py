@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,7 +272,9 @@ class Calibration:
         try:
             row = json.loads(text, parse_constant=_no_constant)
             # `jsonschema.validate` would hold our own schema against the standard at every start, which takes 50 ms.
-            wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(row))
+            # Of the mistakes the first hundred: somebody else's file may hold a million, each of which takes time.
+            mistakes = islice(jsonschema.Draft202012Validator(schema).iter_errors(row), 100)
+            wrong = jsonschema.exceptions.best_match(mistakes)
         except (ValueError, RecursionError) as error:
             raise CalibrationError(f"{source}: not valid JSON: {error}") from error
         if isinstance(row, dict) and row.get("format") == "imgmatch calibration 1":
