@@ -579,6 +579,7 @@ def test_offline_is_told_at_once(tmp_path: Path) -> None:
         "weights pull clip-vit-b32",
         "(2)",
         "(3)",
+        "--encoder mobilenet-v2",
     ):
         assert part in load
     assert "open_clip:ViT-B-32/laion2b_s34b_b79k@" in load

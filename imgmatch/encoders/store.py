@@ -30,6 +30,7 @@ __all__ = ["cache_dir", "locate", "places", "pull", "read_tensors", "require", "
 
 HUB_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 _TOKENIZER_FILES = ("tokenizer*.json", "special_tokens_map.json", "*.model", "vocab.json", "merges.txt")
+_NEEDS_NO_HUB = "mobilenet-v2"  # its weights come from a package registry
 _CONNECT_SECONDS = 5.0  # without a route the user hears so within seconds
 _PIP_SECONDS = 300
 
@@ -100,7 +101,17 @@ def require(name: str, cache: str | Path | None = None) -> Path:
     raise WeightsError(
         f"the weights of {name!r} are not on this machine. Looked in: {', '.join(map(str, looked))}. "
         f"Three ways to provide them: (1) `imgmatch weights pull {name}` where {source.split('/')[2]} can be reached; "
-        f"(2) {copy}; (3) {own}."
+        f"(2) {copy}; (3) {own}.{_without_hub(name)}"
+    )
+
+
+def _without_hub(name: str) -> str:
+    """Return the way out where no model hub can be reached, nothing for the encoder that is that way out."""
+    if name == _NEEDS_NO_HUB:
+        return ""
+    return (
+        f" Where no model hub can be reached: `imgmatch weights pull {_NEEDS_NO_HUB}` (weaker than CLIP), and build the catalog "
+        f"with --encoder {_NEEDS_NO_HUB}."
     )
 
 
@@ -303,4 +314,5 @@ def _pull_hub(hub: str, target: Path, say: Callable[[str], None]) -> None:
         folder.rename(target)
     except Exception as error:  # huggingface_hub lets its http library's exceptions through
         shutil.rmtree(folder, ignore_errors=True)
-        raise WeightsError(f"{hub} from {constants.ENDPOINT}: {str(error).splitlines()[0]}") from error
+        said = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise WeightsError(f"{hub} from {constants.ENDPOINT}: {said}.{_without_hub(hub)}") from error
