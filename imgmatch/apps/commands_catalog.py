@@ -40,7 +40,11 @@ def build(
     index: Annotated[str | None, typer.Option(help="FAISS factory string, or lancedb; see docs/catalog.md.")] = None,
     device: Annotated[str | None, typer.Option(help="[b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Also fit a calibration on these photos (imgmatch calibrate --self).")
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Also fit a calibration on these photos (imgmatch calibrate --self): ten items with two photos each, or more.",
+        ),
     ] = False,
 ) -> None:
     """Index a folder or manifest of authentic product photos."""
@@ -182,7 +186,7 @@ def _photos(what: str) -> Iterator[Callable[[int, int], None]]:
 def _report(made: Catalog, issues_before: int | None) -> None:
     counts = made.manifest.counts
     console.print(
-        f"{made.path}: {counts['items']} items of {counts['brands']} brands, {counts['photos']} photos, "
+        f"{made.path}: {counts['items']} items of {counts['brands']} brand{'s' * (counts['brands'] != 1)}, {counts['photos']} photos, "
         f"version {made.version}, by {made.space.encoder}",
         highlight=False,
     )
