@@ -43,7 +43,7 @@ def build(
         bool,
         typer.Option(
             "--calibrate",
-            help="Also fit a calibration on these photos (imgmatch calibrate --self): ten items with two photos each, or more.",
+            help="Also fit a calibration on these photos (imgmatch calibrate --self): it takes ten items with two photos each.",
         ),
     ] = False,
 ) -> None:
@@ -186,7 +186,8 @@ def _photos(what: str) -> Iterator[Callable[[int, int], None]]:
 def _report(made: Catalog, issues_before: int | None) -> None:
     counts = made.manifest.counts
     console.print(
-        f"{made.path}: {counts['items']} items of {counts['brands']} brand{'s' * (counts['brands'] != 1)}, {counts['photos']} photos, "
+        f"{made.path}: {counts['items']} items of {counts['brands']} brand{'s' * (counts['brands'] != 1)}, "
+        f"{counts['photos']} photos, "
         f"version {made.version}, by {made.space.encoder}",
         highlight=False,
     )

@@ -110,8 +110,8 @@ def _without_hub(name: str) -> str:
     if name == _NEEDS_NO_HUB:
         return ""
     return (
-        f" Where no model hub can be reached: `imgmatch weights pull {_NEEDS_NO_HUB}` (weaker than CLIP), and build the catalog "
-        f"with --encoder {_NEEDS_NO_HUB}."
+        f" Where no model hub can be reached: `imgmatch weights pull {_NEEDS_NO_HUB}` (weaker than CLIP), and build "
+        f"the catalog with --encoder {_NEEDS_NO_HUB}."
     )
 
 
