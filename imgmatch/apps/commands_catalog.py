@@ -43,7 +43,7 @@ def build(
         bool,
         typer.Option(
             "--calibrate",
-            help="Also fit a calibration on these photos (imgmatch calibrate --self): it takes ten items with two photos each.",
+            help="Also fit a calibration on these photos (imgmatch calibrate --self): ten items of two photos are needed.",
         ),
     ] = False,
 ) -> None:
@@ -187,8 +187,7 @@ def _report(made: Catalog, issues_before: int | None) -> None:
     counts = made.manifest.counts
     console.print(
         f"{made.path}: {counts['items']} items of {counts['brands']} brand{'s' * (counts['brands'] != 1)}, "
-        f"{counts['photos']} photos, "
-        f"version {made.version}, by {made.space.encoder}",
+        f"{counts['photos']} photos, version {made.version}, by {made.space.encoder}",
         highlight=False,
     )
     new = [] if issues_before is None else made.issues[issues_before:]
