@@ -11,7 +11,7 @@ import pytest
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
 from imgmatch.images import load_image
-from imgmatch.vision.marks import ink_map, make_reference, renderer
+from imgmatch.vision.marks import drawings, ink_map, make_reference
 from imgmatch.vision.marks.drawings import MOST_BYTES, draw_svg
 from tests.fakes import GridEncoder
 
@@ -108,7 +108,7 @@ ALL = '<rect width="40" height="20" '
     ids=["blur", "blur in a style", "layers", "dashes", "masks"],
 )
 def test_what_costs_only_when_it_is_drawn_is_bounded(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderer, "SECONDS", 1)
+    monkeypatch.setattr(drawings, "_SECONDS", 1)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with pytest.raises(ImageError, match=r"took more than 1 s|nothing is drawn"):
         draw_svg(svg(body), source="mark.svg")
