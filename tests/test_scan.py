@@ -22,7 +22,7 @@ from imgmatch.io.files import lock
 from imgmatch.io.sinks import write_tables
 from imgmatch.io.sources import read_listings, with_known
 from imgmatch.io.tables import Layout
-from imgmatch.records import Listing, ScanRecord
+from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan, scan_listings
 from imgmatch.scan.run import reason_of
@@ -417,17 +417,30 @@ def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("photo", "said", "reason"),
     [
-        ("too_small: a: b.png: 1 x 6000: a side is under 8 pixels", "too_small: … x …: a side is under … pixels"),
         (
+            "a: b.png",
+            "too_small: a: b.png: 1 x 6000: a side is under 8 pixels",
+            "too_small: … x …: a side is under … pixels",
+        ),
+        (
+            "c.jpg",
             "truncated: c.jpg: cannot be decoded: image file is truncated (100 bytes not processed)",
             "truncated: cannot be decoded",
         ),
-        ("url: https://x.example/a: 1.jpg: is a URL; nothing is fetched", "url: is a URL"),
-        ("missing: is.jpg: no such file", "missing: no such file"),
-        ("the listing has no photo", "the listing has no photo"),
+        ("https://x.example/a: 1.jpg", "url: https://x.example/a: 1.jpg: is a URL; nothing is fetched", "url: is a URL"),
+        ("is.jpg", "missing: is.jpg: no such file", "missing: no such file"),
+        ("is: no such file\x1b.jpg", "missing: is: no such file\\x1b.jpg: no such file", "missing: no such file"),
+        ("", "the listing has no photo", "the listing has no photo"),
     ],
 )
-def test_what_photos_fail_for_is_grouped_without_their_names(said: str, reason: str) -> None:
-    assert reason_of(f"nothing could be examined: {said}").startswith(f"nothing could be examined: {reason}")
+def test_what_photos_fail_for_is_grouped_without_their_names(photo: str, said: str, reason: str) -> None:
+    photos = (PhotoRecord("photo-1", "listing", photo, status="failed", error=said),) if photo else ()
+    record = ScanRecord(Listing("1"), status="failed", error=f"nothing could be examined: {said}", photos=photos)
+    assert reason_of(record).startswith(f"nothing could be examined: {reason}")
+
+
+def test_what_rows_fail_for_is_grouped_without_their_places() -> None:
+    record = ScanRecord(Listing("1"), status="failed", error="t.csv:17: price: expected an amount, got 'x'")
+    assert reason_of(record) == "price: expected an amount, got …"

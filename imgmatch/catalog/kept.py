@@ -10,7 +10,7 @@ from imgmatch.encoders.store import cache_dir
 from imgmatch.loading.cache import PartCache
 from imgmatch.loading.photo import PhotoContext
 
-__all__ = ["KeptPhotos"]
+__all__ = ["KeptPhotos", "reference_parts"]
 
 # Decoded reference photos kept in memory: keypoints and hashes of a reference are computed once per process.
 _PHOTOS_KEPT = 256
@@ -42,4 +42,9 @@ class KeptPhotos:
 
     @cached_property
     def _parts(self) -> PartCache:
-        return PartCache(cache_dir() / "references-parts.sqlite")
+        return reference_parts()
+
+
+def reference_parts() -> PartCache:
+    """Open what this machine remembers of reference photos."""
+    return PartCache(cache_dir() / "references-parts.sqlite")

@@ -25,7 +25,7 @@ import imgmatch
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.encoders.store import cache_dir
-from imgmatch.errors import InputError, ScanError
+from imgmatch.errors import InputError, ScanError, printable
 from imgmatch.io.files import atomic_write, lock
 from imgmatch.io.pages import is_capture, unpack
 from imgmatch.io.sinks import write_tables
@@ -272,7 +272,7 @@ class _Run:
         self.summary.rows += 1
         self.summary.counts["failed" if record.verdict is None else str(record.verdict.decision)] += 1
         if record.verdict is None and len(self.summary.reasons) < _HOPELESS:
-            self.summary.reasons[reason_of(record.error or "")] += 1
+            self.summary.reasons[reason_of(record)] += 1
         self._judge_failures()
         if self.progress:
             self.progress(self.summary.rows, self.total, self.summary.counts)
@@ -350,24 +350,12 @@ class _Run:
             f.write("\n")
 
 
-# Of what is said of a photo, after its name (images/).
-_BEGINNINGS = r"a|begins|cannot|expected|HEIC|is|more|no|not|permission|the|took|was|\d+"
-
-
-def reason_of(error: str) -> str:
-    """Return why a row failed, without what is the row's own: its place, the names of its photos.
-
-    Examples
-    --------
-    >>> reason_of("t.csv:17: listing_id: missing or empty")
-    'listing_id: missing or empty'
-    >>> reason_of("nothing could be examined: too_small: a.png: 1 x 6000: a side is under 8 pixels")
-    'nothing could be examined: too_small: … x …: a side is under … pixels'
-    """
-    photo = re.match(r"(nothing could be examined: \w+: ).*?(?:^|: )((?:" + _BEGINNINGS + r") .*)", error)
-    if photo is not None:
-        return re.sub(r"\d+", "…", photo.group(1) + photo.group(2))[:160]
-    return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", re.sub(r"^[^\s:][^:]*:\d+: ", "", error))[:160]
+def reason_of(record: ScanRecord) -> str:
+    """Return why a row failed, without what is the row's own: its place, the names of its photos, numbers."""
+    said = re.sub(r"^[^\s:][^:]*:\d+: ", "", record.error or "")
+    for photo in record.photos:
+        said = said.replace(f"{printable(photo.path)}: ", "", 1)
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", said)[:160]
 
 
 def _write_shard(path: Path, records: list[ScanRecord]) -> None:

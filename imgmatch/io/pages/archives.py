@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from imgmatch.errors import InputError, MissingExtraError
+from imgmatch.io.pages.response import MOST_BYTES, Captured
 
-__all__ = ["MHTML", "Captured", "read_archive"]
+__all__ = ["MHTML", "read_archive"]
 
 MHTML = (".mhtml", ".mht")
 
@@ -25,32 +25,9 @@ _RECORDS = 1_000_000
 _MEMBERS = 10_000
 _RATIO = 200  # bytes unpacked for a byte of the archive, whatever they are; text packs to a tenth, photos not at all
 _SPARE = 256 * 2**20  # that small archives may unpack to all the same
-MOST_BYTES = 64 * 2**20  # of one page or photo, as `images.max_bytes`
 _MHTML_BYTES = 128 * 2**20  # parsed in memory
 _MHTML_LINES = 4_000_000  # which the parser sees one by one; of 76 letters (RFC 2045) there are fewer in that many bytes
 _MULTIPARTS = 8  # in one another, each of which looks at every line again; browsers write one
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """One response: where it came from, when, what it says it is, and its bytes.
-
-    Parameters
-    ----------
-    url, time : str
-        As the archive has them; the time is ISO 8601.
-    kind : str
-        The media type, without parameters.
-    data : bytes
-    content_type : str
-        The media type as it was sent.
-    """
-
-    url: str
-    time: str
-    kind: str
-    data: bytes
-    content_type: str = ""
 
 
 def read_archive(path: Path) -> Iterator[Captured]:

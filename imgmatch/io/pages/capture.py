@@ -19,9 +19,10 @@ from imgmatch.cells import as_json
 from imgmatch.errors import InputError
 from imgmatch.io.files import PHOTO_SUFFIXES, atomic_write, sha256_file
 from imgmatch.io.folders import FileFinder, PassedOver, holds_photo, visible
-from imgmatch.io.pages.archives import MHTML, Captured, read_archive
+from imgmatch.io.pages.archives import MHTML, read_archive
 from imgmatch.io.pages.product import Product
 from imgmatch.io.pages.reader import PageReader
+from imgmatch.io.pages.response import Captured
 
 __all__ = ["is_capture", "unpack"]
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 from warcio.archiveiterator import ArchiveIterator
 from warcio.bufferedreaders import DecompressingBufferedReader
 
-from imgmatch.io.pages.archives import MOST_BYTES, Captured
+from imgmatch.io.pages.response import MOST_BYTES, Captured
 
 __all__ = ["read_warc"]
 

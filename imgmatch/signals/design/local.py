@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.catalog.held_out import better
+from imgmatch.catalog.kept import reference_parts
 from imgmatch.catalog.likeness import sample
 from imgmatch.encoders.base import Prepared
-from imgmatch.encoders.store import cache_dir
 from imgmatch.loading.cache import PartCache, remembered
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
@@ -102,7 +102,7 @@ class CloserLook:
 
     @cached_property
     def _cache(self) -> PartCache:
-        return PartCache(cache_dir() / "references-parts.sqlite")
+        return reference_parts()
 
     @cached_property
     def _centre(self) -> FloatArray:
