@@ -137,8 +137,8 @@ def contacts_left(path: Path) -> list[str]:
 def _recognised(texts: Iterable[str]) -> list[Contact]:
     # A text that is a link counts as a contact in a QR code; in a record it is the listing's address. The reader, which
     # normalises, sees the ellipsis of a mask as three stops.
-    pieces = [piece for text in texts for piece in _pieces_of_text(text)]
-    return [c for c in extract_contacts(pieces) if c.kind != "url" and "..." not in c.value]
+    pieces = dict.fromkeys(piece for text in dict.fromkeys(texts) for piece in _pieces_of_text(text))
+    return [c for c in extract_contacts([*pieces]) if c.kind != "url" and "..." not in c.value]
 
 
 def _pieces_of_text(text: str) -> Iterator[str]:
