@@ -169,7 +169,7 @@ def _emptied(cache: Path, what: str = "*") -> None:
     from imgmatch.encoders.store import cache_dir
 
     cache.mkdir(parents=True, exist_ok=True)
-    for old in (*cache.glob(f"{what}.sqlite*"), *cache.glob(f"{what}.db*")):
+    for old in (*cache.glob(f"{what}.sqlite*"), *cache.glob(f"{what}.db*"), *cache.glob(f"derived/{what}")):
         old.unlink()
     if not (cache / "weights").exists():
         (cache / "weights").symlink_to(cache_dir() / "weights")
