@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,18 +42,19 @@ class Blink:
 
 def layers(entry: Entry) -> Sequence[Layer]:
     """Return the layers of a listing's drawings, those of what was found first."""
-    out = [
-        Layer(f.name, f.reason, drawing=Drawing(f.drawing.pair, f.drawing.crops, f.drawing.readings))
-        for f in entry.findings
-        if f.drawing.pair or f.drawing.readings
-    ]
+    drawn = Counter(f.name for f in entry.findings if not f.drawing.empty)
+    out: list[Layer] = []
+    whole: list[Layer] = []
     for f in entry.findings:
+        name = f"{f.name}, {f.about}" if f.about and drawn[f.name] > 1 else f.name
+        if f.drawing.pair or f.drawing.readings:
+            out.append(Layer(name, f.reason, drawing=Drawing(f.drawing.pair, f.drawing.crops, f.drawing.readings)))
         if f.drawing.overlay:
-            out.append(Layer(f"{f.name}: laid over", "The catalog’s photo, half transparent.", picture=f.drawing.overlay))
+            whole.append(Layer(f"{name}: laid over", "The catalog’s photo, half transparent.", picture=f.drawing.overlay))
         if f.drawing.heat:
             words = "The redder, the more the two differ beyond what light and compression explain. Pale: not compared."
-            out.append(Layer(f"{f.name}: differences", words, picture=f.drawing.heat))
-    return out
+            whole.append(Layer(f"{name}: differences", words, picture=f.drawing.heat))
+    return out + whole
 
 
 def blinks(gallery: Gallery, record: ScanRecord) -> Sequence[Blink]:
@@ -75,5 +77,6 @@ def blinks(gallery: Gallery, record: ScanRecord) -> Sequence[Blink]:
             continue
         laid = overlay(query, reference, matrix, opacity=1.0, side=_SIDE)
         if laid is not None:
-            out.append(Blink(signal_words(finding.signal), data_uri(thumbnail_jpeg(query.image, _SIDE)), laid))
+            name = f"{signal_words(finding.signal)}, {photo.photo_id}" if len(photos) > 1 else signal_words(finding.signal)
+            out.append(Blink(name, data_uri(thumbnail_jpeg(query.image, _SIDE)), laid))
     return out
