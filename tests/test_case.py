@@ -287,7 +287,23 @@ def test_what_a_package_says_of_a_file_by_hand(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "small.zip") as archive:
         digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # `printf hello | sha256sum`
         assert json.loads(archive.read("manifest.json"))["files"] == [{"path": "a.txt", "sha256": digest, "bytes": 5}]
-        assert {info.external_attr >> 16 for info in archive.infolist()} == {0o644}
+        about = {(info.date_time, info.create_system, info.external_attr) for info in archive.infolist()}
+        assert about == {((1980, 1, 1, 0, 0, 0), 3, 0o644 << 16)}  # the same on any system, at any time
+
+
+def test_the_manifest_is_the_same_whatever_the_order_of_what_it_says(tmp_path: Path) -> None:
+    for name, about in (("1.zip", {"b": 1, "a": "é"}), ("2.zip", {"a": "é", "b": 1})):
+        write_package(tmp_path / name, {}, about)
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "1.zip") as archive:
+        assert archive.read("manifest.json") == b'{\n "a": "\\u00e9",\n "b": 1,\n "files": []\n}\n'
+
+
+def test_an_entry_that_cannot_be_read_was_changed(tmp_path: Path) -> None:
+    write_package(tmp_path / "s.zip", {"a.txt": b"hello"}, {})
+    data = (tmp_path / "s.zip").read_bytes()
+    (tmp_path / "t.zip").write_bytes(data.replace(b"hello", b"hallo", 1))  # its checksum no longer fits
+    assert "a.txt was changed" in verify_package(tmp_path / "t.zip").problems
 
 
 def test_a_file_listed_twice_and_an_encrypted_one_are_noticed(packed: Path, tmp_path: Path) -> None:
@@ -428,7 +444,7 @@ def test_a_manifest_rewritten_with_its_hash_still_fails_the_signature(keys: tupl
     [
         ("manifest.sig", lambda data: data.upper()),
         ("manifest.sig", lambda data: data.strip()),
-        ("signer.pem", lambda data: data.replace(b"\n", b"\r\n")),  # sorts before ours
+        ("signer.pem", lambda data: b"\n" + data),  # sorts before ours
         ("signer.pem", lambda data: data + b"\n"),  # and after
     ],
 )

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgmatch.apps.console import console
-
 if TYPE_CHECKING:
     from imgmatch.types import Image
 
@@ -30,18 +28,14 @@ def register(app: typer.Typer) -> None:
 @weights.command("list")
 def list_() -> None:
     """Show the models known by name, their licences, and which are on this machine."""
-    from rich.table import Table
-
     from imgmatch.encoders.registry import known_models
     from imgmatch.encoders.store import locate
 
-    table = Table(*("name", "here", "size", "dim", "input", "licence", "good for", "source"))
     for model in known_models().values():
-        here = ("yes" if locate(model.name) else "no") + ("" if model.verified else ", unverified")
+        here = ("here" if locate(model.name) else "not here") + ("" if model.verified else ", unverified")
         size = f"{model.megabytes} MB" if model.megabytes < 1000 else f"{model.megabytes / 1000:.1f} GB"
-        numbers = (size, str(model.dim), str(model.input))
-        table.add_row(model.name, here, *numbers, model.licence, model.good_for, model.source)
-    console.print(table)
+        about = f"{here:<21}{size:>7}  {model.dim:>4} numbers from {model.input} px  {model.licence}"
+        typer.echo(f"{model.name:<19}{about}\n    {model.good_for}\n    {model.source}")
     typer.echo("unverified: we have not loaded these weights, only built their architecture; tell us where one fails")
 
 
@@ -58,7 +52,7 @@ def pull(
 
 @weights.command()
 def verify(name: Annotated[str, typer.Argument(help="Model to check; default: all that are installed.")] = "") -> None:
-    """Load the weights that are here and hold their tensors against the registry's hash."""
+    """Load the weights that are here and compare the hash of their tensors with the registry's."""
     from imgmatch.encoders import load_encoder
     from imgmatch.encoders.registry import known_models
     from imgmatch.encoders.store import locate
@@ -69,7 +63,7 @@ def verify(name: Annotated[str, typer.Argument(help="Model to check; default: al
     for each in names:
         encoder = load_encoder(f"torch:{each}", device="cpu")
         known = known_models().get(each)
-        state = "as published" if known and known.tensors else "readable; the registry has no hash to hold it against"
+        state = "as published" if known and known.tensors else "readable; the registry has no hash to compare it with"
         typer.echo(f"{each}: {state}; tensors {encoder.space.weights}; space {encoder.space.id}")
 
 

@@ -271,7 +271,7 @@ class Calibration:
         schema = json.loads(files("imgmatch.schemas").joinpath("calibration.schema.json").read_text("utf-8"))
         try:
             row = json.loads(text, parse_constant=_no_constant)
-            # `jsonschema.validate` would hold our own schema against the standard at every start, which takes 50 ms.
+            # `jsonschema.validate` would check our own schema by the standard at every start, which takes 50 ms.
             # Of the mistakes the first hundred: somebody else's file may hold a million, each of which takes time.
             mistakes = islice(jsonschema.Draft202012Validator(schema).iter_errors(row), 100)
             wrong = jsonschema.exceptions.best_match(mistakes)
