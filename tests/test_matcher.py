@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher, load_image
-from imgmatch.config import FusionConfig
+from imgmatch.config import FusionConfig, ImageConfig
 from imgmatch.images import perceptual_hash
 from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
@@ -254,6 +254,22 @@ def test_a_cached_photo_is_neither_decoded_nor_encoded_again(
     monkeypatch.setattr("imgmatch.loading.loader.load_image", lambda *a, **k: pytest.fail("decoded again"))
     assert Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root).to_dict() == first.to_dict()
     assert catalog.encoder.photos_encoded == before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("limits", [ImageConfig(max_pixels=100), ImageConfig(max_side=20), ImageConfig(min_side=500)])
+def test_limits_hold_for_remembered_photos_as_for_new_ones(
+    world: tuple[Catalog, Path], tmp_path: Path, limits: ImageConfig
+) -> None:
+    catalog, root = world
+    cache = PhotoCache(tmp_path / "cache.sqlite")
+    listing = Listing("a", ("own0.png",))
+    assert Matcher(catalog, DESIGN, cache=cache).examine(listing, photos=root).photos[0].status == "ok"
+    [warm], [cold] = (
+        Matcher(catalog, dataclasses.replace(DESIGN, images=limits), cache=c).examine(listing, photos=root).photos
+        for c in (cache, None)
+    )
+    assert warm == cold
+    assert warm.status != "ok"
 
 
 def test_cells_that_were_forgotten_are_computed_again(

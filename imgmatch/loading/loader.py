@@ -14,6 +14,7 @@ from imgmatch.config import ImageConfig
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import ImageError
 from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
+from imgmatch.images.decoding import check_size
 from imgmatch.loading.cache import CachedPhoto, PhotoCache
 from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
 from imgmatch.parallel import StageTimer
@@ -92,6 +93,7 @@ class PhotoLoader:
             with self._timer("prepare"):
                 prepared = encoder.prepare(image)
         else:
+            check_size(known.width, known.height, self._limits, name)  # what is remembered may be from before it was set
             phash, size = (known.phash, known.quality), (known.width, known.height)
         pixels = partial(self._pixels, source, name, sha256)
         photo = PhotoContext(
