@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import pytest
 
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.catalog import Catalog as CatalogClass
-from imgmatch.catalog.manifest import photo_path
+from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
 from imgmatch.errors import (
     CatalogCorruptError,
     CatalogError,
@@ -365,3 +366,11 @@ def test_photos_survive_their_source(built: Catalog, tmp_path: Path) -> None:
     assert photo.image.sha256 == sha
     assert photo is built.photo(sha)
     np.testing.assert_array_equal(photo.embedding, built.embedding(sha))
+
+
+@pytest.mark.parametrize("kind", [Manifest, Part, Segment, SpaceParts])
+def test_what_was_read_of_a_manifest_cannot_be_changed(kind: type) -> None:
+    blank = object.__new__(kind)
+    for name in kind.__slots__:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(blank, name, None)
