@@ -339,6 +339,11 @@ def test_manifests_we_do_not_read(built: Catalog, change: dict, kind: type) -> N
         Catalog.load(built.path)
 
 
+def test_a_manifest_says_what_it_is(built: Catalog) -> None:
+    row = json.loads((built.path / "manifest.json").read_text())
+    assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
+
+
 def test_one_writer_at_a_time(built: Catalog) -> None:
     with lock(built.path), pytest.raises(LockedError, match="another process is writing"):
         built.remove(["brand0/item0"])
