@@ -320,6 +320,13 @@ def test_manifests_that_lie(world: Path, change: Callable[[dict[str, Any]], None
     assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
 
 
+@pytest.mark.parametrize("rows", [10**12, -1, 1])
+def test_rows_that_a_part_cannot_hold_are_noticed_before_it_is_read(world: Path, rows: int) -> None:
+    forge(world / "theirs", lambda row: segment(row).update(rows=rows))
+    with pytest.raises(CatalogCorruptError, match="bytes are not"):
+        Catalog.load(world / "theirs")
+
+
 def test_a_manifest_of_another_kind(world: Path) -> None:
     path = world / "theirs/manifest.json"
     for text in ("[]", "null", "7", '"x"', "[" * 100_000, '{"format": "imgmatch-catalog"}', "\0", "", "{" * 5000):
