@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from imgmatch.errors import CalibrationError, CatalogCorruptError, CatalogError,
 from imgmatch.indexes import load_index
 from imgmatch.indexes.faiss import FaissIndex
 from imgmatch.io.files import open_foreign
+from imgmatch.types import EmbeddingSpace
 from imgmatch.verdicts.negatives import NegativeBank, NegativeRow
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -324,6 +326,20 @@ def test_manifests_that_lie(world: Path, change: Callable[[dict[str, Any]], None
 def test_rows_that_a_part_cannot_hold_are_noticed_before_it_is_read(world: Path, rows: int) -> None:
     forge(world / "theirs", lambda row: segment(row).update(rows=rows))
     with pytest.raises(CatalogCorruptError, match="bytes are not"):
+        Catalog.load(world / "theirs")
+
+
+@pytest.mark.parametrize(("dim", "read"), [(0, False), (1, True), (1 << 16, True), (1 + (1 << 16), False), (True, False)])
+def test_how_many_numbers_a_vector_may_have(world: Path, dim: int, read: bool) -> None:
+    def of_dim(row: dict[str, Any]) -> None:
+        [(_, parts)] = row["spaces"].items()
+        space = EmbeddingSpace(**{**parts["space"], "dim": dim})
+        parts.update(space=asdict(space), segments=[], index=None)
+        row.update(spaces={space.id: parts}, active_space=space.id)
+
+    forge(world / "theirs", of_dim)
+    refused = contextlib.nullcontext() if read else pytest.raises(CatalogCorruptError, match="a number of dimensions")
+    with refused:
         Catalog.load(world / "theirs")
 
 
