@@ -340,7 +340,9 @@ def test_manifests_we_do_not_read(built: Catalog, change: dict, kind: type) -> N
 
 
 def test_a_manifest_says_what_it_is(built: Catalog) -> None:
-    row = json.loads((built.path / "manifest.json").read_text())
+    text = (built.path / "manifest.json").read_text()
+    row = json.loads(text)
+    assert text.startswith('{\n "')  # a line a field, for people
     assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
 
 

@@ -343,6 +343,15 @@ def test_how_many_numbers_a_vector_may_have(world: Path, dim: int, read: bool) -
         Catalog.load(world / "theirs")
 
 
+@pytest.mark.parametrize(
+    "name", [lambda part: {"sha256": part["sha256"][:62] + "zz"}, lambda part: {"sha256": hashlib.sha256(b"").hexdigest()}]
+)
+def test_a_part_is_called_by_its_hash(world: Path, name: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    forge(world / "theirs", lambda row: row["items"].update(name(row["items"])))
+    with pytest.raises(CatalogCorruptError, match="not the name of a part"):
+        Catalog.load(world / "theirs")
+
+
 def test_a_manifest_of_another_kind(world: Path) -> None:
     path = world / "theirs/manifest.json"
     for text in ("[]", "null", "7", '"x"', "[" * 100_000, '{"format": "imgmatch-catalog"}', "\0", "", "{" * 5000):
