@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from imgmatch.errors import InputError
+from imgmatch.messages import Message
 
 __all__ = [
     "as_id",
@@ -128,7 +129,7 @@ def as_text(name: str, value: Any) -> str | None:
         return _number_text(value)
     if isinstance(value, (date, time)):
         return value.isoformat()
-    raise InputError(f"{name}: expected a string, got {value!r:.80}")
+    raise InputError(Message("{column}: expected a string, got {value}", column=name, value=f"{value!r:.80}"))
 
 
 def as_id(name: str, value: Any) -> str | None:
@@ -148,14 +149,26 @@ def as_id(name: str, value: Any) -> str | None:
     if isinstance(value, (float, Decimal)) and not is_missing(value):
         exact = isinstance(value, Decimal) or abs(value) < _EXACT
         if not exact or value != int(value):
-            raise InputError(f"{name}: {value!r} is a number that has lost digits of the id; export this column as text")
+            raise InputError(
+                Message(
+                    "{column}: {value} is a number that has lost digits of the id; export this column as text",
+                    column=name,
+                    value=repr(value),
+                )
+            )
         return str(int(value))
     text = as_text(name, value)
     if text is None:
         return None
     text = text.strip()
     if _SCIENTIFIC.fullmatch(text):
-        raise InputError(f"{name}: {text} has lost digits of the id; format this column as text before saving the table")
+        raise InputError(
+            Message(
+                "{column}: {value} has lost digits of the id; format this column as text before saving the table",
+                column=name,
+                value=text,
+            )
+        )
     found = _FLOAT_ID.fullmatch(text)
     return found.group(1) if found else text
 
@@ -206,7 +219,7 @@ def as_texts(name: str, value: Any) -> tuple[str, ...]:
     elif isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, (list, tuple)):
-        raise InputError(f"{name}: expected a list of strings, got {value!r:.80}")
+        raise _no_list(name, f"{value!r:.80}")
     texts = []
     for entry in value:
         if isinstance(entry, Mapping):
@@ -214,7 +227,7 @@ def as_texts(name: str, value: Any) -> tuple[str, ...]:
         if is_missing(entry):
             continue
         if not isinstance(entry, str):
-            raise InputError(f"{name}: expected a list of strings, got {value!r:.80}")
+            raise _no_list(name, f"{value!r:.80}")
         texts.append(clean(entry))
     return tuple(texts)
 
@@ -231,7 +244,7 @@ def as_object(name: str, value: Any) -> dict[str, Any]:
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: not valid JSON: {error}") from error
+        raise InputError(Message("{column}: not valid JSON: {error}", column=name, error=str(error))) from error
     if not isinstance(value, Mapping):
         raise InputError(f"{name}: expected a JSON object, got {value!r:.60}")
     return {str(k): v for k, v in value.items()}
@@ -246,7 +259,7 @@ def as_json(value: Any, levels: int = _MOST_NESTED) -> Any:
         Where lists and objects lie in one another deeper than `levels`: writing them again would recurse as deep.
     """
     if levels < 0:
-        raise InputError(f"nested more than {_MOST_NESTED} deep")
+        raise InputError(Message("nested more than {limit} deep", limit=_MOST_NESTED))
     value = _plain(value)
     if isinstance(value, str):
         return clean(value)
@@ -333,6 +346,10 @@ def _number_text(value: float | Decimal) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
+def _no_list(name: str, got: str) -> InputError:
+    return InputError(Message("{column}: expected a list of strings, got {value}", column=name, value=got))
+
+
 def _listed(name: str, text: str) -> list[Any]:
     text = text.strip()
     if text.startswith("["):
@@ -341,9 +358,9 @@ def _listed(name: str, text: str) -> list[Any]:
         except (ValueError, RecursionError) as error:
             if _PRINTED_LIST.fullmatch(text):
                 return [ast.literal_eval(quoted) for quoted in re.findall(_QUOTED, text)]
-            raise InputError(f"{name}: not valid JSON: {error}") from error
+            raise InputError(Message("{column}: not valid JSON: {error}", column=name, error=str(error))) from error
         if not isinstance(value, list):
-            raise InputError(f"{name}: expected a list of strings, got {text:.60}")
+            raise _no_list(name, f"{text:.60}")
         return value
     if _PRINTED_LIST.fullmatch(text):
         return [ast.literal_eval(quoted) for quoted in re.findall(_QUOTED, text)]

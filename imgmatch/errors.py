@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from imgmatch.messages import Message
+
 __all__ = [
     "CalibrationError",
     "CatalogCorruptError",
@@ -30,6 +32,12 @@ __all__ = [
 class ImgmatchError(Exception):
     """Base of every error that imgmatch raises on purpose."""
 
+    @property
+    def said(self) -> str:
+        """What happened: a :class:`imgmatch.messages.Message` where a record may show it, to be said in other languages."""
+        first = self.args[0] if self.args else None
+        return first if isinstance(first, Message) else str(self)
+
 
 class ConfigError(ImgmatchError, ValueError):
     """A configuration file or value is wrong: unknown key, wrong type, out of range."""
@@ -41,13 +49,13 @@ class InputError(ImgmatchError, ValueError):
     Parameters
     ----------
     message : str
-        What is wrong and what was expected.
+        What is wrong and what was expected; a Message where it is about one row.
     source : str
         The file (and row, as ``table.csv:17``) it happened in.
     """
 
     def __init__(self, message: str, *, source: str = "") -> None:
-        super().__init__(f"{source}: {message}" if source else message)
+        super().__init__(_at(source, message))
         self.source = source
 
 
@@ -61,13 +69,13 @@ class ImageError(ImgmatchError):
         ``too_small``, ``format_not_allowed``, ``missing_extra``, ``truncated``, ``corrupt``, ``timeout``,
         ``decoder_crashed``, ``url`` or ``outside_root``.
     message : str
-        The same in plain words, with what to do where something can be done.
+        The same in plain words, with what to do where something can be done; a Message.
     source : str
         The file name or ``<bytes>``.
     """
 
     def __init__(self, reason: str, message: str, *, source: str = "") -> None:
-        super().__init__(f"{source}: {message}" if source else message)
+        super().__init__(_at(source, message))
         self.reason = reason
         self.source = source
 
@@ -130,6 +138,11 @@ class ScanError(ImgmatchError):
 
 class LockedError(ImgmatchError):
     """Another process is writing to the same folder."""
+
+
+def _at(source: str, problem: str) -> str:
+    """Put the place where it happened before a problem."""
+    return Message("{place}: {problem}", place=source, problem=problem) if source else problem
 
 
 def printable(text: str) -> str:

@@ -37,7 +37,7 @@ _log = logging.getLogger("imgmatch")
 _AHEAD = 16
 """Photos of one listing that wait for their embedding (600 kB each) before those are made, however long the listing is."""
 
-_OUT_OF_MEMORY = ImageError("too_many_pixels", "not enough memory to examine it")
+_OUT_OF_MEMORY = ImageError("too_many_pixels", Message("not enough memory to examine it"))
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ class Matcher:
                     photo, size = self._loader.load(photo_id, role, path, _source(photos, path))
                 except (ImageError, MemoryError) as problem:
                     error = problem if isinstance(problem, ImageError) else _OUT_OF_MEMORY
-                    reason = f"{error.reason}: {error}"
+                    reason = Message("{kind}: {problem}", kind=error.reason, problem=error.said)
                     loaded.records.append(PhotoRecord(photo_id, role, path, status="failed", error=reason))
                 else:
                     loaded.photos.append((photo, size))
@@ -233,12 +233,12 @@ class Matcher:
         )
         unreadable = [p for p in loaded.records if p.status == "failed"]
         if not query.photos and not any(f.status is FindingStatus.OK for f in findings):
-            error = unreadable[0].error if unreadable else "the listing has no photo"
-            return replace(record, status="failed", error=f"nothing could be examined: {error}")
+            problem = unreadable[0].error if unreadable else Message("the listing has no photo")
+            return replace(record, status="failed", error=Message("nothing could be examined: {problem}", problem=problem))
         try:
             return replace(record, verdict=self.fusion.decide(query, findings))
         except Exception as error:
-            return replace(record, status="failed", error=f"no verdict: {_message(error)}")
+            return replace(record, status="failed", error=Message("no verdict: {problem}", problem=_message(error)))
 
     def _remembered(self, cache: PhotoCache, signals: Sequence[Sequence[str]]) -> FindingCache:
         settings = [self.config.candidates, asdict(self.config.images), signals, package_sha256(), producer()]
@@ -253,7 +253,8 @@ def _source(photos: Photos, path: str) -> ImageSource:
     if not isinstance(photos, Mapping):
         return resolve_within(photos, path)
     if path not in photos:
-        raise ImageError("missing", f"is not among the photos given: {', '.join(sorted(photos)[:5]) or 'none'}", source=path)
+        given = tuple(sorted(photos)[:5]) or (Message("none"),)
+        raise ImageError("missing", Message("is not among the photos given: {names}", names=given), source=path)
     return photos[path]
 
 
@@ -300,7 +301,7 @@ def _collect(
 def _message(error: Exception) -> str:
     """Say what a reader can use: a library's own message, with paths and assertions of its source, is for the log."""
     unexpected = Message("unexpected {error}, see the log", error=type(error).__name__)
-    return str(error) if isinstance(error, ImgmatchError) else unexpected
+    return error.said if isinstance(error, ImgmatchError) else unexpected
 
 
 def _row_by_row(

@@ -118,7 +118,7 @@ class Listing:
             read = _CELLS.get(name) or as_text
             values[name] = read(name, row[name])
         if not values.get("listing_id"):
-            raise InputError("listing_id: missing or empty")
+            raise InputError(Message("listing_id: missing or empty"))
         return cls(**values, extra={k: as_json(row[k]) for k in row if k not in known})
 
 
@@ -223,7 +223,8 @@ class ScanRecord:
             "schema_version": self.schema_version,
             "listing_id": self.listing_id,
             "status": self.status,
-            "error": self.error,
+            "error": None if self.error is None else str(self.error),
+            **({"messages": {"error": self.error.to_dict()}} if isinstance(self.error, Message) else {}),
             "listing": self.listing.to_dict(),
             "verdict": None if self.verdict is None else verdict_to_dict(self.verdict),
             "photos": [p.to_dict() for p in self.photos],
@@ -243,11 +244,11 @@ class ScanRecord:
             Where the row is not a record.
         """
         try:
-            known = {*_names(cls), "listing_id"}
+            known = {*_names(cls), "listing_id", "messages"}
             return cls(
                 listing=Listing.from_dict(row["listing"]),
                 status=row["status"],
-                error=row.get("error"),
+                error=_with_messages({"error": row.get("error")}, row)["error"],
                 verdict=None if row.get("verdict") is None else verdict_from_dict(row["verdict"]),
                 photos=tuple(_from_dict(PhotoRecord, p) for p in row.get("photos", ())),
                 contacts=tuple(row.get("contacts", ())),

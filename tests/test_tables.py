@@ -232,7 +232,7 @@ def test_a_row_with_more_cells_than_the_header_costs_itself(tmp_path: Path) -> N
     path = tmp_path / "t.csv"
     path.write_text("listing_id,title\n1,a,b,c\n2,ok\n")
     first, second = read(path)
-    assert (first[0].listing_id, first[1]) == ("t.csv:2", "t.csv:2: 2 cells more than the header has")
+    assert (first[0].listing_id, first[1]) == ("t.csv:2", "t.csv:2: more cells than the header has: 2")
     assert second == (Listing("2", title="ok"), None)
 
 

@@ -235,7 +235,7 @@ def _show(record: ScanRecord, rules: Rules, say: Callable[[str], str]) -> None:
     if about:
         console.print(_plain(about), style="dim", highlight=False)
     if verdict is None:
-        console.print(f"[red]failed[/]: {_plain(record.error or '')}", highlight=False)
+        console.print(f"[red]failed[/]: {_plain(say(record.error or ''))}", highlight=False)
         return
     style = {"clear": "green", "unjudged": "cyan", "review": "yellow", "lead": "red"}[str(verdict.decision)]
     claimed = f", presents itself as {verdict.brand}" if verdict.brand else ""
@@ -250,7 +250,7 @@ def _show(record: ScanRecord, rules: Rules, say: Callable[[str], str]) -> None:
         console.print("no rank: the rules alone decided, without a calibration", highlight=False)
     else:
         said = f"rank {verdict.rank:.3f}" if verdict.probability is None else f"probability {verdict.probability:.3f}"
-        console.print(f"{said}, by {_plain(verdict.calibration or '')}", highlight=False)
+        console.print(f"{said}, by {_plain(say(verdict.calibration or ''))}", highlight=False)
     explained = parts_of(verdict, rules)
     assessment, facts = explained.assessment, explained.terms
     if assessment.brand is not None:

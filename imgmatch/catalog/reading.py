@@ -23,6 +23,7 @@ from imgmatch.cells import as_json
 from imgmatch.errors import CatalogCorruptError, ImageError
 from imgmatch.images import load_image
 from imgmatch.io.files import is_sha256, open_foreign, sha256_file
+from imgmatch.messages import Message
 from imgmatch.types import FloatArray, Image
 
 __all__ = [
@@ -144,9 +145,10 @@ def load_photo(root: Path, sha256: str, *, target_side: int | None = None, name:
         with open_foreign(root, photo_name(root, sha256)) as f:
             image = load_image(f, target_side=target_side, name=name or sha256)
     except OSError as error:
-        raise ImageError("missing", f"the catalog's photo {sha256}: {error.strerror}", source=name) from error
+        message = Message("the catalog's photo {sha256}: {error}", sha256=sha256, error=error.strerror or str(error))
+        raise ImageError("missing", message, source=name) from error
     if image.sha256 != sha256:
-        raise ImageError("corrupt", f"the catalog's photo {sha256} was changed", source=name)
+        raise ImageError("corrupt", Message("the catalog's photo {sha256} was changed", sha256=sha256), source=name)
     return image
 
 

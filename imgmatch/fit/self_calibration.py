@@ -91,7 +91,7 @@ def calibrate_self(
         gating=_rules(config).gating,
         fitted_on="self",
         name="self-calibration",
-        source="forged photos of the catalog's own and invented offers",
+        source="the catalog's own photos, forged and not, in invented offers",
         created=created,
         prevalence=prevalence,
     )

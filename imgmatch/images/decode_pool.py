@@ -24,6 +24,7 @@ import numpy as np
 from imgmatch.config import ImageConfig
 from imgmatch.errors import ImageError
 from imgmatch.images.decoding import Decoded, check_size, decode_bytes
+from imgmatch.messages import Message
 
 __all__ = ["DecodePool"]
 
@@ -112,7 +113,7 @@ class _Worker:
             if answer is None:
                 raise EOFError
             if "reason" in answer:
-                error = ImageError(answer["reason"], answer["message"])
+                error = ImageError(answer["reason"], Message.from_dict(answer["message"], answer["said"]))
                 error.source = source
                 raise error
             rows, columns = answer["shape"]
@@ -135,10 +136,10 @@ class _Worker:
         self.close()
         code = self._process.returncode
         if sys.platform != "win32" and code in (-signal.SIGPROF, -signal.SIGALRM):
-            message = f"took more than {config.max_seconds:g} s to decode (images.max_seconds)"
+            message = Message("took more than {seconds:g} s to decode (images.max_seconds)", seconds=config.max_seconds)
             return ImageError("timeout", message, source=source)
         died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return ImageError("decoder_crashed", f"the decoder died of it ({died})", source=source)
+        return ImageError("decoder_crashed", Message("the decoder crashed on it ({how})", how=died), source=source)
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -176,7 +177,9 @@ def _serve() -> None:
             answer["format"] = decoded.format
             pixels = decoded.pixels.reshape(-1).data
         except ImageError as error:
+            said = error.said
             answer = {"reason": error.reason, "message": str(error)}
+            answer["said"] = said.to_dict() if isinstance(said, Message) else {"id": str(error)}
         _alarm(0.0)
         stdout.write(json.dumps(answer).encode() + b"\n")
         stdout.write(pixels)

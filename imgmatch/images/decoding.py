@@ -31,6 +31,7 @@ from PIL import (  # each import registers one decoder, so that Pillow does not 
 
 from imgmatch.config import ImageConfig
 from imgmatch.errors import ImageError, printable
+from imgmatch.messages import Message
 from imgmatch.types import UInt8Array
 
 __all__ = ["Decoded", "check_size", "decode_bytes", "decode_pil", "format_of"]
@@ -91,12 +92,12 @@ def decode_bytes(data: bytes, *, config: ImageConfig, target_side: int | None, s
     """
     name = format_of(data)
     if name is None:
-        message = "not a photo in a format that is read (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)"
+        message = Message("not a photo in a supported format (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC)")
         raise ImageError("format_not_allowed", message, source=source)
     if name == "HEIF":
         _register_heif(source)
     if name == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
-        raise ImageError("truncated", "the file is shorter than its header says", source=source)
+        raise ImageError("truncated", Message("the file is shorter than its header says"), source=source)
     _without_advice()
     # Naming the format keeps Pillow from trying any other of its decoders.
     with _typed_errors(name, config, source), PIL.Image.open(_TimedReader(data, config.max_seconds), formats=(name,)) as im:
@@ -116,18 +117,20 @@ def _typed_errors(name: str, config: ImageConfig, source: str) -> Iterator[None]
     except ImageError:
         raise
     except _OutOfTime as error:
-        message = f"took more than {config.max_seconds:g} s to decode (images.max_seconds)"
+        message = Message("took more than {seconds:g} s to decode (images.max_seconds)", seconds=config.max_seconds)
         raise ImageError("timeout", message, source=source) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise ImageError("too_many_pixels", str(error), source=source) from error
     except MemoryError as error:
-        raise ImageError("too_many_pixels", "not enough memory to decode it", source=source) from error
+        raise ImageError("too_many_pixels", Message("not enough memory to decode it"), source=source) from error
     except PIL.UnidentifiedImageError as error:
-        raise ImageError("corrupt", f"begins like {name}, but its header is broken", source=source) from error
+        message = Message("begins like {format}, but its header is broken", format=name)
+        raise ImageError("corrupt", message, source=source) from error
     except Exception as error:
         text = printable(str(error))[:200] or type(error).__name__
         truncated = isinstance(error, EOFError) or "truncat" in text.lower()
-        raise ImageError("truncated" if truncated else "corrupt", f"cannot be decoded: {text}", source=source) from error
+        message = Message("cannot be decoded: {error}", error=text)
+        raise ImageError("truncated" if truncated else "corrupt", message, source=source) from error
 
 
 def _decode(im: PIL.Image.Image, config: ImageConfig, target_side: int | None, source: str) -> Decoded:
@@ -164,14 +167,16 @@ def _decode(im: PIL.Image.Image, config: ImageConfig, target_side: int | None, s
 
 def check_size(width: int, height: int, config: ImageConfig, source: str) -> None:
     """Raise :class:`ImageError` for a picture with too many pixels or too few."""
+    size = f"{width} x {height}"
     if width * height > config.max_pixels:
-        message = f"{width} x {height} is more than {config.max_pixels} pixels (images.max_pixels)"
+        message = Message("{size} is more than {limit} pixels (images.max_pixels)", size=size, limit=config.max_pixels)
         raise ImageError("too_many_pixels", message, source=source)
     if max(width, height) > config.max_side:
-        message = f"{width} x {height}: a side is over {config.max_side} pixels (images.max_side)"
+        message = Message("{size}: a side is over {limit} pixels (images.max_side)", size=size, limit=config.max_side)
         raise ImageError("too_many_pixels", message, source=source)
     if min(width, height) < config.min_side:
-        raise ImageError("too_small", f"{width} x {height}: a side is under {config.min_side} pixels", source=source)
+        message = Message("{size}: a side is under {limit} pixels (images.min_side)", size=size, limit=config.min_side)
+        raise ImageError("too_small", message, source=source)
 
 
 class _OutOfTime(Exception):  # noqa: N818 - not an error of ours: decode_bytes turns it into one
@@ -229,7 +234,7 @@ def _register_heif(source: str) -> None:
     try:
         import pillow_heif
     except ImportError as error:
-        message = "HEIC needs an optional library: pip install 'imgmatch[heic]'"
+        message = Message("HEIC needs an optional library: pip install 'imgmatch[heic]'")
         raise ImageError("missing_extra", message, source=source) from error
     pillow_heif.register_heif_opener(thumbnails=False)
 

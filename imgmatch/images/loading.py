@@ -22,6 +22,7 @@ from imgmatch.config import ImageConfig
 from imgmatch.errors import ImageError, printable
 from imgmatch.images.decode_pool import DecodePool
 from imgmatch.images.decoding import check_size, decode_bytes, decode_pil, format_of
+from imgmatch.messages import Message
 from imgmatch.parallel import worker_count
 from imgmatch.types import Box, Image, UInt8Array
 
@@ -43,6 +44,7 @@ ISOLATED = frozenset({"TIFF", "WEBP", "AVIF", "HEIF"})
 """Formats that are decoded in a worker process, see :mod:`imgmatch.images.decode_pool`."""
 
 _DEFAULTS = ImageConfig()
+_NOT_A_FILE = Message("is a folder, pipe or device, not a file")
 _URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]+://|data:)")
 
 
@@ -135,14 +137,16 @@ def resolve_within(root: str | os.PathLike[str], relative: str) -> Path:
         or not parts[0]
         or re.match(r"[a-zA-Z]:", relative)
     ):
-        raise ImageError("outside_root", "expected a relative path without '..', below the table's folder", source=shown)
+        raise ImageError(
+            "outside_root", Message("expected a relative path without '..', below the table's folder"), source=shown
+        )
     try:
         base = Path(root).resolve()
         path = (base / relative).resolve()
     except (OSError, RuntimeError) as error:  # a symlink that goes in circles
-        raise ImageError("outside_root", f"cannot be resolved: {error}", source=shown) from error
+        raise ImageError("outside_root", Message("cannot be resolved: {error}", error=str(error)), source=shown) from error
     if not path.is_relative_to(base):
-        raise ImageError("outside_root", "a symbolic link leads out of the table's folder", source=shown)
+        raise ImageError("outside_root", Message("a symbolic link leads out of the table's folder"), source=shown)
     return path
 
 
@@ -237,7 +241,7 @@ def _hex(bits: np.ndarray[Any, Any]) -> str:
 
 
 def _url_error(shown: str) -> ImageError:
-    return ImageError("url", "is a URL; nothing is fetched, download the photo and give its path", source=shown)
+    return ImageError("url", Message("is a URL; nothing is fetched, download the photo and give its path"), source=shown)
 
 
 def read_file(path: str | os.PathLike[str], *, config: ImageConfig = _DEFAULTS, name: str = "") -> bytes:
@@ -266,15 +270,16 @@ def _read(source: Any, config: ImageConfig, name: str) -> tuple[bytes, str]:
         try:
             data = source.read(config.max_bytes + 1)
         except OSError as error:
-            raise ImageError("corrupt", f"cannot be read: {error}", source=shown) from error
+            raise ImageError("corrupt", Message("cannot be read: {error}", error=str(error)), source=shown) from error
         if not isinstance(data, bytes):
             raise TypeError(f"expected a binary file object, got one that reads {type(data).__name__}")
     else:
         raise TypeError(f"expected a path, bytes, binary file object, PIL image or array, got {type(source).__name__}")
     if not data:
-        raise ImageError("empty", "the file is empty", source=shown)
+        raise ImageError("empty", Message("the file is empty"), source=shown)
     if len(data) > config.max_bytes:
-        raise ImageError("too_large", f"more than {config.max_bytes} bytes (images.max_bytes)", source=shown)
+        message = Message("more than {limit} bytes (images.max_bytes)", limit=config.max_bytes)
+        raise ImageError("too_large", message, source=shown)
     return data, shown
 
 
@@ -284,18 +289,17 @@ def _read_path(path: str | bytes, config: ImageConfig, shown: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(fd, "rb") as f:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ImageError("not_a_file", "is a folder, pipe or device, not a file", source=shown)
+                raise ImageError("not_a_file", _NOT_A_FILE, source=shown)
             return f.read(config.max_bytes + 1)
     except FileNotFoundError as error:
-        raise ImageError("missing", "no such file", source=shown) from error
+        raise ImageError("missing", Message("no such file"), source=shown) from error
     except PermissionError as error:
-        raise ImageError("denied", "permission denied", source=shown) from error
+        raise ImageError("denied", Message("permission denied"), source=shown) from error
     except IsADirectoryError as error:
-        raise ImageError("not_a_file", "is a folder, pipe or device, not a file", source=shown) from error
+        raise ImageError("not_a_file", _NOT_A_FILE, source=shown) from error
     except (OSError, ValueError) as error:  # ValueError: NUL or a lone surrogate in the name
-        raise ImageError(
-            "missing", f"cannot be opened: {getattr(error, 'strerror', None) or error}", source=shown
-        ) from error
+        message = Message("cannot be opened: {error}", error=str(getattr(error, "strerror", None) or error))
+        raise ImageError("missing", message, source=shown) from error
 
 
 def _from_array(

@@ -23,7 +23,7 @@ _POST_FIELDS = ("link", "photos", "text", "post_id", "account", "posted_at")
 _TEXTS = frozenset(_FIELDS) - _LISTS - {"listing_id"}
 
 Row = tuple[Listing, str | None]
-"""A listing, and what is wrong with its row where it cannot be examined."""
+"""A listing, and what is wrong with its row where it cannot be examined: a Message."""
 
 
 def listing_root(path: Path) -> Path:
@@ -96,12 +96,12 @@ class Listings:
         files = FileFinder(listing_root(self.path))
         for place, row in table:
             if isinstance(row, InputError):
-                yield Listing(place), str(row)
+                yield Listing(place), row.said
                 continue
             try:
                 listing = Listing.from_dict(row)
             except InputError as error:
-                yield Listing(_id_of(row) or place), f"{place}: {error}"
+                yield Listing(_id_of(row) or place), InputError(error.said, source=place).said
                 continue
             found = {name: tuple(map(files.find, getattr(listing, name))) for name in ("photos", "promo_photos")}
             yield replace(listing, **found), None  # type: ignore[arg-type]

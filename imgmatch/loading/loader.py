@@ -17,6 +17,7 @@ from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
 from imgmatch.images.decoding import check_size
 from imgmatch.loading.cache import CachedPhoto, PhotoCache
 from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
+from imgmatch.messages import Message
 from imgmatch.parallel import StageTimer
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
@@ -158,7 +159,7 @@ class PhotoLoader:
     def _pixels(self, source: ImageSource, name: str, sha256: str, side: int) -> Image:
         image = load_image(source, config=self._limits, target_side=side, name=name)
         if isinstance(source, Path) and image.sha256 != sha256:
-            raise ImageError("missing", "was changed while it was being examined", source=name)
+            raise ImageError("missing", Message("was changed while it was being examined"), source=name)
         return image
 
     def _cells(self, photo: PhotoContext, encoder: Callable[[], Encoder]) -> Cells:

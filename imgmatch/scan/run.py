@@ -311,6 +311,8 @@ class _Run:
 
     def _run(self) -> dict[str, Any]:
         catalog, summary = self.matcher.catalog, self.summary
+        fitted = self.matcher.fusion.calibration
+        calibration = None if fitted is None else fitted.describe()
         return {
             "source": str(self.source),
             "known": dict(self.known),
@@ -327,7 +329,8 @@ class _Run:
                 "photos": len(catalog.photos),
                 "space": catalog.space.to_dict() | {"id": catalog.space.id},
             },
-            "calibration": None if self.matcher.fusion.calibration is None else self.matcher.fusion.calibration.describe(),
+            "calibration": calibration,
+            "messages": {} if calibration is None else {"calibration": calibration.to_dict()},
             "config": self.matcher.config.to_dict(),
             "signals": {signal.name: signal.fingerprint() for signal in self.matcher.signals},
             "config_fingerprint": self.matcher.fingerprint,

@@ -75,6 +75,20 @@ class OperatingPoint:
     recall_interval: tuple[float, float]
 
 
+# A calibration's file holds its name and source as text; those that we wrote are said in the reader's language.
+_OURS: Mapping[str, Message] = {
+    text: text
+    for text in (
+        Message("mobilenet-v2 default"),
+        Message("self-calibration"),
+        Message("own labels"),
+        Message("rendered fictional markets"),
+        Message("the catalog's own photos, forged and not, in invented offers"),
+        Message("reviewers' decisions"),
+    )
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A fitted model with its operating points and where they come from.
@@ -211,10 +225,10 @@ class Calibration:
             "rendered": Message("ranks, not probabilities"),
             "self": Message("probabilities among listings made of the catalog's own photos"),
         }
-        fitted = Message("fitted on {source}", source=self.source)
+        fitted = Message("fitted on {source}", source=_OURS.get(self.source, self.source))
         listings = Message("{count:,} listings", count=self.examples)
         said = (*([kind[self.fitted_on]] if self.fitted_on in kind else []), fitted, listings, self.created)
-        return Message("{name} ({facts})", name=self.name, facts=said)
+        return Message("{name} ({facts})", name=_OURS.get(self.name, self.name), facts=said)
 
     def with_prevalence(self, prevalence: float) -> Calibration:
         """Return the same model for another share of bad listings; thresholds move along, FPR and recall stay.

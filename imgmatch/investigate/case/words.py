@@ -137,6 +137,7 @@ def inference_rows(summary: Mapping[str, Any], called: Mapping[str, str]) -> _Ro
 def provenance_rows(summary: Mapping[str, Any]) -> _Rows:
     """Return what it was computed with."""
     made = summary["provenance"]
+    calibrations = [words.plain(c, 300) for c in made["calibrations"]]
     records = "; ".join(f"{words.plain(r['name'], 60)} sha256 {r['sha256']}" for r in made["records"])
     rows: _Rows = [
         (Message("Packed by"), made["software"]),
@@ -144,7 +145,7 @@ def provenance_rows(summary: Mapping[str, Any]) -> _Rows:
         (Message("Model"), words.plain(made["model"], 300)),
         (Message("Catalog"), words.plain(", ".join(made["catalog_versions"]), 200)),
         (Message("Settings fingerprint"), words.plain(", ".join(made["config_fingerprints"]), 200)),
-        (Message("Calibration"), words.plain("; ".join(made["calibrations"]), 300) or Message("none")),
+        (Message("Calibration"), listed(*calibrations) if calibrations else Message("none")),
         (Message("Records"), records),
     ]
     return [row for row in rows if row[1]]

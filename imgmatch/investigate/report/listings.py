@@ -313,7 +313,7 @@ def _run_words(run: Mapping[str, Any], catalog: Any) -> list[tuple[str, str]]:
         (Message("Encoder"), words.encoder_words(catalog.space.encoder)),
         (
             Message("Calibration"),
-            words.plain(run.get("calibration"), 200) or _UNCALIBRATED,
+            words.plain(_calibration(run), 200) or _UNCALIBRATED,
         ),
         (Message("Operating point"), words.plain(point, 80)),
         (
@@ -326,6 +326,18 @@ def _run_words(run: Mapping[str, Any], catalog: Any) -> list[tuple[str, str]]:
         (Message("Software"), f"imgmatch {words.plain(run.get('imgmatch'), 40)}"),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _calibration(run: Mapping[str, Any]) -> Any:
+    """Return the calibration of a run; a finished scan's ``run.json`` holds the message as id and parameters."""
+    text, messages = run.get("calibration"), run.get("messages")
+    said = messages.get("calibration") if isinstance(messages, Mapping) else None
+    if not isinstance(text, str) or not isinstance(said, Mapping):
+        return text
+    try:
+        return Message.from_dict(text, said)
+    except ValueError:
+        return text
 
 
 def _text_or_none(value: Any) -> str | None:

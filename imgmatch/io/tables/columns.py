@@ -14,6 +14,7 @@ from typing import Any
 
 from imgmatch.cells import as_texts, is_missing
 from imgmatch.errors import ConfigError, InputError
+from imgmatch.messages import Message
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -188,7 +189,7 @@ class Columns:
             elif known not in row:
                 row[known] = None if is_missing(cell) else cell
             elif known not in self._lists:
-                raise InputError(f"duplicate field {name!r}", source=place)
+                raise InputError(Message("duplicate field {name}", name=repr(name)), source=place)
             elif not is_missing(cell):
                 row[known] = _gathered(known, [row[known], cell])
         return row

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from imgmatch.errors import InputError
 from imgmatch.io.tables.encoding import Encoding, open_text
+from imgmatch.messages import Message
 
 __all__ = ["Cells", "delimiter_of", "read_cells"]
 
@@ -74,7 +75,7 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
                     raise _left_open(path, begin) from error
                 sloppy = _sloppy(lines.seen[0], delimiter)
                 if sloppy is None:
-                    yield begin, InputError(f"cannot be taken apart into cells: {error}")
+                    yield begin, InputError(Message("cannot be split into cells: {error}", error=str(error)))
                 else:
                     yield begin, sloppy
                 continue

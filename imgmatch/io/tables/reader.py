@@ -22,6 +22,7 @@ from imgmatch.io.tables.columns import Columns, Layout
 from imgmatch.io.tables.delimited import delimiter_of, describe, read_cells
 from imgmatch.io.tables.encoding import Encoding, encoding_of, open_text, undecodable
 from imgmatch.io.tables.records import WRAPPERS, read_json, read_jsonl, read_parquet, read_sheet
+from imgmatch.messages import Message
 
 __all__ = ["Table", "append_rows", "listing_input", "read_table"]
 
@@ -167,16 +168,17 @@ def _positional(name: str, how: str, rows: Iterator[tuple[int, Any]], columns: C
         for number, cells in rows:
             place = f"{name}:{number}"
             if isinstance(cells, InputError):
-                yield place, InputError(str(cells), source=place)
+                yield place, InputError(cells.said, source=place)
                 continue
             more = [cell for cell in cells[len(names) :] if not is_missing(cell)]
             if more:
-                count = len(cells) - len(names)
-                yield place, InputError(f"{count} cell{'s' * (count > 1)} more than the header has", source=place)
+                extra = Message("more cells than the header has: {count}", count=len(cells) - len(names))
+                yield place, InputError(extra, source=place)
                 continue
             bad = next((n for n, c in zip(names, cells, strict=False) if isinstance(c, str) and undecodable(c)), None)
             if bad is not None:
-                yield place, InputError(f"{bad}: holds bytes that cannot be decoded; save the table as UTF-8", source=place)
+                broken = Message("{column}: holds bytes that cannot be decoded; save the table as UTF-8", column=bad)
+                yield place, InputError(broken, source=place)
                 continue
             if _names(cells) == names:  # tables that were joined, each with its header
                 continue
@@ -204,7 +206,7 @@ def _named(name: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> Rows
     for number, row in rows:
         place = f"{name}:{number}"
         if isinstance(row, InputError):
-            yield place, InputError(str(row), source=place)
+            yield place, InputError(row.said, source=place)
             continue
         try:
             yield place, columns.fields([(str(k), v) for k, v in row.items()], place)
@@ -226,7 +228,7 @@ def _grouped(rows: Rows, layout: Layout | None, lists: frozenset[str]) -> Rows:
             try:
                 _fold(held[1], row, lists)
             except InputError as error:
-                yield place, InputError(str(error), source=place)
+                yield place, InputError(error.said, source=place)
         else:
             if held is not None:
                 yield held

@@ -10,6 +10,7 @@ from typing import Any
 
 from imgmatch.errors import InputError, MissingExtraError
 from imgmatch.io.tables.encoding import Encoding, open_text, undecodable
+from imgmatch.messages import Message
 
 __all__ = ["WRAPPERS", "read_json", "read_jsonl", "read_parquet", "read_sheet"]
 
@@ -28,12 +29,12 @@ def read_jsonl(path: Path, encoding: Encoding) -> Iterator[tuple[int, Any]]:
             if not line.strip():
                 continue
             if undecodable(line):
-                yield number, InputError(f"holds bytes that are not {encoding.name}")
+                yield number, InputError(Message("holds bytes that are not {encoding}", encoding=encoding.name))
                 continue
             try:
                 row = json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:
-                yield number, InputError(f"not valid JSON: {error}")
+                yield number, InputError(Message("not valid JSON: {error}", error=str(error)))
                 continue
             yield number, _row(row)
 
@@ -132,7 +133,9 @@ def read_sheet(path: Path, fits: Callable[[list[Any]], bool]) -> tuple[str, list
 
 
 def _row(row: Any) -> Any:
-    return row if isinstance(row, Mapping) else InputError(f"expected a JSON object, got {json.dumps(row)[:60]}")
+    if isinstance(row, Mapping):
+        return row
+    return InputError(Message("expected a JSON object, got {value}", value=json.dumps(row)[:60]))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -282,7 +282,7 @@ class LogoSignal(Signal):
             try:
                 seen = marks.look(photo)
             except ImageError as error:
-                failed = Message("The photo could not be read: {error}", error=str(error))
+                failed = Message("The photo could not be read: {error}", error=error.said)
                 yield Finding.failed("logo", failed, photo_id=photo.photo_id)
                 continue
             looked += 1

@@ -186,7 +186,7 @@ class TextSignal(Signal):
             try:
                 readings = ocr.read(photo, self.config.side)
             except ImageError as error:
-                failed = Message("The photo could not be read: {error}", error=str(error))
+                failed = Message("The photo could not be read: {error}", error=error.said)
                 yield Finding.failed("text", failed, photo_id=photo.photo_id)
                 continue
             read, lines = read + 1, lines + len(readings)
