@@ -343,6 +343,7 @@ def test_a_manifest_says_what_it_is(built: Catalog) -> None:
     text = (built.path / "manifest.json").read_text()
     row = json.loads(text)
     assert text.startswith('{\n "')  # a line a field, for people
+    assert len(built.version) == 16
     assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
 
 

@@ -329,7 +329,9 @@ def test_rows_that_a_part_cannot_hold_are_noticed_before_it_is_read(world: Path,
         Catalog.load(world / "theirs")
 
 
-@pytest.mark.parametrize(("dim", "read"), [(0, False), (1, True), (1 << 16, True), (1 + (1 << 16), False), (True, False)])
+@pytest.mark.parametrize(
+    ("dim", "read"), [(-1, False), (0, False), (1, True), (1 << 16, True), (1 + (1 << 16), False), (True, False)]
+)
 def test_how_many_numbers_a_vector_may_have(world: Path, dim: int, read: bool) -> None:
     def of_dim(row: dict[str, Any]) -> None:
         [(_, parts)] = row["spaces"].items()
