@@ -121,6 +121,7 @@ QUOTES = [
     ('1,a\n2,b\n3,"open\n', ["1", "2"], 4),
     ('1,a\n2,"Tote 12 inch,80\n3,Bag 9"" wide,1\n', ["1"], 3),
     ('1,"Aurello\n2,"Vantelli",8\n', [], 2),
+    ('1,a,"open\n2,b,12"\n3,c,d\n', [], 2),
     ('1,"Aurello Tote,59\n2,Tote 12",59\n3,Bag,1\n', [], 2),
 ]
 
@@ -137,8 +138,8 @@ def test_a_quote_left_open_ends_the_reading_and_names_its_line(
     assert got == kept
 
 
-def test_a_text_with_lines_of_numbers_is_no_quote_left_open(tmp_path: Path) -> None:
-    text = "Size:\n30, 20, 10\nas new"
+@pytest.mark.parametrize("text", ["Size:\n30, 20, 10\nas new", "with\n18, strap, card", "a\n18,b,c\n19,d,e."])
+def test_a_text_with_lines_like_rows_is_no_quote_left_open(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(f'listing_id,title,description\n17,a,"{text}"\n18,b,c\n')
     assert [(x.listing_id, x.description) for x, _ in read(tmp_path / "t.csv")] == [("17", text), ("18", "c")]
 
@@ -544,9 +545,11 @@ EXPORTS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [("tote", "Tote", "59.00 – 100.00", ("a.jpg", "b.jpg")), ("belt", "Belt", "20", ())],
     ),
     "woocommerce": (
-        "ID,Type,SKU,Name,Sale price,Regular price,Images\n"
-        '9,simple,,Tote,,59,"https://s.example/w/a.jpg, https://s.example/w/b.jpg"\n',
-        [("9", "Tote", "59", ("a.jpg", "b.jpg"))],
+        "ID,Type,SKU,Name,Sale price,Regular price,Images,Parent\n"
+        '9,variable,TOTE,Tote,,,"https://s.example/w/a.jpg, https://s.example/w/c.jpg",\n10,simple,,Belt,20,25,,\n'
+        "11,variation,TOTE-S,Tote - S,,59,https://s.example/w/b.jpg,TOTE\n"
+        "12,variation,TOTE-M,Tote - M,79,120,,id:9\n13,variation,X-S,Cap - S,,15,,X\n",
+        [("9", "Tote", "59 – 79", ("a.jpg", "c.jpg", "b.jpg")), ("10", "Belt", "20", ()), ("13", "Cap - S", "15", ())],
     ),
     "ebay": (
         "Item number,Title,Current price,Currency,PicURL,Format\n"
@@ -570,7 +573,7 @@ EXPORTS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
 @pytest.mark.parametrize("preset", EXPORTS)
 def test_each_preset_reads_its_layout(tmp_path: Path, preset: str) -> None:
     text, want = EXPORTS[preset]
-    for name in ("a.jpg", "b.jpg"):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_bytes(b"\xff\xd8\xff")
     (tmp_path / "t.csv").write_text(text)
     rows = read(tmp_path / "t.csv", Layout.load(preset))

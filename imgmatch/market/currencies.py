@@ -46,7 +46,30 @@ def find_marks(text: str) -> list[CurrencyMark]:
             marks.append(CurrencyMark(found.start(), found.end(), (code,), plain))
         else:
             marks.append(CurrencyMark(found.start(), found.end(), _signs().get(name, ())))
-    return marks
+    named = [n for n in _named(text, marks) if not any(m.start <= n.start and n.end <= m.end for m in marks)]
+    kept = [m for m in marks if not any(n.start < m.end and m.start < n.end for n in named)]
+    return sorted([*kept, *named], key=lambda mark: mark.start)
+
+
+def _named(text: str, marks: list[CurrencyMark]) -> list[CurrencyMark]:
+    """Return the currencies that a text calls by their names, the longest at each word."""
+    named: list[CurrencyMark] = []
+    for word in re.finditer(r"[^\W\d_]+", text):
+        start = word.start()
+        if (named and start < named[-1].end) or any(m.start <= start and word.end() <= m.end == len(text) for m in marks):
+            continue
+        known, longest = _names()
+        for end in range(min(len(text), start + longest), start, -1):
+            codes = known.get(text[start:end].casefold())
+            if codes and (end == len(text) or not text[end].isalpha() or not _has_blanks(text[start])):
+                named.append(CurrencyMark(start, end, codes, is_word=True))
+                break
+    return named
+
+
+def _has_blanks(letter: str) -> bool:
+    """Tell whether a letter's script has blanks between words: not Thai, nor what is from U+2E80 on (Unicode, blocks)."""
+    return ord(letter) < 0x2E80 and not "\u0e00" <= letter <= "\u0e7f"
 
 
 def currency_code(text: str) -> str:
@@ -118,6 +141,25 @@ def _table() -> dict[str, Any]:
 def _signs() -> Mapping[str, tuple[str, ...]]:
     both = {**_table()["signs"], **_table()["words"]}
     return {re.sub(r"\s", "", name).casefold(): tuple(codes) for name, codes in both.items()}
+
+
+@cache
+def _names() -> tuple[Mapping[str, tuple[str, ...]], int]:
+    """Return what legal tender is called in CLDR's larger languages, in its plural forms, and the longest name's length.
+
+    Words of up to three letters are left out: ``som`` is a currency, and Swedish for *as*.
+    """
+    from babel.core import get_global
+    from babel.numbers import get_currency_name
+
+    tender = {e[0] for used in get_global("territory_currencies").values() for e in used if e[2] is None and e[3]}
+    names: dict[str, set[str]] = {}
+    for locale in _table()["languages"]:
+        for code in tender:
+            for count in (None, 1, 2, 5):  # the forms of the larger languages
+                names.setdefault(get_currency_name(code, count, locale).casefold(), set()).add(code)
+    known = {name: tuple(sorted(codes)) for name, codes in names.items() if len(name) > 3 or not name.isascii()}
+    return known, max(map(len, known))
 
 
 @cache

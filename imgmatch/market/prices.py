@@ -27,6 +27,7 @@ _INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\uf
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,100}>")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _NUMBER = re.compile(r"\d+(?:(?:[.,'·]\d+)|(?: \d{3}(?!\d)))*")
+_MYRIADS = re.compile(r"(?<![\d.,])(\d{1,4})[万萬만]\s?(?:(\d)[千천]|(\d{4}))(?![\d.,])")  # 1万2500, 12万5千
 _FLOAT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}")
 _PERCENT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%")
 _ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?[^\d\s]{0,4}\s?\d)|=)")  # 1250.-  1250,--  1250:-  1250/-
@@ -280,6 +281,8 @@ def _beside(text: str, start: int, end: int, marks: Sequence[CurrencyMark]) -> t
     closing = _ENDS.match(text[end:])
     end += closing.end() if closing else 0
     after = [m for m in marks if m.start >= end and not text[end : m.start].strip(" \"'(")]
+    if after and "(" in text[end : after[0].start] and text[after[0].end :].lstrip()[:1].isdigit():  # $1,250 (£990)
+        after = []
     before = [m for m in marks if m.end <= start and _BEFORE.fullmatch(text[m.end : start])]
     chosen = after[0] if after and not (after[0].is_word and before) else None
     if before and (chosen is None or len(before[-1].codes) <= len(chosen.codes)) and not before[-1].is_word:
@@ -388,4 +391,5 @@ def _plain(text: str) -> str:
         raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
+    text = _MYRIADS.sub(lambda m: f"{m[1]}{m[3] or m[2] + '000'}", text)
     return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)

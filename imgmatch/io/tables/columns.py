@@ -37,6 +37,9 @@ class Layout:
         the row's place.
     group : str or None
         Rows that follow each other with one value in this column are one listing (a photo or a size per row).
+    parent, key : str or None
+        Rows whose column `parent` names another row, by its `key` or as ``id:`` with its listing id, are sizes or colours of
+        that one, wherever it stands.
     auction : str or None
         A column that says *auction* where the price is a bid.
     chosen : frozenset of str
@@ -46,6 +49,8 @@ class Layout:
     name: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group: str | None = None
+    parent: str | None = None
+    key: str | None = None
     auction: str | None = None
     chosen: frozenset[str] = frozenset()
 
@@ -75,7 +80,8 @@ class Layout:
                 f"no preset {preset!r}; there are {', '.join(presets)}, or a TOML file like imgmatch/io/presets.toml"
             )
         columns = {k: (v,) if isinstance(v, str) else tuple(map(str, v)) for k, v in chosen["columns"].items()}
-        return cls(name or preset, columns, chosen.get("group"), chosen.get("auction"))
+        group, parent, key, auction = (chosen.get(rule) for rule in ("group", "parent", "key", "auction"))
+        return cls(name or preset, columns, group, parent=parent, key=key, auction=auction)
 
     @classmethod
     def suggest(cls, names: Sequence[str]) -> str | None:
@@ -172,8 +178,12 @@ class Columns:
             by_name.setdefault(normal(name), []).append(cell)
         used: set[str] = set()
         for target, sources in self._layout.columns.items():
-            found = [v for source in sources for v in self._values(source, by_name, cells, place, used)]
-            found = [v for v in found if not is_missing(v)]
+            found: list[Any] = []
+            for source in sources:
+                if found and target not in self._lists:  # what nobody uses is kept under its own name
+                    break
+                values = self._values(source, by_name, cells, place, used)
+                found += [v for v in values if not is_missing(v)]
             row[target] = _gathered(target, found) if target in self._lists else next(iter(found), None)
         kinds = by_name.get(normal(self._layout.auction), []) if self._layout.auction else []
         if row.get("price") is not None and any("auction" in str(kind).casefold() for kind in kinds):

@@ -62,6 +62,7 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
     csv.field_size_limit(_CELL_LIMIT)
     with open_text(path, encoding) as f:
         lines = _Lines(islice(_without_nul(f), skip, None))
+        width = 0
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
         while True:
             begin = reader.line_num + skip + 1
@@ -82,8 +83,9 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
             if not any(cell.strip() for cell in cells):
                 continue
             more = [line for line in lines.seen[1:] if line.strip()]
-            if more and all(_like(line, cells, delimiter) for line in more):
+            if more and all(_like(line, cells, delimiter) for line in more) and not _closed(cells, width, more[-1]):
                 raise _left_open(path, begin)
+            width = len(cells)
             yield begin, cells
 
 
@@ -122,6 +124,12 @@ def _like(line: str, row: Cells, delimiter: str) -> bool:
     """Tell whether a line within a quoted cell looks like a row of its own: as many cells, and a first cell of one shape."""
     cells = line.split(delimiter)
     return len(row) > 2 and len(cells) >= len(row) and bool(row[0].strip()) and _shape(cells[0]) == _shape(row[0])
+
+
+def _closed(row: Cells, width: int, last: str) -> bool:
+    """Tell whether lines like rows are text: in the last cell alone, ended by a quote that is no sign for inches."""
+    alone = len(row) == width and not any("\n" in cell or "\r" in cell for cell in row[:-1])
+    return alone and re.search(r'[^\s\d"]"\s*$', last) is not None
 
 
 def _shape(cell: str) -> str:

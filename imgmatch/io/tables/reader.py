@@ -215,12 +215,45 @@ def _named(name: str, rows: Iterator[tuple[int, Any]], columns: Columns) -> Rows
 
 
 def _grouped(rows: Rows, layout: Layout | None, lists: frozenset[str]) -> Rows:
+    """Fold rows that are of one listing into one."""
+    if layout is not None and layout.group is not None:
+        return _in_groups(rows, layout, layout.group, lists)
+    return rows if layout is None or layout.parent is None else _under_parents(rows, layout, lists)
+
+
+def _under_parents(rows: Rows, layout: Layout, lists: frozenset[str]) -> Rows:
+    """Fold rows that name another as their parent into it; those whose parent is not in the table are listings."""
+    held: list[tuple[str, Any]] = []
+    broken: InputError | None = None
+    try:
+        held.extend(rows)
+    except InputError as error:  # what was read before is kept
+        broken = error
+    parents: dict[str, dict[str, Any]] = {}
+    for _, row in held:
+        if not isinstance(row, InputError) and is_missing(row.get(layout.parent or "")):
+            for name in (row.get(layout.key or ""), f"id:{row.get('listing_id')}"):
+                if not is_missing(name):
+                    parents.setdefault(str(name), row)
+    children: set[int] = set()
+    for n, (place, row) in enumerate(held):
+        mine = None if isinstance(row, InputError) else parents.get(str(row.get(layout.parent or "")))
+        if mine is None:
+            continue
+        try:
+            _fold(mine, row, lists)
+            children.add(n)
+        except InputError as error:
+            held[n] = place, InputError(str(error), source=place)
+    yield from (row for n, row in enumerate(held) if n not in children)
+    if broken is not None:
+        raise broken
+
+
+def _in_groups(rows: Rows, layout: Layout, column: str, lists: frozenset[str]) -> Rows:
     """Fold rows that follow each other and are of one listing into the first of them."""
-    if layout is None or layout.group is None:
-        yield from rows
-        return
     held: tuple[str, dict[str, Any]] | None = None
-    group = next((f for f, sources in layout.columns.items() if layout.group in sources), layout.group)
+    group = next((f for f, sources in layout.columns.items() if column in sources), column)
     for place, row in rows:
         if isinstance(row, InputError):
             yield place, row
