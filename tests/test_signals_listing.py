@@ -270,7 +270,15 @@ def test_contact(listing: Listing, value: float | None) -> None:
             (text, None)
             for text in ("New York", "new arrival", "New Balance", "New strap", "nuova collezione", "Nueva York", "新款")
         ),
-        *((text, None) for text in ("purple", "newer", "12345", "Zustand siehe Foto", "brandneuzeit")),
+        *(
+            (text, "new")
+            for text in ("★ New ★", "New, no signs of wear", "brandnew", "neu, keine Gebrauchsspuren", "全新未拆")
+        ),
+        *((text, "used") for text in ("slight signs of wear", "Gebrauchsspuren", "使用感あり", "no longer new", "poco uso")),
+        *(
+            (text, None)
+            for text in ("no signs of wear", "8/10", "purple", "newer", "12345", "Zustand siehe Foto", "brandneuzeit")
+        ),
         ("", None),
         (None, None),
     ],

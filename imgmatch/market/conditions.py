@@ -51,6 +51,7 @@ def condition_of(text: str | None) -> str | None:
 
 def _plain(text: str) -> str:
     text = unicodedata.normalize("NFKC", html.unescape(text[:_LONGEST]))
+    text = "".join(" " if unicodedata.category(c) == "So" else c for c in text)  # ★ New ★
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)  # UsedLikeNew
     text = text.casefold().replace("i\u0307", "i").replace("’", "'").strip()  # what the Turkish İ folds to
     return _LABEL.sub("", re.sub(r"^(https?://(www\.)?schema\.org/|schema:)", "", text))

@@ -156,8 +156,9 @@ def _names() -> tuple[Mapping[str, tuple[str, ...]], int]:
     names: dict[str, set[str]] = {}
     for locale in _table()["languages"]:
         for code in tender:
-            for count in (None, 1, 2, 5):  # the forms of the larger languages
+            for count in (None, 1, 2, 5):  # each plural form (Unicode CLDR, plural rules) of these languages
                 names.setdefault(get_currency_name(code, count, locale).casefold(), set()).add(code)
+    # Codes (ISO 4217) are as short, and found without this.
     known = {name: tuple(sorted(codes)) for name, codes in names.items() if len(name) > 3 or not name.isascii()}
     return known, max(map(len, known))
 
