@@ -26,8 +26,7 @@ ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
     "retrieval", "claims", "brands", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings",
-    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "workers", "service", "indexing",
-    "gpu_encode",
+    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "workers", "indexing", "gpu_encode",
 )  # fmt: skip
 
 
