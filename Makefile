@@ -37,7 +37,7 @@ mutants: $(INSTALLED)
 attack: $(INSTALLED)
 	$(PY) -m pytest --timeout 300 -m "slow or not slow" tests/test_hostile_catalogs.py tests/test_hostile_texts.py tests/test_shapes.py \
 		tests/test_service_attack.py tests/test_console.py tests/test_case_privacy.py tests/test_attack_rest.py \
-		tests/test_pages.py tests/test_drawings.py tests/test_contacts.py tests/test_desk.py
+		tests/test_pages.py tests/test_drawings.py tests/test_contacts.py tests/test_desk.py tests/test_hostile_records.py
 	$(PY) -m tests.fuzz_images --cases 300 --seed 0
 
 # The built wheel in an empty environment of its own: what a user gets, not the editable install.

@@ -16,6 +16,7 @@ from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts
 from imgmatch.errors import InputError
 from imgmatch.messages import Message
 from imgmatch.types import Basis, Candidate, Decision, Finding, FindingStatus, Label, Verdict
+from imgmatch.types.checked import checked
 from imgmatch.types.verdicts import brief
 
 __all__ = ["SCHEMA_VERSION", "Listing", "PhotoRecord", "Said", "ScanRecord"]
@@ -245,19 +246,20 @@ class ScanRecord:
         """
         try:
             known = {*_names(cls), "listing_id", "messages"}
-            return cls(
+            record = cls(
                 listing=Listing.from_dict(row["listing"]),
                 status=row["status"],
                 error=_with_messages({"error": row.get("error")}, row)["error"],
                 verdict=None if row.get("verdict") is None else verdict_from_dict(row["verdict"]),
                 photos=tuple(_from_dict(PhotoRecord, p) for p in row.get("photos", ())),
-                contacts=tuple(row.get("contacts", ())),
+                contacts=_as_tuple(row.get("contacts", ())),
                 catalog_version=row.get("catalog_version", ""),
                 config_fingerprint=row.get("config_fingerprint", ""),
                 schema_version=row.get("schema_version", SCHEMA_VERSION),
                 extra={k: row[k] for k in row if k not in known},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return checked(record)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = "a field is missing or of another type" if isinstance(error, (TypeError, AttributeError)) else str(error)
             what = f"it has no {what}" if isinstance(error, KeyError) else what
             raise InputError(f"not a scan record: {what}") from error
@@ -301,7 +303,7 @@ def finding_from_dict(row: Mapping[str, Any]) -> Finding:
     known = {name: row[name] for name in _names(Finding) if name in row}
     known["status"] = FindingStatus(known["status"])
     known["labels"] = tuple(map(Label, known.get("labels", ())))
-    return Finding(**_with_messages(known, row))
+    return checked(Finding(**_with_messages(known, row)))
 
 
 def _to_dict(row: Any) -> dict[str, Any]:
@@ -328,10 +330,14 @@ def _to_dict(row: Any) -> dict[str, Any]:
 
 def _from_dict(cls: Any, row: Mapping[str, Any]) -> Any:
     names = _names(cls)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names and k != "extra"}
+    values = {k: _as_tuple(v) for k, v in row.items() if k in names and k != "extra"}
     if "extra" in names:
         values["extra"] = {k: row[k] for k in row if k not in names and k != "messages"}
-    return cls(**_with_messages(values, row))
+    return checked(cls(**_with_messages(values, row)))
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _with_messages(values: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Results:
         """How the scan was run: what ``run.json`` holds; empty where that file is missing or is not one."""
         try:
             run = json.loads((self.records_path.parent / "run.json").read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return run if isinstance(run, dict) else {}
 

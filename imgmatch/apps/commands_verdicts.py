@@ -243,9 +243,8 @@ def _show(record: ScanRecord, rules: Rules, say: Callable[[str], str]) -> None:
     if verdict.labels:
         console.print("labels: " + ", ".join(map(str, verdict.labels)), highlight=False)
     if verdict.shows_brand:
-        console.print(
-            f"shown by {', '.join(verdict.shown_by)}, certainty {verdict.certainty:.2f}", highlight=False, markup=False
-        )
+        certainty = "" if verdict.certainty is None else f", certainty {verdict.certainty:.2f}"
+        console.print(f"shown by {', '.join(verdict.shown_by)}{certainty}", highlight=False, markup=False)
     if verdict.rank is None:
         console.print("no rank: the rules alone decided, without a calibration", highlight=False)
     else:

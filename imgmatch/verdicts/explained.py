@@ -58,7 +58,9 @@ def explain(verdict: Verdict, rules: Rules) -> Explained:
     assessment = rules.assess(verdict.findings)
     strengths = {f.signal: str(s) for f, s in assessment.contradictions}
     claims = {f.signal for f in assessment.claims}
-    terms: dict[str, float] = next((f.evidence.get("facts", {}) for f in verdict.findings if f.signal == "rank"), {})
+    facts = next((f.evidence.get("facts") for f in verdict.findings if f.signal == "rank"), None)
+    told = facts.items() if isinstance(facts, Mapping) else ()  # of a record that somebody else may have written
+    terms = {str(name): float(value) for name, value in told if isinstance(value, (int, float))}
     parts = []
     for f in verdict.findings:
         if f.signal == "rank":

@@ -7,7 +7,7 @@ silenced: the photo may still match otherwise, and the listing is judged by what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -239,16 +239,22 @@ def rejected_matches(
 
 def _mark_hash(finding: Finding, image: Image) -> str:
     """Hash the part of the photo that a finding points to; empty where it points to none or there is too little in it."""
-    regions: Any = [r for r in finding.evidence.get("regions", ()) if r.get("on") == "query"]
-    regions = regions or [r for r in finding.evidence.get("readings", ()) if r.get("polygon")]
-    if not regions:
+    found = [x for key in ("regions", "readings") for x in _rows(finding.evidence.get(key)) if x.get("on") != "reference"]
+    try:
+        points = next(p for x in found if np.size(p := np.array(x.get("polygon") or (), float))).reshape(-1, 2)
+    except (StopIteration, TypeError, ValueError):  # of a record that somebody else wrote
         return ""
-    points = np.array(regions[0]["polygon"], float)
+    if not np.isfinite(points).all():
+        return ""
     (x0, y0), (x1, y1) = np.clip(points.min(0), 0, None), np.minimum(points.max(0), (image.width, image.height))
     if x1 - x0 < 8 or y1 - y0 < 8:
         return ""
     phash, quality = perceptual_hash(crop(image, Box(float(x0), float(y0), float(x1), float(y1))))
     return phash if quality >= _PDQ_QUALITY else ""
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, (list, tuple)) else []
 
 
 def _near(a: str, b: str) -> bool:

@@ -210,7 +210,11 @@ def _fill(db: sqlite3.Connection, scans: Sequence[Results], progress: Callable[[
                 currencies[code] = currencies.get(code, 0) + 1
                 prices.append((number, price.low, code, scan))
             rows.append((number, _slug(record, scan, seen), scan, start, length, *_columns(record)))
-            photos += [(p.sha256, number, p.photo_id, p.path, p.phash) for p in record.photos if p.sha256]
+            photos += [
+                (_utf8(p.sha256), number, _utf8(p.photo_id), _utf8(p.path), _utf8(p.phash))
+                for p in record.photos
+                if p.sha256
+            ]
             words.append((number, _searched(record)))
             if len(rows) >= _ROWS:
                 flush()

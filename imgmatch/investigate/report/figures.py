@@ -345,12 +345,15 @@ def _turn(a: Any, b: Any, c: Any) -> float:
     return float((b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0]))
 
 
+_MOST_PIXELS = 1e6  # a side of a photo has fewer
+
+
 def _array(value: Any, shape: tuple[int, ...] | None) -> Any:
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         return None
-    if not np.isfinite(array).all() or (array.shape != shape if shape else array.ndim != 2):
+    if not (np.abs(array) < _MOST_PIXELS).all() or (array.shape != shape if shape else array.ndim != 2):
         return None
     return array
 

