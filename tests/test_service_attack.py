@@ -34,7 +34,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from imgmatch import Catalog, Config
-from imgmatch.apps import bodies
+from imgmatch.apps import bodies, commands_serve
 from imgmatch.apps.connections import bounded
 from imgmatch.apps.console import LogFormatter
 from imgmatch.apps.engine import Engine
@@ -215,6 +215,19 @@ def test_forms_as_people_send_them(client: TestClient) -> None:
     assert client.post("/search", **two).json()["why"] == "photo: sent more than once"
 
 
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "utf-7", "idna", "latin-1", "x" * 5000, "\xff"])
+def test_no_client_chooses_what_decodes_its_form(client: TestClient, charset: str) -> None:
+    body = b'--X\r\nContent-Disposition: form-data; name="listing"\r\n\r\n' + b"kva" * 1_000_000 + b"\r\n--X--\r\n"
+    start = time.process_time()
+    for kind in ("multipart/form-data; boundary=X", "Multipart/Form-Data; boundary=X"):
+        headers = {"content-type": f"{kind}; Charset={charset}".encode("latin-1")}
+        answer = client.post("/examine", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["what"]) == (415, "a body in another encoding")
+    assert time.process_time() - start < 5  # three minutes as Punycode
+    same = {"content-type": 'multipart/form-data; boundary=X; charset="UTF-8"'}
+    assert client.post("/examine", content=body, headers=same).status_code == 422
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -380,6 +393,15 @@ def test_what_comes_too_slowly_is_told_so_and_closed(catalog: Catalog, sent: byt
             assert (first.status, first.read()[:1]) == (200, b"{")
         status, body = answer_of(s)
         assert (status, body["what"]) == (408, "the request came too slowly")
+
+
+def test_no_connection_leaves_the_protocol_that_bounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a library for WebSockets is installed, uvicorn hands connections over to it: they were never forgotten then."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda _, **more: given.update(more))
+    monkeypatch.setattr(commands_serve, "log_to_stderr", lambda: None)
+    commands_serve.listen(None, "127.0.0.1", 8000, settings().service)
+    assert given["ws"] == "none"
 
 
 def test_trickled_headers_have_one_time(catalog: Catalog) -> None:

@@ -75,6 +75,7 @@ def listen(app: FastAPI, host: str, port: int, limits: ServiceConfig) -> None:
         proxy_headers=False,
         server_header=False,
         http=bounded(limits),
+        ws="none",  # a connection that becomes a WebSocket leaves this protocol, and with it all bounds
     )
 
 

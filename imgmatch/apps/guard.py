@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,8 @@ _log = logging.getLogger("imgmatch.service")
 
 _CLIENTS = 10_000  # addresses whose rate is remembered
 _OPEN = frozenset({"/healthz", "/docs", "/openapi.json"})  # answered without a token: they say nothing about listings
+
+_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 
 
 class ServiceError(Exception):
@@ -189,6 +192,10 @@ class Guard:
                 "wait as long as Retry-After says, then send it again",
                 {"Retry-After": "1"},
             )
+        _, parameters = parse_options_header(headers.get(b"content-type"))
+        # Forms are decoded by the codec that is named here, and Python has some that take a time quadratic in the text.
+        if parameters.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+            raise ServiceError(415, "a body in another encoding", "expected UTF-8, the charset says otherwise", "send UTF-8")
         length = headers.get(b"content-length", "")
         if length.isdigit() and int(length) > self.limits.max_body:
             raise too_large(self.limits.max_body)
