@@ -17,7 +17,7 @@ pytest.importorskip("phonenumbers", reason="extra contacts")
 
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
-from imgmatch.investigate.case import pdf
+from imgmatch.investigate.case import pdf, seal
 from imgmatch.investigate.case.case import write_case
 from imgmatch.investigate.case.privacy import Masks, contacts_left
 from imgmatch.investigate.case.seal import verify_package, write_package
@@ -71,6 +71,16 @@ def test_what_is_masked_is_gone_and_the_rest_stays(text: str, contact: str) -> N
     value = contact.partition(":")[2]
     assert value not in mask(f"{text} {value} {text}")
     assert mask(mask(text)) == mask(text)
+
+
+@given(st.sets(st.text("ab", min_size=5, max_size=40), min_size=1, max_size=8), st.text("ab-", max_size=80))
+def test_every_place_of_every_contact_is_masked_and_no_other(contacts: set[str], text: str) -> None:
+    bare = [at for at, letter in enumerate(text) if letter != "-"]
+    letters = text.replace("-", "")
+    pieces = {c[at : at + 32] for c in contacts for at in (*range(0, max(len(c) - 32, 0), 32), max(len(c) - 32, 0))}
+    inside = {at + i for p in pieces for at in range(len(letters)) if letters.startswith(p, at) for i in range(len(p))}
+    spans = Masks(f"wechat:{c}" for c in contacts)._spans(text)
+    assert {at for start, stop, _ in spans for at in range(start, stop) if text[at] != "-"} == {bare[i] for i in inside}
 
 
 TEXT = "ask SELLER (at) luxe.example, Lux-Bag-888 or 079 555 12 34"
@@ -187,11 +197,43 @@ def test_doubled_rows_and_empty_packages_are_refused(tmp_path: Path) -> None:
         assert verify_package(path).problems
 
 
-def test_checking_many_files_is_not_quadratic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Names(list):  # type: ignore[type-arg]
-        def count(self, _: Any) -> int:
-            pytest.fail("counted one by one")
+def test_of_entries_that_say_they_are_larger_than_the_package_none_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sealed(tmp_path / "a.zip", ["x"])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02") + 24
+    data[at : at + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was read"))
+    assert verify_package(path).problems == ("the package was not written by imgmatch",)
 
-    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda self: Names(self.filelist))
+
+def test_a_manifest_larger_than_any_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "_MANIFEST_BYTES", 50)
+    assert verify_package(sealed(tmp_path / "a.zip", ["x"])).problems == ("the manifest is too large",)
+
+
+def test_checking_many_files_is_not_quadratic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    real = zipfile.ZipFile.infolist
+
+    def named(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        for info in real(archive):
+            info.filename = Name(info.filename)
+        return real(archive)
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", named)
     names = [f"n{i}" for i in range(500)]
     assert verify_package(sealed(tmp_path / "a.zip", names)).problems == ()
+    assert compared < 30 * len(names)

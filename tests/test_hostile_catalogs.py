@@ -20,6 +20,7 @@ import pytest
 from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.catalog.manifest import Manifest, _checksum
 from imgmatch.errors import CalibrationError, CatalogCorruptError, CatalogError, ImgmatchError, InputError
+from imgmatch.indexes import faiss as faiss_module
 from imgmatch.indexes import load_index
 from imgmatch.indexes.faiss import FaissIndex
 from imgmatch.io.files import open_foreign
@@ -288,6 +289,14 @@ def test_open_foreign(tmp_path: Path) -> None:
             open_foreign(tmp_path, name)
 
 
+def test_a_link_put_there_at_the_last_moment_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tree(tmp_path, {"secret": SECRET})
+    (tmp_path / "a").symlink_to(tmp_path / "secret")
+    monkeypatch.setattr(Path, "is_symlink", lambda _: False)  # it looked before
+    with pytest.raises(OSError, match="symbolic link"):
+        open_foreign(tmp_path, "a")
+
+
 # Numbers
 
 
@@ -421,6 +430,33 @@ def test_lists_of_another_number_or_in_another_file(tmp_path: Path) -> None:
     faiss.write_index(index, str(tmp_path / "beside"))
     with pytest.raises(CatalogCorruptError, match=r"IVF4|not a FAISS index"):
         FaissIndex.load(tmp_path / "beside", "IVF4,Flat")
+
+
+def test_lists_with_rows_that_are_not_there(tmp_path: Path) -> None:
+    faiss = pytest.importorskip("faiss")
+    rows = np.eye(8, dtype=np.float32).repeat(10, 0)
+    index = faiss.index_factory(8, "IVF2,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(rows)
+    index.add_with_ids(rows, np.arange(80) + 10**9)
+    faiss.write_index(index, str(tmp_path / "x"))
+    with pytest.raises(CatalogCorruptError, match="row that it does not have"):
+        load_index(tmp_path / "x", "IVF2,Flat", dim=8, rows=80).search(rows[:1], 3)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("_BYTE_LIMIT", 100), ("_LOOP_LIMIT", 3)])
+def test_an_index_file_may_ask_for_no_more_than_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    rows = np.eye(8, dtype=np.float32).repeat(20, 0)
+    index = FaissIndex(8, "IVF4,Flat")
+    index.add(rows)
+    index.save(tmp_path / "x")
+    assert len(FaissIndex.load(tmp_path / "x", "IVF4,Flat")) == 160
+    monkeypatch.setattr(faiss_module, limit, most)
+    with pytest.raises(CatalogCorruptError, match="not a FAISS index"):
+        FaissIndex.load(tmp_path / "x", "IVF4,Flat")
+    monkeypatch.undo()
+    assert len(FaissIndex.load(tmp_path / "x", "IVF4,Flat")) == 160  # FAISS has them for the whole process
 
 
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "IVF2,SQfp16"])
