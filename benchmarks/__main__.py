@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run suites; one that fails costs its own rows. Return 1 if one did."""
+    """Run suites; one that fails loses only its own rows. Return 1 if one did."""
     from imgmatch import __version__
 
     wanted = job.SUITES if options.what == ["all"] else options.what

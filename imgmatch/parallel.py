@@ -111,6 +111,6 @@ def checkpoint() -> None:
         return
     end, seconds, given_up = limit
     if given_up():
-        raise OutOfTimeError("nobody waits for it any more")
+        raise OutOfTimeError("nobody is waiting for it any more")
     if time.monotonic() > end:
         raise OutOfTimeError(f"it took more than {seconds:g} s")

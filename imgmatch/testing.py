@@ -144,12 +144,12 @@ def check_signal(signal: SignalSource, catalog: Catalog) -> None:
     assert list(one.examine([])) == [], "examine: no queries give no rows"
     together = _answers(one, catalog, range(5))
     for answers in (_answers(one, catalog, range(5)), _answers(one, catalog, reversed(range(5)))[::-1]):
-        assert answers == together, "the same queries in another order, or again, are answered otherwise"
+        assert answers == together, "the same queries in another order, or again, get other answers"
     alone = [_answers(one, catalog, [number])[0] for number in range(5)]
-    assert alone == together, "a query is answered otherwise alone than in a batch"
+    assert alone == together, "a query gets another answer alone than in a batch"
     with ThreadPoolExecutor(4) as pool:
         threads = list(pool.map(lambda number: _answers(one, catalog, [number])[0], range(5)))
-    assert threads == together, "a query is answered otherwise from another thread"
+    assert threads == together, "a query gets another answer in another thread"
 
 
 def _answers(signal: Signal, catalog: Catalog, numbers: Iterable[int]) -> list[tuple[list[Candidate], list[Finding]]]:

@@ -81,7 +81,7 @@ def test_the_largest_numbers_still_give_a_probability(extreme: float) -> None:
     assert all(map(math.isfinite, parts.values()))
 
 
-def test_a_calibration_of_a_million_mistakes_costs_its_bytes() -> None:
+def test_a_calibration_of_a_million_mistakes_takes_time_for_its_bytes() -> None:
     row = json.loads(fit(world(600), **ABOUT).to_json())
     start = time.process_time()
     with pytest.raises(CalibrationError, match="curve"):
@@ -186,7 +186,7 @@ def test_photos_of_any_age_are_scanned_and_resumed(catalog: Catalog, tmp_path: P
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced", "grown", "cut", "a folder", "a pipe", "unreadable link"])
-def test_a_file_that_changes_during_a_scan_costs_itself(catalog: Catalog, tmp_path: Path, how: str) -> None:
+def test_a_file_that_changes_during_a_scan_fails_alone(catalog: Catalog, tmp_path: Path, how: str) -> None:
     listings = write_tree(tmp_path / "l", {f"{i:03d}.png": picture(i) for i in range(40)})
     last = listings / "039.png"
 

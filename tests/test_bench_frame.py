@@ -218,7 +218,7 @@ def test_the_pages_say_what_the_raw_results_say(page: str) -> None:
     assert table.written(text, printed) == text
 
 
-def test_every_committed_raw_file_is_told_current_or_stale(capsys) -> None:
+def test_every_committed_raw_file_is_called_current_or_stale(capsys) -> None:
     assert table.stale(raw.RESULTS) == 0
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1 + len(list(raw.RESULTS.rglob("*.xz")))

@@ -76,4 +76,4 @@ def test_the_cache_is_shown_and_cleared_and_weights_stay(tmp_path: Path, monkeyp
     assert "photos-parts.sqlite: 0.0 MiB" in shown.output.replace("\n", "")
     assert CliRunner().invoke(app, ["cache", "--clear"]).exit_code == 0
     assert [p.name for p in tmp_path.iterdir()] == ["weights"]
-    assert "nothing is remembered" in CliRunner().invoke(app, ["cache"]).output
+    assert "nothing is cached" in CliRunner().invoke(app, ["cache"]).output

@@ -119,7 +119,7 @@ def test_two_spellings_of_a_brand_are_one_brand(tmp_path: Path) -> None:
     assert len(c.items) == 5
 
 
-def test_a_bad_photo_costs_itself(tmp_path: Path) -> None:
+def test_a_bad_photo_fails_alone(tmp_path: Path) -> None:
     src = write_tree(source(tmp_path / "src"), {"brand0/item0/broken.png": picture(3)[:60]})
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
     assert [x.place for x in c.issues] == ["brand0/item0/broken.png"]

@@ -138,7 +138,7 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, row: Any, message:
         ("official_sellers", "shop", "official_sellers: expected"),
     ],
 )
-def test_a_wrong_field_of_a_manifest_costs_its_row(tmp_path: Path, header: str, row: str, problem: str) -> None:
+def test_a_wrong_field_of_a_manifest_fails_its_row(tmp_path: Path, header: str, row: str, problem: str) -> None:
     c = build(tmp_path / "a", f"item_id,brand,photos,{header}\na,acme,tote.png,\nb,acme,belt.png,{row}\n")
     assert list(c.items) == ["a"]
     ((place, said),) = [(x.place, x.problem) for x in c.issues]
@@ -168,8 +168,8 @@ def test_what_systems_leave_is_no_brand_item_or_photo(tmp_path: Path) -> None:
     assert sorted(c.items) == ["acme/belt", "acme/tote"]
     assert (len(c.of_role(PhotoRole.REFERENCE)), len(c.of_role(PhotoRole.BACKGROUND))) == (2, 1)
     assert sorted(x.problem.split(" (")[0] for x in c.issues) == [
-        "passed over 1: not a photo",
-        "passed over 3: left by a system",
+        "skipped 1: not a photo",
+        "skipped 3: left by a system",
     ]
 
 

@@ -560,7 +560,7 @@ def test_a_licence_that_is_not_free_must_be_accepted(tmp_path: Path) -> None:
     assert "research only" in said[0]
 
 
-def test_offline_is_told_at_once(tmp_path: Path) -> None:
+def test_offline_is_said_at_once(tmp_path: Path) -> None:
     code = (
         "from imgmatch.encoders import load_encoder, store\n"
         "for f in (load_encoder, lambda n: store.pull(n, accept_licence=True)):\n"

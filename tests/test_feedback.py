@@ -98,7 +98,7 @@ def test_a_listing_is_platform_seller_and_id(tmp_path: Path) -> None:
     assert (pairs, problems) == ([], ["7: 3 listings have that id; label them by platform/seller/id"])
 
 
-def test_a_torn_line_costs_itself(tmp_path: Path) -> None:
+def test_a_torn_line_fails_alone(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     append_labels(path, [row("a"), row("b")])
     path.write_bytes(path.read_bytes()[:-30])

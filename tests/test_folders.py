@@ -97,7 +97,7 @@ def test_a_folder_of_listings_gives_its_photos_alone(tmp_path: Path) -> None:
     assert not {"@eaDir", "__MACOSX", "a.xmp", "notes.txt", "IMG_0009.jpg"} & set(ids)
     assert {x.listing_id: x.photos for x, _ in listings}["d"] == ("d/s-l1600",)
     notes = "\n".join(listings.notes())
-    assert "passed over 4: left by a system" in notes
+    assert "skipped 4: left by a system" in notes
     assert "not a photo (IMG_0001.MOV, notes.txt)" in notes
     assert "a sidecar" in notes
     assert "raw file" in notes

@@ -383,7 +383,7 @@ def test_photo_only_is_capped_at_review() -> None:
     bare = Listing("L1", photos=("a.jpg",))
     verdict = Fusion(CATALOG, Config(), calibration()).decide(query(bare), [*CLAIM, found("logo_tamper", 1.0)])
     assert verdict.decision is Decision.REVIEW
-    assert any("nothing is known of the listing but its photos" in r for r in verdict.reasons)
+    assert any("nothing is known about the listing but its photos" in r for r in verdict.reasons)
 
 
 def test_disagreement_is_never_cleared() -> None:
@@ -630,7 +630,7 @@ def test_the_brand_read_for_sure_is_not_outvoted_by_a_likeness() -> None:
         "Several brands are named: brume 76% (Lettering in the photo 1.00), Aurel 21% (Design likeness 0.99)."
         in verdict.reasons
     )
-    other = "One points to brume (Lettering in the photo), another to Aurel (Design likeness)."  # a brand by its name
+    other = "Lettering in the photo points to brume, Design likeness to Aurel."  # a brand by its name
     assert f"Weak contradiction: {other}" in verdict.reasons
 
 

@@ -1,4 +1,4 @@
-"""Figurative marks: found, named, and held against their reference."""
+"""Figurative marks: found, named, and compared with their reference."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_a_batch_gives_what_each_gives_alone(world: tuple[Catalog, Path]) -> Non
     assert [matcher.examine(x, photos=root).to_dict() for x in listings] == [r.to_dict() for r in together]
 
 
-def test_a_signal_that_breaks_costs_its_finding(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_signal_that_breaks_fails_its_finding(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:
     catalog, root = world
     matcher = Matcher(catalog, DESIGN)
     matcher.signals.append(Probe())

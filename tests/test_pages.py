@@ -234,7 +234,7 @@ def test_an_archive_is_a_source_of_listings(tmp_path: Path, kind: str) -> None:
     assert capture["sha256"] == hashlib.sha256(PAGE.encode()).hexdigest()
     assert capture["archive_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert [(p["url"], p["sha256"]) for p in capture["photos"]] == [(RECORDS[2][0], shas[0]), (RECORDS[3][0], shas[1])]
-    assert notes == ["passed over 1 pages that offer nothing"]
+    assert notes == ["skipped 1 pages that offer nothing"]
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "pages/photos").iterdir()}
     unpack(path, tmp_path / "pages")
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "pages/photos").iterdir()} == before
@@ -264,7 +264,7 @@ def test_a_folder_of_saved_pages(tmp_path: Path) -> None:
     ((listing, _),) = read_listings(table)
     assert (listing.url, len(listing.photos)) == (SHOP, 2)
     assert listing.extra["capture"]["file"] == "Tote.html"
-    assert notes == ["passed over 1: not a saved page (notes.txt)"]
+    assert notes == ["skipped 1: not a saved page (notes.txt)"]
 
 
 def test_a_folder_of_photos_is_none_of_saved_pages(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_page_that_a_browser_saved_as_mhtml(tmp_path: Path, in_folder: bool) -
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     assert (capture["sha256"] if in_folder else capture["archive_sha256"]) == sha256
     assert capture["time"].startswith("2025-03-01T10:00:00")
-    assert notes == (["passed over 1: not a readable MHTML file (broken.mht)"] if in_folder else [])
+    assert notes == (["skipped 1: not a readable MHTML file (broken.mht)"] if in_folder else [])
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ SCOPES = '<div itemscope itemprop="a" itemtype="http://schema.org/Product">'
     ],
     ids=["attributes", "references", "scopes", "addresses", "graphs"],
 )
-def test_a_page_made_to_cost_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+def test_an_expensive_page_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setattr(reader, "SECONDS", 2.0)
     bad = f"<title>t</title><img src='x.png'>{page}".encode()
     data = warc(*((f"https://a.example/{n}", "text/html", bad) for n in range(2)), *RECORDS)
@@ -473,7 +473,7 @@ HEADER = b"WARC/1.0\r\nWARC-Type: %s\r\nWARC-Target-URI: http://a/\r\nContent-Le
         (HEADER % (b"metadata", 9 << 20) + b"\r\n" + bytes(9 << 20) + b"\r\n\r\n", "holds more than an archive"),
         (b"PK\x05\x06" + bytes(18), "not a readable web archive|holds no WARC"),
     ],
-    ids=["header lines", "one header line", "http headers", "one line", "what is passed over", "a zip in a zip"],
+    ids=["header lines", "one header line", "http headers", "one line", "what is skipped", "a zip in a zip"],
 )
 @pytest.mark.parametrize("kind", ["warc.gz", "wacz"])
 def test_what_an_archive_unpacks_to_is_bounded(

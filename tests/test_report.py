@@ -370,7 +370,7 @@ def test_unjudged_listings_have_a_view_by_brand_surest_first(
     assert re.findall(r"row (\w+)", text) == ["c", "b", "a"]
     assert "Brands shown, unjudged" in text
     assert 'id="show-unjudged"' in text
-    assert "seen by: Lettering in the photo, Brand mark" in text
+    assert "based on: Lettering in the photo, Brand mark" in text
 
 
 def test_a_rank_is_no_probability(record: Callable[..., ScanRecord], render: Callable[..., str]) -> None:

@@ -136,7 +136,7 @@ def test_a_scan_without_hope_stops_with_its_reason(catalog: Catalog, tmp_path: P
         assert said in str(summary.stopped)
 
 
-def test_many_failures_are_told_by_reason(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+def test_many_failures_are_counted_by_reason(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
     rows = "1,00.png\n2,01.png\n3,no.png\n4,nor.png\n,02.png\n"
     (folder / "t.csv").write_text("listing_id,photos\n" + rows)
     summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)

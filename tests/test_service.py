@@ -507,7 +507,7 @@ def test_a_real_server_answers_64_clients_while_its_catalog_is_replaced(server, 
 
 
 @pytest.mark.slow
-def test_it_stops_when_told(server) -> None:
+def test_it_stops_on_a_signal(server) -> None:
     process, url = server
     assert httpx.get(f"{url}/metrics", headers=AUTH).status_code == 200
     process.send_signal(signal.SIGTERM)

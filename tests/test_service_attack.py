@@ -384,7 +384,7 @@ def test_hundreds_of_half_sent_requests_do_not_make_it_deaf(catalog: Catalog, se
 
 
 @pytest.mark.parametrize("sent", [b"", HALF, SLOW, HALF + b"y\r\n\r\n" + HALF])
-def test_what_comes_too_slowly_is_told_so_and_closed(catalog: Catalog, sent: bytes) -> None:
+def test_a_slow_client_gets_the_reason_and_is_closed(catalog: Catalog, sent: bytes) -> None:
     with served(catalog, idle=0.5) as (port, _):
         s = raw(port, sent)
         if sent.count(b"\r\n\r\n") and sent != SLOW:  # the first of two requests is answered
@@ -416,7 +416,7 @@ def test_trickled_headers_have_one_time(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n bad\r\n\r\n", b"a" * 70_000])
-def test_what_is_not_http_is_told_so_in_json(catalog: Catalog, sent: bytes) -> None:
+def test_what_is_not_http_is_refused_in_json(catalog: Catalog, sent: bytes) -> None:
     with served(catalog) as (port, _):
         status, body = answer_of(raw(port, sent))
         assert (status, set(body)) == (400, {"what", "why", "do"})
@@ -502,7 +502,7 @@ def test_time_limits() -> None:
         with pytest.raises(OutOfTimeError, match="more than -1 s"), time_limit(-1):
             checkpoint()
         checkpoint()  # the outer one holds again
-    with pytest.raises(OutOfTimeError, match="nobody waits"), time_limit(60, lambda: True):
+    with pytest.raises(OutOfTimeError, match="nobody is waiting"), time_limit(60, lambda: True):
         checkpoint()
     checkpoint()
 

@@ -219,7 +219,7 @@ class Greedy(GridEncoder):
         return super().prepare(image)
 
 
-def test_a_photo_that_takes_all_memory_costs_its_row(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_photo_that_takes_all_memory_fails_its_row(catalog: Catalog, tmp_path: Path) -> None:
     greedy = Catalog.load(catalog.path, encoder=Greedy())
     listings = write_tree(tmp_path / "l", {"1.png": picture(0), "2.png": picture(1, (90, 80)), "3.png": picture(2)})
     run_scan(listings, greedy, tmp_path / "out", config=Config.from_dict({"signals": ["design"]}))
@@ -232,7 +232,7 @@ def test_a_photo_that_takes_all_memory_costs_its_row(catalog: Catalog, tmp_path:
 
 
 @pytest.mark.parametrize("depth", [99, 100, 500, 950, 5000, 100_000])
-def test_a_row_that_is_nested_too_deeply_costs_itself(catalog: Catalog, tmp_path: Path, depth: int) -> None:
+def test_a_row_that_is_nested_too_deeply_fails_alone(catalog: Catalog, tmp_path: Path, depth: int) -> None:
     write_tree(tmp_path / "l", {"a.png": picture(0)})
     table = tmp_path / "l/t.jsonl"
     row = '{"listing_id": "%s", "photos": ["a.png"], "x": %s}\n'

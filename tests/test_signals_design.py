@@ -312,7 +312,7 @@ def test_the_best_of_several_photos_counts() -> None:
     assert (finding.item_id, finding.photo_id) == ("aurel-1", "photo-2")
 
 
-def test_the_only_brand_of_a_kind_is_not_told_from_its_kind() -> None:
+def test_the_only_brand_of_a_kind_is_not_distinguished_from_its_kind() -> None:
     """Shoes of four brands and two bags of a fifth: another bag is near to these, and far from all that could tell it."""
     rows = [(brand, item, [*vector, 1.0]) for (brand, item), vector in zip(ROWS, catalog().vectors, strict=True)]
     bags = [[0.0] * 11 + [1.0, 0.2], [0.0] * 10 + [0.3, 1.0, 0.2]]

@@ -48,7 +48,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("row", "problem"), BAD, ids=[b[1] for b in BAD])
-def test_a_bad_post_costs_its_own_row(tmp_path: Path, row: object, problem: str) -> None:
+def test_a_bad_post_fails_its_own_row(tmp_path: Path, row: object, problem: str) -> None:
     posts = read_posts(table(tmp_path / "posts.jsonl", row, {"link": "L1", "text": "kept"}), tmp_path)
     assert posts.attach((Listing("L1"), None))[0].promo_text == "kept"
     (said,) = posts.problems

@@ -108,7 +108,7 @@ def test_letters_of_legacy_encodings_are_kept(tmp_path: Path, encoding: str, tex
     assert any("guessed" in note for note in listings.notes())
 
 
-def test_a_damaged_utf8_table_costs_its_damaged_rows_only(tmp_path: Path) -> None:
+def test_a_damaged_utf8_table_fails_its_damaged_rows_only(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("listing_id,title\n1,Charellé à la carte\n2,él".encode() + b"\xe9,\n" + "3,Éloraé ñandú".encode())
     rows = read(path)
@@ -206,7 +206,7 @@ def test_half_a_letter_of_utf_16_is_refused(tmp_path: Path) -> None:
     "data",
     ['{"id": 7, "title": "a", "price": 5, "brand": "x"}\n' * 2, '[{"id": 7, "title": "a", "price": 5, "brand": "x"}]'],
 )
-def test_the_columns_of_json_are_told(tmp_path: Path, data: str) -> None:
+def test_the_columns_of_json_are_named(tmp_path: Path, data: str) -> None:
     (tmp_path / "t.json").write_text(data)
     listings = read_listings(tmp_path / "t.json")
     assert list(listings)
@@ -243,7 +243,7 @@ def test_a_doubled_column_is_refused_by_name(tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_row_with_more_cells_than_the_header_costs_itself(tmp_path: Path) -> None:
+def test_a_row_with_more_cells_than_the_header_fails_alone(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("listing_id,title\n1,a,b,c\n2,ok\n")
     first, second = read(path)
@@ -590,7 +590,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes) -> None:
         list(read_listings(tmp_path / "t.csv"))
 
 
-def test_how_a_table_was_read_is_told(tmp_path: Path) -> None:
+def test_how_a_table_was_read_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", ";", "utf-16")
     assert read_table(path, known=HEADER).how == "CSV, semicolon, utf-16, columns listing_id, photos, title, price"
 

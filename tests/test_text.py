@@ -257,7 +257,7 @@ def test_a_small_name_in_a_corner_may_be_of_a_prop(
 
 @needs_ocr
 @pytest.mark.parametrize(("shown", "covered", "told"), [("MONTROU", False, True), ("MONTROUX", True, False)])
-def test_a_letter_dropped_from_the_end_is_told_from_one_that_is_covered(shown: str, covered: bool, told: bool) -> None:
+def test_a_dropped_last_letter_is_distinguished_from_a_covered_one(shown: str, covered: bool, told: bool) -> None:
     photo = drawn(shown)
     if covered:
         [line] = ocr.read(photo)
@@ -272,7 +272,7 @@ def test_a_letter_dropped_from_the_end_is_told_from_one_that_is_covered(shown: s
     ("shown", "covered", "told"),
     [("OMNTROUX", 0.0, True), ("KONTROUX", 0.0, True), ("DANTROUX", 0.0, False), ("MONTROUX", 0.5, False)],
 )
-def test_an_end_that_differs_is_told_from_a_letter_that_is_covered(shown: str, covered: float, told: bool) -> None:
+def test_a_differing_end_is_distinguished_from_a_covered_letter(shown: str, covered: float, told: bool) -> None:
     photo = drawn(shown)
     [line] = ocr.read(photo)
     left, right = line.polygon[0][0], line.polygon[1][0]

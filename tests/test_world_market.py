@@ -227,7 +227,7 @@ def test_no_price_separates_honest_from_dishonest(market: str) -> None:
     assert asked(np.random.default_rng(0), Manner(0, 1, 0, 0, 0, 0), market)[0] == "cheap"
 
 
-def test_fonts_of_a_world_are_told(tmp_path: Path) -> None:
+def test_fonts_of_a_world_are_named(tmp_path: Path) -> None:
     brand = make_brand(3101, ("DejaVuSerif",))
     assert brand.letters.face == "DejaVuSerif"
     plain, serif = (wordmark_ink("HALVENNE", b.letters) for b in (make_brand(3101), brand))

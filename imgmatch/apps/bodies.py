@@ -31,7 +31,7 @@ _KINDS = "application/json or multipart/form-data"
 _BASE64 = {
     "type": "string",
     "contentEncoding": "base64",
-    # RFC 4648, section 4. Line breaks in it are passed over, and a data: URI is read as well.
+    # RFC 4648, section 4. Line breaks in it are ignored, and a data: URI is read as well.
     "pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 }
 _BREAK = re.compile(rb"\\[nrt]|[ \n\r\t]+")  # as JSON writes a line break in a string

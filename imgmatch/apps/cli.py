@@ -84,11 +84,11 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
     except Exception as error:
         command = " ".join(sys.argv[1:])
-        fail(f"unexpected in: imgmatch {command:.200}: {type(error).__name__}: {_one_line(error)}; {_logged()}")
+        fail(f"unexpected error in: imgmatch {command:.200}: {type(error).__name__}: {_one_line(error)}; {_logged()}")
         sys.exit(EXIT_FAILED)
     except SystemExit as stop:
         if stop.code == EXIT_INTERRUPTED:
-            fail("interrupted; what was finished is kept, the same command goes on from there")
+            fail("interrupted; what was finished is kept, run the same command again to continue")
         raise
 
 

@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Forget it; scans compute it again. Weights stay.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete it; later scans compute it again. Weights stay.")] = False,
 ) -> None:
-    """Show what is remembered of photos on this machine, and how large it is."""
+    """Show what is cached about photos on this machine, and how large it is."""
     from imgmatch.encoders.store import cache_dir
 
     folder = cache_dir()
@@ -30,4 +30,4 @@ def cache(
         said = f"{'removed ' if clear else ''}{path}: {size / 2**20:,.1f} MiB"
         console.print(said, highlight=False, markup=False)
     if not kept:
-        console.print(f"{folder}: nothing is remembered", highlight=False, markup=False)
+        console.print(f"{folder}: nothing is cached", highlight=False, markup=False)

@@ -130,9 +130,9 @@ def _report(packed: Case, out: Path, *, shows_references: bool) -> None:
     if packed.missing:
         console.print(f"{len(packed.missing)} photos are missing, see summary.json", highlight=False)
     if not shows_references:
-        console.print("no catalog at hand: references are named, not shown", highlight=False)
+        console.print("no catalog found: references are named, not shown", highlight=False)
     console.print(f"manifest sha256 {packed.seal.manifest_sha256}", highlight=False)
-    console.print("[dim]write this hash down elsewhere or have it timestamped: it stands for the whole package[/]")
+    console.print("[dim]write this hash down elsewhere or have it timestamped: it identifies the whole package[/]")
 
 
 def _check_notice(notice: str | None, labels: Path | None) -> None:
@@ -177,7 +177,7 @@ def _write_notice(
         with atomic_write(path) as f:
             f.write(render_notice(kind, draft.items, form, **fill))
         console.print(f"draft: {path}, {len(draft.items)} listings", highlight=False, markup=False)
-    console.print("[dim]nothing was sent: read every line, change what is not so, send it yourself[/]")
+    console.print("[dim]nothing was sent: check every line, correct what is wrong, then send it yourself[/]")
 
 
 def _check(package: Path, public_key: Path | None, *, privacy: bool) -> None:

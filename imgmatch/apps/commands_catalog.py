@@ -148,7 +148,7 @@ def verify(path: Folder) -> None:
         for problem in problems:
             console.print(problem, markup=False, highlight=False)
         raise typer.Exit(EXIT_FAILED)
-    console.print("every file is as it was written")
+    console.print("every file matches its checksum")
 
 
 @catalog.command()

@@ -91,7 +91,7 @@ def rings(
         ],
     )
     console.print(f"report: {out / 'rings.html'}", highlight=False, markup=False)
-    console.print("[dim]a tie is a lead for human review, not proof; sellers whose photos were taken are tied too[/]")
+    console.print("[dim]a tie is a lead for human review, not proof; sellers whose photos were stolen are tied too[/]")
 
 
 def photo_roots(records: list[Path]) -> list[Path]:

@@ -35,7 +35,7 @@ def serve(
     signals: Signals = None,
     device: Device = None,
 ) -> None:
-    """Answer over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
+    """Serve over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
     token = None if token_file is None else read_token(token_file)
     require_token_beyond_this_machine(host, token)
     from imgmatch.errors import MissingExtraError

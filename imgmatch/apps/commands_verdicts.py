@@ -58,7 +58,7 @@ def explain(
     config: _ConfigFile = None,
     lang: Lang = "en",
 ) -> None:
-    """Explain a listing's verdict: claim, contradictions, rules, contributions; --lang says its reasons in Chinese."""
+    """Explain a listing's verdict: claim, contradictions, rules, contributions; --lang zh prints its reasons in Chinese."""
     from imgmatch.messages import language
     from imgmatch.results import Results
 
@@ -130,7 +130,7 @@ def calibrate(
         made = _self_calibrated(own, config, today, prevalence)
         made.save(out)
         show_calibration(made)
-        console.print(f"calibration: {out}; scans take it by itself where it is {own / 'calibration.json'}", highlight=False)
+        console.print(f"calibration: {out}; scans load it where it is {own / 'calibration.json'}", highlight=False)
         return
 
     from imgmatch.fit.reviews import fit_reviews

@@ -44,7 +44,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
 ) -> None:
-    """Fetch weights into the cache, checked; says their licence first."""
+    """Fetch weights into the cache, checked; prints their licence first."""
     from imgmatch.encoders import store
 
     store.pull(name, accept_licence=accept_licence, say=typer.echo)
@@ -71,7 +71,7 @@ def verify(name: Annotated[str, typer.Argument(help="Model to check; default: al
 def path(
     name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
 ) -> None:
-    """Print where the weights lie; fails where they are missing, saying where they were looked for."""
+    """Print where the weights are; where they are missing, fail and list the places searched."""
     from imgmatch.encoders.store import require
 
     typer.echo(require(name))

@@ -154,7 +154,7 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if self.hosts is not None and _hostname(headers.get(b"host", "")) not in self.hosts:
-            raise ServiceError(421, "not for this service", "the Host header names another machine", "call it by 127.0.0.1")
+            raise ServiceError(421, "not for this service", "the Host header names another machine", "use 127.0.0.1")
         if scope["path"] == "/healthz":
             return
         if scope["path"] not in _OPEN and _from_elsewhere(headers):

@@ -32,7 +32,7 @@ def _known_language(code: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-Lang = Annotated[str, typer.Option(help="Language of what people read: [b]en[/] or [b]zh[/].", callback=_known_language)]
+Lang = Annotated[str, typer.Option(help="Language of reports and reasons: [b]en[/] or [b]zh[/].", callback=_known_language)]
 
 
 def known_currency(text: str) -> str:

@@ -103,7 +103,7 @@ def create_app(
         version=imgmatch.__version__,
         description="Compare listings with a catalog of authentic products. A lead is for human review, not proof; "
         "clear means no contradiction was found, never authentic; unjudged, that nothing is known "
-        "that could speak for or against it. Nothing is fetched: photos are sent along.",
+        "that supports or contradicts it. Nothing is fetched: photos are sent along.",
         lifespan=lifespan,
         redoc_url=None,
         responses={status: _refused(text) for status, text in _REFUSALS.items()},

@@ -175,7 +175,7 @@ def _background(image: Photo, rng: np.random.Generator, strength: float) -> Chan
     h, w = image.shape[:2]
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
     if border.std(axis=0).max() > 14:
-        raise ValueError("the background of this photo is not plain, so it cannot be told from the product")
+        raise ValueError("the background of this photo is not plain, so it cannot be separated from the product")
     filled = np.zeros((h + 2, w + 2), np.uint8)
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
     for seed in ((0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1)):

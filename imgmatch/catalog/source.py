@@ -19,7 +19,7 @@ from imgmatch.catalog.items import Brand, Item, brand_ids
 from imgmatch.cells import as_id, as_json, as_object, as_text, as_texts, is_missing
 from imgmatch.errors import ImageError, InputError
 from imgmatch.images import resolve_within
-from imgmatch.io.folders import FileFinder, PassedOver, photos_in, visible
+from imgmatch.io.folders import FileFinder, Skipped, photos_in, visible
 from imgmatch.io.tables import read_table
 from imgmatch.names import name_key, spelled
 from imgmatch.types import PhotoRole
@@ -71,7 +71,7 @@ class Source:
     photos: list[SourcePhoto] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
-    passed: PassedOver = field(default_factory=PassedOver)
+    passed: Skipped = field(default_factory=Skipped)
 
     def brand_id(self, spelling: str) -> str:
         """Return the id of the brand that is spelled so: two spellings are one brand, under the id of the first."""

@@ -1,6 +1,6 @@
 """Weights on disk: where they are looked for, how they get there, and how they are checked before they are used.
 
-Loading never touches the network; :func:`pull` does, and only when told to. Files of pickled tensors are opened with
+Loading never touches the network; :func:`pull` does, and only when asked to. Files of pickled tensors are opened with
 ``weights_only=True`` and only where a checksum vouches for them; everything else is safetensors.
 """
 

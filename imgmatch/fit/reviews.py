@@ -54,7 +54,7 @@ def fit_reviews(
     Parameters
     ----------
     records : iterable of ScanRecord
-        Read once; those without a label are passed over.
+        Read once; those without a label are skipped.
     labels : mapping
         See :func:`imgmatch.verdicts.labels.read_labels`.
     rules : Rules

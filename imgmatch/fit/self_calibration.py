@@ -121,7 +121,8 @@ def self_examples(
     if len(held) < LEAST_ITEMS:
         raise CalibrationError(
             f"{catalog.path}: {len(held)} of {len(catalog.items)} items have two photos or more, so that one can be held "
-            f"out; expected at least {LEAST_ITEMS}. Add photos to the catalog, or calibrate from reviewers' decisions"
+            f"out; expected at least {LEAST_ITEMS}. The catalog itself is complete: scan with it, and the rules decide. "
+            "To calibrate, add photos to the catalog, or use reviewers' decisions (imgmatch calibrate --labels)"
         )
     reduced = _without(catalog, {sha for shas in held.values() for sha in shas})
     settings = replace(config, fusion=replace(config.fusion, calibration="none"))

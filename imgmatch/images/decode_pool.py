@@ -1,7 +1,7 @@
 """Worker processes for decoders that a hostile file may crash, hang or exhaust: TIFF, WebP, AVIF, HEIC.
 
-Such a decoder is one native call that nothing in the same process can interrupt. A worker that dies or overruns costs its
-own photo and is replaced. Run as ``python -m imgmatch.images.decode_pool``, this file is the worker.
+Such a decoder is one native call that nothing in the same process can interrupt. A worker that dies or overruns
+fails its own photo only and is replaced. Run as ``python -m imgmatch.images.decode_pool``, this file is the worker.
 
 The pipes carry a JSON line and raw bytes, never a pickle: a worker that was taken over can lie about pixels, no more.
 """

@@ -13,6 +13,7 @@ from imgmatch.images import ImageSource, load_image, pdq_dihedral
 from imgmatch.investigate.rings.pairs import compare as look
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.matcher import Matcher
+from imgmatch.messages import Message
 from imgmatch.records import Listing, ScanRecord
 from imgmatch.signals.copy.signal import describe
 from imgmatch.signals.copy.verify import Copy, verified
@@ -219,7 +220,9 @@ def copy_evidence(copy: Copy) -> dict[str, Any]:
     """Return where a copy lies, as evidence that reports draw (`imgmatch.types.EVIDENCE_KEYS`)."""
     polygons = {"query": copy.query_polygon, "reference": copy.reference_polygon}
     evidence: dict[str, Any] = {
-        "regions": [{"on": on, "polygon": polygon.tolist(), "label": "shared part"} for on, polygon in polygons.items()],
+        "regions": [
+            {"on": on, "polygon": polygon.tolist(), "label": Message("shared part")} for on, polygon in polygons.items()
+        ],
         "transform": copy.transform.tolist(),
     }
     if copy.match is not None:

@@ -1,4 +1,4 @@
-"""Folders as people have them: which files are photos, what is passed over and why, which file a table means."""
+"""Folders as people have them: which files are photos, what is skipped and why, which file a table means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from imgmatch.io.files import PHOTO_SUFFIXES
 
-__all__ = ["FileFinder", "PassedOver", "holds_photo", "is_photo", "leftover", "photos_in", "visible"]
+__all__ = ["FileFinder", "Skipped", "holds_photo", "is_photo", "leftover", "photos_in", "visible"]
 
 _LEFTOVERS = re.compile(
     r"""(?xi)
@@ -45,7 +45,7 @@ _EDITED = re.compile(r"^IMG_(\d{4,})(?=\.[^.]+$)")
 
 
 @dataclass(slots=True)
-class PassedOver:
+class Skipped:
     """What lay in a folder and is no photo: how many files by reason, and the first of each."""
 
     by_reason: dict[str, list[str]] = field(default_factory=dict)
@@ -58,9 +58,9 @@ class PassedOver:
             some.append(name)
 
     def notes(self) -> list[str]:
-        """Return a line per reason: ``passed over 3: left by a system (.DS_Store, Thumbs.db, …)``."""
+        """Return a line per reason: ``skipped 3: left by a system (.DS_Store, Thumbs.db, …)``."""
         return [
-            f"passed over {n}: {reason} ({', '.join(self.by_reason[reason])}{', …' * (n > len(self.by_reason[reason]))})"
+            f"skipped {n}: {reason} ({', '.join(self.by_reason[reason])}{', …' * (n > len(self.by_reason[reason]))})"
             for reason, n in self.counts.items()
         ]
 
@@ -78,7 +78,7 @@ def leftover(name: str) -> str | None:
     return "a copy left by a sync conflict" if _CONFLICT.search(name) else None
 
 
-def visible(folder: Path, passed: PassedOver) -> list[os.DirEntry[str]]:
+def visible(folder: Path, passed: Skipped) -> list[os.DirEntry[str]]:
     """Return what lies in a folder but for leftovers, by name."""
     kept = []
     with os.scandir(folder) as entries:
@@ -91,14 +91,14 @@ def visible(folder: Path, passed: PassedOver) -> list[os.DirEntry[str]]:
     return kept
 
 
-def photos_in(folder: Path, passed: PassedOver, *, also: frozenset[str] = frozenset()) -> Iterator[Path]:
+def photos_in(folder: Path, passed: Skipped, *, also: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield the photos below a folder, sorted within each folder; links to folders are not followed.
 
     Parameters
     ----------
     folder : Path
-    passed : PassedOver
-        Is told the rest.
+    passed : Skipped
+        Gets what is not a photo.
     also : frozenset of str
         Suffixes that count as photos as well (``.svg``).
     """
@@ -118,7 +118,7 @@ def photos_in(folder: Path, passed: PassedOver, *, also: frozenset[str] = frozen
     yield from sorted(found)
 
 
-def is_photo(entry: os.DirEntry[str], beside: set[str], passed: PassedOver) -> bool:
+def is_photo(entry: os.DirEntry[str], beside: set[str], passed: Skipped) -> bool:
     """Tell whether a file is a photo of its own, by its content where its suffix does not say; else note why not.
 
     Parameters
@@ -127,7 +127,7 @@ def is_photo(entry: os.DirEntry[str], beside: set[str], passed: PassedOver) -> b
         As the folder was listed: a file that has gone since then is a row that fails, not a row that is lost.
     beside : set of str
         Names in its folder: of a burst with a cover the cover counts, of a photo and its edited copy the copy.
-    passed : PassedOver
+    passed : Skipped
     """
     path, name = Path(entry.path), entry.name
     suffix = path.suffix.lower()

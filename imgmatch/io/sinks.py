@@ -89,7 +89,7 @@ def write_tables(records: Iterable[ScanRecord], folder: Path, notes: list[str]) 
         Gets ``records.csv``, UTF-8 with a byte-order mark so that spreadsheets read it as such, its cells defused; and,
         with pyarrow, ``records.parquet``: the same columns, and the whole record as JSON in the column ``record``.
     notes : list of str
-        Is told what could not be written.
+        Gets a line for each file that could not be written.
 
     Yields
     ------

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from imgmatch.cells import as_id, clean
 from imgmatch.errors import InputError
-from imgmatch.io.folders import FileFinder, PassedOver, is_photo, photos_in, visible
+from imgmatch.io.folders import FileFinder, Skipped, is_photo, photos_in, visible
 from imgmatch.io.tables import Layout, listing_input, normal, read_table
 from imgmatch.records import Listing
 
@@ -55,7 +55,7 @@ class Listings:
         self.path = path
         self.layout = layout
         self.how = "a folder"
-        self._passed = PassedOver()
+        self._passed = Skipped()
         self._unmapped: list[str] = []
         if not path.is_dir() and not listing_input(path).is_file():
             raise InputError(
@@ -75,7 +75,7 @@ class Listings:
         return notes
 
     def _folder(self) -> Iterator[Row]:
-        self._passed = PassedOver()
+        self._passed = Skipped()
         entries = visible(self.path, self._passed)
         names = {entry.name for entry in entries}
         for entry in entries:

@@ -82,7 +82,7 @@ def extract_contacts(
     ----------
     texts : sequence of str
     photos : sequence of PhotoContext
-        Photos that cannot be read are passed over. Their printed text needs the extra ``ocr``; without it only QR codes
+        Photos that cannot be read are skipped. Their printed text needs the extra ``ocr``; without it only QR codes
         are read.
     regions : sequence of str
         ISO 3166 codes of the countries whose national phone numbers are to be recognised; numbers with ``+`` always are.

@@ -306,7 +306,7 @@ class _Run:
             self.report(
                 records, photo_root=self.root, catalog=self.matcher.catalog, run=self._run(), out=out / "report.html"
             )
-        deque(records, maxlen=0)  # what no report has read
+        deque(records, maxlen=0)  # reads on where no report did
         self.matcher.seconds["write"] = time.thread_time() - start
 
     def _run(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Decision(_Name):
     """What a verdict asks a person to do.
 
     ``clear`` means *no contradiction found*, never authentic; ``unjudged``: a brand of the catalog is shown, and nothing is
-    known that could speak for or against it.
+    known that could support or contradict it.
     """
 
     CLEAR = "clear"

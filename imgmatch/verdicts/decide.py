@@ -201,7 +201,7 @@ class Fusion:
         if unread := _unread(query, findings):
             return Decision.REVIEW, Basis.UNREADABLE, [unread, *reasons]
         if not assessment.known:
-            reasons.append(Message("Nothing is known of the offer that could support or contradict this claim."))
+            reasons.append(Message("Nothing is known about the offer that could support or contradict this claim."))
             return Decision.UNJUDGED, Basis.NOTHING_KNOWN, reasons
         return Decision.CLEAR, Basis.NO_CONTRADICTION, reasons
 
@@ -215,7 +215,7 @@ class Fusion:
         if assessment.allows is not Decision.LEAD:
             return Decision.REVIEW, []
         if query.listing.photo_only:
-            return Decision.REVIEW, [Message("Kept at review: nothing is known of the listing but its photos.")]
+            return Decision.REVIEW, [Message("Kept at review: nothing is known about the listing but its photos.")]
         weighed = {} if self.calibration is None else self.calibration.coefficients
         unseen = [f.signal for f, strength in assessment.contradictions if strength != "note" and f.signal not in weighed]
         if self._point is not None and rank is not None and rank >= self._point.threshold:
@@ -227,7 +227,7 @@ class Fusion:
             alone = Message("A lead by the rules alone: a strong contradiction of a plain claim.")
             return Decision.LEAD, [Message("{sentence} {next}", sentence=alone, next=why)]
         if self._point is None:
-            asked = Message("Kept at review: without a calibration a lead takes a strong contradiction of a plain claim.")
+            asked = Message("Kept at review: without a calibration a lead needs a strong contradiction of a plain claim.")
             return Decision.REVIEW, [asked]
         below = Message("Kept at review: the rank is below the threshold {point}.", point=self._point.name)
         return Decision.REVIEW, [Message("{sentence} {next}", sentence=below, next=why) if unseen else below]
@@ -253,7 +253,7 @@ class Fusion:
         if silent:
             reason = Message("No brand of the catalog is near enough, or several are equally near.")
             return Decision.CLEAR, Basis.UNKNOWN_BRAND, [reason]
-        return Decision.CLEAR, Basis.NO_CLAIM, [Message("Nothing presents this listing as a brand of the catalog.")]
+        return Decision.CLEAR, Basis.NO_CLAIM, [Message("Nothing in this listing claims a brand of the catalog.")]
 
 
 def _found(catalog: Catalog, rules: Rules) -> tuple[Calibration | None, str | None]:

@@ -251,7 +251,7 @@ class Rules:
                 FindingStatus.OK,
                 min(_of(own), _of(other)),
                 Message(
-                    "One points to {brand} ({finding}), another to {rival} ({other}).",
+                    "{finding} points to {brand}, {other} to {rival}.",
                     finding=FINDING_NAMES.get(own.signal, own.signal),
                     brand=called(brand),
                     other=FINDING_NAMES.get(other.signal, other.signal),

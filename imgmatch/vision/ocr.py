@@ -169,7 +169,7 @@ def _read(photo: PhotoContext, side: int) -> tuple[Reading, ...]:
 
 
 def _told(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], tuple[Message, ...]]:
-    """Return the lines of text in a photo, and what was passed over."""
+    """Return the lines of text in a photo, and what was skipped."""
     (text,) = photo.lasting(_written, side)
     rows, notes = json.loads(text.tobytes())
     lines = [Reading(t, c, tuple(letters), tuple((x, y) for x, y in corners), m) for t, c, letters, corners, m in rows]
@@ -184,7 +184,7 @@ def _written(photo: PhotoContext, side: int) -> tuple[UInt8Array]:
 
 
 def _looked(photo: PhotoContext, side: int) -> tuple[tuple[Reading, ...], list[Message]]:
-    """Return the lines of text in a photo, top to bottom, and what was passed over."""
+    """Return the lines of text in a photo, top to bottom, and what was skipped."""
     pixels, scale = photo.image.pixels, photo.image.scale
     short, long = sorted(pixels.shape[:2])
     glanced, heat = photo.once(_glanced)
@@ -218,7 +218,7 @@ def _glanced(photo: PhotoContext) -> tuple[list[FloatArray], FloatArray]:
 
 
 def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], list[Message]]:
-    """Return the lines of text that are to be read, and what is passed over."""
+    """Return the lines of text that are to be read, and what is skipped."""
     pixels = photo.image.pixels
     quads: list[FloatArray] = []
     pieces = _pieces(*sorted(pixels.shape[:2]))

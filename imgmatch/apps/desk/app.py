@@ -132,7 +132,7 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return _problem(request, 422, "it could not be done", str(error), "mend what it names, then try again")
+    return _problem(request, 422, "it could not be done", str(error), "fix what it names, then try again")
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

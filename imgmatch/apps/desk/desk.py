@@ -50,7 +50,7 @@ class Desk:
 
     Notes
     -----
-    Where a scan changes, it is indexed anew in the background, and the pages go over to the new index when it is ready.
+    Where a scan changes, it is reindexed in the background, and the pages go over to the new index when it is ready.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Desk:
         try:
             self._open(ScanIndex(self.scans))  # the old one closes when its last page is answered
         except (ImgmatchError, OSError) as error:
-            _log.error("the scans were not indexed anew: %s", error)
+            _log.error("the scans were not reindexed: %s", error)
         finally:
             self._indexing = None
 

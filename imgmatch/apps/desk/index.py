@@ -29,6 +29,7 @@ _LAYOUT = 1
 _TITLE = 300  # characters of a title that the queue shows
 _TEXT = 2000  # characters of a description that are searched
 _ROWS = 2000  # inserted at once
+_CHANGED = "has changed since it was indexed; wait until it has been reindexed"
 
 _CREATE = """
 CREATE TABLE listings (
@@ -126,9 +127,9 @@ class ScanIndex:
         try:
             record = ScanRecord.from_dict(json.loads(line))
         except ValueError as error:
-            raise InputError("has changed since it was indexed; wait until it is indexed anew", source=str(path)) from error
+            raise InputError(_CHANGED, source=str(path)) from error
         if record.listing_id != row["listing_id"]:
-            raise InputError("has changed since it was indexed; wait until it is indexed anew", source=str(path))
+            raise InputError(_CHANGED, source=str(path))
         return record
 
     def photo(self, sha256: str) -> list[tuple[Path, str]]:

@@ -133,7 +133,7 @@ class _Paper:
 
         path = self._picture(sha256)
         if path is None:
-            return self.text(Message("not at hand"), "note")
+            return self.text(Message("not available"), "note")
         try:
             jpeg = thumbnail_jpeg(load_image(path, target_side=_SIDE), _SIDE)
         except ImageError as error:

@@ -6,7 +6,7 @@ between, before and after the entries.
 
 Inside, ``manifest.json`` names the sha256 and size of every file, ``manifest.sha256`` is the hash of the manifest in the
 format of ``sha256sum``, and a signed package has ``manifest.sig`` (Ed25519 over the manifest, hex) and ``signer.pem``. That
-one hash is what to write down elsewhere, or to have timestamped (RFC 3161): it stands for the whole package.
+one hash is what to write down elsewhere, or to have timestamped (RFC 3161): it identifies the whole package.
 """
 
 from __future__ import annotations

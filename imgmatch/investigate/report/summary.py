@@ -86,7 +86,7 @@ class Summary:
             how = Message("Strongest first: the reasons are beside the photos, and what was compared opens below them.")
             yield Message("Look at the leads: {count:,}.", count=count["lead"]), how
         if rings:
-            how = Message("These sellers share photos, contacts or places; imgmatch case packs one group for others.")
+            how = Message("These sellers share photos, contacts or places; imgmatch case packs one group as a case file.")
             yield Message("See which sellers belong together: {count:,} groups.", count=rings), how
         if count["review"]:
             how = Message("Something contradicts the claim but is not enough for a lead, or photos could not be read.")

@@ -47,8 +47,8 @@ DECISION_WORDS: Mapping[str, Message] = {
 
 DECISION_HELP: Mapping[str, Message] = {
     Decision.LEAD: Message("The listing claims a brand and something in it contradicts that claim. Look at these first."),
-    Decision.REVIEW: Message("Something deserves a look, but it is not enough alone."),
-    Decision.UNJUDGED: Message("A brand is shown, and nothing known of the offer supports or contradicts it."),
+    Decision.REVIEW: Message("Something needs a look, but is not enough for a lead."),
+    Decision.UNJUDGED: Message("A brand is shown, but nothing known about the offer supports or contradicts it."),
     Decision.CLEAR: Message("No contradiction was found. This does not say that the goods are authentic."),
     "failed": Message("The listing could not be examined; the reason is given."),
 }
@@ -59,7 +59,7 @@ BASIS_WORDS: Mapping[str, Message] = {
     Basis.UNKNOWN_BRAND: Message("Nothing in the catalog is near enough to say which brand this is."),
     Basis.NO_CONTRADICTION: Message("A brand is claimed and nothing found contradicts it."),
     Basis.CONTRADICTION: Message("A brand is claimed and something contradicts the claim."),
-    Basis.NOTHING_KNOWN: Message("A brand is shown, and nothing known of the offer supports or contradicts it."),
+    Basis.NOTHING_KNOWN: Message("A brand is shown, but nothing known about the offer supports or contradicts it."),
     Basis.UNREADABLE: Message("Not everything could be read."),
 }
 

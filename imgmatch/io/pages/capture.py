@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from imgmatch.cells import as_json
 from imgmatch.errors import InputError
 from imgmatch.io.files import PHOTO_SUFFIXES, atomic_write, sha256_file
-from imgmatch.io.folders import FileFinder, PassedOver, holds_photo, visible
+from imgmatch.io.folders import FileFinder, Skipped, holds_photo, visible
 from imgmatch.io.pages.archives import MHTML, read_archive
 from imgmatch.io.pages.product import Product
 from imgmatch.io.pages.reader import PageReader
@@ -58,7 +58,7 @@ class _Page:
 def is_capture(path: Path) -> bool:
     """Tell whether a source is a web archive, or a folder of saved pages: no photos at its top, no folders but theirs."""
     if path.is_dir():
-        entries = visible(path, PassedOver())
+        entries = visible(path, Skipped())
         others = any(
             Path(e.name).suffix.lower() in PHOTO_SUFFIXES or (e.is_dir() and not _BESIDE.search(e.name)) for e in entries
         )
@@ -80,7 +80,7 @@ def unpack(path: Path, out: Path) -> tuple[Path, list[str]]:
     -------
     table : Path
     notes : list of str
-        What was passed over.
+        What was skipped.
 
     Raises
     ------
@@ -170,11 +170,11 @@ def _offers(pages: list[_Page]) -> tuple[list[_Page], list[str]]:
     stated = [page for page in pages if page.product.source != "plain page"]
     kept = stated or [page for page in pages if page.product.fields.get("title") and page.product.photos]
     passed = len(pages) - len(kept)
-    return kept, [f"passed over {passed} pages that offer nothing"] if passed else []
+    return kept, [f"skipped {passed} pages that offer nothing"] if passed else []
 
 
 def _from_folder(root: Path, folder: Path, reader: PageReader) -> tuple[list[tuple[_Page, list[_Photo]]], list[str]]:
-    passed, rows = PassedOver(), []
+    passed, rows = Skipped(), []
     for entry in visible(root, passed):
         path = Path(entry.path)
         if not entry.is_file(follow_symlinks=False) or not entry.name.lower().endswith(_PAGES):

@@ -23,7 +23,7 @@ def read_warc(stream: IO[bytes], take: Callable[[int], None]) -> Iterator[Captur
     ----------
     stream : binary file
     take : callable
-        Told how many bytes were unpacked; raises where they are too many.
+        Gets the number of bytes unpacked; raises where they are too many.
     """
     records = ArchiveIterator(stream)
     records.reader = reader = _Reader(stream, take)

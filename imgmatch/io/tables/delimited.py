@@ -55,7 +55,7 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
 
     Notes
     -----
-    Empty lines are passed over. A quote may open at the beginning of a cell alone, so ``12" wide`` is a text as it stands. A
+    Empty lines are skipped. A quote may open at the beginning of a cell alone, so ``12" wide`` is a text as it stands. A
     row that is wrong within one line is skipped alone; one that goes on over several lines is a quote left open, as whatever
     follows may have been part of it.
     """

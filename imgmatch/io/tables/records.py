@@ -147,7 +147,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _column(column: Any) -> list[Any]:
-    """Return the cells of a column; a time beyond what Python holds costs its own cell."""
+    """Return the cells of a column; a time beyond what Python holds loses only its own cell."""
     try:
         cells: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):

@@ -281,8 +281,8 @@ class CopySignal(Signal):
         evidence: dict[str, Any] = {
             "reference_photo": copy.sha256,
             "regions": [
-                {"on": "query", "polygon": _rounded(copy.query_polygon), "label": "shared part"},
-                {"on": "reference", "polygon": _rounded(copy.reference_polygon), "label": "shared part"},
+                {"on": "query", "polygon": _rounded(copy.query_polygon), "label": Message("shared part")},
+                {"on": "reference", "polygon": _rounded(copy.reference_polygon), "label": Message("shared part")},
             ],
             "transform": [[float(f"{x:.8g}") for x in row] for row in copy.transform],
             "facts": {**facts, Message("role of the catalog photo"): str(entry.role)},

@@ -247,7 +247,7 @@ class DesignSignal(Signal):
             Message("similarity"): round(best.similarity, 4),
             Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
             Message("normalised score"): round(best.score, 4),
-            Message("held-out photos behind this"): likeness.learnt.trials,
+            Message("held-out photos this rests on"): likeness.learnt.trials,
         }
         rival = next((c for c in candidates if c.brand != best.brand), None)
         if rival is not None:

@@ -164,7 +164,7 @@ class ListingSignal(Signal):
         return replace(price, high=price.high / 1000.0, unsure=False)
 
     def _in(self, price: Price | str, currency: str) -> float | str:
-        """Return the upper end of a price in `currency`, or why it cannot be told.
+        """Return the upper end of a price in `currency`, or why it is unknown.
 
         A sign of several currencies (``$``, ``¥``, ``kr``) is read as the most valuable of them, so that the price is an
         upper bound; where that is not `currency` itself, the rates have to say so.

@@ -366,7 +366,7 @@ class LogoSignal(Signal):
             Message("evidence"): round(seen.evidence, 2),
             Message("evidence needed for a claim"): CLAIM,
             Message("photos of other brands that seem to show it"): times,
-            Message("photos of other brands that were asked"): photos,
+            Message("photos of other brands compared"): photos,
         }
         out: dict[str, Any] = {}
         if seen.sighting is not None:

@@ -300,7 +300,7 @@ class TextSignal(Signal):
             FindingStatus.OK,
             value,
             Message(
-                "The photo reads “{text}” where one expects {mark}: near the mark, but misspelt.",
+                "The photo reads “{text}” where {mark} is expected: close to the mark, but misspelt.",
                 text=match.reading,
                 mark=match.mark,
             ),

@@ -14,8 +14,8 @@ from imgmatch.vision.marks.reference import Ink, MarkReference, rounded
 __all__ = ["Difference", "Placement", "difference", "judge"]
 
 WINDOW = 21
-"""Side in ink-map pixels of the window that is displaced as one; of 10, 14 and 21 the last told most altered marks of
-the dev icons of ``benchmarks/figures.py`` at f1b99b2 without a genuine one."""
+"""Side in ink-map pixels of the window that is displaced as one; of 10, 14 and 21 the last found most altered marks of
+the dev icons of ``benchmarks/figures.py`` at f1b99b2 without calling a genuine one altered."""
 
 BLURS = (0.0, 0.8, 1.5, 2.5, 3.5, 5.0)
 """Blurs (standard deviation, ink-map pixels) that a photo may have: one pixel of a mark 30 wide is 5 of them."""
