@@ -7,6 +7,7 @@ Dalal & Triggs, "Histograms of oriented gradients for human detection", CVPR 200
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -31,6 +32,10 @@ AREA, SHORT, LONG = 49, 4, 14
 
 SIDE, STEPS = 456, 4
 """Longer side at which a photo is looked at first, and sizes for each halving. The smallest mark is 42 such pixels wide."""
+
+STRIP = 48
+"""Rows of pixels that are counted at a time, whole cells: what they need stays in the processor's cache, which takes half
+the time (as measured); no value changes but by rounding."""
 
 PAD = 0.04
 """Ground kept around a mark in its template, as a share of its longer side."""
@@ -80,19 +85,30 @@ def gradients(pixels: UInt8Array) -> FloatArray:
 
     height, width = pixels.shape[0] // CELL, pixels.shape[1] // CELL
     whole = pixels[: height * CELL, : width * CELL]
-    dx, dy = (cv2.split(cv2.Sobel(whole, cv2.CV_16S, *order, ksize=1)) for order in ((1, 0), (0, 1)))
-    strongest = np.full(whole.shape[:2], -1, np.int32)
-    place = np.zeros(whole.shape[:2], np.int32)
-    for x, y in zip(dx, dy, strict=True):
-        across, down = x.astype(np.int32), y.astype(np.int32)
-        power = across * across + down * down
-        np.copyto(place, down * (2 * MOST + 1) + across, where=power > strongest)
-        np.maximum(strongest, power, out=strongest)
-    shares = np.take(_shares(), place + MOST * (2 * MOST + 2), axis=0)
-    strips = _softly(height) @ shares.reshape(height * CELL, -1)
+    colours = cv2.split(cv2.copyMakeBorder(whole, 1, 1, 1, 1, cv2.BORDER_REFLECT_101))
+    soft = _softly(height)
+    strips = np.zeros((height, width * CELL * BINS), np.float32)
+    shares = np.empty((STRIP, width * CELL, BINS), np.float32)
+    for top in range(0, height * CELL, STRIP):
+        bottom = min(top + STRIP, height * CELL)
+        place = _strongest([colour[top : bottom + 2].astype(np.int32) for colour in colours])
+        part = np.take(_shares(), place, axis=0, out=shares[: bottom - top], mode="clip").reshape(bottom - top, -1)
+        first, last = max(top // CELL - 2, 0), bottom // CELL + 2
+        strips[first:last] += soft[first:last, top:bottom] @ part
     cells = _softly(width) @ strips.reshape(height, width * CELL, BINS)
     energy = cv2.blur(np.square(cells).sum(axis=2), (3, 3))
     return np.asarray(np.minimum(cells / (np.sqrt(np.maximum(energy, 0)) + 4.0)[:, :, None], 0.6), np.float32)
+
+
+def _strongest(colours: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
+    """Return where in `_shares` the step stands of the colour that changes most, for each pixel but those at the border."""
+    place, strongest = np.zeros((2, colours[0].shape[0] - 2, colours[0].shape[1] - 2), np.int32)
+    for colour in colours:
+        across, down = colour[1:-1, 2:] - colour[1:-1, :-2], colour[2:, 1:-1] - colour[:-2, 1:-1]
+        power = across * across + down * down
+        np.copyto(place, down * (2 * MOST + 1) + across, where=power > strongest)
+        np.maximum(strongest, power, out=strongest)
+    return np.asarray(place + MOST * (2 * MOST + 2), np.int32)
 
 
 def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
