@@ -10,6 +10,7 @@ logo_tamper
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Iterator, Sequence, Set
@@ -129,7 +130,11 @@ class _Marks:
         self.features = MarkIndex(self.references)
         self.shapes = ShapeIndex(self.figures)
         self._pattern_chance: dict[str, float] = {}
-        others = [(brands, self._looked(photo)) for brands, photo in _others(catalog)] if self.references else []
+        others: list[tuple[Set[str], _Look]] = []
+        for brands, photo in _others(catalog) if self.references else ():
+            with contextlib.suppress(ImageError):
+                others.append((brands, self._looked(photo)))
+            photo.forget()  # what is found in it is on disk: a megabyte
         self.shapes.learn((brands, look.scores) for brands, look in others)
         for brands, look in others:
             for name, s in _patterns(look.sightings).items():
@@ -228,11 +233,7 @@ def _others(catalog: Catalog) -> Iterator[tuple[Set[str], PhotoContext]]:
                 boxed.setdefault(logo.photo, set()).add(brand.brand)
     real = sorted(s for s, p in catalog.photos.items() if p.role is not PhotoRole.LOGO or s in boxed)
     for sha in real[:: max(len(real) // OTHERS, 1)][:OTHERS]:
-        try:
-            photo = PhotoContext(sha, catalog.photo(sha).image)
-        except ImageError:
-            continue
-        yield boxed.get(sha, set()) | {catalog.photos[sha].brand or ""}, photo
+        yield boxed.get(sha, set()) | {catalog.photos[sha].brand or ""}, catalog.photo(sha)
 
 
 class LogoSignal(Signal):

@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from imgmatch.loading.cache import remembered
+from imgmatch.loading.photo import producer
 from imgmatch.types import FloatArray, UInt8Array
 from imgmatch.vision import geometry
 
@@ -18,9 +20,13 @@ SHEETS, SIDE = 24, 240
 @cache
 def plain_descriptors() -> FloatArray:
     """Return RootSIFT descriptors of drawn shapes, letters and grain, shape (n, 128), float32; the same every time."""
+    return remembered("plain-1", _described, producer())["descriptors"]
+
+
+def _described() -> dict[str, FloatArray]:
     rng = np.random.default_rng(0)
     sheets = [_sheet(rng, number) for number in range(SHEETS)]
-    return np.concatenate([geometry.extract(sheet, max_keypoints=250).descriptors for sheet in sheets])
+    return {"descriptors": np.concatenate([geometry.extract(s, max_keypoints=250).descriptors for s in sheets])}
 
 
 def _sheet(rng: np.random.Generator, number: int) -> UInt8Array:
