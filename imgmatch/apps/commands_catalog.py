@@ -52,6 +52,7 @@ def build(
 
     with _photos("reading photos") as progress:
         made = Catalog.build(source, out, encoder=encoder, device=device, factory=index, progress=progress)
+    _describe(made)
     _report(made, 0)
     if calibrate:
         from imgmatch.apps.commands_verdicts import calibrate as calibrate_catalog
@@ -86,6 +87,7 @@ def add(
         return
     with _photos("reading photos") as progress:
         after = before.add(source, progress=progress)
+    _describe(after)
     _report(after, len(before.issues))
 
 
@@ -181,6 +183,14 @@ def _load(path: Path) -> Catalog:
 def _photos(what: str) -> Iterator[Callable[[int, int], None]]:
     with progress_bar(what) as update:
         yield lambda done, total: update(done, total, "")
+
+
+def _describe(made: Catalog) -> None:
+    """Describe a catalog's photos on this machine, so that the first scan need not."""
+    from imgmatch.signals.copy.details import describe
+
+    with _photos("describing photos") as progress:
+        describe(made, progress)
 
 
 def _report(made: Catalog, issues_before: int | None) -> None:

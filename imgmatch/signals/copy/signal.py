@@ -27,7 +27,7 @@ from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.copy.details import Details, agree, stored_details
+from imgmatch.signals.copy.details import ROLES, Details, agree, searched, stored_details
 from imgmatch.signals.copy.hashes import PDQ_QUALITY, bits_of, hashes_of
 from imgmatch.signals.copy.settings import CopyConfig
 from imgmatch.signals.copy.verify import Copy, verified
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["CopySignal", "describe"]
 
 _Proposal = tuple[list[tuple[Transform, bool]], tuple[bool, ...]]  # placements to try, and sides to look at
-_ROLES = (PhotoRole.REFERENCE, PhotoRole.KNOWN_OFFENDER, PhotoRole.NEGATIVE)
 
 
 class CopySignal(Signal):
@@ -155,7 +154,7 @@ class CopySignal(Signal):
 
     def _copies(self, photo: PhotoContext) -> tuple[Copy, ...]:
         known = self._catalog.photos.get(photo.sha256)
-        if known is not None and known.role in _ROLES:
+        if known is not None and known.role in ROLES:
             scale = np.diag([photo.image.width / known.width, photo.image.height / known.height, 1.0])
             return (
                 Copy(
@@ -194,23 +193,24 @@ class CopySignal(Signal):
     def _proposals(self, photo: PhotoContext) -> dict[str, _Proposal]:
         """Return the catalog photos to verify, best first: the placements their hashes suggest, and which sides to look at.
 
-        Sides are False for the photo as it is and True for its mirror image: those in which small details agree, and for a
-        near hash both.
+        Sides are False for the photo as it is and True for its mirror image: those in which small details have votes enough
+        and agree, and for a near hash both.
         """
         hinted: dict[str, list[tuple[Transform, bool]]] = {}
         for _, sha, placement, flipped in sorted(self._near_hashes(photo), key=lambda row: (row[0], row[1])):
             hinted.setdefault(sha, []).append((placement, flipped))
         proposals: dict[str, _Proposal] = {sha: (hints, (False, True)) for sha, hints in hinted.items()}
         seen = self._patches(photo)
-        votes = np.maximum(*(self._index.vote(points.descriptors) for points in seen))
-        for row in np.argsort(-votes, kind="stable")[: self.config.proposals]:
+        votes = np.stack([self._index.vote(points.descriptors) for points in seen])
+        for row in np.argsort(-votes.max(axis=0), kind="stable")[: self.config.proposals]:
             sha = self._searched[row]
-            if votes[row] >= self.config.votes and sha not in hinted:
+            asked = [flipped for flipped in (False, True) if votes[int(flipped), row] >= self.config.votes]
+            if asked and sha not in hinted:
                 entry = self._catalog.photos[sha]
                 details = self._details[row].keypoints(entry.width, entry.height)
-                sides = tuple(flipped for flipped, points in enumerate(seen) if agree(points, details))
+                sides = tuple(flipped for flipped in asked if agree(seen[flipped], details))
                 if sides:
-                    proposals[sha] = ([], tuple(map(bool, sides)))
+                    proposals[sha] = ([], sides)
         return dict(list(proposals.items())[: self.config.proposals])
 
     def _near_hashes(self, photo: PhotoContext) -> list[tuple[int, str, Transform, bool]]:
@@ -257,7 +257,7 @@ class CopySignal(Signal):
     @cached_property
     def _searched(self) -> list[str]:
         """The photos looked for, in the order of the index."""
-        return sorted(p.sha256 for role in _ROLES for p in self._catalog.of_role(role))
+        return searched(self._catalog)
 
     @property
     def _index(self) -> PatchIndex:
