@@ -6,7 +6,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,26 @@ def test_sellers_who_share_photos_of_several_listings_are_tied() -> None:
     assert ring.brands == {"valmore": 6}
     assert [s.users for s in ring.shared] == [2, 2, 2]
     assert {s.key for s in ring.shared} == set(ring.edges[0].evidence)
+
+
+def test_the_settings_are_those_that_the_benchmark_chose() -> None:
+    chosen = {"common": 40, "common_share": 0.04, "common_least": 12, "contact_weight": 2.0, "place_weight": 0.5}
+    chosen |= {"place_repeats": 6, "least_weight": 2.0, "least_share": 0.2, "split": 0.3}
+    assert asdict(RingSettings()) == chosen  # `python -m benchmarks rings` says what another value would do
+
+
+def test_how_common_a_photo_may_be_follows_the_number_of_sellers() -> None:
+    pair = [row(s, f"{s}{n}", [n]) for s in "ab" for n in (1, 2, 3, 4)]
+    others = [row(f"o{n}", f"o{n}", [4]) for n in range(13)]  # the fourth photo has fifteen users
+    (ring,) = find_rings(pair + others + crowd(1000, sellers=485, listings=1))
+    [weight] = [shared.weight for shared in ring.shared if shared.users == 15]
+    assert weight == round(float(np.log(20 / 15) / np.log(20 / 2)), 4)  # 4 % of 500 sellers are 20
+
+
+def test_what_most_sellers_share_comes_first() -> None:
+    records = [row(s, f"{s}{n}", [n]) for s in "abc" for n in (7, 8, 9)] + [row(s, f"{s}0", [1]) for s in "ab"]
+    (ring,) = find_rings(records + crowd(1000))
+    assert [s.users for s in ring.shared] == [3, 3, 3, 2]
 
 
 def test_rarity() -> None:
