@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -43,15 +44,9 @@ def encode(pixels: np.ndarray) -> np.ndarray:
 
 class TinyEncoder:
     space = EmbeddingSpace("tiny", "0" * 64, "grid", "none", "fp32", 49)
-    kinds: np.ndarray | None = None
 
     def encode(self, batch: Any) -> np.ndarray:
         return np.stack([encode(image.pixels) for image in batch])
-
-    def encode_text(self, prompts: Any) -> np.ndarray:
-        if self.kinds is None:
-            raise NotImplementedError
-        return self.kinds[: len(prompts)]
 
 
 class TinyCatalog:
@@ -155,17 +150,6 @@ def test_words_alone_make_no_strong_claim() -> None:
     assert 0.5 <= value(finding) <= 0.6
 
 
-def test_kinds_by_text_where_the_encoder_has_it() -> None:
-    catalog: Any = TinyCatalog()
-    # The promo is kind 0, the unknown photo is kind 1 or, in the second run, kind 0 too.
-    catalog.encoder.kinds = np.stack([encode(PROMO), encode(UNKNOWN)])
-    other = examine([PROMO], [UNKNOWN], MismatchSignal(catalog, MismatchConfig()))
-    catalog = TinyCatalog()
-    catalog.encoder.kinds = np.stack([encode(PROMO) + encode(UNKNOWN), encode(pattern(50))])
-    same = examine([PROMO], [UNKNOWN], MismatchSignal(catalog, MismatchConfig()))
-    assert value(same) < 0.55 < value(other)
-
-
 ABSTENTIONS = [
     ([], [SAME], {}, "no promo"),
     ([PROMO], [], {}, "neither a readable photo nor words"),
@@ -179,6 +163,14 @@ def test_abstains(promo: list[np.ndarray], offer: list[np.ndarray], fields: dict
     finding = examine(promo, offer, **fields)
     assert finding.status is FindingStatus.ABSTAINED
     assert reason in finding.reason
+
+
+def test_a_catalog_without_a_second_photo_of_a_brand_cannot_say_what_is_far() -> None:
+    catalog: Any = TinyCatalog()
+    catalog.likeness.learnt = replace(catalog.likeness.learnt, near=np.zeros(0, np.float32))
+    finding = examine([PROMO], [UNKNOWN], MismatchSignal(catalog, MismatchConfig()))
+    assert finding.status is FindingStatus.ABSTAINED
+    assert "too few photos" in finding.reason
 
 
 def test_unreadable_promo() -> None:

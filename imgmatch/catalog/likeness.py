@@ -164,14 +164,21 @@ class Likeness:
         *Factors for calculating two-sided prediction intervals*, JASA 64: mean + t s sqrt(1 + 1/n)): the fewer photos there
         are, the farther above theirs a score must be. 1 where there are less than three.
         """
-        from scipy.special import stdtr
+        return _beyond(-self.learnt.foreign, -score)
 
-        foreign = self.learnt.foreign
-        n = len(foreign)
-        if n < 3:
-            return 1.0
-        deviation = max(float(foreign.std(ddof=1)), 1e-6) * (1 + 1 / n) ** 0.5
-        return float(stdtr(n - 1, (float(foreign.mean()) - score) / deviation))
+    def as_far(self, similarity: float) -> float:
+        """Return the share of photos of a brand of the catalog that are expected to be no nearer to any other one of theirs.
+
+        Parameters
+        ----------
+        similarity : float
+            Plain cosine of a photo to the nearest reference of the brand.
+
+        Notes
+        -----
+        As :meth:`false_claims`, of the catalog's photos and the nearest other one of their brand that is no copy.
+        """
+        return _beyond(self.learnt.near, similarity)
 
     def certainty(self, score: float) -> float:
         """Turn a score into a certainty in [0, 1].
@@ -249,3 +256,15 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 def _floor(near: FloatArray) -> float:
     return float(np.quantile(near, 0.15)) if len(near) else 1.0
+
+
+def _beyond(values: FloatArray, limit: float) -> float:
+    """Return the share of a normal population, of which some values were seen, that is at or below a limit; see
+    :meth:`Likeness.false_claims`."""
+    from scipy.special import stdtr
+
+    n = len(values)
+    if n < 3:
+        return 1.0
+    deviation = max(float(values.std(ddof=1)), 1e-6) * (1 + 1 / n) ** 0.5
+    return float(stdtr(n - 1, (limit - float(values.mean())) / deviation))

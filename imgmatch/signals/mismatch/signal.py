@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgmatch.catalog.held_out import Sample
 from imgmatch.catalog.likeness import sample
-from imgmatch.errors import WeightsError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon
 from imgmatch.market.mentions import NameFinder
@@ -20,7 +19,7 @@ from imgmatch.names import fold
 from imgmatch.records import Listing
 from imgmatch.signals.base import Signal
 from imgmatch.signals.mismatch.settings import MismatchConfig
-from imgmatch.types import Finding, FindingStatus, FloatArray, Label
+from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
 from imgmatch.vision.regions import crop, regions
 
 if TYPE_CHECKING:
@@ -28,20 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MismatchSignal"]
 
-_log = logging.getLogger("imgmatch")
-
 _NAMED = 0.6
 """Certainty of a brand that only the promo's words name: enough for a review, never for a lead (see the rules' table)."""
 
-_KINDS = ("handbag", "wallet", "watch", "shoe", "boot", "dress", "shirt", "coat", "trousers", "hat", "belt", "scarf",
-          "sunglasses", "jewellery", "perfume", "toy", "phone", "furniture", "car", "food")  # fmt: skip
-"""Kinds of goods that a text encoder tells apart, after the upper levels of public product taxonomies."""
-
-_APART = 0.9
-"""Share of pairs of an own and another photo in which the own one is nearer to its category: below that it is none."""
-
-_SHARPNESS = 100.0
-"""Scale of cosines before the softmax: what CLIP learns (Radford et al., arXiv:2103.00020, section 2.3: clipped at 100)."""
+_HONEST = 0.01
+"""Share of honest listings that may be called a switch at the level of a weak contradiction: what is asked of the product,
+not tuned. Of 132 honest pairs of dev none is called (``python -m benchmarks mismatch``), at twice that 2 are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,29 +57,6 @@ class _ItemMatch:
     view: _View
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Category:
-    """Photos of one category of the catalog, and how near its own and other photos come to them.
-
-    Parameters
-    ----------
-    vectors : ndarray, shape (m, d), float32
-    own, other : ndarray, float32, ascending
-        Mean cosine to the ten nearest photos of the category, of its own photos (their item left out) and of all others.
-    """
-
-    vectors: FloatArray
-    own: FloatArray
-    other: FloatArray
-
-    def certainty(self, vector: FloatArray) -> float:
-        """Return how far a photo (d,) is of the category, in [0, 1]: as in :meth:`Likeness.certainty`."""
-        score = _nearness(self.vectors @ vector)
-        own = (np.searchsorted(self.own, score, side="right") + 1) / (len(self.own) + 2)
-        other = (len(self.other) - np.searchsorted(self.other, score, side="left") + 1) / (len(self.other) + 2)
-        return float(own / (own + other))
-
-
 class MismatchSignal(Signal):
     """Compare promo photos and words with the photos and words of the listing they lead to.
 
@@ -99,21 +67,19 @@ class MismatchSignal(Signal):
 
     Notes
     -----
-    One finding, ``listing_mismatch``, with value ``claim * (1 - support) * (1 - agreement / 2)``:
+    One finding, ``listing_mismatch``, with value ``claim * (1 - support)``:
 
     claim
-        Certainty that the best region of a promo photo shows an item of a brand, or 0.6 where only the words name one.
+        Certainty that the best region of a promo photo shows an item of a brand, as in
+        :class:`imgmatch.catalog.likeness.Likeness`, or 0.6 where only the words name one.
     support
-        1 where the listing's words name that brand; else the greatest certainty that a region of a listing photo shows
-        any item of that brand, or what the promo shows.
-    agreement
-        How far both sides are the same kind of goods, in [0, 1]: by zero-shot text where the encoder has a text tower, by
-        how typical a listing photo is of the photos of the category that the promo shows otherwise (:class:`_Category`),
-        0 where that is not known. Two kinds of goods can so reach a value near 1; two designs of one kind no more than a
-        half.
+        1 where the listing's words name that brand. Else the greatest cosine of a region of a listing photo to what the
+        promo shows or to any photo of the brand decides: where one in a hundred of the catalog's own photos is as far from
+        all others of its brand (:meth:`imgmatch.catalog.likeness.Likeness.as_far`), support is a half; it is 1 where twice
+        as many are, and 0 where none is.
 
-    Certainties are as in :class:`imgmatch.catalog.likeness.Likeness`. It abstains where a side is missing or cannot be
-    read, and where the promo claims no brand of the catalog.
+    It abstains where a side is missing or cannot be read, where the promo claims no brand of the catalog, and where the
+    catalog has too few photos of its brands to say how far apart those of one brand are.
     """
 
     name = "mismatch"
@@ -146,14 +112,13 @@ class MismatchSignal(Signal):
         if not offer and not named:
             unread = Message("No listing photo could be read, and the listing's words do not name the brand.")
             return _abstained(unread, brand=brand)
-        there = [view for photo in offer for view in self._views(photo)]
-        seen = list(self._matches(there))
-        support = 1.0 if named else self._support(brand, there, seen, match)
-        agreement = self._agreement(shown, there, match)
-        value = certainty * (1.0 - support) * (1.0 - (agreement or 0.0) / 2)
-        return self._finding(
-            brand, value, certainty=certainty, support=support, agreement=agreement, match=match, named=named
-        )
+        nearest = None if named else self._nearest(brand, [view for photo in offer for view in self._views(photo)], match)
+        if nearest is None and not named:
+            unknown = Message("The catalog has too few photos to say whether the listing's photos show the brand.")
+            return _abstained(unknown, brand=brand)
+        as_far = 1.0 if nearest is None else self._catalog.likeness.as_far(nearest)
+        value = certainty * (1.0 - min(as_far / (2 * _HONEST), 1.0))
+        return self._finding(brand, value, certainty=certainty, nearest=nearest, as_far=as_far, match=match)
 
     def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _ItemMatch | None] | None:
         """Return the brand that the promo claims, how certainly, and the item seen."""
@@ -170,28 +135,19 @@ class MismatchSignal(Signal):
         seen = matches.get(brand)
         return brand, claims[brand], seen if seen is not None and seen.certainty >= 0.5 else None
 
-    def _support(self, brand: str, there: Sequence[_View], seen: Sequence[_ItemMatch], match: _ItemMatch | None) -> float:
-        best = max((s.certainty for s in seen if s.brand == brand), default=0.0)
-        if match is not None and there:
-            likeness = self._catalog.likeness
-            promo = likeness.mapped(match.view.vector)
-            for compared in likeness.compare(np.stack([view.vector for view in there])):
-                (score,) = compared.scores([float(compared.vector @ promo)], [match.item_id])
-                best = max(best, likeness.certainty(score))
-        return best
-
-    def _agreement(self, shown: Sequence[_View], there: Sequence[_View], match: _ItemMatch | None) -> float | None:
-        """Return the chance that both sides are one kind of goods, None where it is not known."""
-        if not shown or not there:
+    def _nearest(self, brand: str, there: Sequence[_View], match: _ItemMatch | None) -> float | None:
+        """Return the greatest cosine of a listing's views to a brand's photos, or to what the promo shows; None where the
+        catalog cannot say what that means."""
+        own = self._sample.vectors[self._sample.brands == brand]
+        if not len(own) or len(self._catalog.likeness.learnt.near) < 3:
             return None
-        kinds = self._kinds
-        if kinds is not None:
-            # Of a composite, the part that makes the claim: the other part may well show what the listing sells.
-            mine = [match.view.vector] if match is not None else [v.vector for v in shown if v.kind == "whole"]
-            other = [v.vector for v in there if v.kind == "whole"]
-            return float(_mean_kind(kinds, mine) @ _mean_kind(kinds, other))
-        category = None if match is None else self._categories.get(self._catalog.items[match.item_id].category or "")
-        return None if category is None else max(category.certainty(view.vector) for view in there)
+        vectors = np.stack([view.vector for view in there])
+        known = own if match is None else np.vstack([own, match.view.vector])
+        # Photos of the brand that the sample leaves out count where they are among the nearest of all.
+        found = [hit for rows in self._catalog.nearest(vectors, self.config.neighbors).rows() for hit in rows]
+        photos = [(self._catalog.photos.get(self._catalog.photo_ids[row]), similarity) for row, similarity in found]
+        beyond = [s for p, s in photos if p is not None and p.role is PhotoRole.REFERENCE and p.brand == brand]
+        return max([float((vectors @ known.T).max()), *beyond])
 
     def _matches(self, views: Sequence[_View]) -> Iterator[_ItemMatch]:
         """Yield, per view and item near it, how certainly the view shows the item."""
@@ -226,31 +182,8 @@ class MismatchSignal(Signal):
         return {m.brand for m in self._names.find(text) if not m.everyday}
 
     @cached_property
-    def _kinds(self) -> FloatArray | None:
-        """Text embeddings (k, d) of the kinds; None where the encoder has no text tower."""
-        try:
-            return self._catalog.encoder.encode_text([f"a photo of a {kind}" for kind in _KINDS])
-        except (NotImplementedError, WeightsError) as error:  # photos are compared all the same
-            _log.warning("mismatch compares photos without the kinds of goods: %s", error)
-            return None
-
-    @cached_property
-    def _categories(self) -> dict[str, _Category]:
-        """The categories of the catalog that have photos of two items at least, from a sample of its photos."""
-        _, photos = sample(self._catalog)
-        vectors, items, known = photos.vectors, photos.items, self._catalog.items
-        kinds = np.array([(known[i].category or "") if i in known else "" for i in items], np.str_)
-        likeness = photos.cosines
-        found = {}
-        for kind in np.unique(kinds[kinds != ""]):
-            inside = kinds == kind
-            scores = np.array([_nearness(row[inside & (items != item)]) for row, item in zip(likeness, items, strict=True)])
-            own, other = np.sort(scores[inside]), np.sort(scores[~inside])
-            # A kind that the encoder does not tell from the others says nothing.
-            apart = float(np.searchsorted(other, own).mean()) / len(other) if len(other) else 1.0
-            if len(np.unique(items[inside])) > 1 and apart >= _APART:
-                found[str(kind)] = _Category(vectors[inside], own, other)
-        return found
+    def _sample(self) -> Sample:
+        return sample(self._catalog)[1]
 
     @cached_property
     def _names(self) -> NameFinder:
@@ -262,10 +195,9 @@ class MismatchSignal(Signal):
         brand: str,
         value: float,
         certainty: float,
-        support: float,
-        agreement: float | None,
+        nearest: float | None,
+        as_far: float,
         match: _ItemMatch | None,
-        named: bool,
     ) -> Finding:
         known = self._catalog.brands.get(brand)
         name = known.name if known is not None and known.name else brand
@@ -275,7 +207,7 @@ class MismatchSignal(Signal):
         promo = (
             Message("The promo names {brand}", brand=name) if item is None else Message("The promo shows {item}", item=thing)
         )
-        if named:
+        if nearest is None:
             reason = Message("{promo}, and the listing names {brand} too.", promo=promo, brand=name)
         elif value >= 0.5:
             reason = Message(
@@ -285,10 +217,10 @@ class MismatchSignal(Signal):
             reason = Message("{promo}, and the listing it leads to may well show the same.", promo=promo)
         facts: dict[str, float | str] = {
             Message("certainty of what the promo claims"): round(certainty, 3),
-            Message("support by the listing"): round(support, 3),
         }
-        if agreement is not None:
-            facts[Message("same kind of goods")] = round(agreement, 3)
+        if nearest is not None:
+            facts[Message("similarity of the listing's photos to the brand")] = round(nearest, 3)
+            facts[Message("share of a brand's own photos that are as far from each other")] = round(as_far, 4)
         evidence: dict[str, object] = {"facts": facts}
         if match is not None:
             evidence["reference_photo"] = match.reference
@@ -304,20 +236,6 @@ class MismatchSignal(Signal):
             labels=(Label.BAIT_AND_SWITCH,),
             evidence=evidence,
         )
-
-
-def _nearness(similarities: FloatArray) -> float:
-    """Return the mean of the ten greatest of some cosines."""
-    k = min(10, len(similarities))
-    return float(np.partition(similarities, len(similarities) - k)[len(similarities) - k :].mean()) if k else -1.0
-
-
-def _mean_kind(kinds: FloatArray, vectors: Sequence[FloatArray]) -> FloatArray:
-    """Return the mean over photos of the softmax over kinds, shape (k,)."""
-    z = _SHARPNESS * (np.stack(vectors) @ kinds.T)
-    p = np.exp(z - z.max(axis=1, keepdims=True))
-    mean: FloatArray = (p / p.sum(axis=1, keepdims=True)).mean(axis=0)
-    return mean
 
 
 def _abstained(reason: Message, brand: str | None = None) -> Finding:
