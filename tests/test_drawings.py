@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,13 @@ def test_what_costs_only_when_it_is_drawn_is_bounded(body: str, monkeypatch: pyt
         draw_svg(svg(body), source="mark.svg")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime - before.ru_utime < 5  # it is drawn on two grounds at most
+
+
+def test_a_file_of_beginnings_is_read_once() -> None:
+    start = time.process_time()
+    with pytest.raises(ImageError):
+        draw_svg((b"<!DOCTYPE " * MOST_BYTES)[:MOST_BYTES], source="x")
+    assert time.process_time() - start < 3  # it took a minute
 
 
 def test_a_catalog_keeps_svg_marks_as_pictures_and_lists_bad_ones(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import time
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from imgmatch import Catalog, Config, Listing, Matcher
 from imgmatch.config import ImageConfig
 from imgmatch.encoders.preprocess import Preprocess
 from imgmatch.errors import ImageError, InputError
-from imgmatch.images import load_image
+from imgmatch.images import decoding, load_image
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan
@@ -108,6 +109,21 @@ def test_a_colour_profile_of_endless_steps_is_passed_over() -> None:
     start = time.process_time()
     assert (load_image(out.getvalue()).pixels == pixels).all()
     assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_photo_of_broken_tags_warns_of_none_of_them(kind: str) -> None:
+    """Pillow warns of each, megabytes on stderr for one photo, and Python remembers each text as long as it runs."""
+    tags = b"".join(struct.pack("<HHII", 1 + i, 7, 50_000, 8) for i in range(1000))
+    exif = b"II*\0" + struct.pack("<IH", 8, 1000) + tags + b"\0\0\0\0"
+    out = io.BytesIO()
+    PIL.Image.fromarray(noise(40, 40)).save(out, kind, exif=b"Exif\0\0" + exif)
+    decoding._without_advice.cache_clear()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert load_image(out.getvalue()).pixels.shape == (40, 40, 3)
+    decoding._without_advice.cache_clear()
+    assert not seen
 
 
 def test_a_side_has_its_limit() -> None:

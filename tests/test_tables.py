@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from imgmatch.cells import as_id, as_json, as_price, as_text, as_texts, is_missing, utc_time
 from imgmatch.errors import ConfigError, InputError
 from imgmatch.io.sources import read_listings
-from imgmatch.io.tables import Layout, parse_map, read_table
+from imgmatch.io.tables import Layout, delimited, parse_map, read_table
 from imgmatch.records import Listing
 
 HEADER = ["listing_id", "photos", "title", "price"]
@@ -603,3 +603,13 @@ def test_a_spreadsheet_whose_zip_lies_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_bytes(data)
     with pytest.raises(InputError, match=r"t\.xlsx: not a readable spreadsheet"):
         list(read_listings(tmp_path / "t.xlsx"))
+
+
+def test_a_long_cell_among_the_first_is_read_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    csv.field_size_limit(131_072)  # as Python begins: the delimiter is looked for first
+    (tmp_path / "t.csv").write_text(f"listing_id,title\n1,{'x' * 200_000}\n2,y\n")
+    assert [len(title or "") for title in titles(tmp_path / "t.csv")] == [200_000, 1]
+    monkeypatch.setattr(delimited, "_CELL_LIMIT", 1000)
+    (tmp_path / "t.csv").write_text(f'listing_id,title\n1,"{"x" * 2000}"\n2,y\n')
+    assert [listing.listing_id for listing, _ in read(tmp_path / "t.csv")] == ["1", "2"]
+    csv.field_size_limit(131_072)

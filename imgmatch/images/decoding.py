@@ -226,8 +226,12 @@ _budget = _PixelBudget()
 
 @cache
 def _without_advice() -> None:
-    """Keep Pillow from warning readers of large photos: their pixels are counted here, against the settings."""
+    """Keep Pillow from warning of photos: of large ones, whose pixels are counted here, and of each of 65,535 broken tags.
+
+    Python remembers every warning that it shows, each by its text, as long as it runs.
+    """
     warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _register_heif(source: str) -> None:

@@ -26,6 +26,7 @@ _CELL_LIMIT = 64 * 2**20
 
 def delimiter_of(path: Path, encoding: Encoding) -> tuple[str, int]:
     """Return the delimiter of a table and how many lines stand before its header: 1 where the first is ``sep=;``."""
+    csv.field_size_limit(_CELL_LIMIT)
     with open_text(path, encoding) as f:
         lines = list(islice(f, _LINES))
     if lines and (found := _SEP.fullmatch(lines[0])):
@@ -39,7 +40,11 @@ def describe(delimiter: str) -> str:
 
 def _fit(lines: list[str], delimiter: str) -> tuple[bool, float, int]:
     """Return how well a delimiter cuts lines: whether the first row is as wide as most, their share, and that width."""
-    widths = [len(row) for row in csv.reader(_without_nul(lines), delimiter=delimiter, skipinitialspace=True) if any(row)]
+    rows = csv.reader(_without_nul(lines), delimiter=delimiter, skipinitialspace=True)
+    try:
+        widths = [len(row) for row in rows if any(row)]
+    except csv.Error:  # a cell beyond the limit: reading it names its line
+        return False, 0.0, 0
     # Some rows may be ragged (cells too many, a quote left open), and a title may stand above the header.
     usual, alike = max(Counter(widths).items(), key=lambda pair: (pair[1], pair[0]), default=(0, 0))
     return (widths[0] == usual, round(alike / len(widths), 1) * usual, usual) if usual > 1 else (False, 0.0, 0)
@@ -59,7 +64,6 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
     row that is wrong within one line is skipped alone; one that goes on over several lines is a quote left open, as whatever
     follows may have been part of it.
     """
-    csv.field_size_limit(_CELL_LIMIT)
     with open_text(path, encoding) as f:
         lines = _Lines(islice(_without_nul(f), skip, None))
         width = 0

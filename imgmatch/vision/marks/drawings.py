@@ -110,9 +110,9 @@ def _decoded(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         raise ImageError("format_not_allowed", "expected plain UTF-8 text (SVG, not compressed)", source=source) from error
     # Whatever an entity stands for is expanded while parsing; marks need none.
-    if re.search(r"<!ENTITY|<!DOCTYPE[^>]*\[", text, re.IGNORECASE):
+    if re.search(r"<!ENTITY|<!DOCTYPE[^<>\[]*\[", text, re.IGNORECASE):
         raise ImageError("format_not_allowed", "declares entities", source=source)
-    return re.sub(r"<!DOCTYPE[^>]*>", "", text, count=1, flags=re.IGNORECASE)
+    return re.sub(r"<!DOCTYPE[^<>]*>", "", text, count=1, flags=re.IGNORECASE)
 
 
 def _name(element: ElementTree.Element) -> str:
