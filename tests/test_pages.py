@@ -111,6 +111,24 @@ OTHER = {"@type": "ListItem", "item": {"@type": "Product", "name": "Other", "off
         ([{"@type": "BreadcrumbList", "itemListElement": [OTHER]}, {**TOTE, "offers": {"price": 1250, **EUR}}], 1250.0),
         ({**TOTE, "offers": {"price": "1.250", **EUR}}, "1.250"),  # may be thousands: the reader of prices decides
         ({**TOTE, "offers": {"price": "1.250,00", **EUR}}, "1.250,00"),
+        (  # a product at another address before the page's own
+            [
+                {**TOTE, "name": "Other", "url": "https://shop.example/item/8", "offers": {"price": 9, **EUR}},
+                {**TOTE, "url": "/item/7/", "offers": {"price": 1250, **EUR}},
+            ],
+            1250.0,
+        ),
+        (
+            {
+                **TOTE,
+                "offers": {
+                    "price": 1250,
+                    **EUR,
+                    "priceSpecification": [{"price": 104, "billingDuration": 12, "unitCode": "MON", **EUR}],
+                },
+            },
+            1250.0,
+        ),
     ],
 )
 @pytest.mark.parametrize("wrap", ["{}", "//<![CDATA[\n{}\n//]]>", "<!-- {} -->"])

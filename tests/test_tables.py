@@ -161,6 +161,7 @@ HEADERS = [
     ("listing_id,title,price", "1,a", {"title": "a", "price": None}),
     ("Export of 2025-03-01\n\nlisting_id;title", "1;a", {"title": "a"}),
     ("“listing_id”,“title”", "1,a", {"title": "a"}),
+    ("listing_id;title:;price;", '1;="0042";59;', {"title": "0042", "price": "59"}),
 ]
 
 

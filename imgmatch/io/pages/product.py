@@ -19,6 +19,9 @@ _ADDRESS = 2048  # letters of an address, as far as browsers and servers agree o
 _PRODUCTS = frozenset({"product", "productgroup", "individualproduct", "productmodel", "somemodel", "vehicle"})
 _PLACES = ("@graph", "mainEntity", "mainEntityOfPage")
 _NUMBER = re.compile(r"\d+(?:\.(?!\d{3}$)\d+)?")
+# Of a subscription or instalments (schema.org, UnitPriceSpecification; UN/CEFACT codes for periods).
+_BILLED = frozenset({"billingDuration", "billingIncrement"})
+_PERIODS = frozenset({"MON", "ANN", "WEE", "DAY", "HUR"})
 # What old pages put around a script, so that browsers of their day would not show it.
 _WRAPPED = re.compile(r"(?://|/\*)?(?:<!\[CDATA\[|\]\]>)(?:\*/)?|(?<=ld\+json[\"']>)\s*<!--|-->\s*(?=</script>)")
 _PRICED = "@itemprop='price' or contains(@class,'price') or contains(@id,'price')"
@@ -88,7 +91,7 @@ def read_product(html: bytes, url: str = "", content_type: str = "") -> Product:
     found = _extracted(extruct, page, base)
     graph = _open_graph(tree)
     nodes = [found.get("json-ld") or [], found.get("microdata") or []]
-    if (product := _product(nodes[0]) or _product(nodes[1])) is not None:
+    if (product := _product(nodes[0], made.url) or _product(nodes[1], made.url)) is not None:
         made.source = "schema.org"
         _take_product(made, product, dict(_named_nodes(nodes)))
     elif "product" in graph.get("og:type", [""])[0].lower() or any(
@@ -114,12 +117,15 @@ def _extracted(extruct: Any, page: bytes, base: str) -> dict[str, Any]:
     return found
 
 
-def _product(nodes: Any) -> Mapping[str, Any] | None:
-    """Return what a page is about: its own product before those of lists (breadcrumbs, "you may also like")."""
+def _product(nodes: Any, url: str) -> Mapping[str, Any] | None:
+    """Return what a page is about: its own product before those at other addresses and of lists ("you may also like")."""
     own = list(_products(nodes, _PLACES))
     listed = [] if own else list(_products(nodes, (*_PLACES, "itemListElement", "item")))
     if not own and len(listed) != 1:
         return None
+    here = _page(url)
+    addresses = [_page(_joined(url, address)) if isinstance(address := p.get("url"), str) else here for p in own]
+    own = [p for p, address in zip(own, addresses, strict=True) if address == here] or own
     return next((p for p in own if p.get("offers")), own[0] if own else listed[0])
 
 
@@ -174,12 +180,14 @@ def _offers(product: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) 
 
 
 def _asked(offer: Mapping[str, Any]) -> tuple[list[Any], str | None]:
-    """Return the amounts that an offer asks, and their currency; a price that is struck through is none."""
+    """Return the amounts that an offer asks, and their currency; a price that is struck through, or per month, is none."""
     amounts = [offer.get("price"), offer.get("lowPrice"), offer.get("highPrice")]
     currency = offer.get("priceCurrency")
     for specification in _all(offer.get("priceSpecification")):
         currency = currency or specification.get("priceCurrency")
-        if re.search("Strikethrough|ListPrice|SRP|RetailPrice", str(specification.get("priceType"))) is None:
+        struck = re.search("Strikethrough|ListPrice|SRP|RetailPrice", str(specification.get("priceType")))
+        monthly = _BILLED & specification.keys() or str(specification.get("unitCode")) in _PERIODS
+        if struck is None and not monthly:
             amounts.append(specification.get("price"))
     return [amount for amount in amounts if not is_missing(amount) and not isinstance(amount, (list, Mapping))], _text(
         currency
@@ -294,6 +302,14 @@ def _joined(base: str, url: str) -> str:
         return urljoin(base, url)
     except ValueError:
         return url
+
+
+def _page(url: str) -> tuple[str, str]:
+    """Return the host and path of an address, by which pages are told apart."""
+    try:
+        return _host(url).removeprefix("www."), urlsplit(url).path.rstrip("/")
+    except ValueError:
+        return "", url
 
 
 def _host(url: str) -> str:

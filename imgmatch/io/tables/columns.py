@@ -238,7 +238,7 @@ class Columns:
 
 def normal(name: str) -> str:
     """Return a column's name without what people vary: case, blanks and hyphens, byte-order mark, quotes."""
-    text = unicodedata.normalize("NFKC", name).strip("\ufeff\"'“”„«» \t\r\n").removeprefix("*").casefold()
+    text = unicodedata.normalize("NFKC", name).strip("\ufeff\"'“”„«»:; \t\r\n").removeprefix("*").casefold()
     return re.sub(r"[\s\-]+", "_", text) if text else ""
 
 

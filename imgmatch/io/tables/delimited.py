@@ -20,6 +20,7 @@ Cells = list[str]
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINES = 50  # that the delimiter is found from; a guess
 _SEP = re.compile(r"""\s*["']?sep=(.)["']?[\s,;]*""", re.IGNORECASE | re.DOTALL)
+_TEXT_FOR_EXCEL = re.compile(r'^="([^"]*)"$')  # ="0042", by which exports keep Excel from making a number of it
 # A cell may hold a description of megabytes; Python's default of 128 KiB would end the whole table there.
 _CELL_LIMIT = 64 * 2**20
 
@@ -90,7 +91,7 @@ def read_cells(path: Path, encoding: Encoding, delimiter: str, skip: int) -> Ite
             if more and all(_like(line, cells, delimiter) for line in more) and not _closed(cells, width, more[-1]):
                 raise _left_open(path, begin)
             width = len(cells)
-            yield begin, cells
+            yield begin, [_TEXT_FOR_EXCEL.sub(r"\1", cell) if cell.startswith('="') else cell for cell in cells]
 
 
 class _Lines:
