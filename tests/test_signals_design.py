@@ -189,9 +189,15 @@ def test_the_highest_outside_a_group_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "is_better"),
-    [("0000", "0001", True), ("0011", "1100", False), ("0" * 8 + "1", "0001" + "0" * 5, False), ("01", "01", False)],
+    [
+        ("0000", "0111", True),
+        ("0000", "0011", False),
+        ("0011", "1100", False),
+        ("0" * 8 + "1", "0001" + "0" * 5, False),
+        ("01", "01", False),
+    ],
 )
-def test_a_way_is_better_by_a_standard_error(before: str, after: str, is_better: bool) -> None:
+def test_a_way_is_better_by_a_standard_error_and_more_than_chance(before: str, after: str, is_better: bool) -> None:
     assert better(np.array(list(after)) == "1", np.array(list(before)) == "1") is is_better
 
 

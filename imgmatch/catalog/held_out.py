@@ -169,7 +169,7 @@ def held_out(photos: Sample) -> HeldOut:
     some ten seconds for 2048 photos of 1280 floats.
 
     Of the ways that rank more photos right than the nearest photo alone, by at least one standard error of the paired
-    difference (McNemar 1947), the best is chosen: where there is none, what was learnt is noise.
+    difference (McNemar 1947, see :func:`better`), the best is chosen: where there is none, what was learnt is noise.
     """
     by_photo = _folds(photos, photos.units % _FOLDS)
     by_group = _folds(photos, np.unique(photos.groups, return_inverse=True)[1] % _FOLDS)
@@ -311,9 +311,16 @@ class _Space:
 
 
 def better(hits: Mask, before: Mask) -> bool:
-    """Tell whether more queries are answered right than before, by at least a standard error of the paired difference."""
+    """Tell whether more queries are answered right than before, by at least a standard error of the paired difference.
+
+    Notes
+    -----
+    With the continuity correction of Edwards (1948, Psychometrika 13, doi 10.1007/BF02289261): two gained and none lost are
+    no more than chance. Without it the closer look was taken in one of four catalogs of ``python -m benchmarks brands`` for
+    2 of 47, and named 26 of 52 sellers' photos first where the cosine names 31.
+    """
     gained, lost = int((hits & ~before).sum()), int((before & ~hits).sum())
-    return gained > lost and (gained - lost) ** 2 >= gained + lost
+    return gained > lost and (gained - lost - 1) ** 2 >= gained + lost
 
 
 def _alone(photos: Sample) -> Strings:

@@ -82,7 +82,7 @@ class Likeness:
         _, photos = sample(catalog)
         names, self._groups = np.unique(photos.groups, return_inverse=True)
         self._number = {str(name): number for number, name in enumerate(names)}
-        found = remembered("likeness-8", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
+        found = remembered("likeness-9", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
         vectors = self.mapped(photos.vectors)
