@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Listing, Matcher
+from imgmatch.catalog import reading
 from imgmatch.catalog.manifest import Manifest, _checksum
 from imgmatch.errors import CalibrationError, CatalogCorruptError, CatalogError, ImgmatchError, InputError
 from imgmatch.indexes import faiss as faiss_module
@@ -266,6 +267,27 @@ def test_what_lies_beside_the_parts_is_no_link(world: Path, name: str) -> None:
     if name == "negatives.csv":
         with pytest.raises(InputError, match="symbolic link"):
             NegativeBank.append(world / "theirs", [NegativeRow("1", "copy", "b", "a" * 64, "", "", "", "")])
+
+
+def test_files_with_holes_are_not_read_whole(world: Path) -> None:
+    """Forty gigabytes of nothing take no space where they were made; reading them would take all memory there is."""
+    for name, error in (("calibration.json", InputError), ("negatives.csv", InputError)):
+        with open(world / "theirs" / name, "wb") as f:
+            f.truncate(40 << 30)
+        with pytest.raises(error, match=f"{name}: is larger than"):
+            Matcher(Catalog.load(world / "theirs", encoder=GridEncoder()), CONFIG)
+        (world / "theirs" / name).unlink()
+
+
+def test_a_row_without_end_is_read_in_part(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MOST_LINE", 10_000)
+    forge_rows(world / "theirs", "items", lambda rows: rows[0].update(more="x" * 20_000))
+    with pytest.raises(CatalogCorruptError, match="not a row of a catalog"):
+        Catalog.load(world / "theirs", encoder=GridEncoder())
+    forge_part(world / "mine", lambda row: segment(row)["photos"], lambda data: b"\0" * 20_000 + data)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(CatalogCorruptError, match="64 hex digits"):
+        Catalog.load(world / "mine", encoder=GridEncoder()).search(picture(0), 3)
 
 
 @pytest.mark.parametrize("name", NAMES[:-2])

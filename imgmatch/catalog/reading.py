@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 _NORM_ERROR = 1e-2  # of a unit vector; half precision errs by 1e-3
 _BLOCK = 65_536  # rows looked at together
+_NAME_BYTES = 65  # of a photo's name in a list of them: 64 hex digits and the end of the line
+_MOST_LINE = 16 << 20  # letters of a row; a file with holes is one line of any length, and takes its maker no space
 _MOST_PHOTO_BYTES = 1 << 30  # a stored photo is within `images.max_bytes`, 64 MiB unless its owner raised that
 
 
@@ -78,6 +80,8 @@ def read_issues(root: Path, manifest: Manifest) -> list[Issue]:
 
 def read_names(root: Path, segment: Segment) -> list[str]:
     """Read the photo of each row of a segment."""
+    if segment.photos.bytes != _NAME_BYTES * segment.rows:
+        raise CatalogCorruptError(f"{root / segment.photos.path}: expected {segment.rows} lines of 64 hex digits")
     path = segment.photos.check(root)
     try:
         names = path.read_text("ascii").split()
@@ -157,7 +161,7 @@ def _rows(root: Path, part: Part, make: Callable[[Mapping[str, Any]], T]) -> Ite
     with open(path, encoding="utf-8") as f:
         number = 0
         try:
-            for number, line in enumerate(f, 1):  # noqa: B007 - the message names it
+            for number, line in enumerate(iter(partial(f.readline, _MOST_LINE), ""), 1):  # noqa: B007 - the message names it
                 row = make(json.loads(line))
                 as_json(getattr(row, "extra", None))  # nested too deeply, it could not be written again
                 for name, (is_right, expected) in _CHECKS.get(type(row), {}).items():

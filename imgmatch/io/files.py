@@ -145,6 +145,7 @@ def sha256_file(file: str | Path | IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+_MOST_FOREIGN = 256 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -193,11 +194,13 @@ def foreign_file(folder: str | Path, name: str) -> Path | None:
     Raises
     ------
     InputError
-        Where a link, pipe or device has that name.
+        Where a link, pipe or device has that name, or a file that is larger than any of ours.
     """
     path = Path(folder) / name
     try:
-        open_foreign(folder, name).close()
+        with open_foreign(folder, name) as f:
+            if os.fstat(f.fileno()).st_size > _MOST_FOREIGN:  # a file with holes takes its maker no space
+                raise InputError(f"is larger than {_MOST_FOREIGN} bytes", source=str(path))
     except FileNotFoundError:
         return None
     except OSError as error:
