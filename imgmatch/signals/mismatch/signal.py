@@ -30,9 +30,11 @@ __all__ = ["MismatchSignal"]
 _NAMED = 0.6
 """Certainty of a brand that only the promo's words name: enough for a review, never for a lead (see the rules' table)."""
 
-_HONEST = 0.01
-"""Share of honest listings that may be called a switch at the level of a weak contradiction: what is asked of the product,
-not tuned. Of 132 honest pairs of dev none is called (``python -m benchmarks mismatch``), at twice that 2 are."""
+_FAR = 0.001
+"""Share of a catalog's own photos as far from their brand as a listing that is called a switch at the level of a weak
+contradiction. A tenth of the honest listings that may be called one: sellers' photos are farther from a catalog's than these
+from each other. On dev of ``python -m benchmarks mismatch`` none of 132 honest pairs is called, nor at 0.01, where two are
+on the verge (0.0103)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +76,7 @@ class MismatchSignal(Signal):
         :class:`imgmatch.catalog.likeness.Likeness`, or 0.6 where only the words name one.
     support
         1 where the listing's words name that brand. Else the greatest cosine of a region of a listing photo to what the
-        promo shows or to any photo of the brand decides: where one in a hundred of the catalog's own photos is as far from
+        promo shows or to any photo of the brand decides: where one in a thousand of the catalog's own photos is as far from
         all others of its brand (:meth:`imgmatch.catalog.likeness.Likeness.as_far`), support is a half; it is 1 where twice
         as many are, and 0 where none is.
 
@@ -117,7 +119,7 @@ class MismatchSignal(Signal):
             unknown = Message("The catalog has too few photos to say whether the listing's photos show the brand.")
             return _abstained(unknown, brand=brand)
         as_far = 1.0 if nearest is None else self._catalog.likeness.as_far(nearest)
-        value = certainty * (1.0 - min(as_far / (2 * _HONEST), 1.0))
+        value = certainty * (1.0 - min(as_far / (2 * _FAR), 1.0))
         return self._finding(brand, value, certainty=certainty, nearest=nearest, as_far=as_far, match=match)
 
     def _claim(self, shown: Sequence[_View], listing: Listing) -> tuple[str, float, _ItemMatch | None] | None:
