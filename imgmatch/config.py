@@ -21,8 +21,10 @@ else:  # pragma: no cover - the same library under its older name
     import tomli as tomllib
 
 __all__ = [
+    "EFFORTS",
     "Config",
     "ContactsConfig",
+    "Effort",
     "FusionConfig",
     "ImageConfig",
     "ScanConfig",
@@ -30,6 +32,36 @@ __all__ = [
     "read_settings",
     "require_at_least",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How closely photos are looked at, which is what the time of a scan goes into.
+
+    Parameters
+    ----------
+    reading : int
+        Longer side in pixels at which text is looked for.
+    keypoints : int
+        Longer side in pixels at which the local features are found that marks and copies are recognised by.
+    proposals : int
+        Catalog photos per listing photo that are compared with it as copies.
+    votes : float
+        Least weight of shared details that proposes one: each counts the less, the more photos have it.
+    """
+
+    reading: int
+    keypoints: int
+    proposals: int
+    votes: float
+
+
+EFFORTS = {
+    "fast": Effort(320, 450, proposals=3, votes=8.0),
+    "full": Effort(736, 640, proposals=5, votes=5.0),
+    "thorough": Effort(1024, 640, proposals=20, votes=3.0),
+}
+"""What each costs and finds: docs/scaling.md. 736 is what PP-OCR's detector is set to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +217,8 @@ class Config:
         Names of the signals that run, in order.
     operating_point : str
         Name of the operating point of the calibration, for example ``balanced`` or ``fpr_1e-2``.
+    effort : str
+        How closely photos are looked at: ``fast``, ``full`` or ``thorough``, see `EFFORTS`.
     candidates : int
         Catalog items kept per listing after the proposals of all signals are united.
     sections : mapping of str to mapping
@@ -196,6 +230,7 @@ class Config:
 
     signals: tuple[str, ...] = ("design", "copy", "text", "logo", "listing", "mismatch")
     operating_point: str = "balanced"
+    effort: str = "full"
     candidates: int = 10
     images: ImageConfig = field(default_factory=ImageConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
@@ -207,6 +242,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require_at_least(1, candidates=self.candidates)
+        if self.effort not in EFFORTS:
+            raise ConfigError(f"effort: expected one of {', '.join(EFFORTS)}, got {self.effort!r:.80}")
 
     @classmethod
     def load(cls, path: str | Path) -> Config:

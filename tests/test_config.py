@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgmatch.config import Config
+from imgmatch.config import EFFORTS, Config
 from imgmatch.errors import ConfigError
 from imgmatch.signals import SIGNALS, default_signals, settings_of
 
@@ -26,12 +26,13 @@ def documented(tmp_path: Path) -> Config:
 def test_the_documented_defaults_are_the_defaults(tmp_path: Path) -> None:
     config = documented(tmp_path)
     assert {**config.to_dict(), **dict.fromkeys(SIGNALS)} == {**Config().to_dict(), **dict.fromkeys(SIGNALS)}
-    configurable = [name for name in SIGNALS if settings_of(name, Config()) is not None]
+    settings = {name: settings_of(name, Config()) for name in SIGNALS}
+    configurable = [name for name, own in settings.items() if own is not None and set(asdict(own)) - {"effort"}]
     assert set(config.sections) == set(configurable)
     for name in configurable:
         assert settings_of(name, config) == settings_of(name, Config()), name
         shown = asdict(settings_of(name, Config()))
-        unset = {key for key, value in shown.items() if value is None} | {"phone_regions"}
+        unset = {key for key, value in shown.items() if value is None} | {"phone_regions", "effort"}
         assert set(config.sections[name]) == set(shown) - unset, name
 
 
@@ -67,7 +68,10 @@ def test_every_setting_but_how_to_run_is_in_the_fingerprint() -> None:
         ({"scan": 3}, "scan: expected a table"),
         ({"desing": {"neighbors": 3}}, "called 'desing'"),
         ({"design": {"neighbours": 3}}, r"unknown key design\.neighbours"),
-        ({"logo": {"windows": 3}}, "logo: this signal has no settings, got windows"),
+        ({"effort": "half"}, "effort: expected one of fast, full, thorough, got 'half'"),
+        ({"text": {"effort": "fast"}}, r"unknown key text\.effort"),
+        ({"listing": {"phone_regions": ["CN"]}}, r"unknown key listing\.phone_regions"),
+        ({"logo": {"windows": 3}}, r"unknown key logo\.windows"),
         ({"design": {"neighbors": 0}}, r"design\.neighbors: expected at least 1"),
         ({"listing": {"rates": {"USD": -1.0}}}, r"listing\.rates\.USD: expected"),
         ({"listing": {"rates": {"EURO": 1.0}}}, r"'EURO' is no ISO 4217 code"),
@@ -87,3 +91,12 @@ def test_paths_start_at_the_file(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.toml"):
         Config.load(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize("name", ["copy", "text", "logo"])
+def test_one_effort_is_that_of_every_signal_that_looks_closely(name: str) -> None:
+    fast, full = (settings_of(name, Config(effort=effort)).effort for effort in ("fast", "full"))
+    assert (fast, full) == (EFFORTS["fast"], EFFORTS["full"])
+    for field in ("reading", "keypoints", "proposals"):
+        assert getattr(fast, field) < getattr(full, field) <= getattr(EFFORTS["thorough"], field), field
+    assert fast.votes > full.votes > EFFORTS["thorough"].votes

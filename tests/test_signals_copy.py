@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imgmatch.catalog.items import CatalogPhoto, Item
+from imgmatch.config import EFFORTS
 from imgmatch.images import perceptual_hash
 from imgmatch.indexes.patches import PatchIndex
 from imgmatch.loading.photo import PhotoContext, Query
@@ -319,7 +320,7 @@ def test_proposals_name_the_item_with_the_plain_similarity(signal, catalog):
 
 
 def test_no_more_photos_are_opened_than_asked_for(catalog):
-    signal = CopySignal(catalog, CopyConfig(proposals=1))
+    signal = CopySignal(catalog, CopyConfig(dataclasses.replace(EFFORTS["full"], proposals=1)))
     signal.propose([Query(Listing("1"), [photo(SCENES["a"][:200])])])
     catalog.asked.clear()
     find(signal, photo(crop_of(SCENES["c"])[0]))

@@ -135,7 +135,9 @@ def test_a_photo_that_cannot_be_decoded_fails_alone(monkeypatch: pytest.MonkeyPa
 
     good = drawn("x", photo_id="photo-2")
     good.remember(
-        (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),), ocr._read, TextConfig().side
+        (Reading("ARVELLE", 0.99, (0.99,) * 7, ((0, 0), (90, 0), (90, 20), (0, 20))),),
+        ocr._read,
+        TextConfig().effort.reading,
     )
     findings = examine([PhotoContext("photo-1", broken, sha256="0" * 64), good])["text"]
     assert [(f.photo_id, f.status) for f in findings] == [("photo-1", FindingStatus.FAILED), ("photo-2", FindingStatus.OK)]
@@ -146,7 +148,7 @@ def test_replica_wording_printed_in_a_photo(monkeypatch: pytest.MonkeyPatch) -> 
     photo = drawn("x")
     box = ((0, 0), (90, 0), (90, 20), (0, 20))
     lines = (Reading("MIRROR QUALITY 1:1", 0.97, (0.97,), box), Reading("inspired by", 0.97, (0.97,), box))
-    photo.remember(lines, ocr._read, TextConfig().side)
+    photo.remember(lines, ocr._read, TextConfig().effort.reading)
     printed = [f for f in examine([photo])["wording"] if f.photo_id == "photo-1"]
     assert len(printed) == 1
     assert "mirror quality" in printed[0].reason
@@ -166,7 +168,7 @@ def test_a_mark_is_held_against_what_was_read_unsurely() -> None:
     photo, stranger = drawn("MONTROUX"), drawn("QUEBRACHO")
     for p in (photo, stranger):
         [line] = ocr.read(p)
-        p.remember((replace(line, text="MCNTRCVX", confidence=0.6),), ocr._read, TextConfig().side)
+        p.remember((replace(line, text="MCNTRCVX", confidence=0.6),), ocr._read, TextConfig().effort.reading)
     [text] = examine([photo])["text"]
     assert (text.brand, text.status) == ("montroux", FindingStatus.OK)
     assert "barely readable" in text.reason
@@ -228,7 +230,7 @@ def test_an_ordinary_word_that_stands_alone_as_listed_is_a_claim(
         Reading(t, 0.99, (0.99,) * len(t), ((280, y), (370, y), (370, y + 20), (280, y + 20)))
         for y, t in zip((180, 204), ["COACH", *lines], strict=False)
     ]
-    photo.remember(tuple(read), ocr._read, TextConfig().side)
+    photo.remember(tuple(read), ocr._read, TextConfig().effort.reading)
     [claim] = [f for f in examine([photo])["text"] if f.brand == "coach"]
     assert claim.value == pytest.approx(value, abs=0.02)
 
@@ -249,7 +251,7 @@ def test_a_small_name_in_a_corner_may_be_of_a_prop(
     monkeypatch.setattr(ocr, "available", lambda: True)
     photo = drawn("x")
     box = ((x, y), (x + 90, y), (x + 90, y + height), (x, y + height))
-    photo.remember((Reading("MONTROUX", 0.99, (0.99,) * 8, box),), ocr._read, TextConfig().side)
+    photo.remember((Reading("MONTROUX", 0.99, (0.99,) * 8, box),), ocr._read, TextConfig().effort.reading)
     [text] = examine([photo], likely)["text"]
     assert text.value == pytest.approx(value, abs=0.02)
     assert ("in a corner" in text.reason) is (value == EVERYDAY)
@@ -309,5 +311,5 @@ def test_beside_the_right_spelling_or_a_piece_of_its_line_a_word_is_misread(more
         lines.append(replace(line, text=more, polygon=((x0, y0 - 150), (x1, y0 - 150), (x1, y1 - 150), (x0, y1 - 150))))
     elif more:
         lines.append(replace(line, text=more, polygon=((x0 - 80, y0), (x0 - 9, y0), (x0 - 9, y1), (x0 - 80, y1))))
-    photo.remember(tuple(lines), ocr._read, TextConfig().side)
+    photo.remember(tuple(lines), ocr._read, TextConfig().effort.reading)
     assert ("logo_tamper" in examine([photo])) is told

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import EXIT_FAILED, EXIT_FLAGGED, console, fail, progress_bar
-from imgmatch.apps.options import ConfigFile, Device, Lang, Signals, known_currency, read_config
+from imgmatch.apps.options import ConfigFile, Device, Effort, Lang, Signals, known_currency, read_config
 
 if TYPE_CHECKING:
     from imgmatch.io.tables import Layout
@@ -77,6 +77,7 @@ def scan(
     columns: _Columns = None,
     config: ConfigFile = None,
     signals: Signals = None,
+    effort: Effort = None,
     device: Device = None,
     resume: Annotated[bool, typer.Option(help="Reuse shards of an earlier run that are still valid.")] = True,
     retry_failed: _RetryFailed = False,
@@ -90,7 +91,7 @@ def scan(
         raise typer.BadParameter(f"expected brand, review or lead, got {fail_on}", param_hint="--fail-on")
     if runner not in ("local", "ray"):
         raise typer.BadParameter(f"expected local or ray, got {runner}", param_hint="--runner")
-    settings = read_config(config, signals)
+    settings = read_config(config, signals, effort)
     if contacts:
         settings = replace(settings, contacts=replace(settings.contacts, extract=True))
 
@@ -102,7 +103,6 @@ def scan(
         from imgmatch.apps.ray import run_shards
     elif device is None:  # a device is not shared out among processes
         from imgmatch.scan.processes import run_shards
-
     with progress_bar("scanning") as update:
 
         def progress(done: int, total: int, counts: Counter[str]) -> None:

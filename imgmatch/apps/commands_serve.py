@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgmatch.apps.console import log_to_stderr
-from imgmatch.apps.options import ConfigFile, Device, Host, Signals, read_config
+from imgmatch.apps.options import ConfigFile, Device, Effort, Host, Signals, read_config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -33,6 +33,7 @@ def serve(
     ] = None,
     config: ConfigFile = None,
     signals: Signals = None,
+    effort: Effort = None,
     device: Device = None,
 ) -> None:
     """Serve over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
@@ -40,7 +41,7 @@ def serve(
     require_token_beyond_this_machine(host, token)
     from imgmatch.errors import MissingExtraError
 
-    settings = read_config(config, signals)
+    settings = read_config(config, signals, effort)
     try:
         from imgmatch.apps.service import LOOPBACK, create_app
     except ImportError as error:

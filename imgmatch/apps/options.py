@@ -11,11 +11,18 @@ import typer
 if TYPE_CHECKING:
     from imgmatch.config import Config
 
-__all__ = ["ConfigFile", "Currency", "Device", "Host", "Lang", "Signals", "known_currency", "read_config"]
+__all__ = ["ConfigFile", "Currency", "Device", "Effort", "Host", "Lang", "Signals", "known_currency", "read_config"]
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings (docs/config.md).", show_default=False)]
 Signals = Annotated[
     str | None, typer.Option(help="Signals to run, comma-separated; overrides the config.", show_default=False)
+]
+Effort = Annotated[
+    str | None,
+    typer.Option(
+        help="How closely photos are looked at: [b]fast[/], [b]full[/] or [b]thorough[/]; overrides the config.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="Device of the encoder: [b]cpu[/], [b]cuda[/] or [b]cuda:1[/].", show_default=False)
@@ -57,11 +64,11 @@ Currency = Annotated[
 ]
 
 
-def read_config(path: Path | None, signals: str | None = None) -> Config:
-    """Return the settings of a file, or the defaults, with the signals named on the command line."""
+def read_config(path: Path | None, signals: str | None = None, effort: str | None = None) -> Config:
+    """Return the settings of a file, or the defaults, with the signals and the effort named on the command line."""
     from imgmatch.config import Config
 
     settings = Config() if path is None else Config.load(path)
     if signals is not None:
         settings = replace(settings, signals=tuple(name.strip() for name in signals.split(",") if name.strip()))
-    return settings
+    return settings if effort is None else replace(settings, effort=effort)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
-from imgmatch.config import read_settings
+from imgmatch.config import EFFORTS, read_settings
 from imgmatch.errors import ConfigError
 from imgmatch.signals.base import Signal, SignalSource, fingerprint_of
 
@@ -41,10 +41,13 @@ def settings_of(name: str, config: Config) -> Any:
     cls, section = getattr(_class(name), "Config", None), config.sections.get(name, {})
     if cls is None and section:
         raise ConfigError(f"{name}: this signal has no settings, got {', '.join(section)}")
+    # What concerns several signals is said once, for all of them.
+    shared = {"effort": EFFORTS[config.effort], "phone_regions": config.contacts.regions}
+    own = {} if cls is None else {f.name for f in fields(cls)}
+    if misplaced := sorted(shared.keys() & own & section.keys()):
+        raise ConfigError(f"unknown key {name}.{misplaced[0]}")
     settings: Any = None if cls is None else read_settings(cls, section, name, config.folder)
-    if name == "listing":  # which national numbers are contacts is asked once, for photos and offers alike
-        settings = replace(settings, phone_regions=config.contacts.regions)
-    return settings
+    return replace(settings, **{key: value for key, value in shared.items() if key in own}) if own else settings
 
 
 def default_signals(config: Config | None = None) -> list[SignalSource]:

@@ -175,7 +175,7 @@ class CopySignal(Signal):
             if role in full:
                 continue
             reference = self._catalog.photo(sha)
-            copy = verified(photo, reference, hints, sides)
+            copy = verified(photo, reference, hints, sides, side=self.config.effort.keypoints)
             if copy is not None:
                 found.append(copy)
                 if copy.value >= 0.9 and geometry.area(copy.query_polygon) >= 0.9 * photo.image.width * photo.image.height:
@@ -202,16 +202,16 @@ class CopySignal(Signal):
         proposals: dict[str, _Proposal] = {sha: (hints, (False, True)) for sha, hints in hinted.items()}
         seen = self._patches(photo)
         votes = np.stack([self._index.vote(points.descriptors) for points in seen])
-        for row in np.argsort(-votes.max(axis=0), kind="stable")[: self.config.proposals]:
+        for row in np.argsort(-votes.max(axis=0), kind="stable")[: self.config.effort.proposals]:
             sha = self._searched[row]
-            asked = [flipped for flipped in (False, True) if votes[int(flipped), row] >= self.config.votes]
+            asked = [flipped for flipped in (False, True) if votes[int(flipped), row] >= self.config.effort.votes]
             if asked and sha not in hinted:
                 entry = self._catalog.photos[sha]
                 details = self._details[row].keypoints(entry.width, entry.height)
                 sides = tuple(flipped for flipped in asked if agree(seen[flipped], details))
                 if sides:
                     proposals[sha] = ([], sides)
-        return dict(list(proposals.items())[: self.config.proposals])
+        return dict(list(proposals.items())[: self.config.effort.proposals])
 
     def _near_hashes(self, photo: PhotoContext) -> list[tuple[int, str, Transform, bool]]:
         hashes, shas = self._hashes

@@ -91,6 +91,8 @@ def verified(
     reference: PhotoContext,
     hints: Sequence[tuple[Transform, bool]] = (),
     sides: Sequence[bool] = (False, True),
+    *,
+    side: int = geometry.MAX_SIDE,
 ) -> Copy | None:
     """Tell whether a photo, or a part of it, is a copy of (a part of) another.
 
@@ -101,6 +103,8 @@ def verified(
         Placements to try beside those that the keypoints give, reference to query, original pixels.
     sides : sequence of bool
         Whether keypoints are compared with those of the photo as it is (False), of its mirror image (True), or both.
+    side : int
+        Longer side in pixels at which the keypoints of the photo are found.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def verified(
     world, which are no copies.
     """
     best: Copy | None = None
-    for transform, flipped, match in _placements(photo, reference, hints, sides):
+    for transform, flipped, match in _placements(photo, reference, hints, sides, side):
         support = None if match is None else match.reference_xy
         found = agreement(photo.image, reference.image, transform, support)
         if found is None:
@@ -150,11 +154,11 @@ def verified(
 
 
 def _placements(
-    photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple[Transform, bool]], sides: Sequence[bool]
+    photo: PhotoContext, reference: PhotoContext, hints: Sequence[tuple[Transform, bool]], sides: Sequence[bool], side: int
 ) -> Iterator[tuple[Transform, bool, VerifiedMatch | None]]:
     """Yield what the hashes suggest, and, as far as they are asked for, what the keypoints say on each side."""
     yield from ((transform, flipped, None) for transform, flipped in hints)
-    ours, theirs = geometry.keypoints(photo), geometry.keypoints(reference)
+    ours, theirs = geometry.keypoints(photo, max_side=side), geometry.keypoints(reference)
     for flipped in sides:
         points = geometry.mirrored(ours) if flipped else ours
         match = geometry.verify(points, theirs, geometry.match(points, theirs), model="affine")

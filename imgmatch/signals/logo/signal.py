@@ -17,18 +17,17 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
 from imgmatch.vision import geometry
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
 from imgmatch.vision.marks.canvas import surroundings
-from imgmatch.vision.marks.placement import Difference, Placement, difference, judge
+from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
 
 __all__ = ["LogoSignal", "Seen"]
@@ -116,7 +115,7 @@ class _Look:
 class _Marks:
     """The marks of a catalog in both indexes."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, side: int) -> None:
         self.references: list[MarkReference] = []
         for brand in catalog.brands.values():
             for logo in brand.logos:
@@ -127,7 +126,7 @@ class _Marks:
                     continue  # the catalog lists it among its issues
         self.figures = [r for r in self.references if r.kind != "monogram"]
         self._number = {r: number for number, r in enumerate(self.figures)}
-        self.features = MarkIndex(self.references)
+        self.features = MarkIndex(self.references, side)
         self.shapes = ShapeIndex(self.figures)
         self._pattern_chance: dict[str, float] = {}
         others: list[tuple[Set[str], _Look]] = []
@@ -243,12 +242,15 @@ class LogoSignal(Signal):
     ----------
     catalog : Catalog
         Its brands' logo pictures.
+    config : LogoConfig
     """
 
     name = "logo"
+    Config = LogoConfig
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, config: LogoConfig | None = None) -> None:
         self._catalog = catalog
+        self.config = LogoConfig() if config is None else config
         self._lock = threading.Lock()
         self._prepared: _Marks | None = None
 
@@ -265,7 +267,7 @@ class LogoSignal(Signal):
     def _marks(self) -> _Marks:
         with self._lock:
             if self._prepared is None:
-                self._prepared = _Marks(self._catalog)
+                self._prepared = _Marks(self._catalog, self.config.effort.keypoints)
             return self._prepared
 
     def _examine(self, query: Query) -> Iterator[Finding]:
@@ -345,7 +347,7 @@ class LogoSignal(Signal):
             return
         called = self._called(seen.brand)
         evidence = self._evidence(seen)
-        evidence["heatmap"] = {"polygon": placed.corners(), "values": _coarse(found.where)}
+        evidence["heatmap"] = {"polygon": placed.corners(), "values": coarse(found.where)}
         evidence["facts"][Message("differing share of the inked area")] = round(found.size, 4)
         evidence["facts"][Message("explained share of the rest")] = round(found.rest, 3)
         yield Finding(
@@ -388,13 +390,3 @@ class LogoSignal(Signal):
 
     def _called(self, brand: str) -> str:
         return self._catalog.brands[brand].name or brand
-
-
-def _coarse(where: FloatArray, side: int = 32) -> list[list[float]]:
-    """Return the map at `side` cells along its longer side, each the largest value in it."""
-    step = max(math.ceil(max(where.shape) / side), 1)
-    height, width = (-(-n // step) * step for n in where.shape)
-    padded = np.zeros((height, width), np.float32)
-    padded[: where.shape[0], : where.shape[1]] = where
-    cells = padded.reshape(height // step, step, width // step, step).max(axis=(1, 3))
-    return [[round(float(v), 2) for v in row] for row in cells]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgmatch.config import require_at_least
+from imgmatch.config import EFFORTS, Effort
 
 __all__ = ["TextConfig"]
 
@@ -16,14 +16,11 @@ class TextConfig:
 
     Parameters
     ----------
-    side : int
-        Longer side in pixels at which text is looked for in a photo; by default what PP-OCR's detector is set to.
+    effort : Effort
+        At what size text is looked for in a photo; set for all signals at once.
     lexicon : Path or None
         A lexicon of replica wording; None for the one that ships (``imgmatch/market/lexicon.toml``).
     """
 
-    side: int = 736
+    effort: Effort = EFFORTS["full"]
     lexicon: Path | None = None
-
-    def __post_init__(self) -> None:
-        require_at_least(64, side=self.side)

@@ -184,13 +184,13 @@ class TextSignal(Signal):
         skipped: dict[str, tuple[Message, ...]] = {}
         for photo in photos:
             try:
-                readings = ocr.read(photo, self.config.side)
+                readings = ocr.read(photo, self.config.effort.reading)
             except ImageError as error:
                 failed = Message("The photo could not be read: {error}", error=error.said)
                 yield Finding.failed("text", failed, photo_id=photo.photo_id)
                 continue
             read, lines = read + 1, lines + len(readings)
-            if note := ocr.passed_over(photo, self.config.side):
+            if note := ocr.passed_over(photo, self.config.effort.reading):
                 skipped[photo.photo_id] = note
             # Only what says so openly: photos show shop signs and newspapers too.
             printed = self._lexicon.find("\n".join(r.text for r in readings if r.confidence >= WELL_READ))

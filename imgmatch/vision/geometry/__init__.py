@@ -10,7 +10,7 @@ its centre is (0.5, 0.5), so a mirror image maps x to ``width - x``. Transforms 
 points to query points**.
 """
 
-from imgmatch.vision.geometry.features import Keypoints, extract, keypoints, mirrored, patches
+from imgmatch.vision.geometry.features import MAX_SIDE, Keypoints, extract, keypoints, mirrored, patches
 from imgmatch.vision.geometry.matching import VerifiedMatch, match, verify
 from imgmatch.vision.geometry.shapes import (
     Points,
@@ -28,6 +28,7 @@ from imgmatch.vision.geometry.shapes import (
 )
 
 __all__ = [
+    "MAX_SIDE",
     "Keypoints",
     "Points",
     "Transform",

@@ -50,13 +50,16 @@ class MarkIndex:
     Parameters
     ----------
     references : sequence of MarkReference
+    side : int
+        Longer side in pixels at which the features of a photo are found.
 
     Notes
     -----
     Memory: 256 bytes for each feature, some 300 features for each reference. Thread-safe.
     """
 
-    def __init__(self, references: Sequence[MarkReference]) -> None:
+    def __init__(self, references: Sequence[MarkReference], side: int = geometry.MAX_SIDE) -> None:
+        self._side = side
         self.references = tuple(sorted(references, key=lambda r: r.brand))
         lengths = [len(r.keypoints) for r in self.references]
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
@@ -92,7 +95,7 @@ class MarkIndex:
         ----------
         McCann & Lowe, "Local naive Bayes nearest neighbor for image classification", CVPR 2012.
         """
-        query = geometry.keypoints(photo)
+        query = geometry.keypoints(photo, max_side=self._side)
         if len(query) < 3 or not self.references:
             return []
         found = self._look(query, mirrored=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Transform
 from imgmatch.vision.marks.reference import Ink, MarkReference, rounded
 
-__all__ = ["Difference", "Placement", "difference", "judge"]
+__all__ = ["Difference", "Placement", "coarse", "difference", "judge"]
 
 WINDOW = 21
 """Side in ink-map pixels of the window that is displaced as one; of 10, 14 and 21 the last found most altered marks of
@@ -231,3 +232,13 @@ def _sane(transform: Transform, ink: FloatArray, image: Image) -> bool:
     return bool(
         little > 1e-6 and large / little < 2.5 and large * side < 1.5 * max(image.width, image.height) and little * side > 12
     )
+
+
+def coarse(where: FloatArray, side: int = 32) -> list[list[float]]:
+    """Return the map at `side` cells along its longer side, each the largest value in it."""
+    step = max(math.ceil(max(where.shape) / side), 1)
+    height, width = (-(-n // step) * step for n in where.shape)
+    padded = np.zeros((height, width), np.float32)
+    padded[: where.shape[0], : where.shape[1]] = where
+    cells = padded.reshape(height // step, step, width // step, step).max(axis=(1, 3))
+    return [[round(float(v), 2) for v in row] for row in cells]
