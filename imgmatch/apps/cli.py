@@ -98,7 +98,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _logged() -> str:
-    """Write the traceback of the error at hand to a file; return a sentence that says where it is."""
+    """Write the traceback of the current error to a file; return a sentence that says where it is."""
     try:
         with tempfile.NamedTemporaryFile("w", prefix="imgmatch-error-", suffix=".log", delete=False, encoding="utf-8") as f:
             f.write(traceback.format_exc())

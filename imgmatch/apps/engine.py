@@ -249,7 +249,7 @@ def _ready(catalog: Catalog, config: Config) -> Matcher:
 
 
 def _newer(old: Matcher, config: Config) -> Matcher | None:
-    """Load anew what changed, with what is in memory where it still fits; None where nothing did."""
+    """Reload what changed, keeping what still fits; None if nothing changed."""
     path = old.catalog.path
     if Manifest.load(path).version == old.catalog.version:
         # The signals stay, warm as they are: only the verdicts can be others.

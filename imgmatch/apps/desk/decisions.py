@@ -69,7 +69,7 @@ class Decisions:
 
     Notes
     -----
-    Thread-safe, and safe for several processes: both tables are only ever appended to, under a lock, and read anew when
+    Thread-safe, and safe for several processes: both tables are only ever appended to, under a lock, and reread when
     they have grown.
     """
 

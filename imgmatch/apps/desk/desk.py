@@ -134,7 +134,7 @@ class Desk:
 
     @property
     def rings(self) -> list[Ring]:
-        """The rings, read anew where their file has changed."""
+        """The rings, reread when their file has changed."""
         if self.rings_path is None:
             return []
         stat = self.rings_path.stat()
@@ -162,7 +162,7 @@ class Desk:
         return (known.name if known else "") or brand or ""
 
     def refresh(self) -> None:
-        """Index the scans anew, in the background, where they have changed."""
+        """Reindex the scans in the background when they have changed."""
         with self._lock:
             if self._indexing is None and self.index.changed:
                 self._indexing = threading.Thread(target=self._reindex, name="imgmatch-desk-index", daemon=True)

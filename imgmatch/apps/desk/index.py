@@ -61,7 +61,7 @@ class ScanIndex:
     Parameters
     ----------
     scans : sequence of Results
-        The index lies beside the first of them as ``desk.sqlite`` and is made anew where any of them has changed.
+        The index lies beside the first of them as ``desk.sqlite`` and is rebuilt when any of them has changed.
     progress : callable, optional
         ``progress(done)`` while it is made.
 
@@ -168,7 +168,7 @@ def _build(path: Path, scans: Sequence[Results], state: str, progress: Callable[
     try:
         db = sqlite3.connect(temporary, isolation_level=None)
         try:
-            # It is made anew where a crash leaves half of it: nothing needs a journal.
+            # It is rebuilt when a crash leaves half of it: nothing needs a journal.
             db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_CREATE}")
             db.execute("BEGIN")
             currency = _fill(db, scans, progress)

@@ -1,4 +1,4 @@
-"""Photos as the desk serves them: by sha256 alone, from the folders that the scans name, decoded and encoded anew."""
+"""Photos as the desk serves them: by sha256 alone, from the folders that the scans name, decoded and re-encoded."""
 
 from __future__ import annotations
 

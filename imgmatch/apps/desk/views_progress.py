@@ -1,4 +1,4 @@
-"""Progress: who decided what, what a calibration still needs, and a calibration fitted anew."""
+"""Progress: who decided what, what a calibration still needs, and a calibration fitted again."""
 
 from __future__ import annotations
 

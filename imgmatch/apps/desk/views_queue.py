@@ -41,7 +41,7 @@ def queue(request: Request, session: Entered) -> Response:
 
 @router.get("/photo/{sha256}/{size}")
 def photo(request: Request, _: Entered, sha256: str, size: str) -> Response:
-    """Show a photo of the scans or of the catalog, encoded anew."""
+    """Show a photo of the scans or of the catalog, re-encoded."""
     desk: Desk = request.app.state.desk
     jpeg = desk.photos.jpeg(sha256, size)
     if jpeg is None:
