@@ -236,7 +236,7 @@ def test_of_a_gif_of_ten_thousand_frames_the_first_is_read(tmp_path: Path) -> No
 
 def _scan_all(listings: Path, cat: Path, out: Path, cache: str) -> None:
     os.environ["IMGMATCH_CACHE"] = cache
-    config = Config.from_dict({"scan": {"batch": 4, "shard": 3, "workers": 2}})
+    config = Config.from_dict({"scan": {"batch": 1, "shard": 1, "workers": 2}})
     run_scan(listings, Catalog.load(cat, encoder=GridEncoder()), out, config=config)
 
 
@@ -252,27 +252,28 @@ def goods(root: Path, count: int) -> Path:
 
 @pytest.mark.parametrize("times", [pytest.param(2), pytest.param(20, marks=SLOW)])
 def test_a_scan_that_was_killed_gives_the_bytes_of_one_that_was_not(catalog: Catalog, tmp_path: Path, times: int) -> None:
-    table = goods(tmp_path / "l", 12)
+    table = goods(tmp_path / "l", times + 4)
     context = multiprocessing.get_context("spawn")
 
     def finished() -> int:
         return len(list((tmp_path / "killed/shards").glob("0*.jsonl")))
 
-    def run(out: str, cache: str, kill_at: int | None = None, later: float = 0.0) -> None:
+    def run(out: str, cache: str, kill_later: float | None = None) -> None:
+        begun = finished()
         child = context.Process(target=_scan_all, args=(table, catalog.path, tmp_path / out, str(tmp_path / cache)))
         child.start()
-        while kill_at is not None and child.is_alive() and finished() < kill_at:
+        while kill_later is not None and child.is_alive() and finished() == begun:
             time.sleep(0.002)
-        child.join(None if kill_at is None else later)
+        child.join(kill_later)
         child.kill()
         child.join()
-        assert kill_at is not None or child.exitcode == 0
+        assert child.exitcode == (0 if kill_later is None else -9)
 
     run("whole", "cache-a")
     rng = random.Random(times)
-    for number in range(times):  # once a shard is there, then at any moment between there and the end
-        run("killed", "cache-b", kill_at=1 + number % 3, later=rng.uniform(0, 0.02))
-    assert finished()
+    for _ in range(times):  # once there is a shard more than before, each time on from there
+        run("killed", "cache-b", kill_later=rng.uniform(0, 0.02))
+    assert finished() < times + 4
     run("killed", "cache-b")
     records = [(tmp_path / out / "records.jsonl").read_bytes() for out in ("whole", "killed")]
     assert records[0] == records[1]

@@ -27,8 +27,9 @@ from imgmatch.apps.cli import app
 from imgmatch.apps.desk.app import create_desk
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.errors import ImgmatchError, InputError
+from imgmatch.investigate.rings.ring import Ring
 from imgmatch.results import Results, read_records
-from tests.desk_market import market
+from tests.desk_market import market, write_ring
 from tests.fakes import GridEncoder
 
 WRONG = (
@@ -147,10 +148,58 @@ def test_whatever_a_record_holds_it_is_read_or_refused(
         shutil.rmtree(work)
 
 
-def look_at(scan: Path, catalog: Catalog) -> None:
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 600), marks=pytest.mark.slow)], ids=["some", "many"])
+def test_whatever_a_ring_holds_it_is_read_or_refused(
+    given: tuple[Catalog, Path], tmp_path: Path, seeds: range, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog, scan = given
+    path = tmp_path / "rings.jsonl"
+    ring = json.loads(write_ring(path, scan).read_text("utf-8"))
+    for seed in seeds:
+        rng = random.Random(seed)
+        row = copy.deepcopy(ring)
+        place = rng.choice(list(places(row)))
+        put(row, place, rng.choice(WRONG))
+        path.write_text(json.dumps(row) + "\n")
+        for command in (
+            ("report", scan, "--rings", path, "--catalog", catalog.path, "--out", tmp_path / "r.html"),
+            ("case", ring["ring_id"], "--rings", path, "--records", scan / "records.jsonl", "--out", tmp_path / "case.zip"),
+        ):
+            error = CliRunner().invoke(app, list(map(str, command))).exception
+            assert isinstance(error, (ImgmatchError, SystemExit, type(None))), (seed, place, command[0], error)
+        if seed % 8 == 0:
+            look_at(scan, catalog, path)
+        assert not [r for r in caplog.records if r.levelno >= logging.ERROR], (seed, place)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"edges": []}, "edges"),
+        ({"edges": [{"a": 0, "b": 0, "weight": 1.0, "evidence": []}]}, "edges"),
+        ({"edges": [{"a": 0, "b": 9, "weight": 1.0, "evidence": []}]}, "edges"),
+        ({"edges": [{"a": 0, "b": 1, "weight": 0, "evidence": []}]}, "edges"),
+        ({"edges": [{"a": 0, "b": 1, "weight": 1.0, "evidence": ["other"]}]}, "shared"),
+        ({"platforms": ["other"]}, "sellers"),
+        ({"sellers": []}, "sellers"),
+        ({"value": {"EUR": float("nan")}}, "value"),
+        ({"brands": {"brand0": "2"}}, "brands"),
+        ({"listings": [["a", "b", 5]]}, "listings"),
+    ],
+)
+def test_a_ring_whose_ties_lead_nowhere_is_refused(
+    given: tuple[Catalog, Path], tmp_path: Path, change: dict[str, Any], why: str
+) -> None:
+    row = json.loads(write_ring(tmp_path / "rings.jsonl", given[1]).read_text("utf-8"))
+    assert Ring.from_dict(row).to_dict() == Ring.from_dict(json.loads(json.dumps(row))).to_dict()
+    with pytest.raises(InputError, match=f"not a ring: {why}"):
+        Ring.from_dict({**row, **change})
+
+
+def look_at(scan: Path, catalog: Catalog, rings: Path | None = None) -> None:
     """Open the pages of a desk; what is unexpected there is logged."""
     try:
-        desk = Desk([Results(scan)], catalog=catalog, labels=scan / "labels.csv")
+        desk = Desk([Results(scan)], catalog=catalog, labels=scan / "labels.csv", rings=rings)
     except ImgmatchError:
         return
     with TestClient(create_desk(desk), base_url="http://127.0.0.1") as client:
@@ -160,6 +209,6 @@ def look_at(scan: Path, catalog: Catalog) -> None:
             *(f"/queue?sort={sort}" for sort in ("strength", "uncertainty", "value", "newest", "worth")),
             *(f"/listing/{row['slug']}" for row in rows),
             *(f"/seller?{urlencode({'platform': row['platform'], 'seller': row['seller']})}" for row in rows),
-            *("/progress", "/queue?q=tote"),
+            *("/progress", "/queue?q=tote", "/rings", "/ring/ring-0123456789ab"),
         ):
             assert client.get(address).status_code < 500

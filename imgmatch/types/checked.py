@@ -26,8 +26,8 @@ def checked(row: R) -> R:
 
     Notes
     -----
-    Enums, ``str``, ``int``, ``float``, tuples of one type, mappings with whatever is in them, other classes, and unions of
-    these. Some 40 microseconds for a scan record with all its parts.
+    Enums, ``str``, ``int``, ``float``, tuples, mappings of names, other classes, and unions of these. About 50 us
+    for a scan record with all its parts.
     """
     values, checks = _checks(type(row))  # type: ignore[arg-type]
     for value, (name, plain, is_right) in zip(values(row), checks, strict=True):
@@ -48,7 +48,7 @@ def _parts(kind: Any) -> list[Any]:
 
 
 def _plain(kind: Any) -> frozenset[type]:
-    parts = [dict if get_origin(part) is Mapping else part for part in _parts(kind)]
+    parts = [dict if part == Mapping[str, Any] else part for part in _parts(kind)]
     return frozenset(part for part in parts if part in (str, dict, NoneType) or isinstance(part, EnumMeta))
 
 
@@ -62,6 +62,14 @@ def _check(kind: Any) -> _Check:
     if first is int:
         return lambda value: type(value) is int and value.bit_length() < 64
     if get_origin(first) is tuple:
-        inner = _check(get_args(first)[0])
+        inner, *more = (_check(part) for part in get_args(first) if part is not ...)
+        if more:
+            each = (inner, *more)
+            return lambda value: (
+                type(value) is tuple and len(value) == len(each) and all(c(v) for c, v in zip(each, value, strict=True))
+            )
         return lambda value: type(value) is tuple and all(map(inner, value))
+    if get_origin(first) is Mapping and first != Mapping[str, Any]:
+        of_values = _check(get_args(first)[1])
+        return lambda value: type(value) is dict and all(map(of_values, value.values()))
     return lambda value: isinstance(value, get_origin(first) or first)

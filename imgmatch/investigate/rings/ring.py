@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from imgmatch.errors import InputError
+from imgmatch.types.checked import checked
 
 __all__ = ["Ring", "RingEdge", "RingSeller", "Shared"]
 
@@ -137,18 +138,33 @@ class Ring:
             Where the row is not a ring.
         """
         try:
-            return cls(
+            ring = cls(
                 **{
                     **row,
-                    "sellers": tuple(RingSeller(**s) for s in row["sellers"]),
+                    "sellers": tuple(checked(RingSeller(**s)) for s in row["sellers"]),
                     "platforms": tuple(row["platforms"]),
                     "listings": tuple((p, s, i) for p, s, i in row["listings"]),
-                    "edges": tuple(RingEdge(**{**e, "evidence": tuple(e["evidence"])}) for e in row["edges"]),
+                    "edges": tuple(checked(RingEdge(**{**e, "evidence": tuple(e["evidence"])})) for e in row["edges"]),
                     "shared": tuple(
-                        Shared(**{**s, "uses": tuple((int(n), i, f, p) for n, i, f, p in s["uses"])}) for s in row["shared"]
+                        checked(Shared(**{**s, "uses": tuple((n, i, f, p) for n, i, f, p in s["uses"])}))
+                        for s in row["shared"]
                     ),
                     "supersedes": tuple(row["supersedes"]),
                 }
             )
+            checked(ring)._check_ties()
+            return ring
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not a ring: {error}") from error
+
+    def _check_ties(self) -> None:
+        """Raise where what ties the sellers names others than those."""
+        known, keys = range(len(self.sellers)), {s.key for s in self.shared}
+        if len(known) < 2 or not {s.platform for s in self.sellers} <= set(self.platforms):
+            raise ValueError("sellers: expected two or more, on its platforms")
+        if not self.edges or not all(e.a in known and e.b in known and e.a < e.b and e.weight > 0 for e in self.edges):
+            raise ValueError("edges: expected ties of its sellers with weights over 0")
+        if not all(n in known for s in self.shared for n, *_ in s.uses) or not keys.issuperset(
+            key for e in self.edges for key in e.evidence
+        ):
+            raise ValueError("shared: expected what its ties name, used by its sellers")
