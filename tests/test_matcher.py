@@ -21,6 +21,7 @@ from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
 from imgmatch.records import ScanRecord
+from imgmatch.signals.design.local import CloserLook
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -244,6 +245,7 @@ def test_the_same_photo_is_encoded_once(world: tuple[Catalog, Path]) -> None:
 def test_a_cached_photo_is_neither_decoded_nor_encoded_again(
     world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(CloserLook, "helps", True)
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
@@ -275,6 +277,7 @@ def test_limits_hold_for_remembered_photos_as_for_new_ones(
 def test_cells_that_were_forgotten_are_computed_again(
     world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(CloserLook, "helps", True)
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     cache = PhotoCache(tmp_path / "cache.sqlite")
@@ -408,7 +411,8 @@ def test_a_cache_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
 def test_a_closer_look_costs_a_photo_no_second_pass(
     world: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two photos per item are too few for a metric: near photos are looked at part by part."""
+    """Two photos per item are too few for a metric, so that near photos may be looked at part by part."""
+    monkeypatch.setattr(CloserLook, "helps", True)
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "of its own"))
     catalog, root = world
     encoder, listings = catalog.encoder, [Listing(str(i), (f"own{i}.png",)) for i in range(6)]
