@@ -137,14 +137,15 @@ def test_a_scan_without_hope_stops_with_its_reason(catalog: Catalog, tmp_path: P
 
 
 def test_many_failures_are_counted_by_reason(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
-    rows = "1,00.png\n2,01.png\n3,no.png\n4,nor.png\n,02.png\n"
+    rows = "1,00.png\n2,01.png\n3,no.png\n4,nor.png\n,02.png\n6,00.png|gone.png\n"
     (folder / "t.csv").write_text("listing_id,photos\n" + rows)
     summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
     assert summary.stopped is None
-    said = next(note for note in summary.notes if "of 5 listings failed" in note)
+    said = next(note for note in summary.notes if "of 6 listings failed" in note)
     assert said.startswith(
-        "3 of 5 listings failed: 2 nothing could be examined: missing: no such file; 1 listing_id: missing"
+        "3 of 6 listings failed: 2 nothing could be examined: missing: no such file; 1 listing_id: missing"
     )
+    assert "1 photos of listings that were judged could not be read: 1 missing: no such file" in summary.notes
 
 
 @pytest.mark.parametrize("preset", EXPORTS)

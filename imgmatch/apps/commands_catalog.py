@@ -196,7 +196,7 @@ def _describe(made: Catalog) -> None:
 def _report(made: Catalog, issues_before: int | None) -> None:
     counts = made.manifest.counts
     console.print(
-        f"{made.path}: {counts['items']} items of {counts['brands']} brand{'s' * (counts['brands'] != 1)}, "
+        f"{made.path}: {counts['items']} items of {counts['brands']} brands, "
         f"{counts['photos']} photos, version {made.version}, by {made.space.encoder}",
         highlight=False,
     )

@@ -14,7 +14,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import metadata
 from itertools import islice
@@ -64,6 +64,8 @@ class ScanSummary:
         Why the scan stopped before the end of its source, or has nothing to show for all of it; the rows read are kept.
     reasons : Counter
         Of the rows that failed, see :func:`reason_of`.
+    unread : Counter
+        The same of photos that could not be read, in listings that were judged by the rest.
     """
 
     out: Path
@@ -74,6 +76,7 @@ class ScanSummary:
     notes: list[str] = field(default_factory=list)
     stopped: str | None = None
     reasons: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
 
 
 def run_scan(
@@ -254,6 +257,9 @@ class _Run:
         elif at_end and summary.reasons:
             most = "; ".join(f"{n} {reason}" for reason, n in summary.reasons.most_common(5))
             summary.notes.append(f"{summary.counts['failed']} of {summary.rows} listings failed: {most}")
+        if at_end and summary.unread:
+            most = "; ".join(f"{n} {reason}" for reason, n in summary.unread.most_common(5))
+            summary.notes.append(f"{summary.unread.total()} photos of listings that were judged could not be read: {most}")
 
     def _key(self, chunk: list[Row]) -> str:
         """Hash all that the records of these rows depend on."""
@@ -273,6 +279,9 @@ class _Run:
         self.summary.counts["failed" if record.verdict is None else str(record.verdict.decision)] += 1
         if record.verdict is None and len(self.summary.reasons) < _HOPELESS:
             self.summary.reasons[reason_of(record)] += 1
+        elif record.verdict is not None and len(self.summary.unread) < _HOPELESS:
+            failed = [photo.error for photo in record.photos if photo.status == "failed"]
+            self.summary.unread.update(reason_of(replace(record, error=error)) for error in failed)
         self._judge_failures()
         if self.progress:
             self.progress(self.summary.rows, self.total, self.summary.counts)
