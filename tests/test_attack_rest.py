@@ -151,6 +151,16 @@ def test_a_ring_state_of_another_make_is_refused(tmp_path: Path) -> None:
         State(tmp_path / "pipe")
 
 
+def test_of_the_folders_of_a_ring_state_those_count_that_are_names(tmp_path: Path) -> None:
+    with closing(State(tmp_path / "rings.sqlite")) as state:
+        state.keep_folders(["a"])
+    with closing(sqlite3.connect(tmp_path / "rings.sqlite")) as db:
+        db.executemany("INSERT INTO folders VALUES (?)", [(None,), (b"\xff",)])
+        db.commit()
+    with closing(State(tmp_path / "rings.sqlite")) as state:
+        assert state.folders() == ["a"]
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000, b"5", b"{}", b'{"listing": 5}', b"\0" * 100])
 def test_records_of_another_make_name_their_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "r.jsonl").write_bytes(data + b"\n")

@@ -103,7 +103,7 @@ class State:
 
     def folders(self) -> list[str]:
         """Return the folders, as they came."""
-        return [path for (path,) in self._db.execute("SELECT path FROM folders ORDER BY rowid")]
+        return [path for (path,) in self._db.execute("SELECT path FROM folders WHERE typeof(path) = 'text' ORDER BY rowid")]
 
     def listings(self) -> Iterator[dict[str, Any]]:
         """Yield all listings, in an order that does not depend on when they came."""
