@@ -22,6 +22,7 @@ from imgmatch.signals.copy.signal import CopySignal, describe
 from imgmatch.signals.copy.verify import Agreement, Copy, _value, agreement
 from imgmatch.types import FindingStatus, Image, Label, PhotoRole
 from imgmatch.vision import geometry
+from imgmatch.vision.geometry import VerifiedMatch
 from imgmatch.world.brands import DEMO_BRANDS
 from imgmatch.world.collection import make_collection
 from imgmatch.world.render import studio_photo
@@ -103,6 +104,11 @@ def test_it_is_a_signal(signal):
     assert signal.name == "copy"
 
 
+def test_settings_are_the_defaults_unless_given(catalog):
+    assert CopySignal(catalog).config == CopyConfig(EFFORTS["full"], hash_distance=40)
+    assert CopySignal(catalog, CopyConfig(hash_distance=7)).config.hash_distance == 7
+
+
 # golden values
 
 
@@ -113,6 +119,7 @@ def test_the_same_bytes_are_a_copy_at_once(signal, catalog):
     assert found.reason == "The photo shows a catalog photo of Tote b: the same file."
     assert found.photo_id == "photo-1"
     assert found.evidence["reference_photo"] == catalog.sha("b")
+    assert found.evidence["transform"] == np.eye(3).tolist()
     assert catalog.asked == []
 
 
@@ -184,8 +191,10 @@ def test_changes_are_described_by_hand(linear, filled, changed, words):
         "agreeing cells": 7,
         "matched keypoints": 0,
     }
-    half = dataclasses.replace(copy, reference_polygon=geometry.rectangle(100, 100))
-    assert "cropped to 50%" in describe(half, listing, reference)[0]
+    third = dataclasses.replace(copy, reference_polygon=geometry.rectangle(200 / 3, 100))
+    said, facts = describe(third, listing, reference)
+    assert "cropped to 33%" in said
+    assert facts["share of the catalog photo shown"] == 0.333
 
 
 def test_one_change_of_colour_is_an_edit_and_two_are_another_product():
@@ -219,6 +228,43 @@ def test_a_large_index_votes_like_comparing_with_all():
     votes = index.vote(noisy)
     assert votes.argmax() == 17
     assert votes[17] > 40
+
+
+def apart(phash, bits):
+    """Return a hash that many bits from another."""
+    return (int.from_bytes(phash, "big") ^ ((1 << bits) - 1)).to_bytes(32, "big")
+
+
+def test_near_hashes_are_proposed_by_hand_nearest_first(signal, catalog, monkeypatch):
+    """Two parts of a photo are near catalog photos: one at 3 bits as it is, one at 0 in the mirror; 41 bits are too many."""
+    a, b, c = (bytes.fromhex(catalog.photos[catalog.sha(name)].phash) for name in "abc")
+    found = (
+        np.array([[0, 0, 320, 240], [10, 20, 170, 260], [0, 0, 9, 9]]),
+        np.array([False, True, False]),
+        np.array([list(apart(b, 3)), list(a), list(apart(c, 41))], np.uint8),
+    )
+    monkeypatch.setattr("imgmatch.signals.copy.signal.hashes_of", lambda photo: found)
+    proposals = signal._proposals(photo(np.full((300, 300, 3), 128, np.uint8)))
+    assert list(proposals) == [catalog.sha("a"), catalog.sha("b")]
+    ((hints_a, sides_a), (hints_b, sides_b)) = proposals.values()
+    assert sides_a == sides_b == (False, True)
+    ((there, mirrored),) = hints_a
+    assert (there.tolist(), bool(mirrored)) == ([[-0.5, 0, 170], [0, 1, 20], [0, 0, 1]], True)
+    ((there, mirrored),) = hints_b
+    assert (there.tolist(), bool(mirrored)) == (np.eye(3).tolist(), False)
+
+
+@pytest.mark.parametrize(
+    ("plain", "mirrored", "sides"),
+    [(5.0, 0.0, (False,)), (4.9, 5.1, (True,)), (6.0, 7.0, (False, True)), (4.9, 4.9, None)],
+)
+def test_a_photo_is_looked_at_on_the_sides_that_have_votes_enough(signal, catalog, monkeypatch, plain, mirrored, sides):
+    sides_asked = iter((plain, mirrored))
+    voted = signal._searched.index(catalog.sha("c"))
+    monkeypatch.setattr(PatchIndex, "vote", lambda self, descriptors: next(sides_asked) * (np.arange(4) == voted))
+    monkeypatch.setattr("imgmatch.signals.copy.signal.agree", lambda query, known: True)
+    proposals = signal._proposals(photo(np.full((300, 300, 3), 128, np.uint8)))
+    assert proposals == ({} if sides is None else {catalog.sha("c"): ([], sides)})
 
 
 # what must be found
@@ -306,6 +352,17 @@ def test_an_edited_copy_is_found_placed_and_described(signal, catalog, edit):
         assert np.abs(moved - pairs[:, :2]).max() < 5.0
 
 
+@pytest.mark.parametrize(("pairs", "step"), [(1, 1), (60, 1), (61, 2), (121, 3)])
+def test_at_most_sixty_matches_are_shown_evenly(signal, catalog, pairs, step):
+    at = np.stack([np.arange(pairs), np.arange(pairs)], axis=1).astype(np.float32)
+    match = VerifiedMatch(np.eye(3), at, at + 1, pairs, rival=0, spread=1.0, cells=36, error=0.1, score=1.0)
+    corners = geometry.rectangle(320, 240)
+    seen = Agreement(1.0, 100, corners, corners, covered=0.0, tint=0.0, recoloured=0.0)
+    copy = Copy(catalog.sha("a"), 1.0, np.eye(3), corners, corners, mirrored=False, match=match, agreement=seen)
+    shown = signal._finding(photo(SCENES["a"]), copy).evidence["matches"]
+    assert shown == [[n, n, n + 1, n + 1] for n in range(0, pairs, step)]
+
+
 def test_two_copies_in_one_photo_are_two_findings(signal):
     found = find(signal, photo(np.concatenate([SCENES["a"], SCENES["d"]], axis=1)))
     assert {f.item_id for f in found} == {"a", "d"}
@@ -383,6 +440,13 @@ def test_a_flat_photo_abstains(signal):
     assert "too little structure" in found.reason
 
 
+@pytest.mark.parametrize(("details", "status"), [(19, FindingStatus.ABSTAINED), (20, FindingStatus.OK)])
+def test_twenty_details_are_enough_to_say_that_nothing_is_shown(signal, monkeypatch, details, status):
+    monkeypatch.setattr(signal, "copies", lambda photo: ())
+    monkeypatch.setattr(signal, "_patches", lambda photo: (range(details), range(details)))
+    assert find(signal, photo(SCENES["a"])).status is status
+
+
 def test_a_listing_without_photos_abstains(signal):
     assert find(signal).status is FindingStatus.ABSTAINED
 
@@ -440,6 +504,11 @@ def test_what_is_said_of_copies_depends_on_how_sure_they_are(tmp_path, monkeypat
         assert said == {name: (value, value >= 0.5, value >= 0.5) for name, value in (("a", a), ("d", d))}
         proposed = [(c.item_id, c.score) for c in signal.propose([query])[0]]
         assert proposed == ([("a", 0.5)] if d < 0.5 else [("d", 0.7), ("a", 0.6)])
+    for stock, shown in ((0.49, "a"), (0.5, None)):
+        values = {catalog.sha("s"): stock, catalog.sha("a"): 0.9}
+        copies = tuple(dataclasses.replace(whole, sha256=sha, value=value) for sha, value in values.items())
+        monkeypatch.setattr(signal, "copies", lambda photo, copies=copies: copies)
+        assert find(signal, photo(SCENES["c"])).item_id == shown
     for stock, status in ((0.49, FindingStatus.OK), (0.5, FindingStatus.ABSTAINED)):
         alone = (dataclasses.replace(whole, sha256=catalog.sha("s"), value=stock),)
         monkeypatch.setattr(signal, "copies", lambda photo, alone=alone: alone)
