@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, highest_outside
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
-from imgmatch.catalog.likeness import Likeness
+from imgmatch.catalog.likeness import PHOTOS, Likeness, sample
 from imgmatch.catalog.metric import Metric
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
@@ -48,7 +48,8 @@ class FakeCatalog:
         shas: dict[str, list[str]] = {}
         for sha, (_, item, _) in zip(self.photo_ids, rows, strict=True):
             shas.setdefault(item, []).append(sha)
-        self.items = {i: Item(i, b, model="M", variant=i, photos=tuple(shas[i])) for b, i, _ in rows}
+        copied = {i: "".join(list(b)) for b, i, _ in rows}  # equal and not identical, as from a file
+        self.items = {i: Item(i, copied[i], model="M", variant=i, photos=tuple(shas[i])) for _, i, _ in rows}
         self.brands = {b: Brand(b, name=b.title()) for b, _, _ in rows}
         self.shared: dict[str, tuple[str, ...]] = {}
         self.photos = {
@@ -269,6 +270,42 @@ def test_a_brand_has_a_floor_of_its_own() -> None:
     assert likeness.least("loose") < likeness.least("small") < likeness.least("tight") <= 0.98
 
 
+def test_the_settings_are_those_that_the_benchmarks_chose() -> None:
+    assert (PHOTOS, asdict(DesignConfig())) == (2048, {"neighbors": 50, "candidates": 10, "local_weight": 8.0})
+
+
+def test_what_is_learnt_from_are_references_of_known_items_and_background_photos() -> None:
+    c = FakeCatalog([("b", f"i{n}", list(np.eye(8)[n])) for n in range(7)])
+    c.photos["sha1"] = replace(c.photos["sha1"], role=PhotoRole.NEGATIVE)
+    c.photos["sha2"] = replace(c.photos["sha2"], item_id="of no catalog")
+    c.photos["sha3"] = replace(c.photos["sha3"], item_id=None)
+    c.photos["sha4"] = replace(c.photos["sha4"], role=PhotoRole.BACKGROUND, item_id=None)
+    del c.photos["sha5"]
+    rows, photos = sample(c)  # type: ignore[arg-type]
+    assert rows == [4, 0, 6]
+    assert photos.items.tolist() == ["\0" + "000000004", "i0", "i6"]
+    assert photos.brands.tolist() == ["", "b", "b"]
+    assert np.array_equal(photos.vectors, c.vectors[rows])
+
+
+@pytest.mark.parametrize(("photos", "items"), [(48, [0, 1, 2, 3, 4, 5, 6, 7]), (47, [0, 2, 4, 6]), (10, [0, 5]), (1, [0])])
+def test_a_sample_takes_whole_items_evenly(photos: int, items: list[int]) -> None:
+    """Eight items of six photos: of 48 photos every second item makes at most 47, every fifth about ten."""
+    rows, _ = sample(catalog(), photos)  # type: ignore[arg-type]
+    assert rows == [6 * item + n for item in items for n in range(6)]
+
+
+def test_the_references_of_items_are_kept_until_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgmatch.catalog.likeness._ITEMS_KEPT", 2)
+    likeness = catalog().likeness
+    first, second = likeness.references("aurel-0"), likeness.references("aurel-1")
+    assert first.photos == [f"sha{n}" for n in range(6)]
+    assert likeness.references("aurel-0") is first
+    assert likeness.references("aurel-1") is second
+    likeness.references("brume-0")
+    assert likeness.references("aurel-0") is not first
+
+
 def test_local_similarity_by_hand() -> None:
     q = np.float32([[[1, 0], [0, 1]]])
     references = np.float32([[[[0, 1], [1, 0]]], [[[1, 0], [1, 0]]]])
@@ -369,8 +406,9 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     facts = finding.evidence["facts"]
     rival = next(c for c in candidates if c.brand != "aurel")
     assert facts["next brand"] == rival.brand == "brume"
-    assert facts["margin over the next brand"] == pytest.approx(candidates[0].score - rival.score, abs=1e-4)
-    assert facts["similarity"] == pytest.approx(candidates[0].similarity, abs=1e-4)
+    assert facts["margin over the next brand"] == round(candidates[0].score - rival.score, 4)
+    assert facts["similarity"] == round(candidates[0].similarity, 4)
+    assert "part-by-part similarity" not in facts
 
 
 def test_a_photo_is_compared_in_the_space_of_the_metric_and_its_similarity_stays_plain() -> None:
@@ -420,6 +458,69 @@ def test_the_closer_look_can_turn_the_order_but_not_raise_a_score(monkeypatch: p
     assert all(x.score <= plain[x.item_id].score for x in closer)
     q.candidates = tuple(closer)
     assert signal.examine([q])[0][0].evidence["facts"]["part-by-part similarity"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("weight", "metric", "helps", "dense"),
+    [(8.0, None, True, True), (8.0, None, False, False), (8.0, "one", True, False), (0.0, None, True, False)],
+)
+def test_photos_are_looked_at_part_by_part_where_it_helps_and_there_is_no_metric(
+    weight: float, metric: str | None, helps: bool, dense: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloserLook, "helps", helps)
+    c = catalog()
+    monkeypatch.setattr(c.likeness, "metric", metric)
+    assert DesignSignal(c, DesignConfig(local_weight=weight)).dense is dense  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("candidates", "helps", "looked"), [(2, True, True), (1, True, False), (2, False, False)])
+def test_one_candidate_needs_no_closer_look(
+    candidates: int, helps: bool, looked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloserLook, "helps", helps)
+    c, q = seen_in_parts()
+    _, finding = ask(DesignSignal(c, DesignConfig(candidates=candidates)), q)  # type: ignore[arg-type]
+    assert ("part-by-part similarity" in finding.evidence["facts"]) is looked  # type: ignore[attr-defined]
+
+
+def test_each_photo_is_compared_part_by_part_with_its_own_nearest_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    c = catalog()
+    asked: list[tuple[str, list[str]]] = []
+
+    def similarities(self: CloserLook, photo: PhotoContext, references: list[str]) -> list[float]:
+        asked.append((photo.photo_id, list(references)))
+        return [0.123456] * len(references)
+
+    monkeypatch.setattr(CloserLook, "helps", True)
+    monkeypatch.setattr(CloserLook, "similarities", similarities)
+    signal = DesignSignal(c, DesignConfig(neighbors=1))  # type: ignore[arg-type]
+    _, finding = ask(signal, query(c.vectors[0], c.vectors[47]))
+    assert asked == [("photo-1", ["sha0"]), ("photo-2", ["sha47"])]
+    assert finding.evidence["facts"]["part-by-part similarity"] == 0.1235  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"model": "M", "variant": "red", "next variant": "blue"}, " Model M, nearest variants: red, blue."),
+        ({"model": "M", "variant": "red"}, " Model M, nearest variants: red."),
+        ({"model": "M", "next variant": "blue"}, " Model M, nearest variants: blue."),
+        ({"model": "M"}, ""),
+        ({"variant": "red", "next variant": "blue"}, ""),
+    ],
+)
+def test_the_model_and_the_variants_are_named_where_they_are_known(facts: dict[str, str], words: str) -> None:
+    best = Candidate("aurel-0", "aurel", 0.7, "sha0", "photo-1", 0.5, ("design",))
+    said = DesignSignal(catalog(), DesignConfig())._reason(best, facts)  # type: ignore[arg-type]
+    assert said == f"The photo looks like Aurel M (similarity 0.70).{words}"
+
+
+@pytest.mark.parametrize(("variant", "called"), [("red", "red"), (None, "aurel-0")])
+def test_the_next_variant_is_called_by_its_item_where_it_has_no_name(variant: str | None, called: str) -> None:
+    c = catalog()
+    c.items["aurel-0"] = replace(c.items["aurel-0"], variant=variant)
+    _, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[9]))  # type: ignore[arg-type]
+    assert finding.evidence["facts"]["next variant"] == called  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("strangers", "first"), [(0.98, "aurel-0"), (0.99, "aurel-1"), (1.0, "aurel-1")])
