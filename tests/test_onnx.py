@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from imgmatch.apps.cli import app
 from imgmatch.encoders import load_encoder, onnx, store
 from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.encoders.base import Encoder
 from imgmatch.encoders.onnx_export import export
+from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS
 from imgmatch.encoders.registry import known_models
 from imgmatch.errors import WeightsError
 from imgmatch.testing import check_encoder
@@ -129,6 +132,86 @@ def test_the_models_of_the_registry_export(name: str, tmp_path: Path) -> None:
     check_encoder(exported, tolerance=1e-3)
 
 
+# int8
+
+
+@pytest.fixture(scope="module")
+def small(source: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the int8 export of the small CLIP."""
+    cache = tmp_path_factory.mktemp("int8")
+    export(source, onnx.export_folder("small", cache, int8=True), photos=pictures(LEAST_PHOTOS), int8=True)
+    return cache
+
+
+def test_int8_is_near_its_source_in_a_space_of_its_own(source: Encoder, small: Path) -> None:
+    import onnx as onnx_format
+
+    exported = load_encoder("onnx-int8:small", cache=small)
+    assert (exported.space.encoder, exported.space.weights) == (f"onnx-int8:{source.space.encoder}", source.space.weights)
+    assert exported.space.numeric.startswith("static int8, ")
+    assert exported.space.id != source.space.id
+    photos = pictures(7)
+    assert onnx.ALIKE <= (exported.encode(photos) * source.encode(photos)).sum(1).mean() < 1.0 - 1e-6
+    check_encoder(exported)
+    nodes = onnx_format.load(str(onnx.export_folder("small", small, int8=True) / onnx.MODEL)).graph.node
+    rounded = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    products = [any(name in rounded for name in node.input) for node in nodes if node.op_type in ("Conv", "MatMul", "Gemm")]
+    first = next(node for node in nodes if node.op_type == "Conv")
+    assert sum(products) >= 8  # four for each of two layers
+    assert not set(first.input) & rounded
+
+
+def test_two_calibrations_are_two_spaces(source: Encoder, small: Path, tmp_path: Path) -> None:
+    export(source, tmp_path / "other", photos=pictures(LEAST_PHOTOS + 1)[1:], int8=True)
+    told = [
+        json.loads((f / onnx.MANIFEST).read_text())
+        for f in (onnx.export_folder("small", small, int8=True), tmp_path / "other")
+    ]
+    assert told[0]["space"]["numeric"] != told[1]["space"]["numeric"]
+
+
+@pytest.mark.parametrize(
+    ("photos", "limits", "error", "says"),
+    [
+        (LEAST_PHOTOS - 1, {}, ValueError, "expected at least 100 photos to calibrate"),
+        (LEAST_PHOTOS, {"ALIKE": 1.1}, WeightsError, "mean cosine"),
+        (LEAST_PHOTOS, {"FALL": -1.0}, WeightsError, "less is allowed"),
+    ],
+)
+def test_int8_that_is_another_model_is_not_written(
+    photos: int, limits: dict[str, float], error: type[Exception], says: str, source: Encoder, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name, value in limits.items():
+        monkeypatch.setattr(onnx, name, value)
+    with pytest.raises(error, match=says):
+        export(source, tmp_path / "export", photos=pictures(photos), int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_int8_export_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="imgmatch weights export mobilenet-v2 --int8 --photos FOLDER"):
+        load_encoder("onnx-int8:mobilenet-v2", cache=tmp_path)
+    done = CliRunner().invoke(app, ["weights", "export", "mobilenet-v2", "--int8"])
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("parity", "says"),
+    [
+        ({"onnx": {"cosine_mean": 0.995, "recall": 0.91}, "torch": {"recall": 0.92}}, ""),
+        ({"onnx": {"cosine_mean": 0.98, "recall": 0.92}, "torch": {"recall": 0.92}}, "mean cosine 0.98"),
+        ({"onnx": {"cosine_mean": float("nan"), "recall": 0.92}, "torch": {"recall": 0.92}}, "mean cosine nan"),
+        ({"onnx": {"cosine_mean": 0.995, "recall": 0.90}, "torch": {"recall": 0.92}}, "recall 0.900, 0.920 before"),
+        ({"onnx": {"cosine_mean": 0.995, "recall": float("nan")}, "torch": {"recall": 0.92}}, "recall nan"),
+    ],
+)
+def test_what_int8_lacks_is_said(parity: dict[str, dict[str, float]], says: str, source: Encoder) -> None:
+    space = replace(source.space, numeric="static int8, 0")
+    assert onnx.lacking(space, parity).startswith(says)
+    assert bool(onnx.lacking(space, parity)) == bool(says)
+
+
 # Which runtime a plain name means
 
 
@@ -159,8 +242,6 @@ def test_other_tensors_under_a_published_name_are_refused(own: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_exports_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgmatch.apps.cli import app
-
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
     name = f"local-dir:{clip_folder(tmp_path / 'model')}"
     done = CliRunner().invoke(app, ["weights", "export", name])

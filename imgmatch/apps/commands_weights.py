@@ -81,37 +81,46 @@ def path(
 def export(
     name: Annotated[str, typer.Argument(help="Any encoder name: from `imgmatch weights list`, local-dir:, open_clip:, …")],
     photos: Annotated[
-        Path | None, typer.Option(help="Photos for measuring parity and speed; default: generated pictures.")
+        Path | None,
+        typer.Option(help="Photos, or a catalog, to measure parity and speed on; default: generated pictures."),
     ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="In int8, calibrated on --photos; a space of its own, [b]onnx-int8:NAME[/]."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")] = None,
 ) -> None:
     """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
-    import itertools
-
     from imgmatch.encoders import load_encoder, onnx
     from imgmatch.encoders.onnx_export import export
+    from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS
     from imgmatch.encoders.registry import known_models
     from imgmatch.encoders.store import sha256_of
     from imgmatch.errors import ImageError
     from imgmatch.images import load_image
 
     def opened(folder: Path) -> Iterator[Image]:
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        for file in files[:: max(len(files) // _PARITY_PHOTOS, 1)][:_PARITY_PHOTOS]:
             with contextlib.suppress(ImageError):
                 yield load_image(file)
 
-    chosen = list(itertools.islice(opened(photos), _PARITY_PHOTOS)) if photos else []
+    chosen = list(opened(photos)) if photos else []
     if photos and not chosen:
         raise typer.BadParameter(f"no photo can be read in {photos}", param_hint="--photos")
-    folder = out or onnx.export_folder(name)
-    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, say=typer.echo)
+    if int8 and len(chosen) < LEAST_PHOTOS:
+        problem = f"expected {LEAST_PHOTOS} photos or more to calibrate int8 on, got {len(chosen)}"
+        raise typer.BadParameter(problem, param_hint="--photos")
+    folder = out or onnx.export_folder(name, int8=int8)
+    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, int8=int8, say=typer.echo)
     parity = exported["parity"]
     for kind in ("torch", "onnx"):
         row = parity[kind]
         near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
-        typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}")
+        found = f", {row['recall']:.1%} found by their middles" if "recall" in row else ""
+        typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}{found}")
     typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
-    if not out and name in known_models():
+    if not out and not int8 and name in known_models():
         typer.echo(
             f"{name} loads {'its export' if exported['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
         )

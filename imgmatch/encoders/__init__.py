@@ -34,6 +34,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
           the tag, where open_clip knows it, decides preprocessing and activation (QuickGELU);
         - ``onnx:NAME``: what ``imgmatch weights export NAME`` made of one of these, see
           :mod:`imgmatch.encoders.onnx`; always on the CPU;
+        - ``onnx-int8:NAME``: likewise, of ``imgmatch weights export NAME --int8``: a space of its own;
         - ``torch:`` and one of these: PyTorch, also where an export would be taken;
         - ``torch-bf16:`` and one of these: PyTorch in bfloat16, a space of its own, see
           :meth:`imgmatch.encoders.torch_encoder.TorchEncoder.in_bfloat16`.
@@ -66,7 +67,7 @@ def load_encoder(name: str, *, device: str | None = None, cache: str | Path | No
     """
     from imgmatch.encoders import onnx
 
-    if name.startswith("onnx:"):
+    if name.startswith(("onnx:", "onnx-int8:")):
         return _as_published(onnx.load(name, cache=cache), name.partition(":")[2])
     if name.startswith("torch-bf16:"):
         whole = name.removeprefix("torch-bf16:")

@@ -1,7 +1,7 @@
 """Exported models under ONNX Runtime: the vision tower alone, without PyTorch. ``imgmatch weights export`` makes them.
 
 An export is a folder: ``model.onnx`` and ``export.json``, which names the space, the preprocessing and the checksum of the
-model. It proved parity when it was written, and so declares its source's space.
+model. In fp32 it proved parity when it was written, and so declares its source's space; in int8 it has one of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.util
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,18 @@ from imgmatch.encoders.store import cache_dir, sha256_of
 from imgmatch.errors import MissingExtraError, WeightsError
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
-__all__ = ["FORMAT", "MANIFEST", "MODEL", "PARITY", "OnnxEncoder", "check_model", "export_folder", "load", "preferred"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "MODEL",
+    "PARITY",
+    "OnnxEncoder",
+    "check_model",
+    "export_folder",
+    "lacking",
+    "load",
+    "preferred",
+]
 
 MANIFEST = "export.json"
 MODEL = "model.onnx"
@@ -31,8 +42,11 @@ FORMAT = 2
 """Raised when what a tower computes changes (its cells, say, which the space says nothing of): old exports are refused."""
 PARITY = 0.9999
 """Least cosine to the source's vectors with which an fp32 export may call itself the same space."""
+ALIKE, FALL = 0.99, 0.01
+"""Least mean cosine of an int8 export to the source's vectors, and the most that it may find less than the source: the user
+asked for speed, not for another model (a guess)."""
 
-_NAME = re.compile(r"onnx:(?P<where>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
+_NAME = re.compile(r"onnx(?P<int8>-int8)?:(?P<where>[^#]+)(#sha256=(?P<sha256>[0-9a-fA-F]{64}))?")
 
 
 class OnnxEncoder:
@@ -114,9 +128,9 @@ def _scaled(y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return scaled
 
 
-def export_folder(name: str, cache: str | Path | None = None) -> Path:
+def export_folder(name: str, cache: str | Path | None = None, *, int8: bool = False) -> Path:
     """Return where the export of an encoder lies, or would."""
-    return cache_dir(cache) / "weights" / "onnx" / re.sub(r"[^\w.-]+", "--", name)
+    return cache_dir(cache) / "weights" / ("onnx-int8" if int8 else "onnx") / re.sub(r"[^\w.-]+", "--", name)
 
 
 def preferred(name: str, cache: str | Path | None = None) -> bool:
@@ -132,7 +146,7 @@ def preferred(name: str, cache: str | Path | None = None) -> bool:
 def load(
     name: str, *, cache: str | Path | None = None, threads: int = 0, source: Callable[[], Encoder] | None = None
 ) -> OnnxEncoder:
-    """Load ``onnx:NAME``.
+    """Load ``onnx:NAME`` or ``onnx-int8:NAME``.
 
     Parameters
     ----------
@@ -155,14 +169,15 @@ def load(
     if match is None:
         raise ValueError(f"{name!r}: expected onnx:NAME or onnx:/path/to/folder#sha256=HEX")
     where = match["where"]
-    folder = export_folder(where, cache)
+    folder = export_folder(where, cache, int8=bool(match["int8"]))
     if "/" in where and not folder.is_dir():
         folder = Path(where).expanduser()
         if match["sha256"] is None:
             raise WeightsError(f"{folder}: add #sha256=HEX, the checksum of its {MANIFEST}, which `weights export` printed")
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise WeightsError(f"{manifest}: no such export; run `imgmatch weights export {where}`")
+        how = f"{where} --int8 --photos FOLDER" if match["int8"] else where
+        raise WeightsError(f"{manifest}: no such export; run `imgmatch weights export {how}`")
     if match["sha256"] and (got := sha256_of(manifest)) != match["sha256"].lower():
         raise WeightsError(f"{manifest}: sha256 is {got}, expected {match['sha256']}; it is not the export that was meant")
     space, preprocess, sha256 = _read_manifest(manifest)
@@ -197,14 +212,34 @@ def _read_manifest(manifest: Path) -> tuple[EmbeddingSpace, Preprocess, str]:
         space = EmbeddingSpace(**exported["space"])
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in exported["preprocess"].items()}
         preprocess = Preprocess(**fields)
-        sha256, cosine = exported["sha256"].lower(), float(exported["parity"]["onnx"]["cosine_min"])
+        sha256, lacks = exported["sha256"].lower(), lacking(space, exported["parity"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{manifest}: not the manifest of an export ({error!r})") from error
     if preprocess.text != space.preprocess:
         raise WeightsError(f"{manifest}: its preprocessing is not that of the space it declares")
-    if not cosine >= PARITY:
-        raise WeightsError(f"{manifest}: no parity was proved (cosine {cosine}); repeat `imgmatch weights export`")
+    if lacks:
+        raise WeightsError(f"{manifest}: no parity was proved ({lacks}); repeat `imgmatch weights export`")
     return space, preprocess, str(sha256)
+
+
+def lacking(space: EmbeddingSpace, parity: Mapping[str, Any]) -> str:
+    """Say what an export's vectors lack to stand for its source's; empty where nothing.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace
+        Of the export.
+    parity : mapping
+        As in ``export.json``: of int8 with the ``recall`` of both.
+    """
+    row = parity["onnx"]
+    if space.numeric == "fp32":
+        least = float(row["cosine_min"])
+        return "" if least >= PARITY else f"least cosine {least:.6f}, {PARITY} is asked"
+    mean, found, before = float(row["cosine_mean"]), float(row["recall"]), float(parity["torch"]["recall"])
+    if not mean >= ALIKE:
+        return f"mean cosine {mean:.4f}, {ALIKE} is asked"
+    return "" if found >= before - FALL else f"recall {found:.3f}, {before:.3f} before; {FALL} less is allowed"
 
 
 def _session(model: Path, threads: int) -> Any:

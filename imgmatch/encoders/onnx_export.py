@@ -19,6 +19,7 @@ import torch
 
 from imgmatch.encoders import onnx
 from imgmatch.encoders.base import Encoder
+from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS, quantise, recall
 from imgmatch.encoders.store import sha256_of
 from imgmatch.encoders.torch_encoder import TorchEncoder
 from imgmatch.errors import MissingExtraError, WeightsError
@@ -51,6 +52,7 @@ def export(
     folder: Path,
     *,
     photos: Sequence[Image] = (),
+    int8: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write an export's folder and return its manifest, with the parity report.
@@ -63,6 +65,8 @@ def export(
         Replaced as a whole, once everything in it is complete.
     photos : sequence of Image, optional
         What parity and speed are measured on; by default 64 seeded pictures of soft shapes.
+    int8 : bool
+        In static int8, a space of its own, calibrated on `photos`: a few hundred like those that will be encoded.
     say : callable
         Gets one line per step.
 
@@ -74,17 +78,20 @@ def export(
         cores too, so what counts is what an encoder takes from them. ``parity`` has, for ``torch`` and ``onnx``,
         ``photos_per_s`` (prepared squares in, vectors out, all cores) and ``photos_per_cpu_s``, and for the export
         ``cosine_min`` and ``cosine_mean`` of the embedding to the source's, and ``cells_cosine_min`` of the
-        dense descriptors.
+        dense descriptors; of int8 also ``recall``, the share of `photos` that the middle of each finds, of both.
 
     Raises
     ------
     WeightsError
-        If the fp32 export's vectors are not the source's (cosine under 0.9999). Nothing is left behind.
+        If the fp32 export's vectors are not the source's (cosine under 0.9999), or those of int8 are not near them (mean
+        cosine under 0.99, or a recall lower by more than 0.01). Nothing is left behind.
     MissingExtraError
         Without the extra ``onnx``.
     """
     if not isinstance(encoder, TorchEncoder) or encoder.space.numeric != "fp32":
         raise ValueError(f"expected a PyTorch encoder in fp32, got {encoder.space.describe()}")
+    if int8 and len(photos) < LEAST_PHOTOS:
+        raise ValueError(f"expected at least {LEAST_PHOTOS} photos to calibrate int8 on, got {len(photos)}")
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
@@ -97,18 +104,23 @@ def export(
         model = work / onnx.MODEL
         say(f"{encoder.space.encoder}: writing {model.name}")
         _write(encoder, model)
+        space = encoder.space
+        if int8:
+            say(f"{space.encoder}: calibrating on {len(photos)} photos")
+            quantise(model, [encoder.prepare(photo) for photo in photos])
+            # Other photos give other scales: vectors of two exports never meet.
+            numeric = f"static int8, {sha256_of(model)[:16]}"
+            space = dataclasses.replace(space, encoder=f"onnx-int8:{space.encoder}", numeric=numeric)
         say(f"{encoder.space.encoder}: measuring")
-        exported = onnx.OnnxEncoder(model, space=encoder.space, preprocess=encoder.preprocess)
+        exported = onnx.OnnxEncoder(model, space=space, preprocess=encoder.preprocess)
         parity = _compared(encoder, exported, photos or _pictures())
-        if not parity["onnx"]["cosine_min"] >= onnx.PARITY:
-            raise WeightsError(
-                f"{encoder.space.encoder}: the export's vectors are not its source's (least cosine "
-                f"{parity['onnx']['cosine_min']:.6f}, {onnx.PARITY} is asked); nothing was written"
-            )
+        if lacks := onnx.lacking(space, parity):
+            raise WeightsError(f"{space.encoder}: the export's vectors are not its source's: {lacks}; nothing was written")
+        faster = parity["onnx"]["photos_per_cpu_s"] >= _WORTH * parity["torch"]["photos_per_cpu_s"]
         manifest = {
             "format": onnx.FORMAT,
-            "faster": bool(parity["onnx"]["photos_per_cpu_s"] >= _WORTH * parity["torch"]["photos_per_cpu_s"]),
-            "space": encoder.space.to_dict(),
+            "faster": bool(faster and not int8),
+            "space": space.to_dict(),
             "preprocess": dataclasses.asdict(encoder.preprocess),
             "sha256": sha256_of(model),
             "parity": parity,
@@ -165,6 +177,8 @@ def _compared(source: TorchEncoder, exported: onnx.OnnxEncoder, photos: Sequence
             near = (flat * true).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(true, axis=1)
             row |= {"cosine_min": float(cosine.min()), "cosine_mean": float(cosine.mean())}
             row["cells_cosine_min"] = float(near.min())
+        if exported.space != source.space:
+            row["recall"] = recall(encoder, photos)
         for key, best in zip(("photos_per_s", "photos_per_cpu_s"), np.min([each[kind] for each in seconds], 0), strict=True):
             row[key] = round(len(squares) / best, 2)
         report[kind] = row

@@ -34,7 +34,7 @@ class EmbeddingSpace:
     preprocess : str
         Canonical text of the preprocessing with its decode rule.
     numeric : str
-        Numeric class: ``fp32``, ``fp16``, ``bf16``, ``int8``. A runtime that proved parity declares its source's.
+        Numeric class: ``fp32``, ``bf16 throughout``, ``static int8, HASH``. A runtime of proven parity has its source's.
     dim : int
         Length of a vector.
     """
