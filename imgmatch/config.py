@@ -59,7 +59,7 @@ class Effort:
 EFFORTS = {
     "fast": Effort(320, 450, proposals=3, votes=8.0),
     "full": Effort(736, 640, proposals=5, votes=5.0),
-    "thorough": Effort(1024, 640, proposals=20, votes=3.0),
+    "thorough": Effort(736, 640, proposals=20, votes=3.0),
 }
 """What each costs and finds: docs/scaling.md. 736 is what PP-OCR's detector is set to."""
 
