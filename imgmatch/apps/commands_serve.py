@@ -36,7 +36,7 @@ def serve(
     effort: Effort = None,
     device: Device = None,
 ) -> None:
-    """Serve over HTTP: /examine, /search, /healthz, /metrics; documented at /docs (docs/service.md)."""
+    """Serve over HTTP: /examine, /search, /healthz, /metrics; described by /openapi.json (docs/service.md)."""
     token = None if token_file is None else read_token(token_file)
     require_token_beyond_this_machine(host, token)
     from imgmatch.errors import MissingExtraError

@@ -25,7 +25,7 @@ __all__ = ["Buckets", "Guard", "Metrics", "ServiceError", "too_large", "too_slow
 _log = logging.getLogger("imgmatch.service")
 
 _CLIENTS = 10_000  # addresses whose rate is remembered
-_OPEN = frozenset({"/healthz", "/docs", "/openapi.json"})  # answered without a token: they say nothing about listings
+_OPEN = frozenset({"/healthz", "/openapi.json"})  # answered without a token: they say nothing about listings
 
 _CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 

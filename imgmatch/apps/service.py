@@ -105,6 +105,7 @@ def create_app(
         "clear means no contradiction was found, never authentic; unjudged, that nothing is known "
         "that supports or contradicts it. Nothing is fetched: photos are sent along.",
         lifespan=lifespan,
+        docs_url=None,  # the page would load its viewer from elsewhere, into this origin
         redoc_url=None,
         responses={status: _refused(text) for status, text in _REFUSALS.items()},
     )
