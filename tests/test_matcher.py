@@ -20,6 +20,7 @@ from imgmatch.images import perceptual_hash
 from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
+from imgmatch.matcher import _is_dense
 from imgmatch.records import ScanRecord
 from imgmatch.signals.design.local import CloserLook
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
@@ -79,6 +80,8 @@ def test_rows_come_in_order_with_broken_ones_in_the_middle(world: tuple[Catalog,
     assert [(p.error or "").split(":")[0] for p in records[2].photos] == ["outside_root", "url"]
     assert [(p.photo_id, p.role) for p in records[4].photos] == [("photo-1", "listing"), ("promo-1", "promo")]
     assert records[3].error == "nothing could be examined: the listing has no photo"
+    seen = load_image(root / "own0.png")
+    assert (records[0].photos[0].phash, records[0].photos[0].sha256) == (perceptual_hash(seen)[0], seen.sha256)
     verdict = records[4].verdict
     assert verdict is not None
     assert verdict.candidates[0].item_id == "brand2/item2"
@@ -102,6 +105,7 @@ def test_a_signal_that_breaks_fails_its_finding(world: tuple[Catalog, Path], cap
     assert [f["probe"].status for f in findings] == ["ok", "failed", "ok"]
     assert "unexpected RuntimeError, see the log" in findings[1]["probe"].reason
     assert "out of cheese" in caplog.text
+    assert not _is_dense(Probe())  # type: ignore[arg-type]
     assert all(f["design"].status is not FindingStatus.FAILED for f in findings)
 
 
@@ -393,6 +397,7 @@ def test_the_fingerprint_covers_what_can_change_a_verdict(world: tuple[Catalog, 
     assert Matcher(catalog, Config.from_dict({"signals": ["design"], "design": {"neighbors": 7}})).fingerprint != base
     scan = dataclasses.replace(DESIGN.scan, batch=7)
     assert Matcher(catalog, dataclasses.replace(DESIGN, scan=scan)).fingerprint == base
+    assert len(base) == 16
 
 
 def test_a_cache_that_is_no_database_is_begun_anew(tmp_path: Path) -> None:
@@ -514,9 +519,11 @@ def test_a_listing_of_many_photos_keeps_few_of_them_in_memory(
     monkeypatch.setattr("imgmatch.loading.loader.WorkingSet", lambda: WorkingSet(3 * size))
     monkeypatch.setattr(PhotoContext, "image", property(counted))
     matcher = Matcher(catalog, Config(signals=("design", "copy")))
-    loaded = matcher.load(listing, photos)
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog.encoder, "encode_dense", lambda batch: pytest.fail("kept cells while reading"))
+        loaded = matcher.load(listing, photos)
     waiting = [photo for photo, _ in loaded.photos if not photo.embedded]
-    assert len(waiting) < 16, "most are embedded while the rest are read"
+    assert len(waiting) == 50 % 16, "most are embedded while the rest are read, sixteen at a time"
     [bounded] = matcher.examine_loaded([loaded])
     assert bounded.to_dict() == whole.to_dict()
     assert max(held) <= 3 * size

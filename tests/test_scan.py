@@ -12,6 +12,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -132,6 +133,7 @@ def test_a_scan_without_hope_stops_with_its_reason(catalog: Catalog, tmp_path: P
     summary = run_scan(tmp_path / "t.csv", catalog, tmp_path / "out", config=CONFIG)
     assert 0 < summary.rows <= 1100
     assert len(ids(tmp_path / "out")) == summary.rows
+    assert str(summary.stopped).startswith("every listing" if rows < 1000 else "each of the first 1000 listings")
     for said in ("listing_id: missing or empty", "CSV, semicolon, utf-8", "Variant Price", "--preset shopify"):
         assert said in str(summary.stopped)
 
@@ -146,6 +148,50 @@ def test_many_failures_are_counted_by_reason(catalog: Catalog, folder: Path, tmp
         "3 of 6 listings failed: 2 nothing could be examined: missing: no such file; 1 listing_id: missing"
     )
     assert "1 photos of listings that were judged could not be read: 1 missing: no such file" in summary.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("", "no listing found; read as CSV"), ('1,"00.png\n', "quote that opens in line 2")]
+)
+def test_a_source_without_a_listing_is_no_scan(catalog: Catalog, tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "t.csv").write_text("listing_id,photos\n" + text)
+    with pytest.raises(InputError, match=why):
+        run_scan(tmp_path / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+
+
+def test_links_of_posts_that_lead_nowhere_are_counted_and_three_named(
+    catalog: Catalog, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "t.csv").write_text("listing_id,photos\n1,00.png\n")
+    (folder / "posts.csv").write_text("link,text\nd,buy\nb,buy\na,buy\nc,buy\n1,buy\n")
+    summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", posts=folder / "posts.csv", config=CONFIG)
+    assert "4 links of posts lead to no listing of the table, such as a, b, c" in summary.notes
+
+
+def test_what_listings_say_is_written_as_it_is_and_impossible_names_cost_the_row(
+    catalog: Catalog, folder: Path, tmp_path: Path
+) -> None:
+    rows = [{"listing_id": "1", "photos": ["00.png"], "title": "Sac à main"}, {"listing_id": "2", "photos": ["a\0.png"]}]
+    (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = run_scan(folder / "t.jsonl", catalog, tmp_path / "out", config=CONFIG)
+    assert (summary.rows, summary.counts["failed"]) == (2, 1)
+    assert "Sac à main" in (tmp_path / "out/records.jsonl").read_text("utf-8")
+
+
+def test_times_are_those_of_the_clock(
+    catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run_scan(folder, catalog, out, config=CONFIG)
+    (folder / "00.png").write_bytes(picture(4242))
+    wall, own = iter((10.0, 14.1234567, 20.7654321)), iter((1.0, 1.4567891))
+    clock = SimpleNamespace(perf_counter=lambda: next(wall), thread_time=lambda: next(own))
+    monkeypatch.setattr("imgmatch.scan.run.time", clock)
+    assert run_scan(folder, catalog, out, config=CONFIG).seconds == pytest.approx(10.7654321)
+    timings = json.loads((out / "run.json").read_text())["timings"]
+    assert (timings["seconds"], timings["examine_seconds"]) == (10.765, 4.123)
+    assert timings["listings_per_second"] == 1.21  # 5 of the 14 were examined
+    assert timings["processor_seconds"]["write"] == 0.457
 
 
 @pytest.mark.parametrize("preset", EXPORTS)
@@ -255,6 +301,9 @@ def test_what_did_not_change_is_not_written_again(catalog: Catalog, folder: Path
     (out / "records.jsonl").unlink()
     run_scan(folder, catalog, out, config=CONFIG)
     assert {name: (out / name).read_bytes() for name in names} == before
+    (out / "run.json").unlink()
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert (out / "run.json").exists()
     calls = []
     run_scan(folder, catalog, out, config=CONFIG, report=lambda *a, **k: calls.append(k))
     assert calls, "a report that was not asked for before is written now"
@@ -445,3 +494,4 @@ def test_what_photos_fail_for_is_grouped_without_their_names(photo: str, said: s
 def test_what_rows_fail_for_is_grouped_without_their_places() -> None:
     record = ScanRecord(Listing("1"), status="failed", error="t.csv:17: price: expected an amount, got 'x'")
     assert reason_of(record) == "price: expected an amount, got …"
+    assert reason_of(replace(record, error="x" * 200)) == "x" * 160
