@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, highest_outside
+from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, better, held_out, highest_outside
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.likeness import PHOTOS, Likeness, sample
 from imgmatch.catalog.metric import Metric
@@ -304,6 +304,39 @@ def test_the_references_of_items_are_kept_until_there_are_too_many(monkeypatch: 
     assert likeness.references("aurel-1") is second
     likeness.references("brume-0")
     assert likeness.references("aurel-0") is not first
+
+
+def test_an_item_without_reference_photos_is_like_nothing() -> None:
+    c = catalog()
+    c.items["bare"] = Item("bare", "aurel")
+    assert [len(part) for part in c.likeness.references("bare")] == [0, 0, 0, 0]
+    q = query(c.vectors[9])
+    q.candidates = (Candidate("bare", "aurel", 0.0, "", "photo-1", 0.0, ("text",)),)
+    [[finding]] = DesignSignal(c, DesignConfig()).examine([q])  # type: ignore[arg-type]
+    assert finding.reason == "No catalog item is near enough to compare with."
+
+
+def test_the_mean_of_opposite_photos_points_nowhere() -> None:
+    c = FakeCatalog([("b", "i", [1, 0]), ("b", "i", [-1, 0])])
+    assert c.likeness.references("i").mean.tolist() == [0, 0]
+
+
+def test_each_photo_is_compared_with_the_mean_of_its_brand_where_items_have_one_photo() -> None:
+    rows = [
+        (b, f"{b}{n}", v)
+        for b, vs in (("a", ([3, 4, 0], [4, 3, 0])), ("b", ([0, 0, 1], [0, 1, 0])))
+        for n, v in enumerate(vs)
+    ]
+    likeness = FakeCatalog(rows).likeness
+    half = 0.5**0.5
+    assert likeness.references("a0").mean.tolist() == pytest.approx([half, half, 0])
+    assert likeness.references("b1").mean.tolist() == pytest.approx([0, half, half])
+
+
+def test_how_items_are_ranked_is_said_in_words() -> None:
+    likeness = likeness_with([0.6] * 10, [0.4] * 10)
+    likeness.learnt = replace(likeness.learnt, way=1, recall=np.array([0.25, 0.5, 0, 0]))
+    assert likeness.describe() == f"{WAYS[1][0]} (of 10 held-out photos first: {WAYS[0][0]} 0.25, {WAYS[1][0]} 0.50)"
 
 
 def test_local_similarity_by_hand() -> None:
