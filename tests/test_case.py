@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from typer.testing import CliRunner
 
 from imgmatch.apps.cli import app
-from imgmatch.errors import InputError
+from imgmatch.errors import InputError, MissingExtraError
 from imgmatch.images import load_image
-from imgmatch.investigate.case import pdf
+from imgmatch.investigate.case import pdf, seal
 from imgmatch.investigate.case.case import HASHES_SHOW, Case, write_case
 from imgmatch.investigate.case.seal import load_private_key, load_public_key, verify_package, write_package
 from imgmatch.investigate.case.subject import find_subject
@@ -519,3 +520,17 @@ def test_a_case_in_chinese(
     assert summary["inference"]["note"] == "A lead for human review, not proof."  # programs read one language
     assert (b"WenQuanYi" in paper) is font
     assert ("fonts-wqy-microhei" in caplog.text) is not font
+
+
+@pytest.mark.parametrize(("load", "task"), [(load_private_key, "signing"), (load_public_key, "checking a signature")])
+def test_without_the_extra_keys_are_refused_with_how_to_install_it(
+    load: Callable[[Path], object], task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key.pem").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.serialization", None)
+    with pytest.raises(MissingExtraError, match=rf"^{task} needs .* pip install 'imgmatch\[case\]'"):
+        load(tmp_path / "key.pem")
+
+
+def test_a_manifest_may_have_64_mib() -> None:
+    assert seal._MANIFEST_BYTES == 67_108_864
