@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from imgmatch.apps.desk.views_act import summed
 from imgmatch.investigate.case.seal import verify_package
 from imgmatch.results import Results
 from tests.desk_browser import Browser, slug
-from tests.desk_market import market, write_ring
+from tests.desk_market import market, record, write_ring, write_scan
 
 RING = "ring-0123456789ab"
 
@@ -161,3 +162,20 @@ def test_a_notice_is_about_what_a_person_found_right(ann: Browser, desk: Desk) -
     assert [e.text for e in desk.decisions.events(what="notice")] == [
         f"dsa about ring {RING}, {f}" for f in ("txt", "csv", "json")
     ]
+
+
+def test_sellers_of_a_ring_may_use_the_same_listing_id(tmp_path: Path) -> None:
+    catalog, scan = market(tmp_path)
+    pair = [record(tmp_path, 4 * n, catalog, seller_id=f"seller{n}") for n in range(2)]
+    same = [replace(r, listing=replace(r.listing, listing_id="L1")) for r in pair]
+    write_scan(scan, same, tmp_path / "listings.csv", catalog)
+    rings = write_ring(tmp_path / "rings.jsonl", scan)
+    desk = Desk([Results(scan)], catalog=catalog, labels=tmp_path / "labels.csv", rings=rings)
+    ann = Browser(desk)
+    for row in desk.index.rows("SELECT slug FROM listings"):
+        ann.post(f"/listing/{row['slug']}/decide", label="confirm")
+    drafted = ann.post("/notice", ring=RING, kind="dsa", form="json").json()["items"]
+    assert [item["seller"] for item in drafted] == ["seller0", "seller1"]
+    ann.post(f"/listing/{desk.index.rows('SELECT slug FROM listings')[0]['slug']}/wrong", signal="logo_tamper")
+    left = ann.post("/notice", ring=RING, kind="dsa").text
+    assert "called one of its findings wrong" in left

@@ -272,6 +272,14 @@ def test_keys_alone(chromium: Any, desk: Desk, tmp_path: Path) -> None:
         page.evaluate("document.activeElement.blur()")
         ann.press("c")
         assert len(read_decisions(tmp_path / "labels.csv")[0]) == 1
+        ann.go("/queue?state=unreviewed")
+        ann.press("j")
+        with page.expect_navigation():
+            page.keyboard.down("r")
+        page.keyboard.down("r")  # held: the page that comes is no longer meant
+        page.wait_for_timeout(300)
+        page.keyboard.up("r")
+        assert len(read_decisions(tmp_path / "labels.csv")[0]) == 2
         ann.close()
 
 

@@ -165,6 +165,12 @@ ALONE = {
         (Label.BAIT_AND_SWITCH,),
     ),
     "broken signal": ([Finding.failed("design", "out of memory")], Decision.REVIEW, Basis.UNREADABLE, ()),
+    "broken signal beside one that names no brand": (
+        [Finding.failed("text", "out of memory"), found("copy", 0.0, None)],
+        Decision.REVIEW,
+        Basis.UNREADABLE,
+        (),
+    ),
     "broken signal beside a claim": (
         [found("claim", 1.0), KNOWN, Finding.failed("logo", "out of memory")],
         Decision.REVIEW,

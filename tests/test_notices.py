@@ -17,9 +17,10 @@ import imgmatch.investigate.notices
 from imgmatch.apps.cli import app
 from imgmatch.errors import InputError
 from imgmatch.investigate.notices import FORMATS, NOTICES, NoticeItem, Sender, notice_items, render_notice
-from imgmatch.records import Listing, ScanRecord
-from imgmatch.types import Basis, Decision, Label, Verdict
+from imgmatch.records import Listing, PhotoRecord, ScanRecord
+from imgmatch.types import Basis, Decision, Finding, FindingStatus, Label, Verdict
 from imgmatch.verdicts.labels import LabelRow, append_labels
+from imgmatch.verdicts.negatives import NegativeBank, NegativeRow
 
 FIELDS = {
     "title": "Tote, call +86 138 0013 8000",
@@ -40,7 +41,8 @@ def row(label: str = "confirm", reviewer: str = "ann") -> LabelRow:
 
 
 def items(*rows: ScanRecord) -> tuple[NoticeItem, ...]:
-    return notice_items(rows or [record()], lambda _: [row()], brand_name=lambda _: "Brand Zero").items
+    made = notice_items(rows or [record()], lambda _: [row()], bank=NegativeBank(), brand_name=lambda _: "Brand Zero")
+    return made.items
 
 
 @pytest.mark.parametrize(
@@ -59,14 +61,36 @@ def items(*rows: ScanRecord) -> tuple[NoticeItem, ...]:
     ],
 )
 def test_what_a_notice_may_be_about(labels: tuple[Label, ...], rows: list[LabelRow], why: str) -> None:
-    draft = notice_items([record(labels)], lambda _: rows)
+    draft = notice_items([record(labels)], lambda _: rows, bank=NegativeBank())
     assert len(draft.items) == (not why)
     assert why in "".join(reason for _, reason in draft.left_out)
 
 
 def test_a_row_that_failed_is_left_out() -> None:
-    draft = notice_items([replace(record(), verdict=None, status="failed", error="x")], lambda _: [row()])
+    failed = replace(record(), verdict=None, status="failed", error="x")
+    draft = notice_items([failed], lambda _: [row()], bank=NegativeBank())
     assert draft.left_out == (("1", "it was not examined"),)
+
+
+@pytest.mark.parametrize(("wrong", "left_out"), [("logo_tamper", True), ("copy", False)])
+def test_what_a_reviewer_called_wrong_is_not_alleged(wrong: str, *, left_out: bool) -> None:
+    photo = PhotoRecord("photo-1", "listing", "1.jpg", "a" * 64, "b" * 64, 96, 96)
+    tampered = Finding("logo_tamper", FindingStatus.OK, 0.9, "letters differ", brand="brand0", photo_id="photo-1")
+    found = record()
+    assert found.verdict is not None
+    found = replace(found, photos=(photo,), verdict=replace(found.verdict, findings=(tampered,)))
+    called = NegativeRow("1", wrong, "brand0", "a" * 64, "b" * 64, "", "bob", "2026-03-02T10:00:00+00:00")
+    draft = notice_items([found], lambda _: [row()], bank=NegativeBank([called]))
+    assert len(draft.left_out) == left_out
+    assert "called one of its findings wrong" in str(draft.left_out) or not left_out
+
+
+def test_how_far_the_software_went_is_no_reason() -> None:
+    found = record()
+    assert found.verdict is not None
+    ours = ("Kept at review: the rank is below the threshold balanced.", "A lead by the rules alone: There is no calibration.")
+    found = replace(found, verdict=replace(found.verdict, reasons=(*ours, *found.verdict.reasons)))
+    assert [item.reasons for item in items(found)] == [item.reasons for item in items()]
 
 
 @pytest.mark.parametrize("kind", NOTICES)

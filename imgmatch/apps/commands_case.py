@@ -159,6 +159,7 @@ def _write_notice(
     from imgmatch.investigate.notices import FORMATS, Sender, notice_items, render_notice
     from imgmatch.io.files import atomic_write
     from imgmatch.verdicts.labels import read_decisions
+    from imgmatch.verdicts.negatives import NegativeBank
 
     decisions, problems = read_decisions(labels)
     for problem in problems:
@@ -167,6 +168,7 @@ def _write_notice(
     draft = notice_items(
         rows,
         lambda key: decisions.get(key) or decisions.get(("", "", key[2]), []),
+        bank=NegativeBank.of_catalog(catalog),
         brand_name=lambda brand: brands.get(brand, brand),
     )
     for listing, why in draft.left_out:

@@ -245,7 +245,7 @@ class Fusion:
             )
             if given and not query.of_role(role)
         ]
-        if lost or (silent and (failed or not query.photos)):
+        if lost or failed or (silent and not query.photos):
             return Decision.REVIEW, Basis.UNREADABLE, [*lost, *failed] or [Message("There was nothing to examine.")]
         if declared:
             reason = Message("{brand} is not a brand of the catalog, and nothing claims one that is.", brand=declared)

@@ -9,7 +9,7 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const writing = (element) => element.closest("input:not([type=checkbox], [type=file]), textarea, select, dialog[open]");
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || writing(event.target)) return;
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || writing(event.target)) return;
   const key = event.key.toLowerCase();
   const steps = { j: "#next, #start", k: "#previous" };
   const found = key === "/" ? one("#q") : steps[key] ? one(steps[key]) : one(`[data-key="${CSS.escape(key)}"]`);

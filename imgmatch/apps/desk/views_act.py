@@ -34,6 +34,7 @@ from imgmatch.investigate.report.rings_page import show_rings
 from imgmatch.investigate.rings.market import Offer, asking_prices, photo_opener
 from imgmatch.market.contacts import mask_contact
 from imgmatch.signals import settings_of
+from imgmatch.verdicts.negatives import NegativeBank
 
 router = APIRouter()
 
@@ -134,8 +135,10 @@ def notice(request: Request, session: Entered, form: Form) -> Response:
     if kind not in NOTICES:
         raise HTTPException(422, "no such notice")
     rows = desk.rows_of(subject.sellers) if subject.kind != "listing" else [_listing(desk, subject.id)]
-    records = {row["listing_id"]: desk.index.record(row) for row in reversed(rows[:_READ])}  # seen twice: the last stands
-    draft = notice_items(list(records.values()), desk.decisions.of, brand_name=desk.brand)
+    found = [desk.index.record(row) for row in sorted(rows[:_READ], key=lambda row: row["id"])]
+    records = {record.listing.key: record for record in found}  # seen twice: the last scan stands
+    bank = NegativeBank.of_catalog(None if desk.catalog is None else desk.catalog.path)
+    draft = notice_items(list(records.values()), desk.decisions.of, bank=bank, brand_name=desk.brand)
     sender = Sender(str(form.get("name", ""))[:100].strip(), str(form.get("email", ""))[:100].strip())
     wanted, code = str(form.get("form", "")), str(form.get("reason_code") or OTHER_REASON).strip()
     fill: dict[str, Any] = {"sender": sender, "template": desk.template(kind), "reason_code": code}

@@ -24,6 +24,7 @@ from imgmatch.io.sinks import spreadsheet_cell
 from imgmatch.records import ScanRecord
 from imgmatch.types import Label
 from imgmatch.verdicts.labels import LabelRow
+from imgmatch.verdicts.negatives import NegativeBank
 
 if TYPE_CHECKING:
     import jinja2
@@ -51,6 +52,7 @@ FORMATS = ("txt", "csv", "json")
 
 _BETWEEN = f"\n\n{'-' * 30} the next platform {'-' * 30}\n\n"
 _STRENGTH = re.compile(r"^(?:Strong contradiction|Weak contradiction|Note): ")  # the rules' own word, of no use in a notice
+_OF_US = ("Kept at review: ", "A lead by the rules alone: ")  # why the software went so far and no further, not what was found
 _GOOD_FAITH = "I have a good-faith belief that the information and allegations in this notice are accurate and complete."
 GROUNDS = frozenset({Label.COUNTERFEIT_SUSPECTED, Label.PHOTO_THEFT, Label.BAIT_AND_SWITCH})
 
@@ -105,6 +107,7 @@ def notice_items(
     records: Iterable[ScanRecord],
     decisions: Callable[[tuple[str, str, str]], Sequence[LabelRow]],
     *,
+    bank: NegativeBank,
     brand_name: Callable[[str], str] = str,
 ) -> Draft:
     """Choose the listings that a notice may be about.
@@ -114,6 +117,8 @@ def notice_items(
     records : iterable of ScanRecord
     decisions : callable
         Returns the decisions about a listing that stand, by its key.
+    bank : NegativeBank
+        The catalog's: what rests on a finding that a reviewer called wrong is left out.
     brand_name : callable
         Returns a brand's name by its id.
     """
@@ -121,7 +126,7 @@ def notice_items(
     left_out: list[tuple[str, str]] = []
     for record in records:
         rows = decisions(record.listing.key)
-        why = _not_in(record, rows)
+        why = _not_in(record, rows, bank)
         if why:
             left_out.append((plain(record.listing_id, 80), why))
         else:
@@ -202,7 +207,7 @@ def _to_platform(kind: str, template: Path | None, items: Sequence[NoticeItem], 
     return _rendered(kind, template, items=items, sender=sender, brands=brands)
 
 
-def _not_in(record: ScanRecord, rows: Sequence[LabelRow]) -> str:
+def _not_in(record: ScanRecord, rows: Sequence[LabelRow], bank: NegativeBank) -> str:
     """Return why a listing cannot be in a notice; empty where it can."""
     if record.verdict is None:
         return "it was not examined"
@@ -211,6 +216,8 @@ def _not_in(record: ScanRecord, rows: Sequence[LabelRow]) -> str:
     against = [r.reviewer or "somebody" for r in rows if r.label != "confirm"]
     if against:
         return f"{' and '.join(plain(name, 60) for name in against)} judged the lead to be wrong"
+    if bank.silenced_record(record) != list(record.verdict.findings):
+        return "a reviewer called one of its findings wrong: scan it again, so that it says what still holds"
     if not GROUNDS & set(record.verdict.labels):
         said = ", ".join(LABEL_WORDS[label] for label in record.verdict.labels) or "nothing"
         return f"it points to {said}, which is no ground for a notice by itself"
@@ -229,7 +236,7 @@ def _item(record: ScanRecord, rows: Sequence[LabelRow], brand_name: Callable[[st
         title=plain(mask(listing.title or ""), 200),
         brand=plain(brand_name(verdict.brand) if verdict.brand else "", 80),
         grounds=tuple(LABEL_WORDS[label] for label in verdict.labels if label in GROUNDS),
-        reasons=tuple(plain(mask(_STRENGTH.sub("", reason)), 400) for reason in verdict.reasons),
+        reasons=tuple(plain(mask(_STRENGTH.sub("", reason)), 400) for reason in verdict.reasons if not reason.startswith(_OF_US)),
         decided_by=tuple((plain(r.reviewer, 60) or "a reviewer without a name", r.time[:10]) for r in rows),
     )
 
