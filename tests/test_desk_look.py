@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from imgmatch import Catalog, Matcher
 from imgmatch.apps.cli import app
+from imgmatch.errors import ImageError
 from imgmatch.images import load_image, perceptual_hash
 from imgmatch.investigate.lookup import PhotoLookup, compare_photos, context_of
 from imgmatch.loading.photo import PhotoContext
@@ -156,3 +157,9 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared.exit_code == 0, compared.output
     assert "They are the same file." in compared.output
     assert CliRunner().invoke(app, ["search", "nowhere.jpg", "--scans", str(scan)]).exit_code == 1
+
+
+def test_a_photo_that_cannot_be_read_is_named_as_people_call_it(tmp_path: Path) -> None:
+    matcher = Matcher(make_catalog(tmp_path))
+    with pytest.raises(ImageError, match=r"^the second photo: "):
+        compare_photos(matcher, detailed(1), detailed(1)[:300])

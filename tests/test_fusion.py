@@ -548,6 +548,14 @@ BAD_RULES: list[tuple[dict[str, Any], str]] = [
     ({"claims": {"design": 0.5}, "labels": [{"label": "lookalike", "claims": ["x"]}]}, "x is not in the table"),
     ({"claims": {"design": 0.5}, "labels": [{"label": "lookalike", "claims": ["design"]}]}, "contradictions"),
     ({"claims": 3}, "claims"),
+    ({"claims": {"text": {"least": 0.5, "plain": "no"}}}, "claims.text.plain: expected true or false"),
+    *(
+        (
+            {"claims": {"design": 0.5}, "contradictions": {"price": {"source": "p", "weak": 0.5, key: "no"}}},
+            f"contradictions.price.{key}: expected true or false",
+        )
+        for key in ("alone", "beside", "photo")
+    ),
 ]
 
 

@@ -88,7 +88,10 @@ def test_what_a_reviewer_called_wrong_is_not_alleged(wrong: str, *, left_out: bo
 def test_how_far_the_software_went_is_no_reason() -> None:
     found = record()
     assert found.verdict is not None
-    ours = ("Kept at review: the rank is below the threshold balanced.", "A lead by the rules alone: There is no calibration.")
+    ours = (
+        "Kept at review: the rank is below the threshold balanced.",
+        "A lead by the rules alone: a strong contradiction.",
+    )
     found = replace(found, verdict=replace(found.verdict, reasons=(*ours, *found.verdict.reasons)))
     assert [item.reasons for item in items(found)] == [item.reasons for item in items()]
 

@@ -176,15 +176,15 @@ class Compared:
     leads: Finding | None
 
 
-def context_of(matcher: Matcher, photo: ImageSource, name: str = "photo-1") -> PhotoContext:
-    """Read a photo and embed it with the catalog's encoder.
+def context_of(matcher: Matcher, photo: ImageSource, name: str = "photo-1", *, called: str = "") -> PhotoContext:
+    """Read a photo and embed it with the catalog's encoder; messages name it as `called`, or else by its path.
 
     Raises
     ------
     ImageError
         Where it cannot be read.
     """
-    image = load_image(photo, config=matcher.config.images)
+    image = load_image(photo, config=matcher.config.images, name=called)
     return PhotoContext(name, image, embedding=matcher.catalog.encoder.encode([image])[0])
 
 
@@ -196,7 +196,7 @@ def compare_photos(matcher: Matcher, first: bytes, second: bytes) -> Compared:
     ImageError
         Where one cannot be read.
     """
-    a, b = context_of(matcher, first), context_of(matcher, second)
+    a, b = context_of(matcher, first, called="the first photo"), context_of(matcher, second, called="the second photo")
     # A signal states what it sees best in a listing: two photos in one would hide what the weaker one shows.
     alone = tuple(matcher.examine(Listing("compared", photos=("it",)), photos={"it": data}) for data in (first, second))
     led = Listing("compared", photos=("second",), promo_photos=("first",))

@@ -17,6 +17,7 @@ from typing import Any
 from imgmatch.errors import ConfigError
 from imgmatch.messages import Message
 from imgmatch.types import FINDING_NAMES, Decision, Finding, FindingStatus, Label
+from imgmatch.verdicts.checks import flag, only, share
 from imgmatch.verdicts.claim import Claim, weigh
 
 if sys.version_info >= (3, 11):
@@ -169,10 +170,10 @@ class Rules:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Rules:
         """Make rules of what the TOML holds; anything unknown is an error."""
-        _only(table, {"claims", "contradictions", "labels"}, "")
+        only(table, {"claims", "contradictions", "labels"}, "")
         claims = _read_claims(table.get("claims", {}))
         contradictions = _read_contradictions(table.get("contradictions", {}))
-        flagged = {flag: frozenset(n for n, row in claims.items() if row.get(flag)) for flag in ("single", "plain")}
+        flagged = {key: frozenset(n for n, row in claims.items() if row[key]) for key in ("single", "plain")}
         return cls(
             {name: row["least"] for name, row in claims.items()},
             contradictions,
@@ -331,15 +332,17 @@ def _digest(table: Any) -> str:
 
 
 def _read_claims(table: Any) -> dict[str, dict[str, Any]]:
-    _only(table, None, "claims.")
+    only(table, None, "claims.")
     out: dict[str, dict[str, Any]] = {}
     for name, row in table.items():
         levels = dict(row) if isinstance(row, Mapping) else {"least": row}
-        _only(levels, {"least", "alone", "trust", "single", "plain"}, f"claims.{name}.")
-        levels["least"] = _value(levels.get("least"), f"claims.{name}")
+        only(levels, {"least", "alone", "trust", "single", "plain"}, f"claims.{name}.")
+        levels["least"] = share(levels.get("least"), f"claims.{name}")
         for key in ("alone", "trust"):
             if key in levels:
-                levels[key] = _value(levels[key], f"claims.{name}.{key}")
+                levels[key] = share(levels[key], f"claims.{name}.{key}")
+        for key in ("single", "plain"):
+            levels[key] = flag(levels.get(key, False), f"claims.{name}.{key}")
         if levels.get("trust") == 1.0:
             raise ConfigError(f"claims.{name}.trust: expected less than 1: no source is always right")
         out[name] = levels
@@ -349,20 +352,20 @@ def _read_claims(table: Any) -> dict[str, dict[str, Any]]:
 
 
 def _read_contradictions(table: Any) -> dict[str, Contradiction]:
-    _only(table, None, "contradictions.")
+    only(table, None, "contradictions.")
     out = {}
     for name, row in table.items():
         where = f"contradictions.{name}"
-        _only(row, {"source", *_STRENGTHS, "alone", "beside", "photo"}, f"{where}.")
+        only(row, {"source", *_STRENGTHS, "alone", "beside", "photo"}, f"{where}.")
         if not isinstance(row.get("source"), str):
             raise ConfigError(f"{where}.source: expected a word that says what was looked at")
-        levels = {level: _value(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
+        levels = {level: share(row[level], f"{where}.{level}") for level in _STRENGTHS if level in row}
         if not levels:
             raise ConfigError(f"{where}: expected at least one of {', '.join(_STRENGTHS)}")
         if list(levels.values()) != sorted(levels.values(), reverse=True):
             raise ConfigError(f"{where}: expected strong >= weak >= note, got {levels}")
         strong, weak, note = (levels.get(level) for level in _STRENGTHS)
-        alone, beside, photo = (bool(row.get(flag, False)) for flag in ("alone", "beside", "photo"))
+        alone, beside, photo = (flag(row.get(key, False), f"{where}.{key}") for key in ("alone", "beside", "photo"))
         out[name] = Contradiction(row["source"], strong, weak=weak, note=note, alone=alone, beside=beside, photo=photo)
     return out
 
@@ -370,7 +373,7 @@ def _read_contradictions(table: Any) -> dict[str, Contradiction]:
 def _read_labels(rows: Any, claims: set[str], contradictions: set[str]) -> tuple[LabelRule, ...]:
     labels = []
     for i, row in enumerate(rows):
-        _only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
+        only(row, {"label", "claims", "contradictions"}, f"labels[{i}].")
         try:
             label = Label(row["label"])
         except (KeyError, ValueError):
@@ -383,18 +386,3 @@ def _read_labels(rows: Any, claims: set[str], contradictions: set[str]) -> tuple
                 raise ConfigError(f"labels[{i}].{key}: {min(unknown)} is not in the table [{key}]")
         labels.append(LabelRule(label, frozenset(row["claims"]), frozenset(row["contradictions"])))
     return tuple(labels)
-
-
-def _only(row: Any, known: set[str] | None, where: str) -> None:
-    """Raise unless `row` is a table of `known` keys, or of any keys where `known` is None."""
-    if not isinstance(row, Mapping):
-        raise ConfigError(f"{where.rstrip('.') or 'rules'}: expected a table, got {row!r:.80}")
-    unknown = set() if known is None else set(row) - known
-    if known is not None and unknown:
-        raise ConfigError(f"unknown key {where}{min(unknown)}; expected one of {', '.join(sorted(known))}")
-
-
-def _value(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value <= 1.0:
-        raise ConfigError(f"{where}: expected a number in (0, 1], got {value!r:.80}")
-    return float(value)

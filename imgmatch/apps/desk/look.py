@@ -65,7 +65,7 @@ def look_for(photo: bytes, index: ScanIndex, lookup: PhotoLookup, matcher: Match
     ImageError
         Where it cannot be read.
     """
-    context = context_of(matcher, photo)
+    context = context_of(matcher, photo, called="the photo")
     query = """SELECT DISTINCT listings.*, photo_id FROM photos JOIN listings ON listing = id WHERE sha256 = ?
         ORDER BY strength DESC, id LIMIT 20"""
     scans = tuple((seen, index.rows(query, (seen.sha256,))) for seen in lookup.find(context))

@@ -52,7 +52,7 @@ FORMATS = ("txt", "csv", "json")
 
 _BETWEEN = f"\n\n{'-' * 30} the next platform {'-' * 30}\n\n"
 _STRENGTH = re.compile(r"^(?:Strong contradiction|Weak contradiction|Note): ")  # the rules' own word, of no use in a notice
-_OF_US = ("Kept at review: ", "A lead by the rules alone: ")  # why the software went so far and no further, not what was found
+_OF_US = ("Kept at review: ", "A lead by the rules alone: ")  # how far the software went, not what it found
 _GOOD_FAITH = "I have a good-faith belief that the information and allegations in this notice are accurate and complete."
 GROUNDS = frozenset({Label.COUNTERFEIT_SUSPECTED, Label.PHOTO_THEFT, Label.BAIT_AND_SWITCH})
 
@@ -236,7 +236,7 @@ def _item(record: ScanRecord, rows: Sequence[LabelRow], brand_name: Callable[[st
         title=plain(mask(listing.title or ""), 200),
         brand=plain(brand_name(verdict.brand) if verdict.brand else "", 80),
         grounds=tuple(LABEL_WORDS[label] for label in verdict.labels if label in GROUNDS),
-        reasons=tuple(plain(mask(_STRENGTH.sub("", reason)), 400) for reason in verdict.reasons if not reason.startswith(_OF_US)),
+        reasons=tuple(plain(mask(_STRENGTH.sub("", r)), 400) for r in verdict.reasons if not r.startswith(_OF_US)),
         decided_by=tuple((plain(r.reviewer, 60) or "a reviewer without a name", r.time[:10]) for r in rows),
     )
 
