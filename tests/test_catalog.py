@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgmatch.catalog import Catalog
+from imgmatch.catalog import Catalog, manifest
 from imgmatch.catalog.catalog import Catalog as CatalogClass
 from imgmatch.catalog.manifest import Manifest, Part, Segment, SpaceParts, photo_path
 from imgmatch.errors import (
@@ -345,6 +345,7 @@ def test_a_manifest_says_what_it_is(built: Catalog) -> None:
     assert text.startswith('{\n "')  # a line a field, for people
     assert len(built.version) == 16
     assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
+    assert manifest._MOST_BYTES == 67_108_864  # and not more of a foreign one is read
 
 
 def test_one_writer_at_a_time(built: Catalog) -> None:
