@@ -285,6 +285,12 @@ def test_what_the_calibration_never_saw_is_left_to_a_person() -> None:
     verdict = fusion.decide(query(), [*CLAIM, found("wording", 0.9)])
     assert verdict.decision is Decision.REVIEW
     assert "too few cases of: Replica wording." in " ".join(verdict.reasons)
+    for intercept in (-40.0, 40.0):  # whatever a listing without any contradiction would rank
+        verdict = Fusion(CATALOG, Config(), calibration(intercept=intercept)).decide(
+            query(), [*CLAIM, found("wording", 0.9)]
+        )
+        assert verdict.decision is Decision.REVIEW
+        assert "the rank counts nothing of what contradicts the claim" in " ".join(verdict.reasons)
     verdict = fusion.decide(query(), [found("claim", 1.0), found("wording", 0.9)])
     assert verdict.decision is Decision.LEAD
     assert "A lead by the rules alone: a strong contradiction of a plain claim" in " ".join(verdict.reasons)
@@ -477,7 +483,8 @@ def test_every_set_of_contradictions_at_every_strength() -> None:
             else:
                 unseen = {f.signal for f, s in rules.assess(findings).contradictions if s == "strong"} - set(SEEN)
                 assert low is (Decision.LEAD if unseen - {"logo_tamper"} else Decision.REVIEW)
-                assert high is allows
+                weighed = {f.signal for f, s in rules.assess(findings).contradictions if s != "note"} & set(SEEN)
+                assert high is (allows if weighed or allows is not Decision.LEAD else low)
                 assert alone in (Decision.REVIEW, allows)
 
 

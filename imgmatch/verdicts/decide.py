@@ -217,8 +217,11 @@ class Fusion:
         if query.listing.photo_only:
             return Decision.REVIEW, [Message("Kept at review: nothing is known about the listing but its photos.")]
         weighed = {} if self.calibration is None else self.calibration.coefficients
-        unseen = [f.signal for f, strength in assessment.contradictions if strength != "note" and f.signal not in weighed]
-        if self._point is not None and rank is not None and rank >= self._point.threshold:
+        counted = [f.signal for f, strength in assessment.contradictions if strength != "note"]
+        unseen = [signal for signal in counted if signal not in weighed]
+        # A rank to which no contradiction added anything is that of a listing without any: it says nothing of this one.
+        counts = rank if len(unseen) < len(counted) else None
+        if self._point is not None and counts is not None and counts >= self._point.threshold:
             return Decision.LEAD, []
         names = tuple(FINDING_NAMES.get(name, name) for name in unseen)
         rare = Message("The calibration has seen too few cases of: {findings}.", findings=names)
@@ -229,6 +232,9 @@ class Fusion:
         if self._point is None:
             asked = Message("Kept at review: without a calibration a lead needs a strong contradiction of a plain claim.")
             return Decision.REVIEW, [asked]
+        if counts is None:
+            none = Message("Kept at review: the rank counts nothing of what contradicts the claim.")
+            return Decision.REVIEW, [Message("{sentence} {next}", sentence=none, next=why)]
         below = Message("Kept at review: the rank is below the threshold {point}.", point=self._point.name)
         return Decision.REVIEW, [Message("{sentence} {next}", sentence=below, next=why) if unseen else below]
 
