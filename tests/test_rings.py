@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import sqlite3
@@ -92,12 +93,31 @@ def test_how_common_a_photo_may_be_follows_the_number_of_sellers() -> None:
     (ring,) = find_rings(pair + others + crowd(1000, sellers=485, listings=1))
     [weight] = [shared.weight for shared in ring.shared if shared.users == 15]
     assert weight == round(float(np.log(20 / 15) / np.log(20 / 2)), 4)  # 4 % of 500 sellers are 20
+    assert ring.edges[0].weight == 3.0 + weight
 
 
 def test_what_most_sellers_share_comes_first() -> None:
     records = [row(s, f"{s}{n}", [n]) for s in "abc" for n in (7, 8, 9)] + [row(s, f"{s}0", [1]) for s in "ab"]
     (ring,) = find_rings(records + crowd(1000))
     assert [s.users for s in ring.shared] == [3, 3, 3, 2]
+    assert (len(ring.edges), ring.density) == (3, 1.0)
+    assert ring.ring_id == "ring-" + hashlib.sha256(b'["p", "a"]').hexdigest()[:12]
+
+
+def test_of_what_a_listing_shares_the_rarest_counts() -> None:
+    """The first photo is common, and would take a listing that a rare one needs."""
+    records = [row("a", f"a{n}", [n, 1]) for n in range(2, 8)] + [row("b", f"b{n}", [n]) for n in range(1, 8)]
+    records += [row(f"o{n}", f"o{n}", [1]) for n in range(8)]
+    (ring,) = find_rings(records + crowd(1000))
+    keys = {s.users: s.key for s in ring.shared}
+    assert any(s.key > keys[10] for s in ring.shared if s.users == 2)  # else their order would not tell
+    assert ring.edges[0].weight == 6.0
+
+
+def test_a_ring_of_others_is_not_superseded() -> None:
+    (other,) = find_rings([row(s, f"{s}{n}", [n]) for s in "xy" for n in (4, 5, 6)] + crowd(1000))
+    (ring,) = find_rings([row(s, f"{s}{n}", [n]) for s in "ab" for n in (1, 2, 3)] + crowd(1000), previous=[other])
+    assert ring.supersedes == ()
 
 
 def test_rarity() -> None:
