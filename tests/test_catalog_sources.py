@@ -80,11 +80,31 @@ def test_adding_a_known_item_updates_it_and_says_what_changed(tmp_path: Path) ->
 
 def test_a_preview_says_what_would_be_left_out(tmp_path: Path) -> None:
     c = build(tmp_path / "a", "item_id,brand,photos,price\nS,acme,tote.png,100\n")
-    (tmp_path / "a/n.csv").write_text("item_id;brand;photos;price\nS;acme;tote.png;1.250\nB;acme;none.png;9\n")
+    (tmp_path / "a/broken.png").write_bytes(b"no photo")
+    (tmp_path / "a/n.csv").write_text(
+        "item_id;brand;photos;price\nS;acme;tote.png;1.250\nB;acme;belt.png|none.png|broken.png;9\n"
+    )
     changes = c.preview(tmp_path / "a/n.csv")
     assert changes[0] == "item B: new"
     assert "left out: n.csv:2: price: " in changes[1]
-    assert changes[2:] == ["left out: none.png: no such file"]
+    assert changes[2] == "left out: none.png: no such file"
+    assert changes[3].startswith("left out: broken.png: ")
+    assert len(changes) == 4
+    assert "B" not in Catalog.load(c.path, encoder=GridEncoder()).items
+
+
+@pytest.mark.parametrize("row", ["B,acme,none.png", "B,acme,broken.png", "B,other,tote.png"])
+def test_a_preview_refuses_what_would_be_refused(tmp_path: Path, row: str) -> None:
+    c = build(tmp_path / "a", "item_id,brand,photos\nS,acme,tote.png|gone.png\n")
+    (tmp_path / "a/broken.png").write_bytes(b"no photo")
+    (tmp_path / "a/n.csv").write_text(f"item_id,brand,photos\n{row}\n")
+    refusals = []
+    for act in (c.preview, c.add):
+        with pytest.raises(CatalogError, match=r"no photo is left for 1 item\(s\): B\. Nothing was changed") as refused:
+            act(tmp_path / "a/n.csv")
+        refusals.append(str(refused.value))
+    assert refusals[0] == refusals[1]
+    assert Catalog.load(c.path, encoder=GridEncoder()).version == c.version
 
 
 MANIFEST = "item_id,brand,photos\na,acme,tote.png\n"

@@ -74,10 +74,11 @@ def add(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, without changing anything.")] = False,
 ) -> None:
     """Add items and photos from a source; prices, names and sellers of known items are updated."""
+    from imgmatch.catalog import ingest
+
     before = _load(path)
-    changes = before.preview(source)
-    if not dry_run:  # what is left out is said at the end
-        changes = [change for change in changes if not change.startswith("left out: ")]
+    with _photos("reading photos") as progress:
+        changes = ingest.add(source, path, before.encoder, progress, dry_run=dry_run)
     for change in changes[:_SHOWN]:
         console.print(change, markup=False, highlight=False)
     if len(changes) > _SHOWN:
@@ -85,8 +86,7 @@ def add(
     if dry_run:
         console.print("nothing was changed; photos that are new would be added too", highlight=False)
         return
-    with _photos("reading photos") as progress:
-        after = before.add(source, progress=progress)
+    after = _load(path)
     _describe(after)
     _report(after, len(before.issues))
 

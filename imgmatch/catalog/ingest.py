@@ -49,15 +49,19 @@ class _State:
         issues = reading.read_issues(root, manifest)
         return cls(tables.items, tables.brands, tables.photos, issues, dict(manifest.spaces))
 
-    def commit(self, root: Path, active: str) -> None:
-        """Check that every item kept a photo, write the parts, replace the manifest, sweep."""
+    def check(self) -> None:
+        """Refuse a catalog with an item that kept no photo."""
         empty = [i.item_id for i in self.items.values() if not i.photos]
         if empty:
-            problems = "; ".join(f"{x.place}: {x.problem}" for x in self.issues[:5])
+            problems = "; ".join(f"{x.place}: {x.problem}" for x in self.issues[-5:])  # an older catalog's come first
             raise CatalogError(
                 f"no photo is left for {len(empty)} item(s): {', '.join(empty[:10])}. Nothing was changed. "
-                f"Repair or leave out these items. First problems: {problems or 'none'}"
+                f"Repair or leave out these items. The last problems: {problems or 'none'}"
             )
+
+    def commit(self, root: Path, active: str) -> None:
+        """Check that every item kept a photo, write the parts, replace the manifest, sweep."""
+        self.check()
         roles = {str(role): 0 for role in PhotoRole}
         for photo in self.photos.values():
             roles[str(photo.role)] += 1
@@ -117,7 +121,7 @@ def build(source_path: Path, root: Path, encoder: Encoder, factory: str | None, 
 def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | None, *, dry_run: bool = False) -> list[str]:
     """Add a source to a catalog, known items updated; return what changes, a line each.
 
-    With `dry_run` nothing is changed, and what would be left out is said as well.
+    With `dry_run` nothing is changed, and what would be left out is listed too; what would be refused is refused.
     """
     with _writing(root):
         manifest = Manifest.load(root)
@@ -135,10 +139,13 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
             mine = state.brands.get(brand.brand)
             state.brands[brand.brand] = _united(mine, brand)
             changes += _changes(f"brand {brand.brand}", mine, state.brands[brand.brand])
-        if dry_run:
-            gone = [Issue(photo.name, "no such file") for photo in source.photos if not photo.path.is_file()]
-            return changes + [f"left out: {issue.place}: {issue.problem}" for issue in (*source.issues, *gone)]
+        before = len(state.issues)
         state.issues += source.issues
+        if dry_run:
+            for _ in _taken(state, source.photos, encoder):
+                pass
+            state.check()
+            return changes + [f"left out: {issue.place}: {issue.problem}" for issue in state.issues[before:]]
         vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in reading.read_names(root, s)}
         segment = _ingest(state, root, source.photos, encoder, vectors, progress)
         if segment:
@@ -266,20 +273,13 @@ def _ingest(
     """Read photos, take them into `state`, and embed those not in `known` (sha256) into a new segment."""
     writer = SegmentWriter(root, encoder.space.id)
     try:
-        stream = ordered_map(lambda p: _read(p, encoder), photos, workers=worker_count(0), ahead=2 * _BATCH)
         waiting: list[tuple[str, Prepared]] = []
-        for done, read in enumerate(stream, 1):
-            if isinstance(read, Issue):
-                state.issues.append(read)
-            else:
-                problem = _take(state, read)
-                if problem:
-                    state.issues.append(Issue(read.photo.name, problem))
-                else:
-                    store_photo(root, read.entry.sha256, read.data)
-                    if read.entry.sha256 not in known:
-                        known.add(read.entry.sha256)
-                        waiting.append((read.entry.sha256, read.prepared))
+        for done, read in enumerate(_taken(state, photos, encoder), 1):
+            if read is not None:
+                store_photo(root, read.entry.sha256, read.data)
+                if read.entry.sha256 not in known:
+                    known.add(read.entry.sha256)
+                    waiting.append((read.entry.sha256, read.prepared))
             if len(waiting) >= _BATCH or (waiting and done == len(photos)):
                 writer.append(encoder.encode([x for _, x in waiting]), [sha for sha, _ in waiting])
                 waiting = []
@@ -289,6 +289,19 @@ def _ingest(
     except BaseException:
         writer.discard()
         raise
+
+
+def _taken(state: _State, photos: Sequence[SourcePhoto], encoder: Encoder) -> Iterator[_Read | None]:
+    """Read photos and take them, or what is wrong with them, into `state`; yield each, None where it is left out."""
+    for read in ordered_map(lambda p: _read(p, encoder), photos, workers=worker_count(0), ahead=2 * _BATCH):
+        if isinstance(read, Issue):
+            state.issues.append(read)
+            yield None
+        elif problem := _take(state, read):
+            state.issues.append(Issue(read.photo.name, problem))
+            yield None
+        else:
+            yield read
 
 
 def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
