@@ -28,6 +28,7 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,100}>")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _NUMBER = re.compile(r"\d+(?:(?:[.,'·]\d+)|(?: \d{3}(?!\d)))*")
 _MYRIADS = re.compile(r"(?<![\d.,])(\d{1,4})[万萬만]\s?(?:(\d)[千천]|(\d{4}))(?![\d.,])")  # 1万2500, 12万5千
+_CENTS = re.compile(r"(?<![\d.,'€])(\d[\d .']*)€(\d\d)(?![\w.,€]|\s*-\s*\d)")  # 12€50
 _FLOAT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}")
 _PERCENT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%")
 _ENDS = re.compile(r"\s?(?:[.,:/]-{1,2}|-{1,2}(?!\s?[^\d\s]{0,4}\s?\d)|=)")  # 1250.-  1250,--  1250:-  1250/-
@@ -153,6 +154,8 @@ def _read(text: str, column: tuple[str, ...]) -> Price:
     body = _BETWEEN.sub(r"\1-", body)
     marks = find_marks(body)
     amounts = _amounts(body, marks, column)
+    if any(unicodedata.category(c) == "Sc" and c != "¤" for c in _without(body, 0, marks)):  # 0.02 ₿, 50¢
+        raise UnreadableError(Message("The price cannot be read: “{text:.60}”.", text=text))
     if not amounts:
         if kinds["free"].search(text):
             raise UnreadableError(Message("The price is 0."))
@@ -392,4 +395,5 @@ def _plain(text: str) -> str:
     text = text.translate(_APOSTROPHES).translate(_DASHES).translate(_DECIMALS)
     text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in unicodedata.normalize("NFKC", text))
     text = _MYRIADS.sub(lambda m: f"{m[1]}{m[3] or m[2] + '000'}", text)
+    text = _CENTS.sub(r"\1,\2 €", text)
     return re.sub(r"[^\S\n]", " ", text).replace("\n", " ").translate(_APOSTROPHES).translate(_DASHES)
