@@ -27,6 +27,7 @@ from imgmatch.apps.cli import app
 from imgmatch.apps.desk.app import create_desk
 from imgmatch.apps.desk.desk import Desk
 from imgmatch.errors import ImgmatchError, InputError
+from imgmatch.investigate.report.rings_page import read_rings
 from imgmatch.investigate.rings.ring import Ring
 from imgmatch.results import Results, read_records
 from tests.desk_market import market, write_ring
@@ -146,6 +147,13 @@ def test_whatever_a_record_holds_it_is_read_or_refused(
         look_at(work, catalog)
         assert not [r for r in caplog.records if r.levelno >= logging.ERROR], (seed, place)
         shutil.rmtree(work)
+
+
+@pytest.mark.parametrize("line", [b"\x9c\xff", b"[" * 100_000, b"[1, 2]", b"5", b"\0", "{}".encode("utf-16")])
+def test_a_file_that_holds_no_rings_is_refused_by_its_line(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "rings.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(InputError, match=r"rings\.jsonl:1: "):
+        read_rings(tmp_path / "rings.jsonl")
 
 
 @pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 600), marks=pytest.mark.slow)], ids=["some", "many"])

@@ -207,13 +207,7 @@ class Catalog:
         return self._reload(self._encoder, self.space.id)
 
     def preview(self, source: str | Path) -> list[str]:
-        """Return what `add` would change, a line each, such as ``item tote: price 1200.0 → 1250.0``, or leave out.
-
-        Raises
-        ------
-        InputError, CatalogError
-            Where `add` would be refused: an item would have no photo, for example.
-        """
+        """Return what `add` would change, a line each, such as ``item tote: price 1200.0 → 1250.0``, or leave out."""
         return ingest.add(Path(source), self.path, self.encoder, None, dry_run=True)
 
     def remove(self, item_ids: Iterable[str]) -> Catalog:

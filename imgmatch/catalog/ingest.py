@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from imgmatch.catalog import reading
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item, LogoReference, brand_ids, to_row
@@ -142,8 +143,7 @@ def add(source_path: Path, root: Path, encoder: Encoder, progress: Progress | No
         before = len(state.issues)
         state.issues += source.issues
         if dry_run:
-            for _ in _taken(state, source.photos, encoder):
-                pass
+            all(True for _ in _taken(state, source.photos, encoder))
             state.check()
             return changes + [f"left out: {issue.place}: {issue.problem}" for issue in state.issues[before:]]
         vectors = {sha for s in state.spaces[encoder.space.id].segments for sha in reading.read_names(root, s)}
@@ -294,14 +294,9 @@ def _ingest(
 def _taken(state: _State, photos: Sequence[SourcePhoto], encoder: Encoder) -> Iterator[_Read | None]:
     """Read photos and take them, or what is wrong with them, into `state`; yield each, None where it is left out."""
     for read in ordered_map(lambda p: _read(p, encoder), photos, workers=worker_count(0), ahead=2 * _BATCH):
-        if isinstance(read, Issue):
-            state.issues.append(read)
-            yield None
-        elif problem := _take(state, read):
-            state.issues.append(Issue(read.photo.name, problem))
-            yield None
-        else:
-            yield read
+        issue = read if isinstance(read, Issue) else _take(state, read)
+        state.issues += [issue] if issue else []
+        yield read if isinstance(read, _Read) and issue is None else None
 
 
 def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
@@ -325,24 +320,17 @@ def _read(photo: SourcePhoto, encoder: Encoder) -> _Read | Issue:
         return Issue(photo.name, f"left out: {error}")
     except MemoryError:
         return Issue(photo.name, "not enough memory to read it")
+    seen: dict[str, Any] = {"width": image.width, "height": image.height, "phash_quality": quality}
     entry = CatalogPhoto(
-        image.sha256,
-        photo.role,
-        item_id=photo.item_id,
-        brand=photo.brand,
-        name=photo.name,
-        width=image.width,
-        height=image.height,
-        phash=phash,
-        phash_quality=quality,
+        image.sha256, photo.role, item_id=photo.item_id, brand=photo.brand, name=photo.name, phash=phash, **seen
     )
     return _Read(photo, data, entry, prepared)
 
 
-def _take(state: _State, read: _Read) -> str | None:
+def _take(state: _State, read: _Read) -> Issue | None:
     """Enter a photo; return what is wrong with it where it cannot be entered."""
     entry = read.entry
-    if read.photo.role is PhotoRole.LOGO and entry.brand is not None:
+    if entry.role is PhotoRole.LOGO and entry.brand is not None:
         brand = state.brands.get(entry.brand, Brand(entry.brand, entry.brand))
         logo = LogoReference(entry.sha256, read.photo.logo_kind, read.photo.logo_box)
         if logo not in brand.logos:
@@ -354,7 +342,8 @@ def _take(state: _State, read: _Read) -> str | None:
     if known.role is PhotoRole.LOGO and entry.role is not PhotoRole.LOGO:
         state.photos[entry.sha256] = entry
     elif (known.role, known.brand) != (entry.role, entry.brand):
-        return f"left out: the same photo is there already as {known.name} ({known.role} of {known.brand or 'no brand'})"
+        there = f"{known.name} ({known.role} of {known.brand or 'no brand'})"
+        return Issue(read.photo.name, f"left out: the same photo is there already as {there}")
     _share(state, entry)
     return None
 

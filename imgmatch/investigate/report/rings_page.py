@@ -154,11 +154,11 @@ def read_rings(path: Path) -> list[Ring]:
         Naming the line that is no ring.
     """
     rings = []
-    with open(path, encoding="utf-8") as f:
+    with open(path, "rb") as f:
         for number, line in enumerate(f, 1):
             try:
-                rings.append(Ring.from_dict(json.loads(line)))
-            except ValueError as error:
+                rings.append(Ring.from_dict(json.loads(line.decode())))
+            except (ValueError, RecursionError) as error:  # not UTF-8, brackets nested too deep
                 raise InputError(str(error), source=f"{path}:{number}") from error
     return rings
 
