@@ -97,6 +97,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_one_effort_is_that_of_every_signal_that_looks_closely(name: str) -> None:
     fast, full = (settings_of(name, Config(effort=effort)).effort for effort in ("fast", "full"))
     assert (fast, full) == (EFFORTS["fast"], EFFORTS["full"])
-    for field in ("reading", "keypoints", "proposals"):  # text at 1024 pixels named nothing more
+    for field in ("reading", "keypoints", "proposals"):  # text at 1024 pixels named one more and one falsely
         assert getattr(fast, field) < getattr(full, field) <= getattr(EFFORTS["thorough"], field), field
     assert fast.votes > full.votes > EFFORTS["thorough"].votes
