@@ -68,7 +68,7 @@ def blinks(gallery: Gallery, record: ScanRecord) -> Sequence[Blink]:
             continue
         try:
             matrix = np.array(transform, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
             continue

@@ -160,7 +160,9 @@ def write_case(
     }
     rings = list(show_rings([subject.ring], photo_opener(photo_roots), called)) if subject.ring else []
     page = environment(lang).get_template("case.html")
-    files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode("utf-8")
+    files["case.html"] = page.render(shown, rings=rings, missing=[words.plain(m, 200) for m in missing]).encode(
+        "utf-8", "backslashreplace"
+    )
     steps("writing the PDF")
     files["case.pdf"] = write_pdf(shown, language(lang), picture=_picture_bytes(files, photo_names, reference_names))
     steps("sealing the package")

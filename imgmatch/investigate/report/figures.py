@@ -351,7 +351,7 @@ _MOST_PIXELS = 1e6  # a side of a photo has fewer
 def _array(value: Any, shape: tuple[int, ...] | None) -> Any:
     try:
         array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not (np.abs(array) < _MOST_PIXELS).all() or (array.shape != shape if shape else array.ndim != 2):
         return None
