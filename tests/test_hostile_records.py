@@ -119,7 +119,7 @@ def test_a_field_of_another_type_is_an_error_of_its_line(
 
 
 @pytest.mark.parametrize(
-    "seeds", [(*range(25), 147), pytest.param(range(25, 500), marks=pytest.mark.slow)], ids=["some", "many"]
+    "seeds", [(*range(25), 147, 152), pytest.param(range(25, 500), marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_whatever_a_record_holds_it_is_read_or_refused(
     given: tuple[Catalog, Path], tmp_path: Path, seeds: Iterable[int], caplog: pytest.LogCaptureFixture

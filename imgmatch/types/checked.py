@@ -22,7 +22,8 @@ def checked(row: R) -> R:
     Raises
     ------
     ValueError
-        Naming the field. A number is finite, and True is none; a whole number has at most 63 bits.
+        Naming the field. A number is finite, and True is none; a whole number has at most 63 bits, and in a mapping of
+        anything is one that a float can hold.
 
     Notes
     -----
@@ -48,8 +49,7 @@ def _parts(kind: Any) -> list[Any]:
 
 
 def _plain(kind: Any) -> frozenset[type]:
-    parts = [dict if part == Mapping[str, Any] else part for part in _parts(kind)]
-    return frozenset(part for part in parts if part in (str, dict, NoneType) or isinstance(part, EnumMeta))
+    return frozenset(part for part in _parts(kind) if part in (str, NoneType) or isinstance(part, EnumMeta))
 
 
 def _check(kind: Any) -> _Check:
@@ -69,7 +69,17 @@ def _check(kind: Any) -> _Check:
                 type(value) is tuple and len(value) == len(each) and all(c(v) for c, v in zip(each, value, strict=True))
             )
         return lambda value: type(value) is tuple and all(map(inner, value))
-    if get_origin(first) is Mapping and first != Mapping[str, Any]:
+    if first == Mapping[str, Any]:
+        return lambda value: type(value) is dict and _bounded(value)
+    if get_origin(first) is Mapping:
         of_values = _check(get_args(first)[1])
         return lambda value: type(value) is dict and all(map(of_values, value.values()))
     return lambda value: isinstance(value, get_origin(first) or first)
+
+
+def _bounded(value: Any) -> bool:
+    """Tell whether every whole number in parsed JSON can be made a float: who draws or prints it will."""
+    if type(value) is int:
+        return value.bit_length() < sys.float_info.max_exp
+    inner = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
+    return all(map(_bounded, inner))
