@@ -27,7 +27,7 @@ def checked(row: R) -> R:
 
     Notes
     -----
-    Enums, ``str``, ``int``, ``float``, tuples, mappings of names, other classes, and unions of these. About 50 us
+    Enums, ``str``, ``int``, ``float``, tuples, mappings of names, other classes, and unions of these. About 0.1 ms
     for a scan record with all its parts.
     """
     values, checks = _checks(type(row))  # type: ignore[arg-type]
