@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
@@ -393,15 +394,86 @@ def test_double_names_and_compression_are_noticed(packed: Path, tmp_path: Path) 
     path.write_bytes(packed.read_bytes())
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("summary.json", b"{}")
-    assert any("more than once" in p for p in verify_package(path).problems)
+    twice = ("'summary.json' is there more than once", "the package was not written by imgmatch")
+    assert verify_package(path).problems == twice
     bomb = repack(packed, tmp_path / "b.zip", lambda f: f.update({"x": b"0" * 10**7}), zipfile.ZIP_DEFLATED)
     assert any("compressed" in p for p in verify_package(bomb).problems)
 
 
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../b", "manifest.json", "a\\b", "é"])
-def test_bad_names_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../b", "a//b", "", ".", "manifest.json", "a\\b", "c:x", "a\tb", "é"])
+def test_bad_names_are_refused_and_noticed(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
         write_package(tmp_path / "x.zip", {name: b""}, {})
+    if name != "manifest.json":
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            archive.writestr(zipfile.ZipInfo(name), b"")
+        problems = (f"{name!r} is no name for a file in a package", "the package was not written by imgmatch")
+        assert verify_package(tmp_path / "x.zip").problems == problems
+
+
+def in_the_directory(path: Path, at: int, number: int) -> None:
+    """Write 32 bits into the first entry of a zip's central directory."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"PK\x01\x02") + at
+    data[start : start + 4] = number.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def test_a_package_that_claims_more_than_it_has_is_not_read(tmp_path: Path) -> None:
+    write_package(tmp_path / "s.zip", {"a": b"1"}, {})
+    in_the_directory(tmp_path / "s.zip", 24, 1 << 30)  # the size of the first file
+    assert verify_package(tmp_path / "s.zip").problems == ("the package was not written by imgmatch",)
+
+
+def test_a_manifest_is_read_up_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = write_package(tmp_path / "s.zip", {"a": b"1"}, {})
+    with zipfile.ZipFile(tmp_path / "s.zip") as archive:
+        size = archive.getinfo("manifest.json").file_size
+    monkeypatch.setattr(seal, "_MANIFEST_BYTES", size)
+    assert verify_package(tmp_path / "s.zip") == whole
+    monkeypatch.setattr(seal, "_MANIFEST_BYTES", size - 1)
+    assert verify_package(tmp_path / "s.zip").problems == ("the manifest is too large",)
+
+
+def test_what_is_no_package_at_all(tmp_path: Path) -> None:
+    write_package(tmp_path / "empty.zip", {}, {})
+    assert verify_package(tmp_path / "empty.zip").problems == ("there is no file in the package",)
+    with pytest.raises(InputError, match="no such file"):
+        verify_package(tmp_path)
+
+
+def manifest_says(**changed: object) -> Callable[[dict[str, bytes]], None]:
+    """Change what the manifest says of its first file, and put its hash right."""
+
+    def change(files: dict[str, bytes]) -> None:
+        manifest = json.loads(files["manifest.json"])
+        manifest["files"][0] |= changed
+        files["manifest.json"] = json.dumps(manifest).encode()
+        files["manifest.sha256"] = f"{hashlib.sha256(files['manifest.json']).hexdigest()}  manifest.json\n".encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"),
+    [
+        # sha256 of "1" is 6b86…, of "2" d473…, of "0" 5fec…
+        ("a was changed", lambda f: f.update(a=b"2")),
+        ("a was changed", lambda f: f.update(a=b"0")),
+        ("a was changed", manifest_says(bytes=0)),
+        ("a was changed", manifest_says(bytes=2)),
+        ("manifest.json was changed, or manifest.sha256 was", lambda f: f.update({"manifest.sha256": b"0"})),
+        ("manifest.json was changed, or manifest.sha256 was", lambda f: f.update({"manifest.sha256": b"f"})),
+        ("manifest.sha256 is missing", lambda f: f.pop("manifest.sha256") and None),
+        ("the package cannot be read", lambda f: f.update({"manifest.sig": b""})),
+        ("the package cannot be read", lambda f: f.update({"signer.pem": b""})),
+    ],
+)
+def test_whatever_way_it_differs_it_is_named(tmp_path: Path, problem: str, change: Callable[..., None]) -> None:
+    write_package(tmp_path / "s.zip", {"a": b"1", "b/c": b"1"}, {})
+    problems = verify_package(repack(tmp_path / "s.zip", tmp_path / "t.zip", change)).problems
+    assert problems[0].startswith(problem)
+    assert {*problems[1:]} <= {"there are bytes in the package that belong to no file"}  # it is not packed as we pack
 
 
 # -- signatures ---------------------------------------------------------------------------------------------------------
@@ -419,7 +491,8 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 def test_signed(keys: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / "s.zip"
     seal = write_package(path, {"a": b"1"}, {}, load_private_key(keys[0]))
-    assert verify_package(path, load_public_key(keys[1])).signer == seal.signer is not None
+    assert verify_package(path, load_public_key(keys[1])) == verify_package(path) == seal
+    assert (seal.files, seal.signer) == (1, hashlib.sha256(keys[1].read_bytes()).hexdigest())
     for _ in range(8):  # whichever of two keys is the greater number
         other = Ed25519PrivateKey.generate()
         assert verify_package(path, other.public_key()).problems == ("the package is signed with another key",)
@@ -466,6 +539,19 @@ def test_bad_keys(tmp_path: Path, content: bytes) -> None:
         load_private_key(tmp_path / "k.pem")
     with pytest.raises(InputError, match=r"k\.pem"):
         load_public_key(tmp_path / "k.pem")
+
+
+def test_keys_of_another_kind_and_keys_that_are_not_there(tmp_path: Path) -> None:
+    key = X25519PrivateKey.generate()
+    (tmp_path / "k.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "p.pem").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(InputError, match=r"k\.pem: expected an Ed25519 key"):
+        load_private_key(tmp_path / "k.pem")
+    with pytest.raises(InputError, match=r"p\.pem: expected an Ed25519 key"):
+        load_public_key(tmp_path / "p.pem")
+    for load in (load_private_key, load_public_key):
+        with pytest.raises(InputError, match="No such file"):
+            load(tmp_path / "none.pem")
 
 
 # -- names and the command ----------------------------------------------------------------------------------------------
