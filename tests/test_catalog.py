@@ -324,18 +324,22 @@ def test_errors(built: Catalog, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "kind"),
+    ("change", "kind", "message"),
     [
-        ({"format_version": 99}, CatalogVersionError),
-        ({"byte_order": "big"}, CatalogVersionError),
-        ({"format": "other"}, CatalogCorruptError),
-        ({"active_space": "f" * 16}, CatalogCorruptError),
+        ({"format_version": 2}, CatalogVersionError, r"format 2 is newer than this version reads \(1\)"),
+        ({"byte_order": "big"}, CatalogVersionError, "vectors are big-endian"),
+        ({"byte_order": "pdp"}, CatalogVersionError, "vectors are pdp-endian"),
+        ({"format": "a"}, CatalogCorruptError, "not an imgmatch catalog"),
+        ({"format": "other"}, CatalogCorruptError, "not an imgmatch catalog"),
+        ({"active_space": "f" * 16}, CatalogCorruptError, "changed since it was written"),
+        ({"checksum": "0"}, CatalogCorruptError, "changed since it was written"),
+        ({"checksum": "g"}, CatalogCorruptError, "changed since it was written"),
     ],
 )
-def test_manifests_we_do_not_read(built: Catalog, change: dict, kind: type) -> None:
+def test_manifests_we_do_not_read(built: Catalog, change: dict, kind: type, message: str) -> None:
     path = built.path / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(kind):
+    with pytest.raises(kind, match=message):
         Catalog.load(built.path)
 
 
@@ -346,6 +350,15 @@ def test_a_manifest_says_what_it_is(built: Catalog) -> None:
     assert len(built.version) == 16
     assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
     assert manifest._MOST_BYTES == 67_108_864  # and not more of a foreign one is read
+
+
+def test_a_manifest_is_read_up_to_its_limit(built: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (built.path / "manifest.json").stat().st_size
+    monkeypatch.setattr(manifest, "_MOST_BYTES", size)
+    assert Manifest.load(built.path) == built.manifest
+    monkeypatch.setattr(manifest, "_MOST_BYTES", size - 1)
+    with pytest.raises(CatalogCorruptError, match="larger than any manifest"):
+        Manifest.load(built.path)
 
 
 def test_one_writer_at_a_time(built: Catalog) -> None:

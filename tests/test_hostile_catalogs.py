@@ -213,7 +213,7 @@ def test_names_of_parts(world: Path, name: Any) -> None:
         assert set(everything(world / "theirs", world)) == {"CatalogCorruptError"}
 
 
-@pytest.mark.parametrize("key", ["../../../escaped", "0" * 16, "/etc/x"])
+@pytest.mark.parametrize("key", ["../../../escaped", "0" * 16, "z" * 16, "/etc/x"])
 def test_names_of_spaces(world: Path, key: str) -> None:
     def rename(row: dict[str, Any]) -> None:
         row["spaces"] = {key: next(iter(row["spaces"].values()))}
@@ -377,11 +377,18 @@ def test_how_many_numbers_a_vector_may_have(world: Path, dim: int, read: bool) -
 
 
 @pytest.mark.parametrize(
-    "name", [lambda part: {"sha256": part["sha256"][:62] + "zz"}, lambda part: {"sha256": hashlib.sha256(b"").hexdigest()}]
+    "name", [lambda sha256: sha256[:62] + "zz", lambda _: "0" * 64, lambda _: "f" * 64], ids=["no hash", "lower", "higher"]
 )
-def test_a_part_is_called_by_its_hash(world: Path, name: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    forge(world / "theirs", lambda row: row["items"].update(name(row["items"])))
+def test_a_part_is_called_by_its_hash(world: Path, name: Callable[[str], str]) -> None:
+    forge(world / "theirs", lambda row: row["items"].update(sha256=name(row["items"]["sha256"])))
     with pytest.raises(CatalogCorruptError, match="not the name of a part"):
+        Catalog.load(world / "theirs")
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_part_is_as_long_as_the_manifest_says(world: Path, more: int) -> None:
+    forge(world / "theirs", lambda row: row["items"].update(bytes=row["items"]["bytes"] + more))
+    with pytest.raises(CatalogCorruptError, match="does not have the checksum in the manifest"):
         Catalog.load(world / "theirs")
 
 
