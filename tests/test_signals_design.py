@@ -170,6 +170,7 @@ def test_a_small_catalog_cannot_be_certain(photos: int, certain: float) -> None:
         ([0.3, 0.4, 0.5], 0.4 + 6.965 * 0.1 * (4 / 3) ** 0.5, 0.01),
         ([0.3, 0.4, 0.5], 0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5, 0.99),
         ([0.3, 0.5] * 5, 0.4 + 1.833 * 0.1 * (10 / 9) ** 0.5 * 1.1**0.5, 0.05),  # of 9 degrees
+        ([0.4] * 3, 0.41, 0.5 / (0.01 / 1e-6) ** 2 * (4 / 3)),  # the tail of 2 degrees goes as 1 / 2t²; s is taken as 1e-6
         ([0.3, 0.5], 9.0, 1.0),
         ([], 9.0, 1.0),
     ],
@@ -268,6 +269,42 @@ def test_a_brand_has_a_floor_of_its_own() -> None:
     rows.append(("small", "small", list(np.eye(8)[2])))
     likeness = FakeCatalog(rows).likeness
     assert likeness.least("loose") < likeness.least("small") < likeness.least("tight") <= 0.98
+
+
+def test_floors_by_hand() -> None:
+    """Pairs at known cosines, at right angles to all else: how near each photo is to another one of its brand is known."""
+
+    def twins(first: int, cosines: list[float]) -> list[list[float]]:
+        pairs = [(np.eye(39)[first + 2 * n], np.eye(39)[first + 2 * n + 1], c) for n, c in enumerate(cosines)]
+        return [list(v) for x, y, c in pairs for v in (x, c * x + (1 - c * c) ** 0.5 * y)]
+
+    of_brand = {"many": twins(0, [0.09 * n for n in range(1, 11)]), "few": [*twins(20, [0.5] * 9), list(np.eye(39)[38])]}
+    likeness = FakeCatalog([(b, f"{b}{n}", v) for b, vs in of_brand.items() for n, v in enumerate(vs)]).likeness
+    assert likeness.least("many") == pytest.approx(0.18)  # of 20, 15 % lie between the third and the fourth: 0.18 both
+    assert likeness.least("few") == pytest.approx(0.27)  # 19 are too few: of all 39, between the sixth and the seventh
+    assert FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])]).likeness.least("a") == 1.0
+    likeness.learnt = replace(likeness.learnt, near=np.float32([0.3, 0.4, 0.5]))  # as the strangers above
+    assert likeness.as_far(0.4) == pytest.approx(0.5)
+    assert likeness.as_far(0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_claim_is_about_the_brand_or_the_item_where_there_is_one_brand() -> None:
+    assert catalog().likeness.group("aurel-0") == "aurel"
+    assert FakeCatalog([("b", "i", [1, 0]), ("b", "j", [0, 1])]).likeness.group("i") == "i"
+
+
+def test_only_reference_photos_of_the_catalog_stand_for_an_item() -> None:
+    c = catalog()
+    c.photos["sha0"] = replace(c.photos["sha0"], role=PhotoRole.NEGATIVE)
+    del c.photos["sha1"]
+    assert c.likeness.references("aurel-0").photos == ["sha2", "sha3", "sha4", "sha5"]
+
+
+def test_of_a_catalog_without_photos_nothing_is_learnt() -> None:
+    c = catalog()
+    c.photos.clear()
+    rows, photos = sample(c)  # type: ignore[arg-type]
+    assert (rows, len(photos.vectors), len(photos.items)) == ([], 0, 0)
 
 
 def test_the_settings_are_those_that_the_benchmarks_chose() -> None:
