@@ -80,6 +80,7 @@ def test_rows_come_in_order_with_broken_ones_in_the_middle(world: tuple[Catalog,
     assert [(p.error or "").split(":")[0] for p in records[2].photos] == ["outside_root", "url"]
     assert [(p.photo_id, p.role) for p in records[4].photos] == [("photo-1", "listing"), ("promo-1", "promo")]
     assert records[3].error == "nothing could be examined: the listing has no photo"
+    assert str(records[2].error).startswith("nothing could be examined: outside_root: ")  # what the first photo failed for
     seen = load_image(root / "own0.png")
     assert (records[0].photos[0].phash, records[0].photos[0].sha256) == (perceptual_hash(seen)[0], seen.sha256)
     verdict = records[4].verdict
@@ -142,6 +143,22 @@ def test_an_item_proposed_twice_is_one_candidate_with_its_best_score(world: tupl
     assert matcher.seconds.keys() == {"decode", "prepare", "encode", "one", "two", "decide"}
     assert one.seen == two.seen == [("x", 0.9, ("one", "two")), ("w", 0.8, ("two",)), ("y", 0.8, ("one", "two"))]
     assert one.failed == [("photo-2", "promo-1")]
+
+
+def test_a_listing_without_photos_is_judged_by_what_is_found_all_the_same(world: tuple[Catalog, Path]) -> None:
+    record = Matcher(world[0], DESIGN, signals=[Answers("text")]).examine(Listing("a", title="a bag"))
+    assert record.verdict is not None
+    assert [f.signal for f in record.verdict.findings] == ["text"]
+
+
+def test_a_signal_with_a_row_too_many_answers_nothing(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:
+    catalog, root = world
+    more = Answers("more")
+    more.propose = lambda queries: [[] for _ in (*queries, None)]  # type: ignore[method-assign]
+    for record in Matcher(catalog, DESIGN, signals=[more]).examine_batch([Listing("a", ("own0.png",))] * 2, photos=root):
+        assert record.verdict is not None
+        assert [f.status for f in record.verdict.findings] == [FindingStatus.FAILED, FindingStatus.OK]
+    assert "expected 1 rows, got 2" in caplog.text
 
 
 def test_a_signal_that_loses_rows_is_asked_one_by_one(world: tuple[Catalog, Path], caplog: pytest.LogCaptureFixture) -> None:

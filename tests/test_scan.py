@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jsonschema
+import numpy as np
 import pytest
 
 from imgmatch import Catalog, Config, Matcher
@@ -26,7 +27,7 @@ from imgmatch.io.tables import Layout
 from imgmatch.records import Listing, PhotoRecord, ScanRecord
 from imgmatch.results import read_records
 from imgmatch.scan import run_scan, scan_listings
-from imgmatch.scan.run import reason_of
+from imgmatch.scan.run import _version, reason_of
 from imgmatch.types import FindingStatus
 from tests.fakes import GridEncoder, picture, write_tree
 from tests.test_tables import EXPORTS
@@ -150,6 +151,34 @@ def test_many_failures_are_counted_by_reason(catalog: Catalog, folder: Path, tmp
     assert "1 photos of listings that were judged could not be read: 1 missing: no such file" in summary.notes
 
 
+def test_the_five_commonest_reasons_are_named(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
+    write_tree(folder, {"empty.png": b"", "small.png": picture(3, (4, 4))})
+    bad = ["no.png", "05x.png", "https://shop.example/x.png", "../x.png", "empty.png", "small.png"]
+    rows = [f"{n}a,{photo}\n{n}b,00.png|{photo}\n" for n, photo in enumerate([*bad, *bad[1:]])]
+    (folder / "t.csv").write_text("listing_id,photos\n" + "".join(rows))
+    summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+    assert [note.split(": ")[0] for note in summary.notes] == [
+        "11 of 22 listings failed",
+        "11 photos of listings that were judged could not be read",
+    ]
+    for note in summary.notes:
+        assert note.count("; 2 ") == 4  # five of those that are there twice
+        assert "no such file" not in note
+
+
+def test_reasons_are_counted_up_to_a_limit(
+    catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many reasons as rows would be no summary: here the third one is not kept."""
+    monkeypatch.setattr("imgmatch.scan.run._HOPELESS", 2)
+    bad = ["no.png", "05x.png", "https://shop.example/x.png"]
+    rows = [f"{n}a,00.png|{photo}\n{n}b,{photo}\n" for n, photo in enumerate(bad)]
+    (folder / "t.csv").write_text("listing_id,photos\n" + "".join(rows))
+    summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
+    assert summary.stopped is None
+    assert [(len(reasons), reasons.total()) for reasons in (summary.reasons, summary.unread)] == [(2, 2), (2, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "why"), [("", "no listing found; read as CSV"), ('1,"00.png\n', "quote that opens in line 2")]
 )
@@ -217,6 +246,8 @@ def test_one_row_each_in_order_and_to_the_schema(catalog: Catalog, folder: Path,
     assert [r.listing_id for r in records if r.status == "failed"] == ["05x.png"]
     assert summary.rows == 14
     assert sum(summary.counts.values()) == 14
+    assert summary.stopped is None  # one of them failed, not all
+    assert [note.split(":")[0] for note in summary.notes if "failed" in note] == ["1 of 14 listings failed"]
     run = json.loads((tmp_path / "out/run.json").read_text())
     assert run["counts"]["listings"] == 14
     assert run["catalog"]["version"] == catalog.version
@@ -307,6 +338,18 @@ def test_what_did_not_change_is_not_written_again(catalog: Catalog, folder: Path
     calls = []
     run_scan(folder, catalog, out, config=CONFIG, report=lambda *a, **k: calls.append(k))
     assert calls, "a report that was not asked for before is written now"
+
+
+def test_without_parquet_nothing_is_written_again_either(
+    catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = tmp_path / "out"
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert not (out / "records.parquet").exists()
+    inode = (out / "records.jsonl").stat().st_ino
+    run_scan(folder, catalog, out, config=CONFIG)
+    assert (out / "records.jsonl").stat().st_ino == inode
 
 
 def test_failed_rows_are_retried_when_asked(catalog: Catalog, folder: Path, tmp_path: Path) -> None:
@@ -412,10 +455,26 @@ def test_a_full_disk_is_said_and_costs_only_the_rest(catalog: Catalog, folder: P
         real(path, records)
 
     monkeypatch.setattr(module, "_write_shard", full)
-    with pytest.raises(ScanError, match="No space left on device; finished shards"):
+    with pytest.raises(ScanError, match=r"jsonl: No space left on device; finished shards"):
         run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
     monkeypatch.setattr(module, "_write_shard", real)
     assert run_scan(folder, catalog, tmp_path / "out", config=CONFIG).reused == 5
+
+
+def test_an_error_that_names_no_file_is_said_of_the_folder(
+    catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, records: list[ScanRecord]) -> None:
+        raise OSError("out of luck")
+
+    monkeypatch.setattr("imgmatch.scan.run._write_shard", broken)
+    with pytest.raises(ScanError, match=f"^{tmp_path / 'out'}: out of luck; finished shards in "):
+        run_scan(folder, catalog, tmp_path / "out", config=CONFIG)
+
+
+def test_versions_are_those_of_what_is_installed() -> None:
+    assert _version("numpy") == np.__version__
+    assert _version("of no package at all") is None
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty folder", "text"])
