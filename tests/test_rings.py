@@ -8,7 +8,7 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,77 @@ def test_of_what_a_listing_shares_the_rarest_counts() -> None:
     assert ring.edges[0].weight == 6.0
 
 
+def shared(**photos: int) -> list[ScanRecord]:
+    """Sellers and how many photos each pair shares, each photo in a listing of its own: ``shared(ab=3)``."""
+    numbers = iter(range(100, 900))
+    return [row(s, f"{s}{n}", [n]) for pair, count in photos.items() for n in islice(numbers, count) for s in pair]
+
+
+def test_what_a_pair_shares_adds_up_by_hand() -> None:
+    """A contact of two weighs 2, a photo of two 1, however often each of them shows it."""
+    records = [row(s, f"{s}{n}", [n // 2], contacts=("wechat:x",)) for s in "ab" for n in range(2, 8)]
+    (ring,) = find_rings(records + crowd(1000), contact_key=b"k")
+    assert [(s.kind, s.weight, len(s.uses)) for s in ring.shared] == [("contact", 2.0, 12), *[("photo", 1.0, 4)] * 3]
+    assert ring.edges[0].weight == 2.0 + 3 * 1.0
+    assert ring.platforms == ("p",)
+    assert ring.listings == tuple(("p", s, f"{s}{n}") for s in "ab" for n in range(2, 8))
+
+
+@pytest.mark.parametrize("one", "ab")
+def test_a_listing_counts_once_on_whichever_side_it_stands(one: str) -> None:
+    other = "b" if one == "a" else "a"
+    records = [row(one, "x", [1, 2, 3]), *(row(other, f"y{n}", [n]) for n in (1, 2, 3))]
+    assert find_rings(records + crowd(1000)) == []
+
+
+@pytest.mark.parametrize(("listings", "tied"), [(10, True), (11, False)])
+def test_two_of_ten_listings_are_a_fifth(listings: int, tied: bool) -> None:
+    records = [row("a", f"a{n}", [n]) for n in range(1, listings + 1)]
+    records += [row("b", f"b{n}", [n if n < 3 else 50 + n]) for n in range(1, 31)]
+    assert names(find_rings(records + crowd(1000))) == ([["a", "b"]] if tied else [])
+
+
+@pytest.mark.parametrize(
+    ("photos", "weakest"),
+    [
+        ({"ab": 4, "bc": 3, "ac": 2}, 3.0),  # a-b and b-c hold the three together
+        ({"ac": 5, "ab": 4, "bc": 3}, 4.0),  # a-c and a-b do
+        ({"bc": 5, "ab": 4, "ac": 3}, 4.0),
+        ({"ab": 5, "cd": 5, "bc": 4, "ad": 3, "ac": 3, "bd": 2}, 4.0),
+    ],
+)
+def test_the_weakest_link_is_the_least_of_those_that_are_needed(photos: dict[str, int], weakest: float) -> None:
+    (ring,) = find_rings(shared(**photos) + crowd(1000))
+    assert {(names([ring])[0][e.a] + names([ring])[0][e.b]): e.weight for e in ring.edges} == photos
+    assert [(e.a, e.b) for e in ring.edges] == sorted((e.a, e.b) for e in ring.edges)
+    assert ring.weakest_link == weakest
+
+
+@pytest.mark.parametrize(("split", "rings"), [(0.25, [["a", "b"], ["c", "d"]]), (0.26, [["a", "b", "c", "d"]])])
+def test_a_chain_falls_apart_from_its_modularity_on(split: float, rings: list[list[str]]) -> None:
+    """Weights 3, 2, 3, of 8 in all: two halves have 3 each inside, and half of the ends: 2 (3/8 - 1/4) = 1/4."""
+    found = find_rings(shared(ab=3, bc=2, cd=3) + crowd(1000), settings=RingSettings(split=split))
+    assert sorted(names(found)) == rings
+
+
+def test_rings_of_many_come_first_then_by_id() -> None:
+    found = find_rings(shared(ab=3, cd=3, ef=3, xy=3, yz=3, xz=3) + crowd(1000))
+    assert [len(ring.sellers) for ring in found] == [3, 2, 2, 2]
+    assert [ring.ring_id for ring in found[1:]] == sorted(ring.ring_id for ring in found[1:])
+    assert names(found[1:]) != sorted(names(found[1:]))  # the ids order them, not their sellers
+
+
+def test_what_sellers_share_is_ordered_by_how_many_do_then_by_weight() -> None:
+    """The photo of three comes first though two sellers show another one in more listings; of two pairs the rarer first."""
+    records = shared(ab=3, bc=3, ac=3) + [row(s, f"{s}7", [7]) for s in "abc"]
+    records += [row(s, f"{s}8-{n}", [8]) for s in "ab" for n in range(4)]
+    records += [row(s, f"{s}9", [9]) for s in ("a", "b", "o")]
+    (ring,) = find_rings(records + crowd(1000))
+    assert (ring.shared[0].users, len({seller for seller, *_ in ring.shared[0].uses})) == (3, 3)
+    by_weight = [(s.weight, s.users) for s in ring.shared]
+    assert by_weight == [(by_weight[0][0], 3), *[(1.0, 2)] * 10, (by_weight[0][0], 3)]
+
+
 def test_a_ring_of_others_is_not_superseded() -> None:
     (other,) = find_rings([row(s, f"{s}{n}", [n]) for s in "xy" for n in (4, 5, 6)] + crowd(1000))
     (ring,) = find_rings([row(s, f"{s}{n}", [n]) for s in "ab" for n in (1, 2, 3)] + crowd(1000), previous=[other])
@@ -180,7 +251,7 @@ def test_weakest_link_and_density_of_a_chain() -> None:
     chain += [row("c", f"c{n}", [n]) for n in range(11, 14)]
     (ring,) = find_rings(chain + crowd(1000, sellers=30))
     assert names([ring]) == [["a", "b", "c"]]
-    assert ring.density == pytest.approx(2 / 3, abs=1e-4)
+    assert ring.density == 0.6667
     assert ring.weakest_link == min(e.weight for e in ring.edges)
 
 
