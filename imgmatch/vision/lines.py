@@ -52,9 +52,10 @@ def engine() -> Any:
                 "EngineConfig.onnxruntime.intra_op_num_threads": 1,
                 "Det.thresh": INK,
                 "Det.box_thresh": BOX,
+                "Det.limit_type": "max",
             }
         )
-        # Detector and recogniser are built on their first use; a blank line brings them up.
+        # Detector and recogniser are built on their first use; a blank line brings them up, enlarged by neither.
         blank = np.full((HEIGHT, 4 * HEIGHT, 3), 255, np.uint8)
         engine(blank, use_det=True, use_cls=False, use_rec=False)
         engine(blank, use_det=False, use_cls=False, use_rec=True)
