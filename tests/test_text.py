@@ -295,6 +295,18 @@ def test_alone_and_in_a_batch_are_the_same() -> None:
     assert signal().examine([]) == []
 
 
+@pytest.mark.parametrize(("longest", "side"), [(128, 128), (319, 319), (320, 320), (321, 320), (4000, 320)])
+def test_nothing_is_enlarged_to_be_glanced_at(longest: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = []
+    monkeypatch.setattr(ocr, "find_lines", lambda pixels, side: sides.append(side))
+    for height, width in ((longest, 90), (90, longest)):
+        photo = PhotoContext(
+            "photo-1", Image(np.zeros((height, width, 3), np.uint8), "0" * 64, "<array>", width, height, "RAW")
+        )
+        ocr._glanced(photo)
+    assert sides == [side, side]
+
+
 @needs_ocr
 def test_an_empty_photo_has_no_text() -> None:
     assert ocr.read(drawn("")) == ()

@@ -213,8 +213,12 @@ def _cover(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
 
 
 def _glanced(photo: PhotoContext) -> tuple[list[FloatArray], FloatArray]:
-    """Return the lines that show at a small scale, and how likely each part of the photo is to be text."""
-    return find_lines(photo.image.pixels, GLANCE)
+    """Return the lines that show at a small scale, and how likely each part of the photo is to be text.
+
+    Nothing is enlarged for it: in a logo 128 pixels wide, at 320 the detector takes the figure and the word for one line.
+    """
+    pixels = photo.image.pixels
+    return find_lines(pixels, min(GLANCE, max(pixels.shape[:2])))
 
 
 def _found(photo: PhotoContext, side: int) -> tuple[list[FloatArray], list[Message]]:
