@@ -15,7 +15,6 @@ What must not happen: findings that disagree on the brand, and a verdict *clear*
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,16 +27,14 @@ import PIL.ImageFont
 
 from benchmarks.claims import known_and_others
 from benchmarks.frame import scorer
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, findings
 
 QUESTION = "Can another brand's name, a paper label or an adversarial frame clear a listing?"
 DATA = ("eval_bags_watches", "rendered")
 ATTACKS = ("none", "label", "caption", "overlay", "frame", "border")
 QUERIES = 48
-SIGNALS, CLAIM = (
-    ("design", "copy", "text", "logo"),
-    0.6,
-)  # the highest level that weights/rules.toml asks of text, logo, design
+SIGNALS = ("design", "copy", "text", "logo")
+CLAIM = 0.6  # the highest level that weights/rules.toml asks of text, logo, design
 WORDING = "1:1 mirror quality, order by message"
 _MODEL_SIDE, _FRAME, _ENLARGED = 256, 26, 4  # the frame as the encoder sees it, and how much larger the photo is
 
@@ -119,8 +116,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     from imgmatch import Listing, Matcher, load_encoder
 
     catalog, others = known_and_others(job.known(job.data.photos), 20)
-    queries = [p for p in job.asked(others) if p.split != "dev"]
-    queries = sorted(queries, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[: job.size(1, 4, QUERIES)]
+    queries = job.some((p for p in job.asked(others) if p.split != "dev"), job.size(1, 4, QUERIES))
     built = job.catalog(catalog)
     matcher, attacked = Matcher(built), load_encoder(f"torch:{job.encoder_name}", device="cpu")  # an export has no gradients
     vectors, brands = job.embed(catalog), np.array([p.brand for p in catalog])
@@ -143,31 +139,29 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
                 file = f"{number}-{attack}.jpg"
                 made[attack]().save(folder / file, quality=95)
                 for listing in (Listing("bare", (file,)), Listing("worded", (file,), title=WORDING)):
-                    verdict = matcher.examine(listing, photos=folder).verdict
+                    record = matcher.examine(listing, photos=folder)
                     claims: dict[str, list[str]] = {}
-                    for finding in verdict.findings if verdict else ():
-                        if finding.signal in SIGNALS and finding.brand and (finding.value or 0) >= CLAIM:
+                    for finding in findings(record, *SIGNALS):
+                        if finding.brand and (finding.value or 0) >= CLAIM:
                             claims.setdefault(finding.signal, []).append(finding.brand)
                     yield {"query": number, "unit": query.group, "brand": query.brand, "other": other, "attack": attack,
                            "listing": listing.listing_id, "claims": claims,
-                           "decision": str(verdict.decision) if verdict else "failed"}  # fmt: skip
+                           "decision": str(record.verdict.decision) if record.verdict else "failed"}  # fmt: skip
 
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    def cleared(what: str, of: list[dict[str, Any]], **more: str) -> scorer.Figure:
+        return scorer.share_of(what, of, lambda r: r["decision"] == "clear", **more)
+
     apart = [r for r in rows if r["attack"] != "none" and disagree(r["claims"])]
-    clear = [r["decision"] == "clear" for r in apart]
-    what = "attacked photos that claim two brands, and a verdict clear"
-    yield scorer.share(what, clear, [r["unit"] for r in apart], target="<= 0")
+    yield cleared("attacked photos that claim two brands, and a verdict clear", apart, target="<= 0")
     worded = [r for r in rows if r["listing"] == "worded"]
     before = [r for r in worded if r["attack"] == "none"]
     flagged = {r["query"] for r in before if r["decision"] not in ("clear", "failed")}
     for attack in ATTACKS[1:]:
         mine = [r for r in worded if r["attack"] == attack and r["query"] in flagged]
-        lost = [r["decision"] == "clear" for r in mine]
         more = f"{len(flagged)} of {len(before)} flagged without"
-        yield scorer.share(
-            f"flagged listings cleared by the attack: {attack}", lost, [r["unit"] for r in mine], against=more
-        )
+        yield cleared(f"flagged listings cleared by the attack: {attack}", mine, against=more)
 
 
 def disagree(claims: dict[str, list[str]]) -> bool:

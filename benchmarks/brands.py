@@ -88,15 +88,12 @@ def _seen(label: dict[str, str] | None, photo: Photo) -> set[str]:
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
     mine = [r for r in rows if r["brand"] in r["known"]]
-    units = [r["unit"] for r in mine]
-    for contender, what in CONTENDERS.items():
-        right = [r[contender] == r["brand"] for r in mine]
-        target = ">= 0.85" if contender == "answer" else ""
-        yield scorer.share(f"sellers' photos, a brand always answered, right by {what}", right, units, target=target)
-    shown = [r["shown"] == r["brand"] for r in mine]
-    yield scorer.share("sellers' photos, the right brand shown", shown, units)
-    wrong = [r["shown"] is not None and r["shown"] not in r["seen"] for r in mine]
-    yield scorer.share("sellers' photos, another brand shown", wrong, units)
+    for contender, by in CONTENDERS.items():
+        what, target = f"sellers' photos, a brand always answered, right by {by}", ">= 0.85" if contender == "answer" else ""
+        yield scorer.share_of(what, mine, lambda r, c=contender: r[c] == r["brand"], target=target)
+    yield scorer.share_of("sellers' photos, the right brand shown", mine, lambda r: r["shown"] == r["brand"])
+    what = "sellers' photos, another brand shown"
+    yield scorer.share_of(what, mine, lambda r: r["shown"] is not None and r["shown"] not in r["seen"])
     far = [r for r in rows if not r["seen"] and not r["brand"]]
-    false = [r["shown"] is not None for r in far]
-    yield scorer.share("photos without a brand that are given one", false, [r["unit"] for r in far], target="<= 0.01")
+    what = "photos without a brand that are given one"
+    yield scorer.share_of(what, far, lambda r: r["shown"] is not None, target="<= 0.01")

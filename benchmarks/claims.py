@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.frame import scorer
 from benchmarks.frame.data import Photo, load
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, findings
 
 QUESTION = "Is what the catalog does not know left alone, and the right brand claimed where it knows it?"
 DATA = ("eval_bags_watches", "bags_three_brands", "seller_reposts", "rendered")
@@ -31,14 +31,15 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     from imgmatch.loading.cache import PhotoCache
 
     photos, cache = job.known(job.data.photos), PhotoCache(job.work / "photos.sqlite")
-    far = {kind: _some(job, job.asked(of)) for kind, of in _strangers(job, photos).items()}
+    most = 12 if job.smoke else MOST
+    far = {kind: job.some(job.asked(of), most) for kind, of in _strangers(job, photos).items()}
     before = None
     for size in (1, 5) if job.smoke else SIZES:
         catalog, own = known_and_others(photos, size)
         if catalog == before:
             continue  # the set has no more photos of any brand
         before = catalog
-        asked = [(kind, p) for kind, of in {"own": _some(job, job.asked(own)), **far}.items() for p in of]
+        asked = [(kind, p) for kind, of in {"own": job.some(job.asked(own), most), **far}.items() for p in of]
         matcher = Matcher(job.catalog(catalog), Config(signals=("design",)), cache=cache)
         kinds = {p.path: kind for kind, p in asked}
         for photo, record in job.examine(matcher, [p for _, p in asked]):
@@ -47,7 +48,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
                 "size": size, "photos": len(catalog), "kind": kinds[photo.path], "query": job.name(photo),
                 "unit": photo.group, "split": photo.split, "brand": photo.brand,
                 "claimed": verdict.brand if verdict else None,
-                "value": next((f.value for f in verdict.findings if f.signal == "design"), None) if verdict else None,
+                "value": next((f.value for f in findings(record, "design")), None),
             }  # fmt: skip
 
 
@@ -80,27 +81,20 @@ def _strangers(job: Job, photos: list[Photo]) -> dict[str, list[Photo]]:
     return far
 
 
-def _some(job: Job, photos: list[Photo]) -> list[Photo]:
-    return sorted(photos, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[: 12 if job.smoke else MOST]
-
-
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
-    part = "locked" if head["locked"] else "test"
-    sure = [r for r in rows if r["split"] == part and r["kind"] == "own" and r["claimed"] and r["value"] >= SURE]
+    test = [r for r in rows if r["split"] == ("locked" if head["locked"] else "test")]
+    sure = [r for r in test if r["kind"] == "own" and r["claimed"] and r["value"] >= SURE]
     if sure:
-        right = [r["claimed"] == r["brand"] for r in sure]
-        yield scorer.share(f"brands claimed with certainty {SURE} or more: right", right, [r["unit"] for r in sure])
+        what = f"brands claimed with certainty {SURE} or more: right"
+        yield scorer.share_of(what, sure, lambda r: r["claimed"] == r["brand"])
     for size in dict.fromkeys(r["size"] for r in rows):
         named = f"{size} photo{'s' * (size > 1)} a brand"
-        asked = [r for r in rows if r["size"] == size and r["split"] == part]
+        by = {kind: [r for r in test if (r["size"], r["kind"]) == (size, kind)] for kind in (*KINDS, "own")}
         for kind, what in KINDS.items():
-            mine = [r for r in asked if r["kind"] == kind]
-            if mine:
-                flags, units = [r["claimed"] is not None for r in mine], [r["unit"] for r in mine]
+            if by[kind]:
                 what = f"a brand claimed by design on {what}, {named}"
-                yield scorer.share(what, flags, units, target="<= 0.01")
-        own = [r for r in asked if r["kind"] == "own"]
-        if own:
-            wrong = f"{sum(r['claimed'] not in (None, r['brand']) for r in own)} wrong"
-            flags = [r["claimed"] == r["brand"] for r in own]
-            yield scorer.share(f"the right brand claimed, {named}", flags, [r["unit"] for r in own], against=wrong)
+                yield scorer.share_of(what, by[kind], lambda r: r["claimed"] is not None, target="<= 0.01")
+        if by["own"]:
+            wrong = f"{sum(r['claimed'] not in (None, r['brand']) for r in by['own'])} wrong"
+            what = f"the right brand claimed, {named}"
+            yield scorer.share_of(what, by["own"], lambda r: r["claimed"] == r["brand"], against=wrong)

@@ -15,12 +15,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from benchmarks.frame import scorer
 from benchmarks.frame.data import Photo
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, findings
 
 QUESTION = "Are catalog photos found inside edited ones, and only there?"
 DATA = ("seller_reposts", "adidas_products", "rendered")
@@ -38,6 +37,7 @@ SHIPPED = {
 COUNTS = 0.95  # from which weights/rules.toml counts a copy as a contradiction
 PHOTOS = 10  # of each part, each under every edit
 NEGATIVES = 80  # of each kind and part
+Limits = dict[str, tuple[float, bool]]  # of each contender, and whether a score must exceed it
 
 
 def run(job: Job) -> Iterator[dict[str, Any]]:
@@ -49,7 +49,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     found: dict[str, dict[str, list[tuple[str, float]]]] = defaultdict(dict)
     matcher = Matcher(job.catalog(catalog), Config(signals=("copy",)))
     for photo, record in job.examine(matcher, [p for _, p, _ in queries]):
-        copies = [f for f in record.verdict.findings if f.signal == "copy" and f.item_id] if record.verdict else []
+        copies = [f for f in findings(record, "copy") if f.item_id]
         found["imgmatch"][str(photo.path)] = [(f.item_id, f.value) for f in sorted(copies, key=lambda f: -f.value)]
     vectors = job.embed(catalog)
     asked = job.embed([p for _, p, _ in queries])
@@ -96,17 +96,13 @@ def _roles(job: Job) -> tuple[list[Photo], list[Photo], list[tuple[str, Photo]]]
     by_kind: dict[tuple[str, str], list[Photo]] = defaultdict(list)
     for kind, p in others:
         by_kind[kind, p.split].append(p)
-    kept = [(k, p) for (k, _), mine in by_kind.items() for p in _some(job, job.asked(mine), 8 if job.smoke else NEGATIVES)]
+    kept = [(k, p) for (k, _), mine in by_kind.items() for p in job.some(job.asked(mine), 8 if job.smoke else NEGATIVES)]
     if given:
         return catalog, job.asked(given), kept
     each = 2 if job.smoke else 6 if job.data.card.rendered else PHOTOS
     parts = ("locked",) if job.locked else ("dev", "test")
-    chosen = [p for part in parts for p in _some(job, [p for p in job.asked(catalog) if p.split == part], each)]
+    chosen = [p for part in parts for p in job.some((p for p in job.asked(catalog) if p.split == part), each)]
     return catalog, chosen, kept
-
-
-def _some(job: Job, photos: list[Photo], count: int) -> list[Photo]:
-    return sorted(photos, key=lambda p: hashlib.sha256(job.name(p).encode()).digest())[:count]
 
 
 def _drawn(job: Job, positives: list[Photo], beside: list[Photo]) -> list[tuple[str, Photo, str]]:
@@ -118,6 +114,7 @@ def _drawn(job: Job, positives: list[Photo], beside: list[Photo]) -> list[tuple[
     from imgmatch import load_image
     from imgmatch.augment.changes import recompressed
     from imgmatch.augment.edits import EDITS, edit
+    from imgmatch.world.staging import jpeg
 
     others = [np.array(load_image(p.path).pixels) for p in beside]
     out = []
@@ -130,71 +127,55 @@ def _drawn(job: Job, positives: list[Photo], beside: list[Photo]) -> list[tuple[
             if not file.is_file():
                 chosen = [others[i] for i in rng.permutation(len(others))[:4]]
                 changed = edit(name, pixels, rng, 1.0 if number % 2 else 0.5, chosen)
-                data = recompressed(changed.image, int(rng.integers(60, 90)))
                 file.parent.mkdir(exist_ok=True)
-                file.write_bytes(data if isinstance(data, bytes) else _jpeg(data))
+                file.write_bytes(jpeg(recompressed(changed.image, int(rng.integers(60, 90))), 95))
             out.append(("copy", replace(photo, path=file), name))
     return out
-
-
-def _jpeg(pixels: Any) -> bytes:
-    from imgmatch.world.staging import jpeg
-
-    return jpeg(pixels, 95)
 
 
 def _asked(job: Job, peer: str, catalog: list[Photo], queries: Any, item_of: dict[str, str]) -> dict[str, Any]:
     from benchmarks.peers.environments import call, mobilenet_v2
 
     task = {"catalog": list(item_of), "queries": [str(p.path) for _, p, _ in queries], "mobilenet_v2": str(mobilenet_v2())}
-    rows = {
-        row["query"]: [(item_of[m], float(s)) for m, s in row["matches"]]
-        for row in call(peer, "match", task, Path(job.work))
-    }
+    rows = {row["query"]: [(item_of[m], float(s)) for m, s in row["matches"]] for row in call(peer, task, job.work)}
     return {q: rows.get(q, []) for q in task["queries"]}
 
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
-    part = "locked" if head["locked"] else "test"
-    contenders = list(dict.fromkeys(r["contender"] for r in rows))
-    by = {c: [r for r in rows if r["contender"] == c] for c in contenders}
-    test = {c: [r for r in mine if r["split"] == part] for c, mine in by.items()}
-    copies, others = (
-        {c: [r for r in mine if (r["kind"] == "copy") is k] for c, mine in test.items()} for k in (True, False)
-    )
-    dev = {
-        c: scorer.threshold_at([_best(r) for r in mine if r["split"] == "dev" and r["kind"] != "copy"], 0.01)
-        for c, mine in by.items()
+    part, contenders = "locked" if head["locked"] else "test", list(dict.fromkeys(r["contender"] for r in rows))
+    by = {
+        (c, s, k): [r for r in rows if (r["contender"], r["split"], r["kind"] == "copy") == (c, s, k)]
+        for c in contenders
+        for s in ("dev", part)
+        for k in (True, False)
     }
-    units, other_units = ([r["unit"] for r in kind.get("imgmatch", [])] for kind in (copies, others))
+    others = by["imgmatch", part, False]
+    shipped = {c: (SHIPPED[c][0], False) for c in contenders}
+    dev = {c: (scorer.threshold_at([_best(r) for r in by[c, "dev", False]], 0.01), True) for c in contenders}
 
-    def against(limits: dict[str, float], strict: bool) -> str:
-        told = []
-        for c in contenders[1:]:
-            hits, false = (
-                [_claimed(r, limits[c], strict, k) for r in kind[c]] for k, kind in ((True, copies), (False, others))
-            )
-            told.append(f"{c} {_mean(hits)} at {_mean(false)} false")
-        return "; ".join(told)
+    def found(c: str, limits: Limits, right: bool) -> list[bool]:
+        return [_claimed(r, *limits[c], right) for r in by[c, part, right]]
 
-    shipped = {c: SHIPPED[c][0] for c in contenders}
-    what = "copies found where one is claimed"
-    hits = [_claimed(r, shipped["imgmatch"], False, True) for r in copies["imgmatch"]]
-    yield scorer.share(what, hits, units, against="as published: " + against(shipped, False))
-    if others["imgmatch"]:
-        false = [_claimed(r, shipped["imgmatch"], False, False) for r in others["imgmatch"]]
-        yield scorer.share("a copy claimed where there is none", false, other_units, target="<= 0.01")
+    def share(what: str, limits: Limits, right: bool = True, **more: str) -> scorer.Figure:
+        flags = found("imgmatch", limits, right)
+        return scorer.share(what, flags, [r["unit"] for r in by["imgmatch", part, right]], **more)
+
+    def peers(limits: Limits) -> str:
+        told = ((c, _mean(found(c, limits, True)), _mean(found(c, limits, False))) for c in contenders[1:])
+        return "; ".join(f"{c} {hits} at {false} false" for c, hits, false in told)
+
+    yield share("copies found where one is claimed", shipped, against="as published: " + peers(shipped))
+    if others:
+        yield share("a copy claimed where there is none", shipped, False, target="<= 0.01")
         if not head["locked"]:
-            hits = [_claimed(r, dev["imgmatch"], True, True) for r in copies["imgmatch"]]
-            yield scorer.share("copies found at the threshold of 1 % false on dev", hits, units, against=against(dev, True))
-            false = [_claimed(r, dev["imgmatch"], True, False) for r in others["imgmatch"]]
-            yield scorer.share("… and false ones there", false, other_units)
-        false = [_claimed(r, COUNTS, False, False) for r in others["imgmatch"]]
-        against_ = f"none there: {100 * sum(false) / len(false):.1f} % of {len(false)} others"
-        hits = [_claimed(r, COUNTS, False, True) for r in copies["imgmatch"]]
-        yield scorer.share("copies that count as a contradiction (value >= 0.95)", hits, units, against=against_)
+            yield share("copies found at the threshold of 1 % false on dev", dev, against=peers(dev))
+            yield share("… and false ones there", dev, False)
+        sure: Limits = {"imgmatch": (COUNTS, False)}
+        false = 100 * sum(found("imgmatch", sure, False)) / len(others)
+        more = f"none there: {false:.1f} % of {len(others)} others"
+        yield share("copies that count as a contradiction (value >= 0.95)", sure, against=more)
     if head["data"] in ("disc21", "copydays"):
-        yield from _official(by["cosine"], head)
+        yield from _official([r for r in rows if r["contender"] == "cosine"], head)
 
 
 def _official(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:

@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
-import json
-import os
 import resource
 import subprocess
 import sys
@@ -27,9 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import scorer
+from benchmarks.frame import machine, scorer
 from benchmarks.frame.data import OUT, REPO, SHARED, Photo, catalog_of, load
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, link, write_source
 
 QUESTION = "What does a photo cost with the default signals, in processor seconds, and by signal?"
 DATA = ("adidas_products",)
@@ -40,81 +38,62 @@ EACH, CATALOG, MARKED = 25, 150, 7
 """Photos asked of each set, photos of each catalog set, brands with marks."""
 MARKS = ("adidas", "nike", "puma", "reebok", "gucci", "chanel", "dior", "rolex", "hermes", "lacoste", "newbalance", "fila")
 """The first of them that are open have marks."""
+PASSES = {"cold": 0, "rules": 0, "catalog": 1, "large": 2, "large again": 2}
+"""What is measured, and with which catalog; of the earlier commit the first alone."""
 
 
 def run(job: Job) -> Iterator[dict[str, Any]]:
-    sets = [job.data]
-    if not job.data.card.rendered:
-        sets += [load(name, smoke=job.smoke) for name in BESIDE]
-    asked: list[tuple[str, Path]] = []
+    asked, halves = _drawn(job)
+    large = _enlarged(job.work / "large", halves[0], job.size(2, 3000, 20_000))
+    marks = _marks()
+    sources = [
+        str(write_source(job.work / f"source{n}", photos, marks)) for n, photos in enumerate((*halves, halves[0] + large))
+    ]
+    folder = job.work / "asked"
+    folder.mkdir(exist_ok=True)
+    task = {"folder": str(folder), "photos": [(name, link(p.path, folder)) for name, p in asked], "sources": sources}
+    for contender, code in (("now", REPO), (BEFORE, None if job.smoke else _before())):
+        cache = job.work / f"cache-{contender}"
+        _emptied(cache)
+        for what in () if code is None else PASSES if code is REPO else ("cold",):
+            if what.startswith("large"):
+                _emptied(cache, "*" if what == "large" else "photos*")
+            one = task | {"catalog": PASSES[what], "what": what, "work": str(job.work / contender)}
+            done = machine.call(examined, one, machine.own_cache(cache) | machine.ONE_THREAD, code or REPO)
+            for (name, photo), row in zip(asked, done.pop("photos"), strict=True):
+                yield {"set": name, "query": photo.path.name, "contender": contender, "what": what, **row}
+            yield {"contender": contender, "what": what, **done}
+
+
+def _drawn(job: Job) -> tuple[list[tuple[str, Photo]], tuple[list[Photo], list[Photo]]]:
+    """Return what is asked, by set, and the photos of two catalogs."""
+    asked: list[tuple[str, Photo]] = []
     halves: tuple[list[Photo], list[Photo]] = ([], [])
-    for data in sets:
+    for data in (job.data, *(load(name, smoke=job.smoke) for name in BESIDE if not job.data.card.rendered)):
         photos = [p for p in data.photos if data.name == "distractors" or p.role != "distractor"]
         known, queries = catalog_of(job.known(photos))
         if data.name in ("seller_reposts", "distractors"):
             known, queries = [], photos
-        ranked = _ranked(known)
+        ranked = _ranked([replace(p, item=f"{p.brand or 'unbranded'}-{p.item}") for p in known])
         for half, part in zip(halves, (ranked[::2], ranked[1::2]), strict=True):
             half.extend(part[: 6 if job.smoke else CATALOG])
-        queries = [p for p in queries if (p.split == "locked") is job.locked]
-        asked += [(data.name, p.path) for p in _ranked(queries)[: 4 if job.smoke else job.limit or EACH]]
-    for number, half in enumerate(halves):
-        _sources(job.work / f"source{number}.jsonl", half)
-    folder = job.work / "asked"
-    folder.mkdir(exist_ok=True)
-    linked = [(name, _linked(folder, path)) for name, path in asked]
-    large = _enlarged(job.work / "large", halves[0], job.size(2, 3000, 20_000))
-    _sources(job.work / "source2.jsonl", [*halves[0], *large])
-    task = {"folder": str(folder), "photos": linked, "sources": [str(job.work / f"source{n}.jsonl") for n in (0, 1, 2)]}
-    for contender, code in (("now", REPO), (BEFORE, None if job.smoke else _before())):
-        if code is None:
-            continue
-        cache = job.work / f"cache-{contender}"
-        _emptied(cache)
-        passes = (("cold", 0), ("rules", 0), ("catalog", 1), ("large", 2), ("large again", 2))
-        for what, catalog in passes if code is REPO else passes[:1]:
-            if what == "large again":
-                _emptied(cache, "photos*")
-            elif what == "large":
-                _emptied(cache)
-            done = _measured(code, {**task, "catalog": catalog, "what": what, "work": str(job.work / contender)}, cache)
-            for (name, path), row in zip(asked, done["photos"], strict=True):
-                facts = {"set": name, "query": Path(path).name, "contender": contender, "what": what}
-                yield {**facts, **row}
-            facts = {key: done[key] for key in ("total", "seconds", "memory", "catalog_photos")}
-            yield {"contender": contender, "what": what, **facts}
+        open_ones = _ranked([p for p in queries if (p.split == "locked") is job.locked])
+        asked += [(data.name, p) for p in open_ones[: 4 if job.smoke else job.limit or EACH]]
+    return asked, halves
 
 
 def _ranked(photos: Sequence[Photo]) -> list[Photo]:
     return sorted(photos, key=lambda p: hashlib.sha256(f"full scan {p.path.name}".encode()).digest())
 
 
-def _sources(manifest: Path, photos: Sequence[Photo]) -> None:
-    """Write the table of a catalog: photos by absolute path, and beside it the brands with their marks."""
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    items: dict[str, dict[str, Any]] = {}
-    for p in photos:
-        brand = p.brand or "unbranded"
-        row = items.setdefault(f"{brand}-{p.item}", {"item_id": f"{brand}-{p.item}", "brand": brand, "photos": []})
-        row["photos"].append(str(p.path))
-    folder = manifest.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    lines = []
-    for row in items.values():
-        row["photos"] = [_linked(folder, Path(p)) for p in row["photos"]]
-        lines.append(json.dumps(row))
-    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    logos: dict[str, list[str]] = defaultdict(list)
-    if (SHARED / "reference_logos").is_dir():
-        for p in load("reference_logos").photos:
-            if p.split != "locked" and p.item in MARKS:
-                logos[p.item].append(_linked(folder, p.path))
-    brands = [
-        {"brand": b, "name": b, "wordmarks": [b], "logos": [{"path": x, "kind": "figure"} for x in logos[b]]}
-        for b in [b for b in MARKS if b in logos][:MARKED]
-    ]
-    (folder / "brands.jsonl").write_text("".join(json.dumps(b) + "\n" for b in brands), "utf-8")
-    manifest.write_text(str(folder / "manifest.jsonl"), "utf-8")
+def _marks() -> list[dict[str, Any]]:
+    """Rows of ``brands.jsonl`` with the open drawings of marks."""
+    logos: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for p in load("reference_logos").photos if (SHARED / "reference_logos").is_dir() else ():
+        if p.split != "locked":
+            logos[p.item].append({"path": str(p.path), "kind": "figure"})
+    known = [b for b in MARKS if b in logos][:MARKED]
+    return [{"brand": b, "name": b, "wordmarks": [b], "logos": logos[b]} for b in known]
 
 
 def _enlarged(folder: Path, photos: Sequence[Photo], count: int) -> list[Photo]:
@@ -142,13 +121,6 @@ def _enlarged(folder: Path, photos: Sequence[Photo], count: int) -> list[Photo]:
     return copies
 
 
-def _linked(folder: Path, path: Path) -> str:
-    name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}{path.suffix.lower()}"
-    if not (folder / name).exists():
-        (folder / name).write_bytes(path.read_bytes())
-    return name
-
-
 def _before() -> Path | None:
     """Unpack the earlier commit's code; None, and said so, where this checkout has no history."""
     folder = OUT / "before" / BEFORE
@@ -166,24 +138,8 @@ def _before() -> Path | None:
 
 
 def _emptied(cache: Path, what: str = "*") -> None:
-    from imgmatch.encoders.store import cache_dir
-
-    cache.mkdir(parents=True, exist_ok=True)
     for old in (*cache.glob(f"{what}.sqlite*"), *cache.glob(f"{what}.db*"), *cache.glob(f"derived/{what}")):
         old.unlink()
-    if not (cache / "weights").exists():
-        (cache / "weights").symlink_to(cache_dir() / "weights")
-
-
-def _measured(code: Path, task: dict[str, Any], cache: Path) -> dict[str, Any]:
-    """Run one pass in a process of its own that imports the library from `code`."""
-    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-    environ = {**os.environ, **one, "IMGMATCH_CACHE": str(cache), "PYTHONPATH": os.pathsep.join([str(code), str(REPO)])}
-    command = [sys.executable, str(Path(__file__).resolve()), json.dumps(task)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ, cwd=code)
-    if done.returncode:
-        raise ValueError(f"{task['what']} with {code.name}: {done.stderr.strip()[-500:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def examined(task: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +153,7 @@ def examined(task: dict[str, Any]) -> dict[str, Any]:
         from imgmatch.cache import PhotoCache  # type: ignore[no-redef]
 
     folder = Path(f"{task['work']}-catalog{task['catalog']}")
-    source = Path(Path(task["sources"][task["catalog"]]).read_text("utf-8"))
+    source = Path(task["sources"][task["catalog"]])
     if not (folder / "manifest.json").is_file():
         Catalog.build(source, folder, encoder="mobilenet-v2")
     try:
@@ -283,7 +239,3 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
                         form="n", target=">= 50")  # fmt: skip
     yield scorer.Figure("same photos again, another catalog, times as fast", mean("cold") / mean("catalog"),
                         form="n", target=">= 8")  # fmt: skip
-
-
-if __name__ == "__main__":
-    print(json.dumps(examined(json.loads(sys.argv[1]))))

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -145,84 +146,74 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     if head["data"] == "seller_reposts":
         yield from _score_sellers(rows)
         return
+    rows = [{**r, "unit": r["query"]} for r in rows]
     forged = [r for r in rows if r["query"].startswith("altered/")]
-    rows = [r for r in rows if r not in forged] if forged else rows
-    first = [r for r in rows if not r.get("swapped")]
-    figures = {c: _figures([r for r in first if r["contender"] == c], "said") for c in ("imgmatch", "sift")}
-    targets = (">= 0.65", "<= 0.01", "", "<= 0.004")
-    for (what, ours, units), (_, theirs, _), target in zip(*figures.values(), targets, strict=True):
-        against = f"sixty lines of SIFT: {sum(theirs)} of {len(theirs)}"
-        yield scorer.share(f"{what}, logo signal alone", ours, units, against=against, target=target)
-    ours = [r for r in rows if "shows" in r]  # raw rows of before words were asked have none
-    for by, named, targets in (
-        ("words", "words alone", ("", "", "", "")),
-        ("shows", "marks and words", (">= 0.85", "<= 0.02", "", "<= 0.008")),
-    ):
-        for (what, flags, units), target in zip(_figures([r for r in ours if not r["swapped"]], by), targets, strict=True):
-            if flags:
-                yield scorer.share(f"{what}, {named}", flags, units, target=target)
-    if any(r["swapped"] for r in ours):
+    ours, theirs = ([r for r in rows if r["contender"] == c and r not in forged] for c in ("imgmatch", "sift"))
+    first = [r for r in ours if not r.get("swapped")]
+    peer = (f"sixty lines of SIFT: {round(f.value * f.n)} of {f.n}" for f in _figures(theirs, "said", ""))
+    yield from _figures(first, "said", "logo signal alone", (">= 0.65", "<= 0.01", "", "<= 0.004"), peer)
+    if "shows" in first[0]:  # raw rows of before words were asked have none
+        yield from _figures(first, "words", "words alone")
+        yield from _figures(first, "shows", "marks and words", (">= 0.85", "<= 0.02", "", "<= 0.008"))
+    if len(first) < len(ours):
         for by, named in (("said", "logo signal alone"), ("shows", "marks and words")):
-            for what, flags, units in _figures(ours, by):
-                yield scorer.share(f"{what}, {named}, either half of the references", flags, units)
-    answers = {c: [(r, _answer(r, "said")) for r in first if r["contender"] == c] for c in ("imgmatch", "sift")}
-    named = [r for r, a in answers["imgmatch"] if a and a == r["brand"]]
-    alarms = [bool(r["altered"]) for r in named]
-    yield scorer.share("genuine marks called altered, of those named", alarms, [r["query"] for r in named], target="<= 0.02")
+            yield from _figures(ours, by, f"{named}, either half of the references")
+    named = [r for r in first if r["brand"] and _answer(r, "said") == r["brand"]]
+    what = "genuine marks called altered, of those named"
+    yield scorer.share_of(what, named, lambda r: bool(r["altered"]), target="<= 0.02")
     if forged:
         seen = [r for r in forged if r["brand"] in _claims(r, "said")]
-        called, more = [bool(r["altered"]) for r in seen], f"named {len(seen)} of {len(forged)}"
-        yield scorer.share(
-            "altered figures called altered, of those named", called, [r["query"] for r in seen], against=more
-        )
+        more = f"named {len(seen)} of {len(forged)}"
+        what = "altered figures called altered, of those named"
+        yield scorer.share_of(what, seen, lambda r: bool(r["altered"]), against=more)
     if head["data"].startswith("flickrlogos"):
-        given = [(r, _answer(r, "shows")) for r in first if "shows" in r]
-        right = [a == r["brand"] for r, a in given if a]
-        yield scorer.share("published protocol, precision", right, [r["query"] for r, a in given if a])
-        right = [a == r["brand"] for r, a in given if r["brand"]]
-        yield scorer.share("published protocol, recall", right, [r["query"] for r, _ in given if r["brand"]])
-    ms = {c: sorted(r["cpu_ms"] for r, _ in given)[len(given) // 2] for c, given in answers.items()}
-    given = answers["imgmatch"]
-    against = f"sixty lines of SIFT: {ms['sift']:.0f}"
-    yield scorer.Figure("processor time of a photo, ms", ms["imgmatch"], n=len(given), form="n", against=against)
+        given, marked = [r for r in first if _answer(r, "shows")], [r for r in first if r["brand"]]
+        for what, of in (("precision", given), ("recall", marked)):
+            yield scorer.share_of(f"published protocol, {what}", of, lambda r: _answer(r, "shows") == r["brand"])
+    ms, plain = (sorted(r["cpu_ms"] for r in of)[len(of) // 2] for of in (first, theirs))
+    against = f"sixty lines of SIFT: {plain:.0f}"
+    yield scorer.Figure("processor time of a photo, ms", ms, n=len(first), form="n", against=against)
 
 
-def _figures(rows: Sequence[dict[str, Any]], by: str) -> list[tuple[str, list[bool], list[str]]]:
-    """Return what was counted, the flags and the units: rightly, wrongly, questions, false."""
+def _figures(
+    rows: Sequence[dict[str, Any]], by: str, named: str, targets: Sequence[str] = ("",) * 4, against: Iterable[str] = ()
+) -> Iterator[scorer.Figure]:
+    """Rightly, wrongly, questions, false."""
     shown = {str(Path(*Path(r["path"]).parts[-2:])): r["brands"].lower().split("|") for r in table(SEEN)}
-    marks = [(r, _answer(r, by)) for r in rows if r["brand"]]
-    nothing = [r for r in rows if not r["brand"]]
-    units = [r["query"] for r, _ in marks]
-    false = [any(b not in shown.get(r["query"], ()) for b in _claims(r, by)) for r in nothing]
-    return [
-        ("marks named rightly", [a == r["brand"] for r, a in marks], units),
-        ("marks named wrongly", [a not in ("", "?", r["brand"]) for r, a in marks], units),
-        ("two brands seen: a question", [a == "?" for _, a in marks], units),
-        ("photos of nothing given a brand", false, [r["query"] for r in nothing]),
-    ]
+    marks, nothing = [r for r in rows if r["brand"]], [r for r in rows if not r["brand"]]
+    counted: tuple[tuple[str, list[dict[str, Any]], Callable[[Any], bool]], ...] = (
+        ("marks named rightly", marks, lambda r: _answer(r, by) == r["brand"]),
+        ("marks named wrongly", marks, lambda r: _answer(r, by) not in ("", "?", r["brand"])),
+        ("two brands seen: a question", marks, lambda r: _answer(r, by) == "?"),
+        ("photos of nothing given a brand", nothing, lambda r: not set(_claims(r, by)) <= set(shown.get(r["query"], ()))),
+    )
+    for (what, of, holds), target, more in zip_longest(counted, targets, against, fillvalue=""):
+        if of:
+            yield scorer.share_of(f"{what}, {named}", of, holds, target=target, against=more)
 
 
 def _score_sellers(rows: list[dict[str, Any]]) -> Iterator[scorer.Figure]:
     labels = {r["path"]: r for r in table(SELLERS)}
-    groups = [labels[r["query"]]["group"] for r in rows]
-    marked = [r for r in rows if r["brand"]]
-    right = [bool(set(_claims(r, "said")) & set(r["brand"].split("|"))) for r in marked]
-    units = [labels[r["query"]]["group"] for r in marked]
-    yield scorer.share("sellers' photos named by canvas or figure", right, units, target=">= 0.6")
-    wrong = [bool(set(_claims(r, "said")) - _shown(labels[r["query"]])) for r in rows]
-    yield scorer.share("sellers' photos given a brand that a person does not see", wrong, groups, target="<= 0.02")
-    fused = [r for r in rows if "shows" in r]
-    readable = [r for r in fused if labels[r["query"]]["brand"] and labels[r["query"]]["doubt"] != "1"]
-    right = [r["shows"] in labels[r["query"]]["brand"].split("|") for r in readable]
-    if right:
-        units = [labels[r["query"]]["group"] for r in readable]
-        yield scorer.share("sellers' photos named by marks and words", right, units)
-        wrong = [r["shows"] is not None and r["shows"] not in _shown(labels[r["query"]]) for r in fused]
-        yield scorer.share("sellers' photos given another brand by marks and words", wrong, groups, target="<= 0.02")
+    rows = [{**r, "unit": labels[r["query"]]["group"], "label": labels[r["query"]]} for r in rows]
+    marked, fused = [r for r in rows if r["brand"]], [r for r in rows if "shows" in r]
+    what = "sellers' photos named by canvas or figure"
+    yield scorer.share_of(what, marked, lambda r: bool(set(_claims(r, "said")) & _one_of(r["brand"])), target=">= 0.6")
+    what = "sellers' photos given a brand that a person does not see"
+    yield scorer.share_of(what, rows, lambda r: bool(set(_claims(r, "said")) - _shown(r["label"])), target="<= 0.02")
+    readable = [r for r in fused if r["label"]["brand"] and r["label"]["doubt"] != "1"]
+    if readable:
+        what = "sellers' photos named by marks and words"
+        yield scorer.share_of(what, readable, lambda r: r["shows"] in _one_of(r["label"]["brand"]))
+        what = "sellers' photos given another brand by marks and words"
+        yield scorer.share_of(what, fused, lambda r: not set(_claims(r, "shows")) <= _shown(r["label"]), target="<= 0.02")
+
+
+def _one_of(brands: str) -> set[str]:
+    return set(brands.split("|"))
 
 
 def _shown(label: dict[str, str]) -> set[str]:
-    return set(label["brand"].split("|")) | {o.split(":")[-1] for o in label["others"].split(";") if o}
+    return _one_of(label["brand"]) | {o.split(":")[-1] for o in label["others"].split(";") if o}
 
 
 def _claims(row: dict[str, Any], by: str) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.frame import scorer
 from benchmarks.frame.data import Photo, catalog_of
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, findings
 
 QUESTION = "Does a promo photo lead to something else?"
 DATA = ("adidas_products", "eval_bags_watches", "rendered")
@@ -38,8 +38,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     for kind, promo, offer in pairs:
         names = {"promo": promo.path.read_bytes(), "offer": offer.path.read_bytes()}
         record = matcher.examine(Listing("1", photos=("offer",), promo_photos=("promo",)), photos=names)
-        found = [f.value for f in record.verdict.findings if f.signal == "listing_mismatch"] if record.verdict else []
-        told = [v for v in found if v is not None]
+        told = [f.value for f in findings(record, "listing_mismatch") if f.value is not None]
         yield {
             "kind": kind, "split": promo.split, "unit": promo.group, "promo": job.name(promo), "offer": job.name(offer),
             "value": max(told) if told else None, "cosine": float(vectors[promo.path] @ vectors[offer.path]),
@@ -84,23 +83,19 @@ def _order(photo: Photo) -> bytes:
 
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
-    ours, plain = ([(0.0 if r["value"] is None else r["value"]) for r in rows], [1.0 - r["cosine"] for r in rows])
     part = "locked" if head["locked"] else "test"
-    of = {
-        (kind, s): [i for i, r in enumerate(rows) if r["kind"].startswith(kind) and r["split"] == s]
-        for kind in ("honest", "switched")
-        for s in ("dev", part)
-    }
-    units = {kind: [rows[i]["unit"] for i in of[kind, part]] for kind in ("honest", "switched")}
-    told = [ours[i] >= WEAK for i in of["switched", part]]
-    yield scorer.share("bait and switch found, no words, at the level of a weak contradiction", told, units["switched"])
-    false = [ours[i] >= WEAK for i in of["honest", part]]
-    yield scorer.share("honest promotions called a switch there", false, units["honest"], target="<= 0.01")
-    if head["locked"]:
-        return
-    limits = [scorer.threshold_at([values[i] for i in of["honest", "dev"]], 0.01) for values in (ours, plain)]
-    theirs = [plain[i] > limits[1] for i in of["switched", part]]
-    wrong = [ours[i] > limits[0] for i in of["honest", part]]
-    against = f"{sum(wrong)} of {len(wrong)} honest ones called; plain cosine {sum(theirs)} of {len(theirs)}"
-    told = [ours[i] > limits[0] for i in of["switched", part]]
-    yield scorer.share("bait and switch found at the threshold of 1 % on dev", told, units["switched"], against=against)
+    rows = [{**r, "value": r["value"] or 0.0, "plain": 1.0 - r["cosine"]} for r in rows]
+    honest, switched, chosen = (
+        [r for r in rows if r["kind"].startswith(kind) and r["split"] == s]
+        for kind, s in (("honest", part), ("switched", part), ("honest", "dev"))
+    )
+    what = "bait and switch found, no words, at the level of a weak contradiction"
+    yield scorer.share_of(what, switched, lambda r: r["value"] >= WEAK)
+    what = "honest promotions called a switch there"
+    yield scorer.share_of(what, honest, lambda r: r["value"] >= WEAK, target="<= 0.01")
+    if not head["locked"]:
+        limit, plain = (scorer.threshold_at([r[by] for r in chosen], 0.01) for by in ("value", "plain"))
+        theirs, false = sum(r["plain"] > plain for r in switched), sum(r["value"] > limit for r in honest)
+        against = f"{false} of {len(honest)} honest ones called; plain cosine {theirs} of {len(switched)}"
+        what = "bait and switch found at the threshold of 1 % on dev"
+        yield scorer.share_of(what, switched, lambda r: r["value"] > limit, against=against)

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.frame import scorer
 from benchmarks.frame.data import REPO, Photo, load
-from benchmarks.frame.job import Job
+from benchmarks.frame.job import Job, findings
 from benchmarks.frame.raw import table
 from benchmarks.misspelt import brand_rows
 from benchmarks.rendered_marks import drawn_marks
@@ -45,23 +45,24 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
 
     photos = list({p.group: p for p in job.asked(job.data.photos) if p.role != "distractor"}.values())
     strangers = _strangers(job)
-    stranger = Photo(load("rendered", smoke=True).photos[0].path, "stranger", "stranger")  # a catalog needs a photo
     labels = {r["path"]: r for r in table(REPO / "benchmarks" / "labels" / "seller_brands.csv")}
     real = [] if job.data.card.rendered else table(job.data.root / "labels.csv")
     authentic = {r["path"]: r.get("authentic", "genuine") for r in real}
     for name, brands in _catalogs(job, photos).items():
-        matcher = Matcher(job.catalog([stranger], brands), Config(signals=("text",)))
+        matcher = Matcher(job.catalog([], brands), Config(signals=("text",)))
         for photo, record in job.examine(matcher, [*photos, *strangers]):
             place = job.name(photo)
             label = labels.get(place, {}) if job.data.name == "seller_reposts" else {}
-            found = [f for f in record.verdict.findings if f.brand and (f.value or 0) >= CLAIM] if record.verdict else []
+            named, misspelt = (
+                sorted({f.brand for f in findings(record, s) if f.brand and (f.value or 0) >= CLAIM})
+                for s in ("text", "logo_tamper")
+            )
             shown = label.get("brand", "").split("|") if label else [photo.brand]
             yield {
                 "catalog": name, "query": place, "unit": photo.group, "split": photo.split,
                 "brands": [b for b in shown if b], "readable": "word" in label["by"] if label else True,
                 "kind": authentic.get(place, "genuine") if photo.item else "",
-                "named": sorted({f.brand for f in found if f.signal == "text"}),
-                "misspelt": sorted({f.brand for f in found if f.signal == "logo_tamper"}),
+                "named": named, "misspelt": misspelt,
             }  # fmt: skip
 
 
@@ -88,26 +89,21 @@ def _catalogs(job: Job, photos: list[Photo]) -> dict[str, list[dict[str, Any]]]:
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
     """All open photos: nothing was held back of a part that words were worked on, so that they are seen."""
     known = {r["brand"] for r in brand_rows()} if head["data"] == "seller_reposts" else None
+    drawn = head["data"] in ("lookalike_logos", "reference_logos")
     for name in dict.fromkeys(r["catalog"] for r in rows):
         mine = [r for r in rows if r["catalog"] == name]
         shown = [r for r in mine if r["brands"] and r["readable"] and (known is None or known & set(r["brands"]))]
-        drawn = head["data"] in ("lookalike_logos", "reference_logos")
         if not drawn:
-            named = [bool(set(r["named"]) & set(r["brands"])) for r in shown]
-            yield scorer.share(f"brand named by words alone, catalog: {name}", named, [r["unit"] for r in shown])
-            wrong = [bool(set(r["named"]) - set(r["brands"])) for r in mine]
-            yield scorer.share(
-                f"a brand named that the photo does not show, catalog: {name}", wrong, [r["unit"] for r in mine]
-            )
+            what = f"brand named by words alone, catalog: {name}"
+            yield scorer.share_of(what, shown, lambda r: bool(set(r["named"]) & set(r["brands"])))
+            what = f"a brand named that the photo does not show, catalog: {name}"
+            yield scorer.share_of(what, mine, lambda r: bool(set(r["named"]) - set(r["brands"])))
         alike = [r for r in mine if r["kind"] != "genuine" and r["brands"]]
         if alike:
             other = {f"lookalike/{b}/{n:04}.jpg" for b, many in ALTERED.items() for n in many}
             letters = [bool(r["misspelt"]) for r in alike if r["query"] in other]
             more = f"of those with other letters {sum(letters)} of {len(letters)}"
-            called = [bool(r["misspelt"]) for r in alike]
-            yield scorer.share("look-alike drawings called misspelt", called, [r["unit"] for r in alike], against=more)
+            yield scorer.share_of("look-alike drawings called misspelt", alike, lambda r: bool(r["misspelt"]), against=more)
         genuine = [r for r in mine if r["kind"] == "genuine"]
-        called = [bool(r["misspelt"]) for r in genuine]
-        yield scorer.share(
-            f"genuine marks called misspelt, catalog: {name}", called, [r["unit"] for r in genuine], target="<= 0.01"
-        )
+        what = f"genuine marks called misspelt, catalog: {name}"
+        yield scorer.share_of(what, genuine, lambda r: bool(r["misspelt"]), target="<= 0.01")

@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.frame import scorer
+from benchmarks.frame import machine, scorer
 from benchmarks.frame.data import Photo
 from benchmarks.frame.job import Job
 
@@ -35,13 +34,16 @@ SHARD = 8
 
 
 def run(job: Job) -> Iterator[dict[str, Any]]:
+    from imgmatch import Catalog
+
     photos = job.known(p for p in job.data.photos if p.role != "distractor")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         size = job.size((400, 300), (4000, 3000), (4000, 3000))
         _laid_out(root, photos, job.size(4, 24, 24), job.size(8, 48, 640), size)
+        Catalog.build(root / "source", root / "catalog", encoder=job.encoder_name)
         for workers in (1, 2):
-            yield {"what": "scan", "workers": workers, **_scanned(root, workers, job.encoder_name)}
+            yield {"what": "scan", "workers": workers, **_scanned(root, workers)}
         yield from _served(root)
 
 
@@ -49,13 +51,12 @@ def _laid_out(root: Path, photos: Sequence[Photo], references: int, listings: in
     """Write references enlarged to `size`, and as listings other photos and parts of the references by turns."""
     import cv2
 
-    for name in ("source/brand", "listings"):
-        (root / name).mkdir(parents=True)
+    (root / "listings").mkdir()
     for number in range(max(references, listings)):
         pixels = cv2.imread(str(photos[number % len(photos)].path), cv2.IMREAD_COLOR)
         if number < references:
             folder = root / "source" / "brand" / f"item{number}"
-            folder.mkdir()
+            folder.mkdir(parents=True)
             cv2.imwrite(str(folder / "1.jpg"), cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC))
         if number < listings:
             height, width = pixels.shape[:2]
@@ -63,30 +64,21 @@ def _laid_out(root: Path, photos: Sequence[Photo], references: int, listings: in
             cv2.imwrite(str(root / "listings" / f"{number}.jpg"), np.ascontiguousarray(shown))
 
 
-def _scanned(root: Path, workers: int, encoder: str) -> dict[str, Any]:
-    from imgmatch import Catalog
-    from imgmatch.encoders.store import cache_dir
-
-    if not (root / "catalog").exists():
-        Catalog.build(root / "source", root / "catalog", encoder=encoder)
-    cache = root / f"cache{workers}"
-    cache.mkdir()
-    (cache / "weights").symlink_to(cache_dir() / "weights")
-    (root / "scan.toml").write_text(f"[scan]\nworkers = {workers}\nshard = {SHARD}\n")
-    command = [sys.executable, "-m", "imgmatch.apps.cli", "scan", root / "listings", "--catalog", root / "catalog"]
-    environ = {**os.environ, "IMGMATCH_CACHE": str(cache), **{f"{n}_NUM_THREADS": "1" for n in ("OMP", "OPENBLAS", "MKL")}}
+def _scanned(root: Path, workers: int) -> dict[str, Any]:
+    settings, out = root / "scan.toml", root / f"out{workers}"
+    settings.write_text(f"[scan]\nworkers = {workers}\nshard = {SHARD}\n")
+    command = [*machine.CLI, "scan", root / "listings", "--catalog", root / "catalog", "--out", out, "--config", settings]
+    environ = machine.own_cache(root / f"cache{workers}") | machine.ONE_THREAD
     before, begin, peak = _children(), time.perf_counter(), 0
     process = subprocess.Popen(
-        [*map(str, command), "--out", str(root / f"out{workers}"), "--config", str(root / "scan.toml")],
-        env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        list(map(str, command)), env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while process.poll() is None:
-        peak = max(peak, sum(map(_held, _family(process.pid))))
+        peak = max(peak, machine.held(process.pid))
         time.sleep(0.5)
     if process.returncode:
         raise ValueError(f"the scan ended: {process.stderr.read()[-300:] if process.stderr else ''}")
-    seconds = json.loads((root / f"out{workers}" / "run.json").read_text("utf-8")).get("seconds")
-    facts = {"wall": time.perf_counter() - begin, "cpu": _children() - before, "memory": peak, "seconds": seconds}
+    facts = {"wall": time.perf_counter() - begin, "cpu": _children() - before, "memory": peak}
     return {**facts, "photos": len(list((root / "listings").iterdir()))}
 
 
@@ -96,61 +88,39 @@ def _children() -> float:
     return times.children_user + times.children_system
 
 
-def _family(pid: int) -> Iterator[int]:
-    """Yield a process and all below it."""
-    yield pid
-    try:
-        below = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
-    except OSError:  # gone
-        return
-    for child in below:
-        yield from _family(int(child))
-
-
-def _held(pid: int) -> int:
-    """Return the proportional set size of a process in bytes."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
 def _served(root: Path) -> Iterator[dict[str, Any]]:
     """Let clients ask the service, warm and with its own cache, for every photo once."""
-    import httpx2 as httpx
-
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    (root / "service.toml").write_text("[service]\nrate = 0\n")
-    command = [sys.executable, "-m", "imgmatch.apps.cli", "serve", "--catalog", root / "catalog", "--port", str(port)]
-    process = subprocess.Popen([*map(str, command), "--config", str(root / "service.toml")])
-    paths = sorted((root / "listings").iterdir())
+    settings, paths = root / "service.toml", sorted((root / "listings").iterdir())
+    settings.write_text("[service]\nrate = 0\n")
+    command = [*machine.CLI, "serve", "--catalog", root / "catalog", "--port", port, "--config", settings]
+    process = subprocess.Popen(list(map(str, command)), env=machine.own_cache(root / "cache-service"))
     try:
-        end = time.monotonic() + 240
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/healthz")
-                break
-            except httpx.TransportError:
-                if time.monotonic() > end or process.poll() is not None:
-                    raise
-                time.sleep(0.2)
-        begin, before = time.perf_counter(), _spent(process.pid)
-        rows = asyncio.run(_asked(f"http://127.0.0.1:{port}", paths))
-        wall, cpu = time.perf_counter() - begin, _spent(process.pid) - before
-        yield from rows
-        yield {
-            "what": "service",
-            "wall": wall,
-            "cpu": cpu,
-            "memory": sum(map(_held, _family(process.pid))),
-            "photos": len(paths),
-        }
+        _wait(process, f"http://127.0.0.1:{port}/healthz")
+        begin, before = time.perf_counter(), machine.spent(process.pid)
+        yield from asyncio.run(_asked(f"http://127.0.0.1:{port}", paths))
+        facts = {"wall": time.perf_counter() - begin, "cpu": machine.spent(process.pid) - before}
+        yield {"what": "service", **facts, "memory": machine.held(process.pid), "photos": len(paths)}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, seconds: float = 240) -> None:
+    """Return when the service answers; raise where it has ended or does not in time."""
+    import httpx2 as httpx
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(url)
+            return
+        except httpx.TransportError:
+            if time.monotonic() > end or process.poll() is not None:
+                raise
+            time.sleep(0.2)
 
 
 async def _asked(url: str, paths: list[Path]) -> list[dict[str, Any]]:
@@ -164,40 +134,32 @@ async def _asked(url: str, paths: list[Path]) -> list[dict[str, Any]]:
             fields = {"listing": json.dumps({"listing_id": str(number), "title": "bag"})}
             begin = time.perf_counter()
             answer = await c.post("/examine", data=fields, files={"photos": path.read_bytes()})
-            right = answer.status_code == 200 and answer.json()["listing_id"] == str(number)
-            rows.append(
-                {"what": "request", "status": answer.status_code, "right": right, "seconds": time.perf_counter() - begin}
-            )
+            seconds, status = time.perf_counter() - begin, answer.status_code
+            right = status == 200 and answer.json()["listing_id"] == str(number)
+            rows.append({"what": "request", "status": status, "right": right, "seconds": seconds})
 
     async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=CLIENTS)) as c:
         await asyncio.gather(*(client(c) for _ in range(CLIENTS)))
     return rows
 
 
-def _spent(pid: int) -> float:
-    """Return processor seconds of a running process and those below it."""
-    ticks = 0
-    for one in _family(pid):
-        fields = Path(f"/proc/{one}/stat").read_text("utf-8").rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
+    def figure(what: str, value: float, against: str = "", target: str = "") -> scorer.Figure:
+        return scorer.Figure(what, value, form="n", against=against, target=target)
+
     one, two = ({**r, "rate": r["photos"] / r["wall"]} for r in rows if r["what"] == "scan")
-    yield scorer.Figure("scan, two workers to one, processor time", two["cpu"] / one["cpu"], form="n")
-    yield scorer.Figure("scan, two workers to one, photos a second", two["rate"] / one["rate"], form="n", target=">= 1.85")
-    yield scorer.Figure(
-        "scan, two workers, cores busy", two["cpu"] / two["wall"], form="n", against="start and end included"
-    )
+    yield figure("scan, two workers to one, processor time", two["cpu"] / one["cpu"])
+    yield figure("scan, two workers to one, photos a second", two["rate"] / one["rate"], target=">= 1.85")
+    yield figure("scan, two workers, cores busy", two["cpu"] / two["wall"], "start and end included")
     for scan in (one, two):
         name = f"scan, {scan['workers']} of workers, references of 12 megapixels, GiB of memory"
-        yield scorer.Figure(name, scan["memory"] / 2**30, form="n", target="<= 1.5")
+        yield figure(name, scan["memory"] / 2**30, target="<= 1.5")
     served = next(r for r in rows if r["what"] == "service")
     asked = [r for r in rows if r["what"] == "request"]
     wrong = sum(not r["right"] for r in asked)
     rate = served["photos"] / served["wall"]
-    more = f"{rate / two['rate']:.2f} of the scan's {two['rate']:.2f}; {wrong} of {len(asked)} wrong or refused"
-    yield scorer.Figure(f"service, {CLIENTS} clients, requests a second", rate, against=more, form="n")
-    yield scorer.Figure("service, p95, seconds", float(np.quantile([r["seconds"] for r in asked], 0.95)), form="n")
-    yield scorer.Figure("service, processor seconds a photo", served["cpu"] / served["photos"], form="n")
+    more = f"{rate / two['rate']:.2f} of the scan's {two['rate']:.2f}, which counts its start and end; "
+    more += f"{wrong} of {len(asked)} wrong or refused"
+    yield figure(f"service, {CLIENTS} clients, requests a second", rate, more)
+    yield figure("service, p95, seconds", float(np.quantile([r["seconds"] for r in asked], 0.95)))
+    yield figure("service, processor seconds a photo", served["cpu"] / served["photos"])

@@ -83,14 +83,6 @@ def test_interval_of_no_failure_counts_each_unit_once() -> None:
     assert scorer.interval([1.0] * 60, ["a", "b", "c"] * 20) == scorer.wilson(3, 3)
 
 
-def test_brier_skill_and_calibration_error_by_hand() -> None:
-    table = [[1.0, 1, 1], [0.0, 0, 1]]
-    assert scorer.brier_skill(table) == 1.0
-    assert scorer.brier_skill([[0.5, 1, 1], [0.5, 0, 1]]) == 0.0
-    # two of p = 0.35 with one bad: |0.35 - 0.5|; 0.05 takes no part
-    assert scorer.calibration_error([[0.35, 1, 1], [0.35, 0, 1], [0.05, 1, 1]]) == pytest.approx(0.15)
-
-
 def test_precision_recall_by_hand() -> None:
     recall, precision = scorer.precision_recall([0.9, 0.5, 0.4], [True, False, True], 4)
     assert recall.tolist() == [0.25, 0.25, 0.5]

@@ -20,13 +20,13 @@ from benchmarks.frame import raw
 from benchmarks.frame.data import OUT, Dataset, Photo, load
 from benchmarks.frame.scorer import Figure
 
-__all__ = ["ENCODER", "SUITES", "Job", "figures", "run", "suite"]
+__all__ = ["ENCODER", "SUITES", "Job", "figures", "findings", "link", "run", "suite", "write_source"]
 
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
 
 SUITES = (
     "retrieval", "claims", "brands", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings",
-    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "workers", "indexing", "gpu_encode",
+    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "workers",
 )  # fmt: skip
 
 
@@ -74,9 +74,11 @@ class Job:
     def asked(self, photos: Iterable[Photo]) -> list[Photo]:
         """Of some photos those that may be asked about in this run: the open parts or the locked one, at most `limit`."""
         mine = [p for p in photos if (p.split == "locked") is self.locked]
-        if self.limit is None or len(mine) <= self.limit:
-            return mine
-        return sorted(mine, key=lambda p: hashlib.sha256(self.name(p).encode()).digest())[: self.limit]
+        return mine if self.limit is None or len(mine) <= self.limit else self.some(mine, self.limit)
+
+    def some(self, photos: Iterable[Photo], most: int) -> list[Photo]:
+        """At most so many photos, chosen by the hash of their names."""
+        return sorted(photos, key=lambda p: hashlib.sha256(self.name(p).encode()).digest())[:most]
 
     def size(self, smoke: Any, limited: Any, full: Any) -> Any:
         """Return how much a suite draws, builds or times: in a smoke run, with a limit, in full."""
@@ -92,7 +94,13 @@ class Job:
         return str(photo.path.relative_to(self.data.root) if inside else photo.path.name)
 
     def catalog(self, photos: Sequence[Photo], brands: Sequence[dict[str, Any]] = ()) -> Any:
-        """Build a catalog of photos, each item of the set an item; one that was built of the same is opened.
+        """Return the catalog in :meth:`catalog_folder`."""
+        from imgmatch import Catalog
+
+        return Catalog.load(self.catalog_folder(photos, brands), encoder=self.encoder)
+
+    def catalog_folder(self, photos: Sequence[Photo], brands: Sequence[dict[str, Any]] = ()) -> Path:
+        """Build a catalog of photos, each item of the set an item; one that was built of the same is taken.
 
         Parameters
         ----------
@@ -102,35 +110,16 @@ class Job:
         """
         from imgmatch import Catalog
 
-        rows: dict[str, dict[str, Any]] = {}
         key = hashlib.sha256(json.dumps([self.encoder.space.id, list(brands)], default=str).encode())
         for p in photos:
-            row = rows.setdefault(p.item, {"item_id": p.item, "brand": p.brand or "unbranded", "photos": []})
-            row["photos"].append(p.path)
             key.update(f"{self.name(p)} {p.path.stat().st_size} {p.item} {p.brand}\n".encode())
         folder = self.work / f"catalog-{key.hexdigest()[:12]}"
         if not (folder / "manifest.json").is_file():
             source = self.work / "source"
             shutil.rmtree(source, ignore_errors=True)
-            source.mkdir()
-
-            def taken(path: Path) -> str:
-                name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}{path.suffix.lower()}"
-                if not (source / name).exists():
-                    _link(path, source / name)
-                return name
-
-            lines = [{**row, "photos": [taken(p) for p in row["photos"]]} for row in rows.values()]
-            (source / "manifest.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines), "utf-8")
-            if brands:
-                lines = [
-                    {**b, "logos": [{**logo, "path": taken(Path(logo["path"]))} for logo in b.get("logos", ())]}
-                    for b in brands
-                ]
-                (source / "brands.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines), "utf-8")
-            Catalog.build(source / "manifest.jsonl", folder, encoder=self.encoder)
+            Catalog.build(write_source(source, photos, brands), folder, encoder=self.encoder)
             shutil.rmtree(source)
-        return Catalog.load(folder, encoder=self.encoder)
+        return folder
 
     def embed(self, photos: Sequence[Photo]) -> Any:
         """Embeddings of photos, (n, d) float32; kept, for the same photos are asked about again."""
@@ -159,11 +148,38 @@ class Job:
                 yield photo, matcher.examine(listing, photos=photo.path.parent)
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
+def findings(record: Any, *signals: str) -> list[Any]:
+    """Return what some signals found in a listing; nothing where it could not be examined."""
+    return [f for f in record.verdict.findings if f.signal in signals] if record.verdict else []
+
+
+def write_source(folder: Path, photos: Sequence[Photo], brands: Sequence[dict[str, Any]] = ()) -> Path:
+    """Write what a catalog is built from, photos linked and named by their place; return its manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    items: dict[str, dict[str, Any]] = {}
+    for p in photos:
+        row = items.setdefault(p.item, {"item_id": p.item, "brand": p.brand or "unbranded", "photos": []})
+        row["photos"].append(link(p.path, folder))
+    _lines(folder / "manifest.jsonl", items.values())
+    if brands:
+        logos = ([{**logo, "path": link(Path(logo["path"]), folder)} for logo in b.get("logos", ())] for b in brands)
+        _lines(folder / "brands.jsonl", ({**b, "logos": mine} for b, mine in zip(brands, logos, strict=True)))
+    return folder / "manifest.jsonl"
+
+
+def _lines(file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def link(source: Path, folder: Path, name: str = "") -> str:
+    """Put a file into a folder, as a hard link where that can be; return its name there, by default one of its place."""
+    name = name or f"{hashlib.sha256(str(source).encode()).hexdigest()[:16]}{source.suffix.lower()}"
+    if not (folder / name).exists():
+        try:
+            os.link(source, folder / name)
+        except OSError:  # another file system
+            shutil.copyfile(source, folder / name)
+    return name
 
 
 def suite(name: str) -> ModuleType:
@@ -211,13 +227,7 @@ def _open_locked(name: str, data: str, version: str) -> None:
                 f"{row['commit'][:12]}; a second look would be tuning on it"
             )
     facts = raw.environment()
-    row = {
-        "suite": name,
-        "data": data,
-        "version": version,
-        "when": facts["made"],
-        "commit": facts["commit"],
-        "clean": facts["clean"],
-    }
+    row = {"suite": name, "data": data, "version": version, "when": facts["made"]}
+    row |= {"commit": facts["commit"], "clean": facts["clean"]}
     with open(locked.OPENED, "a", encoding="utf-8") as f:
         f.write(json.dumps(row) + "\n")

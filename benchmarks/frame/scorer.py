@@ -12,14 +12,13 @@ __all__ = [
     "Figure",
     "auroc",
     "average_precision",
-    "brier_skill",
-    "calibration_error",
     "interval",
     "micro_average_precision",
     "normalised",
     "precision_recall",
     "recall_at",
     "share",
+    "share_of",
     "threshold_at",
     "wilson",
 ]
@@ -82,6 +81,11 @@ def share(what: str, flags: Sequence[bool], units: Sequence[Hashable], **more: A
     low, high = interval(values, units)
     mean = float(values.mean()) if len(values) else float("nan")
     return Figure(what, mean, low, high, len(values), len(set(units)), **more)
+
+
+def share_of(what: str, rows: Sequence[Row], holds: Callable[[Row], bool], **more: Any) -> Figure:
+    """The share of rows of which something holds; `unit` of a row is what repeats."""
+    return share(what, [holds(r) for r in rows], [r["unit"] for r in rows], **more)
 
 
 def interval(
@@ -174,21 +178,3 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
     p = np.asarray(positive, float)
     below, upto = np.searchsorted(ranked, p, "left"), np.searchsorted(ranked, p, "right")
     return float((below + upto).mean() / 2 / len(ranked))
-
-
-def brier_skill(table: Any) -> float:
-    """1 - Brier / Brier of the base rate (Brier 1950). Rows: probability, truth, weight."""
-    p, y, w = np.asarray(table, float).T
-    base = np.average(y, weights=w)
-    worst = np.average((base - y) ** 2, weights=w)
-    return float(1 - np.average((p - y) ** 2, weights=w) / worst) if worst else float("nan")
-
-
-def calibration_error(table: Any, above: float = 0.1) -> float:
-    """Expected calibration error in ten bins (Naeini et al. 2015, equation 3) among probabilities greater than `above`."""
-    rows = np.asarray(table, float)
-    p, y, w = rows[rows[:, 0] > above].T
-    if not len(p):
-        return float("nan")
-    bins = np.minimum((10 * p).astype(int), 9)
-    return float(sum(abs((w * (p - y))[bins == b].sum()) for b in np.unique(bins)) / w.sum())

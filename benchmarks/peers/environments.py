@@ -73,13 +73,7 @@ def install(peer: str) -> Path:
     return python
 
 
-def versions(peer: str) -> list[str]:
-    """Return the exact versions in a peer's environment."""
-    stamp = HOME / peer / "pins.json"
-    return list(json.loads(stamp.read_text("utf-8"))["versions"]) if stamp.is_file() else []
-
-
-def call(peer: str, what: str, job: dict[str, Any], work: Path) -> list[dict[str, Any]]:
+def call(peer: str, job: dict[str, Any], work: Path) -> list[dict[str, Any]]:
     """Run an adapter in its environment and return the rows it wrote.
 
     Raises
@@ -91,7 +85,7 @@ def call(peer: str, what: str, job: dict[str, Any], work: Path) -> list[dict[str
     asked, answer = work / f"{peer}.job.json", work / f"{peer}.out.jsonl"
     asked.write_text(json.dumps(job), "utf-8")
     # Isolated, so that an adapter named like the package it imports does not import itself.
-    command = [str(python), "-I", str(ADAPTERS / f"{peer}.py"), what, str(asked), str(answer)]
+    command = [str(python), "-I", str(ADAPTERS / f"{peer}.py"), str(asked), str(answer)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PeerError(f"exit {done.returncode}: " + "; ".join(done.stderr.strip().splitlines()[-3:]))

@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["imagededup==0.3.3.post2", "torch==2.13.0", "torchvision==0.28.0", "open-clip-torch==3.3.0"]
+# dependencies = ["imagededup==0.3.3.post2", "torch==2.13.0", "torchvision==0.28.0"]
 # ///
 """imagededup's CNN class (cosine >= 0.9 is its default) with a model from this machine through its own `CustomModel`.
 
@@ -37,13 +37,6 @@ def mobilenet_v2(weights):
     return CustomModel(name="mobilenet_v2", model=network, transform=MobilenetV3.transform)
 
 
-def vit(architecture, weights):
-    import open_clip
-
-    model, _, transform = open_clip.create_model_and_transforms(architecture, pretrained=weights)
-    return CustomModel(name=architecture, model=model.visual.eval(), transform=transform)
-
-
 def match(job, out):
     cnn = CNN(verbose=False, model_config=mobilenet_v2(job["mobilenet_v2"]))
     with tempfile.TemporaryDirectory() as folder:  # it encodes folders
@@ -64,13 +57,6 @@ def match(job, out):
         out.write(json.dumps({"query": path, "matches": matches}) + "\n")
 
 
-def index(job, out):
-    """`encode_images` over the folder. Two loader processes are faster than its default of none on two cores."""
-    cnn = CNN(verbose=False, model_config=vit(job["architecture"], job["weights"]))
-    found = cnn.encode_images(job["folder"], recursive=True, num_enc_workers=job["cores"])
-    out.write(json.dumps({"photos": len(found)}) + "\n")
-
-
 if __name__ == "__main__":
-    with open(sys.argv[2]) as job, open(sys.argv[3], "w") as out:
-        {"match": match, "index": index}[sys.argv[1]](json.load(job), out)
+    with open(sys.argv[1]) as job, open(sys.argv[2], "w") as out:
+        match(json.load(job), out)

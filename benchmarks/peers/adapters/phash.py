@@ -24,5 +24,5 @@ def main(job, out):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[2]) as job, open(sys.argv[3], "w") as out:
+    with open(sys.argv[1]) as job, open(sys.argv[2], "w") as out:
         main(json.load(job), out)
