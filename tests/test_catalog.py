@@ -327,6 +327,7 @@ def test_errors(built: Catalog, tmp_path: Path) -> None:
     ("change", "kind", "message"),
     [
         ({"format_version": 2}, CatalogVersionError, r"format 2 is newer than this version reads \(1\)"),
+        ({"format_version": 0}, CatalogCorruptError, "changed since it was written"),  # whatever it is, it is not newer
         ({"byte_order": "big"}, CatalogVersionError, "vectors are big-endian"),
         ({"byte_order": "pdp"}, CatalogVersionError, "vectors are pdp-endian"),
         ({"format": "a"}, CatalogCorruptError, "not an imgmatch catalog"),
@@ -349,6 +350,7 @@ def test_a_manifest_says_what_it_is(built: Catalog) -> None:
     assert text.startswith('{\n "')  # a line a field, for people
     assert len(built.version) == 16
     assert (row["format"], row["format_version"], row["byte_order"]) == ("imgmatch-catalog", 1, "little")
+    assert photo_path(built.path, "ab" * 32) == built.path / "photos" / "ab" / ("ab" * 32)  # where those of any version lie
     assert manifest._MOST_BYTES == 67_108_864  # and not more of a foreign one is read
 
 

@@ -401,6 +401,13 @@ def test_a_manifest_of_another_kind(world: Path) -> None:
     path.write_bytes(b" " * (65 << 20))
     with pytest.raises(CatalogCorruptError, match="larger"):
         Catalog.load(world / "theirs")
+    path.write_bytes(b'{"format": "\xff"}')
+    with pytest.raises(CatalogCorruptError, match="cannot be read"):
+        Catalog.load(world / "theirs")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CatalogCorruptError, match="cannot be read"):
+        Catalog.load(world / "theirs")
 
 
 # Index files

@@ -238,7 +238,7 @@ def _space(key: str, row: Mapping[str, Any]) -> SpaceParts:
         raise ValueError(f"space {key!r:.40} is {space.id}")
     segments = tuple(Segment(_part(g["vectors"]), _part(g["photos"]), int(g["rows"])) for g in row["segments"])
     for s in segments:
-        if s.rows < 0 or s.vectors.bytes != 4 * s.rows * space.dim:
+        if s.vectors.bytes != 4 * s.rows * space.dim:
             raise ValueError(f"{s.vectors.path}: {s.vectors.bytes} bytes are not {s.rows} vectors of {space.dim} numbers")
     return SpaceParts(space, segments, row["factory"], None if row["index"] is None else _part(row["index"]))
 
