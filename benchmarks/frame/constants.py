@@ -3,9 +3,10 @@
     python -m benchmarks constants          # the count by room, and those that name no source
 
 A constant is a number that is assigned to a name of a module or is the default of a field, and a number inside a function
-that is none of the plain ones (:data:`PLAIN`). It names its source where the lines about it (its own, the comment or string
-beside it, the docstring of what it is in) name a suite, a paper, a standard or a page. All others are guesses, whether they
-say so or not; `benchmarks/guesses.json` holds how many there may be, and that only goes down.
+that is none of the plain ones (:data:`PLAIN`). It names its source where what is said about it names a suite, a paper, a
+standard or a page: the comment or string beside it; of a field, its entry in the class's docstring; inside a function, the
+function's docstring. All others are guesses, whether they say so or not, and those beside which "guess" stands;
+`benchmarks/guesses.json` holds how many there may be, and that only goes down.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ PLAIN = frozenset(
 """Numbers that count, halve, name bytes, angles or the smallest float: they were set by nobody."""
 _SOURCE = re.compile(
     r"benchmarks|weights/|fit_|arXiv|https?://|doi|\b(?:19|20)\d\d\b|\bITU\b|\bISO\b|\bRFC\b|\bW3C\b|Unicode|PDQ|PP-OCR|"
-    r"measured|dev half|on dev|\(dev\)|settings? chosen on",
+    r"as measured|measured (?:on|in|by|at|with)\b|dev half|on dev|\(dev\)|settings? chosen on",
 )
+_GUESS = re.compile(r"\bguess")
 _LINES = 3  # above a constant that may be about it
 
 
@@ -77,12 +79,14 @@ def _of(tree: ast.AST, lines: list[str], room: str, file: str) -> Iterator[Const
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and not inside:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             name = ast.unparse(target)
+            about = _entry(about, name)
             about = about + "\n" + "\n".join(_beside(lines, node.end_lineno or node.lineno))  # below a table of numbers
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             # A name or field is a constant whatever its value; inside a function plain numbers are not.
             if (name and not inside) or node.value not in PLAIN:
-                said = about + "\n" + "\n".join(_beside(lines, node.lineno))
-                yield Constant(room, f"{file}:{node.lineno}", name, float(node.value), bool(_SOURCE.search(said)))
+                beside = "\n".join(_beside(lines, node.lineno))
+                sourced = bool(_SOURCE.search(about + "\n" + beside)) and not _GUESS.search(beside)
+                yield Constant(room, f"{file}:{node.lineno}", name, float(node.value), sourced)
             return
         for child in ast.iter_child_nodes(node):
             yield from walk(child, name, about, inside)
@@ -90,10 +94,16 @@ def _of(tree: ast.AST, lines: list[str], room: str, file: str) -> Iterator[Const
     yield from walk(tree, "", "", False)
 
 
+def _entry(docstring: str, name: str) -> str:
+    """Return what a NumPy docstring says of one parameter or attribute."""
+    said = re.search(rf"(?ms)^{re.escape(name)} :.*?(?=^\S|\Z)", docstring)
+    return said[0] if said else ""
+
+
 def _beside(lines: list[str], number: int) -> list[str]:
-    """Return a line, the comments right above it and the string or comment right below it."""
+    """Return what is said on a line, the comments right above it and the string or comment right below it."""
     at = number - 1
-    found = [lines[at]]
+    found = [lines[at].partition("#")[2]]  # of the line its comment alone: 2000 in code names no year
     for line in reversed(lines[max(0, at - _LINES) : at]):
         if not line.strip().startswith("#"):
             break

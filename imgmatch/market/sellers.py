@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["authorisation", "registrable_domain"]
 
 _PATH = re.compile(r"(?<!/)/(?!/)|[?#]")
-_LONGEST = 2048  # of what stands before a URL's path; a host has 253 letters (RFC 1035), and reading 100,000 takes seconds
+_LONGEST = 2048  # of what stands before a URL's path (a guess): a host has 253 letters, and reading 100,000 takes seconds
 
 
 def registrable_domain(url: str) -> str | None:

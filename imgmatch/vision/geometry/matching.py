@@ -246,12 +246,12 @@ def _general(
     threshold = tolerance * query_scale
     transform = np.eye(3)
     if model == "homography":
-        found, _ = cv2.findHomography(source, drawn, cv2.USAC_MAGSAC, threshold, maxIters=2000, confidence=0.999)
+        found, _ = cv2.findHomography(source, drawn, cv2.USAC_MAGSAC, threshold, confidence=0.999)
         if found is None:
             return None
         transform = np.asarray(found, dtype=np.float64)
     else:
-        found, _ = cv2.estimateAffine2D(source, drawn, None, cv2.USAC_MAGSAC, threshold, 2000, 0.999)
+        found, _ = cv2.estimateAffine2D(source, drawn, None, cv2.USAC_MAGSAC, threshold, confidence=0.999)
         if found is None:
             return None
         transform[:2] = found
