@@ -109,12 +109,11 @@ def _run(options: argparse.Namespace) -> int:
                     failed += spec == "rendered" or options.dataset is not None
                     continue
                 head, rows = raw.read(file)
-                kind = "rendered" if head["rendered"] else "locked" if head["locked"] else "seen" if head["seen"] else "real"
-                spent = _cpu() - start
+                kind, spent = raw.kind(head), _cpu() - start
                 print(f"{name}, {head['data']} ({kind}), {encoder}: {len(rows)} rows, {spent:.0f} s of CPU", flush=True)
                 for figure in module.score(rows, head):
                     more = "; ".join(filter(None, (figure.against, figure.target and f"target {figure.target}")))
-                    print(f"  {figure.what}: {figure.text()}{f' ({more})' if more else ''}", flush=True)
+                    print(f"  {kind}, {figure.what}: {figure.text()}{f' ({more})' if more else ''}", flush=True)
     return 1 if failed else 0
 
 

@@ -71,11 +71,13 @@ def abo(root: Path) -> None:
         "other_image_id": ["o"],
     }
     (root / "listings" / "metadata").mkdir(parents=True)
+    rows = [row, {"item_id": "B02"}, row | {"domain_name": "amazon.de"}]  # the same article in another country
+    rows += [{"item_id": f"B0{n}", "main_image_id": "s"} for n in (3, 4)]  # variants that share a photo
     with gzip.open(root / "listings" / "metadata" / "listings_0.json.gz", "wt", encoding="utf-8") as f:
-        f.write(json.dumps(row) + "\n" + json.dumps({"item_id": "B02"}) + "\n")
+        f.writelines(json.dumps(row) + "\n" for row in rows)
     (root / "images" / "metadata").mkdir(parents=True)
     with gzip.open(root / "images" / "metadata" / "images.csv.gz", "wt", encoding="utf-8") as f:
-        f.write("image_id,height,width,path\nm,10,12,aa/m.jpg\no,10,12,bb/o.jpg\n")
+        f.write("image_id,height,width,path\nm,10,12,aa/m.jpg\no,10,12,bb/o.jpg\ns,10,12,bb/s.jpg\n")
     photo(root / "images" / "small" / "aa" / "m.jpg")
     photo(root / "images" / "small" / "bb" / "o.jpg")
 
@@ -143,7 +145,7 @@ def disc21(root: Path) -> None:
 
 
 def copydays(root: Path) -> None:
-    for place in ("original/200000", "strong/200001", "crops/10/200000", "jpegqual/75/200000"):
+    for place in ("original/200000", "strong/200001", "crops/10/200000", "jpegqual/75/200000", "yfcc100m/7"):
         photo(root / f"{place}.jpg")
 
 
@@ -176,7 +178,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], dict[str, int], int]] = {
     "logodet3k": (logodet3k, {"catalog": 4, "query": 2}, 6),
     "openlogo": (openlogo, {"catalog": 1, "query": 1}, 2),
     "disc21": (disc21, {"catalog": 2, "query": 1, "distractor": 1, "background": 1}, 0),
-    "copydays": (copydays, {"catalog": 1, "query": 3}, 0),
+    "copydays": (copydays, {"catalog": 2, "query": 3}, 0),
     "folder": (folder, {"both": 2, "distractor": 1}, 0),
     "manifest": (manifest, {"catalog": 1, "query": 1, "distractor": 1}, 2),
 }

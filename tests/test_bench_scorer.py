@@ -196,6 +196,26 @@ def test_retrieval_is_scored_on_the_part_that_chose_nothing() -> None:
     assert one.against.startswith("plain cosine 33.3%: +33.3")
 
 
+def test_official_recall_is_given_at_the_k_of_the_papers() -> None:
+    from benchmarks import retrieval
+
+    ranks = (1, 15, 25, 40)
+    rows = [
+        {"contender": c, "query": str(n), "unit": str(n), "split": "test", "rank": rank}
+        for c in ("imgmatch", "plain", "official")
+        for n, rank in enumerate(ranks)
+    ]
+    figures = [f for f in retrieval.score(rows, {"locked": False, "data": "inshop"}) if f.what.startswith("published")]
+    assert [(f.what.rpartition("@")[2], f.value) for f in figures] == [("1", 0.25), ("10", 0.25), ("20", 0.5), ("30", 0.75)]
+
+
+def test_no_threshold_is_chosen_where_a_set_has_no_dev_part() -> None:
+    from benchmarks import copies
+
+    rows = [row(c, kind, [("right", 0.4)]) for c in ("imgmatch", "cosine") for kind in ("copy", "distractor")]
+    assert not [f.what for f in copies.score(rows, {"locked": False, "data": "any"}) if "on dev" in f.what]
+
+
 def test_an_answer_for_every_photo_of_a_seller_by_hand() -> None:
     """Of three of known brands two are answered rightly, one by its first candidate; of two of nothing one is false."""
     from benchmarks import brands

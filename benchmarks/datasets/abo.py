@@ -23,7 +23,10 @@ CARD = Card(
 
 
 def read(root: Path) -> Iterator[Photo]:
-    """``listings/metadata/listings_*.json.gz`` name photos, ``images/metadata/images.csv`` places them."""
+    """``listings/metadata/listings_*.json.gz`` name photos, ``images/metadata/images.csv`` places them.
+
+    An article is listed once a country, and its variants share photos: one that several articles show asks about none.
+    """
     places = root / "images" / "metadata"
     if (places / "images.csv.gz").is_file():
         with gzip.open(places / "images.csv.gz", "rt", encoding="utf-8") as f:
@@ -32,14 +35,18 @@ def read(root: Path) -> Iterator[Photo]:
     else:
         rows = table(places / "images.csv")
     path = {row["image_id"]: root / "images" / "small" / row["path"] for row in rows}
+    shown: dict[str, tuple[str, str, str]] = {}  # of each photo the article, brand and role
+    shared = set()
     for file in sorted((root / "listings" / "metadata").glob("listings_*.json.gz")):
         with gzip.open(file, "rt", encoding="utf-8") as f:
-            for line in f:
-                row = json.loads(line)
+            for row in map(json.loads, f):
                 item, brands = row["item_id"], row.get("brand", [])
-                brand = next(
-                    (b["value"] for b in brands if b["language_tag"].startswith("en")), brands[0]["value"] if brands else ""
-                )
+                english = [b["value"] for b in brands if b["language_tag"].startswith("en")]
+                brand = (english or [b["value"] for b in brands] or [""])[0]
                 for role, ids in (("catalog", [row.get("main_image_id")]), ("query", row.get("other_image_id", []))):
                     for photo in filter(path.get, ids):
-                        yield Photo(path[photo], item, brand, role, part_of("abo", item))
+                        if shown.setdefault(photo, (item, brand, role))[0] != item:
+                            shared.add(photo)
+    for photo, (item, brand, role) in shown.items():
+        if photo not in shared:
+            yield Photo(path[photo], item, brand, role, part_of("abo", item))

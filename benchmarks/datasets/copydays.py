@@ -24,7 +24,10 @@ CARD = Card(
 
 
 def read(root: Path) -> Iterator[Photo]:
-    """``original``, ``strong``, ``crops/N``, ``jpegqual/N``: names of six digits, the first four name the block."""
+    """``original``, ``strong``, ``crops/N``, ``jpegqual/N``: names of six digits, the first four name the block.
+
+    Photos in other folders are distractors as papers add them: in the catalog.
+    """
     (root / "original").stat()  # the one folder that must be there
     for path in sorted(root.rglob("*.jpg")):
         part = path.relative_to(root).parts[0]
@@ -34,4 +37,4 @@ def read(root: Path) -> Iterator[Photo]:
         elif part in ("strong", "crops", "jpegqual"):
             yield Photo(path, block, "copydays", "query", unit=block)
         else:
-            yield Photo(path, role="distractor")
+            yield Photo(path, path.stem, "distractor", "catalog")

@@ -57,8 +57,7 @@ def precision_recall(results: Path) -> Any:
         axes = figure.add_subplot(down, across, number)
         for contender, (recall, precision) in curves(rows).items():
             axes.plot(recall, precision, label=contender, linewidth=2 if contender == "imgmatch" else 1)
-        kind = "rendered" if head["rendered"] else "locked" if head["locked"] else "seen" if head["seen"] else ""
-        axes.set(title=f"{head['suite']}: {head['data'].replace('_', ' ')}{f' ({kind})' if kind else ''}", xlabel="recall")
+        axes.set(title=f"{head['suite']}: {head['data'].replace('_', ' ')} ({raw.kind(head)})", xlabel="recall")
         axes.set(ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.05))
         axes.legend(fontsize=8)
     return figure

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.frame.data import REPO
 
-__all__ = ["RESULTS", "changed", "code_hash", "environment", "parts", "read", "write"]
+__all__ = ["RESULTS", "changed", "code_hash", "environment", "kind", "parts", "read", "write"]
 
 RESULTS = REPO / "benchmarks" / "results"
 _PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pillow", "opencv-python-headless", "rapidocr", "onnxruntime")
@@ -49,6 +49,11 @@ def parts(suite: str, results: Path = RESULTS) -> Iterator[tuple[dict[str, Any],
     """Yield what there is of a suite, data set by data set."""
     for file in sorted((results / suite).glob("*.jsonl.xz")):
         yield read(file)
+
+
+def kind(head: dict[str, Any]) -> str:
+    """Return what a reader must know of the photos before a figure on them means anything."""
+    return "rendered" if head["rendered"] else "locked part" if head["locked"] else "seen" if head["seen"] else "real"
 
 
 def changed(head: dict[str, Any]) -> list[str]:

@@ -55,9 +55,8 @@ def lines(cells: Cells, rows: tuple[tuple[str, str], ...] | None = None) -> Iter
 
 def said(head: dict[str, Any], figure: Figure) -> str:
     """One cell: the set, what kind of part it is, the figure, and what else was asked."""
-    kind = "locked part" if head["locked"] else "seen" if head["seen"] else ""
-    encoder = "" if head["encoder"] == job.ENCODER else head["encoder"]
-    name = ", ".join(filter(None, (head["data"].replace("_", " "), kind, encoder)))
+    kind, encoder = raw.kind(head), "" if head["encoder"] == job.ENCODER else head["encoder"]
+    name = ", ".join(filter(None, (head["data"].replace("_", " "), "" if kind == "real" else kind, encoder)))
     text = f"**{figure.text()}**" + (f"; {figure.against}" if figure.against else "")
     return f"{name}: {text}" if not head["rendered"] else text
 
