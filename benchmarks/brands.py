@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.frame import scorer
@@ -41,7 +42,8 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
         def held(photo: Photo, part: int = part) -> bool:
             return photo.split == "locked" if job.locked else photo.split != "locked" and _part(photo.group) == part
 
-        catalog = [p for p in goods if p.split != "locked" and not held(p) and _sure(labels[job.name(p)])]
+        known = [p for p in goods if p.split != "locked" and not held(p) and _sure(labels[job.name(p)])]
+        catalog = [replace(p, item=f"{p.item}-{p.brand}") for p in known]  # one group of reposts shows two brands
         asked = [p for p in job.asked(goods) if held(p)]
         matcher = Matcher(job.catalog(catalog, _brands(catalog, labels, job)), Config())
         vectors, names = job.embed(catalog), [p.brand for p in catalog]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, better, held_out, highest_outside
+from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, better, held_out, normalised
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.likeness import PHOTOS, Likeness, sample
 from imgmatch.catalog.metric import Metric
@@ -178,14 +178,16 @@ def test_the_share_of_strangers_by_hand(foreign: list[float], score: float, shar
     assert likeness_with([0.9] * 20, foreign).false_claims(score) == pytest.approx(share, rel=1e-3)
 
 
-def test_the_highest_outside_a_group_by_hand() -> None:
-    similarities = np.float32([0.9, *[0.5] * 9, 0.1])
-    whole, without = highest_outside(similarities, np.array(["a", *"bcdefghij", "k"]))
-    assert whole == pytest.approx(0.54)
-    assert without["a"] == pytest.approx((9 * 0.5 + 0.1) / 10)
-    assert without["b"] == pytest.approx((0.9 + 8 * 0.5 + 0.1) / 10)
-    assert "k" not in without  # leaving it out changes nothing
-    assert highest_outside(np.zeros(0, np.float32), np.array([])) == (0.0, {})
+def test_scores_by_hand() -> None:
+    """Half the mean of the ten highest cosines outside the best item's group is taken off all, so that their order stays."""
+    photos, groups = np.float32([0.9, *[0.5] * 9, 0.1]), np.array([*"abcdefghijk"])
+    assert normalised(np.float32([0.8, 0.9]), np.array(["b", "a"]), photos, groups).tolist() == pytest.approx([0.57, 0.67])
+    # outside a: (9 * 0.5 + 0.1) / 10 = 0.46; outside b: (0.9 + 8 * 0.5 + 0.1) / 10 = 0.5; outside none: (0.9 + 9 * 0.5) / 10
+    assert normalised(np.float32([0.9, 0.8]), np.array(["b", "a"]), photos, groups).tolist() == pytest.approx([0.65, 0.55])
+    assert normalised(np.float32([0.9]), np.array(["z"]), photos, groups).tolist() == pytest.approx([0.63])
+    assert normalised(np.float32([0.9]), np.array(["z"]), np.zeros(0, np.float32), np.array([])).tolist() == pytest.approx(
+        [0.9]
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.catalog.held_out import WAYS, WEIGHT, HeldOut, Sample, held_out, highest_outside
+from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, held_out, normalised
 from imgmatch.catalog.metric import Metric
 from imgmatch.loading.cache import remembered
 from imgmatch.metrics import wilson_interval
@@ -56,9 +56,10 @@ class Likeness:
     """Scores of photos against the items of one catalog, and how certain they make it.
 
     The score of an item is the cosine to its nearest photo, or the mean of that and the cosine to the mean photo of its
-    item or brand; half the mean of the ten nearest photos of other groups is taken off, so that a plain photo, near to
-    everything, is near to nothing. Photos of the catalog held out of all that is fitted decide whether means and a metric
-    are used (:func:`imgmatch.catalog.held_out.held_out`) and say how much a score means.
+    item or brand. Items are ranked by the plain cosine to their nearest photo, unless photos of the catalog held out of
+    all that is fitted say that means or a metric rank better (:func:`imgmatch.catalog.held_out.held_out`); they also say
+    how much a score means. From all scores of a photo the same is taken off, half the mean of the ten nearest photos of
+    groups other than the best item's, so that a photo that is near to everything is near to nothing.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class Likeness:
         _, photos = sample(catalog)
         names, self._groups = np.unique(photos.groups, return_inverse=True)
         self._number = {str(name): number for number, name in enumerate(names)}
-        found = remembered("likeness-9", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
+        found = remembered("likeness-10", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
         vectors = self.mapped(photos.vectors)
@@ -216,15 +217,15 @@ class Compared:
     similarities: FloatArray
 
     def scores(self, similarities: Sequence[float], items: Sequence[str]) -> list[float]:
-        """Return the scores of items whose nearest photos have these cosines in the mapped space."""
+        """Return the scores of items whose nearest photos have these cosines in the mapped space; all that are compared."""
+        if not items:
+            return []
         likeness = self.likeness
-        whole, without = highest_outside(self.similarities, likeness._groups)
-        scores: list[float] = []
-        for similarity, item_id in zip(similarities, items, strict=True):
-            if WAYS[likeness.learnt.way][1]:
-                similarity = (similarity + float(likeness.references(item_id).mean @ self.vector)) / 2
-            number = likeness._number.get(likeness.group(item_id))
-            scores.append(similarity - WEIGHT * without.get(number, whole))
+        if WAYS[likeness.learnt.way][1]:
+            means = [float(likeness.references(item_id).mean @ self.vector) for item_id in items]
+            similarities = [(nearest + mean) / 2 for nearest, mean in zip(similarities, means, strict=True)]
+        groups = np.array([likeness._number.get(likeness.group(item_id), -1) for item_id in items])
+        scores: list[float] = normalised(np.array(similarities), groups, self.similarities, likeness._groups).tolist()
         return scores
 
 
