@@ -230,6 +230,27 @@ def test_a_large_index_votes_like_comparing_with_all():
     assert votes[17] > 40
 
 
+def test_an_index_given_its_lists_is_the_same_index():
+    rng = np.random.default_rng(5)
+    rows = [rng.integers(0, 256, (50, 32), dtype=np.uint8) for _ in range(60)]
+    noisy = rows[17] ^ (rng.random((50, 32)) < 0.3).astype(np.uint8)
+    built = PatchIndex(rows)
+    assert len(set(built.lists.tolist())) > 50  # of 219 lists, all but those of unlucky centres have something
+    assert np.array_equal(PatchIndex(rows, lists=built.lists).vote(noisy), built.vote(noisy))
+    # The lists given are the ones used: with all in one list that no query looks into, nothing is found.
+    nearest = PatchIndex(rows, probes=1)
+    away = np.full(len(built.lists), (nearest.lists[17 * 50] + 1) % 219)
+    assert PatchIndex(rows, probes=1, lists=away).vote(rows[17][:1]).sum() == 0
+    assert nearest.vote(rows[17][:1]).sum() == 1
+
+
+@pytest.mark.parametrize("lists", [np.zeros(2999, np.int64), np.full(3000, 219), np.full(3000, -1)])
+def test_lists_of_another_index_are_refused(lists):
+    rows = [np.zeros((50, 32), np.uint8)] * 60
+    with pytest.raises(ValueError, match="expected the lists, 0 to 218, of 3000 descriptors"):
+        PatchIndex(rows, lists=lists)
+
+
 def apart(phash, bits):
     """Return a hash that many bits from another."""
     return (int.from_bytes(phash, "big") ^ ((1 << bits) - 1)).to_bytes(32, "big")
@@ -520,9 +541,9 @@ def test_what_is_said_of_copies_depends_on_how_sure_they_are(tmp_path, monkeypat
 
 def test_stored_details_are_kept_and_only_new_photos_are_looked_at(catalog):
     shas = sorted(catalog.photos)
-    first = stored_details(catalog, shas[:3])
+    first, _ = stored_details(catalog, shas[:3])
     catalog.asked.clear()
-    again = stored_details(catalog, shas)
+    again, _ = stored_details(catalog, shas)
     assert catalog.asked == [shas[3]]
     assert all(np.array_equal(a.descriptors, b.descriptors) for a, b in zip(first, again, strict=False))
     assert all(np.array_equal(a.places, b.places) for a, b in zip(first, again, strict=False))
@@ -534,11 +555,26 @@ def test_a_broken_file_of_details_is_computed_again(catalog, junk):
     stored_details(catalog, shas)
     (file,) = (catalog.path / "derived").iterdir()
     file.write_bytes(junk)
-    assert len(stored_details(catalog, shas)[0].descriptors) > 50
+    assert len(stored_details(catalog, shas)[0][0].descriptors) > 50
+
+
+def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog):
+    shas = sorted(catalog.photos)
+    _, index = stored_details(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    with np.load(file) as stored:
+        parts = dict(stored)
+    assert np.array_equal(parts["lists"], index.lists)
+    np.savez(file, **{**parts, "lists": parts["lists"][1:]})
+    catalog.asked.clear()
+    assert np.array_equal(stored_details(catalog, shas)[1].lists, index.lists)
+    with np.load(file) as stored:
+        assert np.array_equal(stored["lists"], index.lists)
+    assert not catalog.asked  # the details themselves are sound
 
 
 def test_details_agree_where_a_photo_shows_the_other_and_on_its_side_only(catalog):
-    known = dict(zip(sorted(catalog.photos), stored_details(catalog, sorted(catalog.photos)), strict=True))
+    known = dict(zip(sorted(catalog.photos), stored_details(catalog, sorted(catalog.photos))[0], strict=True))
     for sha in catalog.photos:
         entry = catalog.photos[sha]
         shown = crop_of(catalog.photo(sha).image.pixels)[0]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.errors import ImageError
-from imgmatch.indexes.patches import mutual
+from imgmatch.indexes.patches import PatchIndex, mutual
 from imgmatch.io.files import atomic_write
 from imgmatch.types import PhotoRole, UInt8Array
 from imgmatch.vision import geometry
@@ -109,8 +109,8 @@ def describe(catalog: Catalog, progress: Callable[[int, int], None] = lambda don
     stored_details(catalog, shas)
 
 
-def stored_details(catalog: Catalog, shas: Sequence[str]) -> list[Details]:
-    """Return the details of catalog photos, computed for those that the catalog's folder does not have yet.
+def stored_details(catalog: Catalog, shas: Sequence[str]) -> tuple[list[Details], PatchIndex]:
+    """Return the details of catalog photos and their index, computed where the catalog's folder does not have them yet.
 
     Parameters
     ----------
@@ -119,18 +119,26 @@ def stored_details(catalog: Catalog, shas: Sequence[str]) -> list[Details]:
 
     Returns
     -------
-    list of Details
+    details : list of Details
         In the order of `shas`.
+    index : PatchIndex
+        Over their descriptors.
     """
     path = catalog.path / "derived" / f"patches-{_RECIPE}.npz"
-    known = _read(path)
-    missing = [sha for sha in shas if sha not in known]
-    for sha in missing:
-        points = geometry.patches(catalog.photo(sha), max_side=_SIDE, count=_COUNT)[0]
-        places = np.c_[points.xy / points.scale, points.size / points.scale, points.angle]
-        known[sha] = Details(points.descriptors, places.astype(np.float16))
+    known, lists = _read(path)
+    same = list(known) == list(shas)
+    for sha in shas:
+        if sha not in known:
+            points = geometry.patches(catalog.photo(sha), max_side=_SIDE, count=_COUNT)[0]
+            places = np.c_[points.xy / points.scale, points.size / points.scale, points.angle]
+            known[sha] = Details(points.descriptors, places.astype(np.float16))
     kept = [known[sha] for sha in shas]
-    if missing:
+    descriptors = [k.descriptors for k in kept]
+    if same:
+        with contextlib.suppress(ValueError):  # lists of something else: computed again
+            return kept, PatchIndex(descriptors, lists=lists)
+    index = PatchIndex(descriptors)
+    if kept:
         try:
             path.parent.mkdir(exist_ok=True)
             with atomic_write(path, "wb") as f:
@@ -138,15 +146,16 @@ def stored_details(catalog: Catalog, shas: Sequence[str]) -> list[Details]:
                     f,
                     photos=np.array([list(bytes.fromhex(sha)) for sha in shas], np.uint8),
                     counts=np.array([len(k.descriptors) for k in kept]),
-                    descriptors=np.concatenate([k.descriptors for k in kept]),
+                    descriptors=np.concatenate(descriptors),
                     places=np.concatenate([k.places for k in kept]),
+                    lists=index.lists.astype(np.int32),
                 )
         except OSError:
             pass  # a read-only catalog works, it only computes this again in every process
-    return kept
+    return kept, index
 
 
-def _read(path: Path) -> dict[str, Details]:
+def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             names = [row.tobytes().hex() for row in stored["photos"]]
@@ -155,7 +164,7 @@ def _read(path: Path) -> dict[str, Details]:
             places = np.split(stored["places"].astype(np.float16).reshape(-1, 4), ends)
             pairs = list(zip(names, map(Details, descriptors, places), strict=True))
             if all(len(d.descriptors) == len(d.places) and np.isfinite(d.places).all() for _, d in pairs):
-                return dict(pairs)
+                return dict(pairs), stored["lists"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # not there yet, or cut short: it holds nothing that cannot be computed again
-    return {}
+    return {}, np.zeros(0, np.int64)

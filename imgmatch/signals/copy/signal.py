@@ -71,11 +71,11 @@ class CopySignal(Signal):
         self._catalog = catalog
         self.config = CopyConfig() if config is None else config
         self._lock = threading.Lock()
-        self._built: PatchIndex | None = None
+        self._built: tuple[list[Details], PatchIndex] | None = None
 
     def warm_up(self) -> None:
         """Describe the catalog's photos, or load what was described before."""
-        self._index  # noqa: B018 - builds it
+        self._described  # noqa: B018 - builds it
 
     def fingerprint(self) -> str:
         return fingerprint_of(self, packages=("opencv-python-headless", "pdqhash"))
@@ -201,13 +201,14 @@ class CopySignal(Signal):
             hinted.setdefault(sha, []).append((placement, flipped))
         proposals: dict[str, _Proposal] = {sha: (hints, (False, True)) for sha, hints in hinted.items()}
         seen = self._patches(photo)
-        votes = np.stack([self._index.vote(points.descriptors) for points in seen])
+        stored, index = self._described
+        votes = np.stack([index.vote(points.descriptors) for points in seen])
         for row in np.argsort(-votes.max(axis=0), kind="stable")[: self.config.effort.proposals]:
             sha = self._searched[row]
             asked = [flipped for flipped in (False, True) if votes[int(flipped), row] >= self.config.effort.votes]
             if asked and sha not in hinted:
                 entry = self._catalog.photos[sha]
-                details = self._details[row].keypoints(entry.width, entry.height)
+                details = stored[row].keypoints(entry.width, entry.height)
                 sides = tuple(flipped for flipped in asked if agree(seen[flipped], details))
                 if sides:
                     proposals[sha] = ([], sides)
@@ -260,15 +261,12 @@ class CopySignal(Signal):
         return searched(self._catalog)
 
     @property
-    def _index(self) -> PatchIndex:
+    def _described(self) -> tuple[list[Details], PatchIndex]:
+        """The small details of the photos looked for, and their index."""
         with self._lock:
             if self._built is None:
-                self._built = PatchIndex([details.descriptors for details in self._details])
+                self._built = stored_details(self._catalog, self._searched)
             return self._built
-
-    @cached_property
-    def _details(self) -> list[Details]:
-        return stored_details(self._catalog, self._searched)
 
     # Words
 
