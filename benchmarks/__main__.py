@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", nargs="+", metavar="WHAT", help=what)
     parser.add_argument("--dataset", action="append", metavar="NAME[=FOLDER]", help="by default those that the suite names")
     parser.add_argument("--encoder", action="append", metavar="NAME", help=f"by default {job.ENCODER}")
-    parser.add_argument("--limit", type=int, help="most queries, chosen by hash; less of all else")
+    parser.add_argument("--limit", type=_count, help="most queries, chosen by hash; less of all else")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME", help="other tools to ask as well")
     parser.add_argument("--locked", action="store_true", help="the locked part: once a version, and written down")
     parser.add_argument("--smoke", action="store_true", help="a handful of photos, results thrown away")
@@ -46,9 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=Path("data"), help="fetch: where to")
     options = parser.parse_args(arguments)
     first, *rest = options.what
+    if first == "fetch" and not rest:
+        parser.error("fetch needs the name of a data set: see python -m benchmarks datasets")
+    if rest and first in ("all", "table", "stale", "plots", "constants", "datasets", "fit"):
+        parser.error(f"{first} stands alone, got {' '.join(rest)}")
     if first == "datasets":
         for name, card in names().items():
-            print(f"{name:24} {card.task:9} {card.title}; {card.licence}\n{'':24} {card.protocol}")
+            had = ", ".join(f"{f.url}{f' ({f.mib:,} MiB)' if f.mib else ''}" for f in card.files) or card.by_request
+            published = (f"{p.who}: {p.metric} {p.value:.1%} ({p.source})" for p in card.published)
+            more = (card.protocol, card.cite, card.url, had, *published)
+            print(f"{name:24} {card.task:9} {card.title}; {card.licence}", *filter(None, more), sep=f"\n{'':24} ")
         return 0
     if first == "plots":
         from benchmarks.frame import plots
@@ -109,12 +116,21 @@ def _run(options: argparse.Namespace) -> int:
                     failed += spec == "rendered" or options.dataset is not None
                     continue
                 head, rows = raw.read(file)
+                if not rows:
+                    print(f"{name}, {spec}: nothing of it may be asked", flush=True)
+                    continue
                 kind, spent = raw.kind(head), _cpu() - start
                 print(f"{name}, {head['data']} ({kind}), {encoder}: {len(rows)} rows, {spent:.0f} s of CPU", flush=True)
                 for figure in module.score(rows, head):
                     more = "; ".join(filter(None, (figure.against, figure.target and f"target {figure.target}")))
                     print(f"  {kind}, {figure.what}: {figure.text()}{f' ({more})' if more else ''}", flush=True)
     return 1 if failed else 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text}")
+    return int(text)
 
 
 def _cpu() -> float:

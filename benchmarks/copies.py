@@ -42,8 +42,11 @@ Limits = dict[str, tuple[float, bool]]  # of each contender, and whether a score
 
 
 def run(job: Job) -> Iterator[dict[str, Any]]:
+    from benchmarks.peers.environments import install
     from imgmatch import Config, Matcher
 
+    for peer in job.peers:
+        install(peer)  # before anything is asked
     catalog, positives, negatives = _roles(job)
     queries = _drawn(job, positives, [p for _, p in negatives][:12]) + [(k, p, "") for k, p in negatives]
     item_of = {str(p.path): p.item for p in catalog}

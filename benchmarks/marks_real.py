@@ -59,6 +59,8 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
         rows, boxes = drawn_marks(job)
         altered = altered_goods(job)
     asked = [(p.path, p.brand) for p in [*queries, *nothing[: job.limit or None]]]
+    if not boxes:
+        raise ValueError(f"{job.data.name} has no boxes around marks: a set of marks has (python -m benchmarks datasets)")
     yield from ({**row, "swapped": False} for row in _ours(job, rows, boxes, asked + altered))
     if ours and not job.locked:
         asked_back = [(p.path, p.brand) for p in [*references, *nothing[: job.limit or None]]]

@@ -80,7 +80,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     mine = {c: {r["query"]: r for r in rows if r["contender"] == c and r["split"] == part} for c in ("plain", "imgmatch")}
     queries = list(mine["imgmatch"])
     units = [mine["imgmatch"][q]["unit"] for q in queries]
-    for k in (1, 5):
+    for k in (1, 5) if queries else ():
         ours, plain = (scorer.recall_at([mine[c][q]["rank"] for q in queries], k) for c in ("imgmatch", "plain"))
         gain = ours.astype(float) - plain
         low, high = scorer.interval(gain, units, lambda v: float(v.mean()))

@@ -133,15 +133,9 @@ def openlogo(root: Path) -> None:
 
 
 def disc21(root: Path) -> None:
-    text(root / "public_ground_truth.csv", "query_id,reference_id\nQ00000,R000001\nQ00001,\n")
-    for folder, name in (
-        ("references", "R000001"),
-        ("references", "R000002"),
-        ("queries", "Q00000"),
-        ("queries", "Q00001"),
-        ("training", "T000000"),
-    ):
-        photo(root / folder / f"{name}.jpg")
+    text(root / "dev_queries_groundtruth.csv", "Q00000,R000001\nQ00001,\n")
+    for place in ("references/R000001", "references/R000002", "dev_queries/Q00000", "dev_queries/Q00001", "train/T000000"):
+        photo(root / f"{place}.jpg")
 
 
 def copydays(root: Path) -> None:
@@ -204,6 +198,18 @@ def test_the_published_layout_is_read(name: str, tmp_path: Path) -> None:
         assert {q.item for q in queries} <= {p.item for p in catalog}
         assert queries
     assert data.hash() == load(f"{name}={tmp_path}").hash()
+
+
+def test_disc_is_read_as_its_challenge_and_its_mirror_lay_it_out(tmp_path: Path) -> None:
+    for name, head in (("public_ground_truth.csv", "query_id,reference_id\n"), ("dev_ground_truth.csv", "")):
+        root = tmp_path / name
+        text(root / name, f"{head}Q00000,R000001\nQ00001,\n")
+        for place in ("references/images/R000001", "queries/images/queries/Q00000"):
+            photo(root / f"{place}.jpg")
+        with pytest.raises(FileNotFoundError, match=r"Q00001\.jpg is missing"):
+            load(f"disc21={root}")
+        photo(root / "queries" / "images" / "queries" / "Q00001.jpg")
+        assert [p.role for p in load(f"disc21={root}").photos] == ["catalog", "query", "distractor"]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -192,11 +192,23 @@ def test_the_locked_part_is_opened_once_a_version(tmp_path: Path, monkeypatch) -
         (["retrieval", "--dataset", "nosuch"], 1, "no data set 'nosuch'"),
         (["datasets"], 0, "Stanford Online Products"),
         (["fetch", "inshop"], 1, "sign the agreement"),
+        (["fetch"], 2, "fetch needs the name of a data set"),
+        (["table", "copies"], 2, "table stands alone, got copies"),
+        (["copies", "--limit", "-3"], 2, "expected a whole number above 0, got -3"),
+        (
+            ["copies", "--dataset", "rendered", "--smoke", "--peer", "nosuch"],
+            1,
+            "no peer 'nosuch'; there are imagededup_cnn",
+        ),
     ],
 )
 def test_the_command_line_answers_in_words(arguments: list[str], code: int, words: str, tmp_path: Path, capsys) -> None:
-    assert command.main([*arguments, "--results", str(tmp_path), "--to", str(tmp_path)]) == code
+    try:
+        answer = command.main([*arguments, "--results", str(tmp_path), "--to", str(tmp_path)])
+    except SystemExit as end:  # as argparse says what was wrong
+        answer = end.code
     printed = capsys.readouterr()
+    assert answer == code
     assert words in printed.out + printed.err
     assert "Traceback" not in printed.out + printed.err
 

@@ -23,19 +23,25 @@ CARD = Card(
 )
 
 
-def read(root: Path) -> Iterator[Photo]:
-    """``references``, ``queries`` and ``training`` photos; ``public_ground_truth.csv``: query_id, reference_id or empty.
+_TRUTH = ("dev_queries_groundtruth.csv", "public_ground_truth.csv", "dev_ground_truth.csv")
+"""As Meta's page, the challenge's repository and a mirror call it."""
 
-    Only queries that the table names take part. References the table does not name are distractors in the catalog.
+
+def read(root: Path) -> Iterator[Photo]:
+    """Photos by their names, wherever an archive put them: ``R*.jpg`` references, ``Q*.jpg`` queries, ``T*.jpg`` training.
+
+    The table of truth has query_id and reference_id or nothing, with a head or without. Only queries that it names take
+    part; references that it does not name are distractors in the catalog.
     """
-    with open(root / "public_ground_truth.csv", encoding="utf-8", newline="") as f:
-        truth = [(row[0], row[1] if len(row) > 1 else "") for row in csv.reader(f) if row and row[0] != "query_id"]
-    for path in sorted((root / "references").glob("R*.jpg")):
-        yield Photo(path, path.stem, "disc", "catalog")
-    for query, reference in truth:
-        path = root / "queries" / f"{query}.jpg"
-        yield Photo(
-            path, reference, "disc" if reference else "", "query" if reference else "distractor", unit=reference or query
-        )
-    for path in sorted((root / "training").glob("T*.jpg")):
-        yield Photo(path, role="background")
+    truth = next((root / name for name in _TRUTH if (root / name).is_file()), root / _TRUTH[0])
+    with open(truth, encoding="utf-8", newline="") as f:
+        rows = [(row[0], row[1] if len(row) > 1 else "") for row in csv.reader(f) if row and row[0] != "query_id"]
+    photos = {path.stem: path for path in sorted(root.rglob("[QRT]*.jpg"))}
+    for name, path in photos.items():
+        if name[0] != "Q":
+            yield Photo(path, name, "disc", "catalog") if name[0] == "R" else Photo(path, role="background")
+    for query, reference in rows:
+        if query not in photos:
+            raise FileNotFoundError(2, "missing", f"{query}.jpg")
+        role, brand = ("query", "disc") if reference else ("distractor", "")
+        yield Photo(photos[query], reference, brand, role, unit=reference or query)

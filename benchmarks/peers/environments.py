@@ -19,7 +19,7 @@ ADAPTERS = Path(__file__).parent / "adapters"
 _HEAD = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")  # as PEP 723 gives it
 
 
-class PeerError(RuntimeError):
+class PeerError(ValueError):
     """A peer that cannot be installed or run here; the message is the reason."""
 
 
@@ -33,8 +33,10 @@ class Pins:
 
 def pins(peer: str) -> Pins:
     """Return what the head of an adapter asks for."""
-    text = (ADAPTERS / f"{peer}.py").read_text("utf-8")
-    head = _HEAD.search(text)
+    known = sorted(p.stem for p in ADAPTERS.glob("*.py") if p.stem != "__init__")
+    if peer not in known:
+        raise PeerError(f"no peer {peer!r}; there are {', '.join(known)}")
+    head = _HEAD.search((ADAPTERS / f"{peer}.py").read_text("utf-8"))
     if head is None:
         raise PeerError(f"{peer}: its adapter has no PEP 723 head")
     fields = dict(line[2:].split(" = ", 1) for line in head["content"].splitlines())
