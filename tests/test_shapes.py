@@ -196,10 +196,11 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     quads = [np.array([[0, y], [100, y], [100, y + 10 + y % 2], [0, y + 10 + y % 2]], np.float32) for y in range(500)]
+    spots = [lines.Spot(quad, 1.0) for quad in quads]
     monkeypatch.setattr(
-        ocr, "find_lines", lambda _, side, inked=None: ([] if side == ocr.GLANCE else quads, np.ones((320, 320), np.float32))
+        ocr, "find_lines", lambda _, side, inked=None: ([] if side == ocr.GLANCE else spots, np.ones((320, 320), np.float32))
     )
-    monkeypatch.setattr(ocr, "_readings", lambda _, quads, scale: read.append(len(quads)) or [])
+    monkeypatch.setattr(ocr, "_readings", lambda _, spots, scale: read.append(len(spots)) or [])
     photo = context(np.full((600, 600, 3), 255, np.uint8))
     assert ocr.read(photo) == ()
     letters = 250 * 2 * 100 / 11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["FAINT", "GLANCE", "HEIGHT", "engine", "find_lines"]
+__all__ = ["FAINT", "GLANCE", "HEIGHT", "Spot", "engine", "find_lines"]
 
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
@@ -35,6 +35,29 @@ mean, and all of it where that would be more than this share. As measured on 125
 lines have one."""
 
 _lock = threading.Lock()
+
+
+class Spot(NamedTuple):
+    """Where a line of text may be.
+
+    Parameters
+    ----------
+    quad : ndarray, shape (4, 2), float32
+        Its corners in pixels, clockwise from the first letter's top left.
+    likelihood : float
+        Mean likelihood that its pixels are text, as the detector has it.
+    """
+
+    quad: FloatArray
+    likelihood: float
+
+    @property
+    def width(self) -> float:
+        return math.dist(self.quad[0], self.quad[1])
+
+    @property
+    def height(self) -> float:
+        return math.dist(self.quad[0], self.quad[3])
 
 
 @functools.lru_cache(maxsize=1)
@@ -62,7 +85,7 @@ def engine() -> Any:
         return engine
 
 
-def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -> tuple[list[FloatArray], FloatArray]:
+def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -> tuple[list[Spot], FloatArray]:
     """Look for lines of text in a picture or a piece of one, its longer side brought to `side` pixels.
 
     Parameters
@@ -74,8 +97,7 @@ def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -
 
     Returns
     -------
-    list of ndarray, shape (4, 2)
-        The lines' corners in pixels.
+    list of Spot
     ndarray, shape (h, w), float32
         How likely each pixel of the resized picture is to be text; 0 where it was not looked at.
     """
@@ -89,16 +111,17 @@ def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -
     ]  # the network halves its input five times
     sized = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
     scale = np.array([width / size[0], height / size[1]], np.float32)
-    heat, quads = np.zeros(sized.shape[:2], np.float32), []
+    heat, spots = np.zeros(sized.shape[:2], np.float32), []
     for x0, y0, x1, y1 in [(0, 0, *size)] if inked is None else _windows(inked, size[0], size[1]):
         checkpoint()
         window = sized[None, y0:y1, x0:x1, ::-1].transpose(0, 3, 1, 2).astype(np.float32)
         found = detector.session(np.ascontiguousarray((window / 255 - 0.5) / 0.5))
         heat[y0:y1, x0:x1] = found[0, 0]
-        boxes, _ = detector.postprocess_op(found, (y1 - y0, x1 - x0))
-        corners = [(np.asarray(box, np.float32) + np.array([x0, y0], np.float32)) * scale for box in boxes]
-        quads += [_upright(np.clip(quad, 0, [width, height]).astype(np.float32)) for quad in corners]
-    return quads, heat
+        boxes, likelihoods = detector.postprocess_op(found, (y1 - y0, x1 - x0))
+        for box, likelihood in zip(boxes, likelihoods, strict=True):
+            quad = (np.asarray(box, np.float32) + np.array([x0, y0], np.float32)) * scale
+            spots.append(Spot(_upright(np.clip(quad, 0, [width, height]).astype(np.float32)), float(likelihood)))
+    return spots, heat
 
 
 def _windows(inked: FloatArray, width: int, height: int) -> list[tuple[int, int, int, int]]:
