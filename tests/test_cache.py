@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +43,7 @@ def test_the_same_inputs_are_computed_once_and_others_again(folder: Path) -> Non
     of(a, 2.0, "another")
     of(a + 1, 2.0)
     assert len(calls) == 6
-    assert len(list(folder.iterdir())) == 6
+    assert len(list(folder.glob("*.npz"))) == 6
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\3\4 no zip", b"\x93NUMPY"])
@@ -49,16 +52,33 @@ def test_a_damaged_file_is_computed_again(damage: bytes, folder: Path) -> None:
         return {"x": np.ones(3)}
 
     cache.remembered("ones", compute, 3.0)
-    file = next(folder.iterdir())
+    file = next(folder.glob("*.npz"))
     file.write_bytes(damage)
     assert np.array_equal(cache.remembered("ones", compute, 3.0)["x"], np.ones(3))
     assert file.stat().st_size > len(damage)
 
 
+def test_who_asks_while_it_is_computed_waits_for_it(folder: Path) -> None:
+    calls, begun = [], threading.Event()
+
+    def compute() -> dict[str, np.ndarray]:
+        calls.append(begun.set())
+        time.sleep(0.2)
+        return {"x": np.arange(3)}
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(cache.remembered, "slow", compute, 1.0)
+        begun.wait()
+        second = pool.submit(cache.remembered, "slow", compute, 1.0)
+        assert np.array_equal(first.result()["x"], second.result()["x"])
+    assert len(calls) == 1
+    assert len(list(folder.glob("*.npz"))) == 1
+
+
 def test_only_the_newest_are_kept(folder: Path) -> None:
     for n in range(cache._KEPT + 5):
         cache.remembered("n", lambda n=n: {"x": np.array([n])}, float(n))
-    assert len(list(folder.iterdir())) == cache._KEPT
+    assert len(list(folder.glob("*.npz"))) == cache._KEPT
 
 
 def test_a_folder_that_cannot_be_written_forgets(folder: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.logo.signal import LogoSignal
-from imgmatch.types import FindingStatus, Image, PhotoRole
+from imgmatch.types import Finding, FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.gradients import BINS, CELL, gradients, levels, template
@@ -101,7 +102,9 @@ def signal(kind: str = "figure") -> LogoSignal:
         "ours": Brand("ours", "Ours", logos=(LogoReference("a" * 64, kind), LogoReference("c" * 64))),
         "theirs": Brand("theirs", "Theirs", logos=(LogoReference("b" * 64, kind),)),
     }
-    catalog = SimpleNamespace(brands=brands, photos={}, photo=lambda sha: photo(pictures[sha], sha))
+    catalog = SimpleNamespace(
+        brands=brands, photos={}, photo=lambda sha: photo(pictures[sha], sha), version=f"{kind} {uuid4()}"
+    )
     return LogoSignal(catalog)  # type: ignore[arg-type]
 
 
@@ -381,7 +384,7 @@ def test_signal_abstains_and_survives() -> None:
 
 
 def test_a_catalog_without_marks_abstains() -> None:
-    bare = LogoSignal(SimpleNamespace(brands={"a": Brand("a")}, photos={}))  # type: ignore[arg-type]
+    bare = LogoSignal(SimpleNamespace(brands={"a": Brand("a")}, photos={}, version=str(uuid4())))  # type: ignore[arg-type]
     [[finding]] = bare.examine([Query(Listing("1"), [photo(scene(mark()))])])
     assert finding.status is FindingStatus.ABSTAINED
 
@@ -423,6 +426,23 @@ def test_a_mark_boxed_in_an_items_photo_leaves_the_photo_to_its_item(tmp_path: P
     [item] = catalog.items.values()
     assert item.photos == (logo.photo,)
     assert catalog.photos[logo.photo].role is PhotoRole.REFERENCE
+
+
+def test_what_marks_score_by_chance_is_measured_once_for_a_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    goods = {f"theirs/{n}/a.png": png(picture_of_lines(n)) for n in range(LEAST_PHOTOS + 2)}
+    write_tree(tmp_path / "src", {"ours/logo/a.png": png(mark()), **goods})
+    catalog = Catalog.build(tmp_path / "src", tmp_path / "cat", encoder=GridEncoder())
+
+    def asked() -> tuple[object, list[Finding]]:
+        fresh = LogoSignal(catalog)
+        [findings] = fresh.examine([Query(Listing("1"), [photo(scene(mark()))])])
+        return fresh._marks().shapes.chance.tolist(), findings
+
+    before = asked()
+    assert np.isfinite(before[0]).all()
+    monkeypatch.setattr(type(LogoSignal(catalog)._marks()), "_measured", lambda *_: pytest.fail("measured again"))
+    assert asked() == before
 
 
 def test_marks_and_words_alone_are_a_catalog(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from imgmatch.encoders.store import cache_dir
 from imgmatch.io.files import atomic_write
@@ -60,6 +61,7 @@ def remembered(
     Notes
     -----
     The newest 16 files are kept. A file that cannot be read is computed again; a folder that cannot be written forgets.
+    Who asks for what another process is computing waits for it: workers that begin together compute it once.
     """
     digest = hashlib.sha256(name.encode())
     for value in inputs:
@@ -67,16 +69,29 @@ def remembered(
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     path = cache_dir() / "derived" / f"{digest.hexdigest()[:32]}.npz"
+    if (known := _kept(path)) is not None:
+        return known
+    with contextlib.ExitStack() as alone:
+        with contextlib.suppress(OSError, NotImplementedError):  # a folder that cannot be written, or not be locked
+            path.parent.mkdir(parents=True, exist_ok=True)
+            alone.enter_context(FileLock(path.with_suffix(".lock")))
+        if (known := _kept(path)) is not None:
+            return known
+        arrays = compute()
+        with contextlib.suppress(OSError):
+            with atomic_write(path, "wb") as f:
+                np.savez(f, **arrays)  # type: ignore[arg-type]
+            for old in sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime_ns)[:-_KEPT]:
+                old.unlink(missing_ok=True)
+                old.with_suffix(".lock").unlink(missing_ok=True)
+    return arrays
+
+
+def _kept(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """Return the arrays of a file; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
         return {key: kept[key] for key in kept.files}
-    arrays = compute()
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, "wb") as f:
-            np.savez(f, **arrays)  # type: ignore[arg-type]
-        for old in sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime_ns)[:-_KEPT]:
-            old.unlink(missing_ok=True)
-    return arrays
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

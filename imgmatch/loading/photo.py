@@ -23,7 +23,7 @@ from imgmatch.parallel import checkpoint
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
-__all__ = ["Cells", "PhotoContext", "Query", "WorkingSet"]
+__all__ = ["Cells", "PhotoContext", "Query", "WorkingSet", "producer"]
 
 Cells = npt.NDArray[np.float16]
 """Dense descriptors of a photo's parts, shape (h, w, c), rounded to half precision."""

@@ -17,9 +17,13 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from imgmatch.catalog import Catalog
 from imgmatch.errors import ImageError
-from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.loading.cache import remembered
+from imgmatch.loading.photo import PhotoContext, Query, producer
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.logo.settings import LogoConfig
@@ -128,26 +132,30 @@ class _Marks:
         self._number = {r: number for number, r in enumerate(self.figures)}
         self.features = MarkIndex(self.references, side)
         self.shapes = ShapeIndex(self.figures)
+        self._brands = sorted({r.brand for r in self.references})
         self._pattern_chance: dict[str, float] = {}
+        known = remembered("marks", lambda: self._measured(catalog), catalog.version, float(side), producer())
+        self.shapes.chance = known["chance"]
+        self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
+        self.false = {brand: (int(n), int(of)) for brand, (n, of) in zip(self._brands, known["false"], strict=True)}
+
+    def _measured(self, catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
+        """Return what the marks score on the catalog's photos of other things, and how often each is seen there."""
         others: list[tuple[Set[str], _Look]] = []
         for brands, photo in _others(catalog) if self.references else ():
             with contextlib.suppress(ImageError):
                 others.append((brands, self._looked(photo)))
             photo.forget()  # what is found in it is on disk: a megabyte
         self.shapes.learn((brands, look.scores) for brands, look in others)
-        for brands, look in others:
-            for name, s in _patterns(look.sightings).items():
-                if name not in brands:
-                    self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
-        # How often each mark is seen where it is not.
+        for name, s in ((n, s) for brands, look in others for n, s in _patterns(look.sightings).items() if n not in brands):
+            self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
         seen = [(brands, {s.brand for s in self._seen(look) if s.value >= 0.5}) for brands, look in others]
-        self.false = {
-            brand: (
-                sum(brand in claimed for brands, claimed in seen if brand not in brands),
-                sum(brand not in b for b, _ in seen),
-            )
-            for brand in {r.brand for r in self.references}
-        }
+        false = [
+            (sum(brand in claimed for brands, claimed in seen if brand not in brands), sum(brand not in b for b, _ in seen))
+            for brand in self._brands
+        ]
+        patterns = [self._pattern_chance.get(brand, 0.0) for brand in self._brands]
+        return {"chance": self.shapes.chance, "patterns": np.array(patterns), "false": np.reshape(false, (-1, 2))}
 
     def look(self, photo: PhotoContext) -> list[Seen]:
         """Return what speaks for each brand in a photo, strongest first."""

@@ -266,6 +266,8 @@ def _errors(transform: Transform, q: Points, r: Points, query_scale: float, refe
 
 
 def _plausible(transform: Transform, reference: Keypoints) -> bool:
+    if not transform[2, :2].any() and transform[0, 0] == transform[1, 1] and transform[0, 1] == -transform[1, 0]:
+        return bool(0.05 < np.hypot(transform[0, 0], transform[1, 0]) < 20.0)  # a similarity keeps angles and ratios
     corners = rectangle(reference.width, reference.height)
     depth = np.c_[corners, np.ones(4)] @ transform[2]
     if not np.isfinite(transform).all() or (depth <= 1e-6).any():

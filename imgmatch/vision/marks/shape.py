@@ -163,8 +163,9 @@ class ShapeIndex:
             for width, groups in self._by_width.items():
                 if centred.shape[1] < width:
                     continue
-                strips = np.lib.stride_tricks.sliding_window_view(centred.reshape(len(cells), -1), width * BINS, axis=1)
-                across = np.ascontiguousarray(strips[:, ::BINS])
+                down, right, bin_ = centred.strides
+                windows = len(cells), cells.shape[1] - width + 1, width * BINS
+                across = np.ascontiguousarray(np.lib.stride_tricks.as_strided(centred, windows, (down, right, bin_)))
                 for height, rows, lines in groups:
                     if len(cells) < height:
                         continue
