@@ -13,6 +13,8 @@ from imgmatch.vision.geometry.shapes import Points, Transform, area, map_points,
 
 __all__ = ["VerifiedMatch", "match", "verify"]
 
+_RANGE = 20.0  # to one: how much larger or smaller a picture may be shown
+
 
 def match(query: Keypoints, reference: Keypoints, *, ratio: float = 0.8) -> npt.NDArray[np.int64]:
     """Pair the features of two pictures.
@@ -267,7 +269,9 @@ def _errors(transform: Transform, q: Points, r: Points, query_scale: float, refe
 
 def _plausible(transform: Transform, reference: Keypoints) -> bool:
     if not transform[2, :2].any() and transform[0, 0] == transform[1, 1] and transform[0, 1] == -transform[1, 0]:
-        return bool(0.05 < np.hypot(transform[0, 0], transform[1, 0]) < 20.0)  # a similarity keeps angles and ratios
+        return bool(
+            1.0 / _RANGE < np.hypot(transform[0, 0], transform[1, 0]) < _RANGE
+        )  # a similarity keeps angles and ratios
     corners = rectangle(reference.width, reference.height)
     depth = np.c_[corners, np.ones(4)] @ transform[2]
     if not np.isfinite(transform).all() or (depth <= 1e-6).any():
@@ -276,7 +280,9 @@ def _plausible(transform: Transform, reference: Keypoints) -> bool:
     edges = np.roll(mapped, -1, axis=0) - mapped
     turns = edges[:, 0] * np.roll(edges[:, 1], -1) - edges[:, 1] * np.roll(edges[:, 0], -1)
     sizes = np.linalg.norm(edges, axis=1) / np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-    return bool((turns > 0).all() and sizes.min() > 0.05 and sizes.max() < 20.0 and sizes.max() / sizes.min() < 4.0)
+    return bool(
+        (turns > 0).all() and sizes.min() > 1.0 / _RANGE and sizes.max() < _RANGE and sizes.max() / sizes.min() < 4.0
+    )
 
 
 def _hull_area(points: Points) -> float:
