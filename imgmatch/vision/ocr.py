@@ -37,7 +37,7 @@ Beside three letters or more of the second it is not read mirrored, and upside d
 measured on 145 dev photos that saves a seventh of all readings, and of 168 surely read lines two, both nonsense."""
 
 PRINT = 0.5
-"""Least likelihood of being text with which an unsure line is read again: of 171 less likely ones (more than half of them all)
+"""Least likelihood of being text with which an unsure line is read again: of 171 less likely ones (more than half of all)
 in 268 open photos of ``benchmarks/words.py`` none was read surely upside down or mirrored, of 135 others six."""
 
 LARGE = 0.05
