@@ -8,13 +8,12 @@ design alone, at the level that ships.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.frame import scorer
-from benchmarks.frame.data import Photo, load
+from benchmarks.frame.data import Photo, by_hash, load
 from benchmarks.frame.job import Job, findings
 
 QUESTION = "Is what the catalog does not know left alone, and the right brand claimed where it knows it?"
@@ -55,7 +54,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
 def known_and_others(photos: list[Photo], size: int) -> tuple[list[Photo], list[Photo]]:
     """Return `size` photos of each brand, of as many items, and the other photos of these brands."""
     by: dict[str, list[Photo]] = defaultdict(list)
-    for p in sorted(photos, key=lambda p: hashlib.sha256(p.path.name.encode()).digest()):
+    for p in sorted(photos, key=by_hash):
         if p.item and p.brand and p.brand != "unbranded":
             by[p.brand].append(p)
     catalog, own = [], []

@@ -12,7 +12,6 @@ remembered of the photos, but of the catalog's own photos what that pass found i
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import itertools
 import resource
@@ -25,8 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.frame import machine, scorer
-from benchmarks.frame.data import OUT, REPO, SHARED, Photo, catalog_of, load
+from benchmarks.frame.data import OUT, REPO, SHARED, Photo, by_hash, catalog_of, load
 from benchmarks.frame.job import Job, link, write_source
 
 QUESTION = "What does a photo cost with the default signals, in processor seconds, and by signal?"
@@ -74,16 +75,14 @@ def _drawn(job: Job) -> tuple[list[tuple[str, Photo]], tuple[list[Photo], list[P
         known, queries = catalog_of(job.known(photos))
         if data.name in ("seller_reposts", "distractors"):
             known, queries = [], photos
-        ranked = _ranked([replace(p, item=f"{p.brand or 'unbranded'}-{p.item}") for p in known])
+        named = [replace(p, item=f"{p.brand or 'unbranded'}-{p.item}") for p in known]
+        ranked = sorted(named, key=lambda p: by_hash(p, "full scan "))
         for half, part in zip(halves, (ranked[::2], ranked[1::2]), strict=True):
             half.extend(part[: 6 if job.smoke else CATALOG])
-        open_ones = _ranked([p for p in queries if (p.split == "locked") is job.locked])
+        queries = [p for p in queries if (p.split == "locked") is job.locked]
+        open_ones = sorted(queries, key=lambda p: by_hash(p, "full scan "))
         asked += [(data.name, p) for p in open_ones[: 4 if job.smoke else job.limit or EACH]]
     return asked, halves
-
-
-def _ranked(photos: Sequence[Photo]) -> list[Photo]:
-    return sorted(photos, key=lambda p: hashlib.sha256(f"full scan {p.path.name}".encode()).digest())
 
 
 def _marks() -> list[dict[str, Any]]:
@@ -99,7 +98,6 @@ def _marks() -> list[dict[str, Any]]:
 def _enlarged(folder: Path, photos: Sequence[Photo], count: int) -> list[Photo]:
     """Return `count` edited copies of some photos, each an item of its own, drawn where they are not there yet."""
     import cv2
-    import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
     copies = []
@@ -210,34 +208,28 @@ def _timed(ask: Any, name: str, spent: defaultdict[str, float]) -> Any:
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
     photos = [r for r in rows if "cpu" in r]
+    totals = {r["what"]: r for r in rows if r["contender"] == "now" and "total" in r}
 
     def mean(what: str, contender: str = "now", *sets: str) -> float:
-        mine = [
-            r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender) and r["set"] in (sets or r["set"])
-        ]
-        return float(sum(mine) / max(len(mine), 1))
+        mine = [r["cpu"] for r in photos if (r["what"], r["contender"]) == (what, contender)
+                and r["set"] in (sets or r["set"])]  # fmt: skip
+        return float(np.mean(mine)) if mine else float("nan")
 
-    n = len({(r["set"], r["query"]) for r in photos})
+    def figure(what: str, value: float, target: str = "", **more: Any) -> scorer.Figure:
+        return scorer.Figure(what, value, target=target, form="n", **more)
+
     cold = [r["by"] for r in photos if (r["what"], r["contender"]) == ("cold", "now")]
     names = sorted({name for by in cold for name in by})
-    told = ", ".join(f"{name} {sum(by.get(name, 0) for by in cold) / max(len(cold), 1):.3f}" for name in names)
-    yield scorer.Figure(
-        "default signals, processor seconds a photo", mean("cold"), n=n, form="n", against=told, target="<= 0.2"
-    )
+    told = ", ".join(f"{name} {np.mean([by.get(name, 0) for by in cold]):.3f}" for name in names)
+    n = len({(r["set"], r["query"]) for r in photos})
+    yield figure("default signals, processor seconds a photo", mean("cold"), "<= 0.2", n=n, against=told)
     if any(r["set"] == "distractors" for r in photos):
-        value = mean("cold", "now", "distractors")
-        yield scorer.Figure("… of photos with nothing to find", value, form="n", target="<= 0.08")
+        yield figure("… of photos with nothing to find", mean("cold", "now", "distractors"), "<= 0.08")
     if any(r["contender"] == BEFORE for r in photos):
-        yield scorer.Figure(
-            f"times less than at {BEFORE}, same photos", mean("cold", BEFORE) / mean("cold"), form="n", target=">= 4"
-        )
-    totals = {r["what"]: r for r in rows if r.get("contender") == "now" and "total" in r}
+        yield figure(f"times less than at {BEFORE}, same photos", mean("cold", BEFORE) / mean("cold"), ">= 4")
     if "large" in totals:
         against = f"of {totals['large']['catalog_photos']:,} photos; known {mean('large again'):.3f}"
-        form = {"form": "n", "against": against}
-        yield scorer.Figure("… against a large catalog", mean("large"), **form)
-        yield scorer.Figure("… GiB of memory there", totals["large"]["memory"] / 2**30, form="n", target="<= 4")
-    yield scorer.Figure("same photos again, other settings of the verdict, times as fast", mean("cold") / mean("rules"),
-                        form="n", target=">= 50")  # fmt: skip
-    yield scorer.Figure("same photos again, another catalog, times as fast", mean("cold") / mean("catalog"),
-                        form="n", target=">= 8")  # fmt: skip
+        yield figure("… against a large catalog", mean("large"), against=against)
+        yield figure("… GiB of memory there", totals["large"]["memory"] / 2**30, "<= 4")
+    for what, named, target in (("rules", "other settings of the verdict", ">= 50"), ("catalog", "another catalog", ">= 8")):
+        yield figure(f"same photos again, {named}, times as fast", mean("cold") / mean(what), target)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.frame import scorer
-from benchmarks.frame.data import Photo, catalog_of
+from benchmarks.frame.data import Photo, by_hash, catalog_of
 from benchmarks.frame.job import Job, findings
 
 QUESTION = "Does a promo photo lead to something else?"
@@ -52,20 +52,20 @@ def _pairs(job: Job) -> tuple[list[Photo], list[tuple[str, Photo, Photo]]]:
     for p in asked:
         shown[p.item].append(p)
     moved = {}  # of an article whose photos are both, a second one leaves the catalog: promo and listing are two
-    for p in sorted(catalog, key=_order):
+    for p in sorted(catalog, key=by_hash):
         if p.role == "both" and sum(c.item == p.item for c in catalog) > 2 and p.item not in moved:
             moved[p.item] = p
             shown[p.item].append(replace(p, role="query"))
     catalog = [p for p in catalog if p not in moved.values()]
     official = {p.item: p for p in catalog}
-    strangers = sorted((p for p in known if p.role == "distractor"), key=_order)
+    strangers = sorted((p for p in known if p.role == "distractor"), key=by_hash)
     pairs: list[tuple[str, Photo, Photo]] = []
     for part in ("locked",) if job.locked else ("dev", "test"):
         mine = sorted((i for i, ps in shown.items() if len(ps) > 1 and ps[0].split == part), key=_hash)
         mine = mine[: 3 if job.smoke else MOST]
         far = [p for p in strangers if p.split == part]
         for n, item in enumerate(mine):
-            promo, offer = sorted(shown[item], key=_order)[:2]
+            promo, offer = sorted(shown[item], key=by_hash)[:2]
             pairs += [("honest same", promo, offer), ("honest official", replace(official[item], split=part), offer)]
             others = [shown[i][0] for i in mine if i != item]
             pairs += [("honest brand", promo, o) for o in [o for o in others if o.brand == promo.brand][:1]]
@@ -76,10 +76,6 @@ def _pairs(job: Job) -> tuple[list[Photo], list[tuple[str, Photo, Photo]]]:
 
 def _hash(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
-
-
-def _order(photo: Photo) -> bytes:
-    return _hash(photo.path.name)
 
 
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -245,3 +246,25 @@ def test_raw_results_are_small_and_name_a_clean_commit() -> None:
             assert len(head["commit"]) == 40
             assert head["clean"], f"{name}, {head['data']}: made with uncommitted changes"
             assert head["rows"] == len(rows)
+
+
+def _numbers(suite: str) -> set[str]:
+    """Every number that a suite's figures print, and these rounded to a whole one."""
+    printed = []
+    for (name, what), found in table.collected(raw.RESULTS).items():
+        for _, f in found if name == suite else ():
+            hits = f"{f.value * f.n:.0f}" if f.form == "%" and f.n else ""
+            bounds = "" if f.form == "%" else f"{f.value:.3f} {f.low:.3f} {f.high:.3f}"
+            printed += re.findall(r"\d+(?:\.\d+)?", f"{what} {f.text()} {f.against} {hits} {bounds}")
+    return {n for p in printed for n in (p, p.removeprefix("0"), f"{float(p):.0f}")}
+
+
+def test_what_the_readme_says_in_prose_its_suites_print() -> None:
+    """Each limit names the command that measured it: a number there that no figure of that suite has is made up or old."""
+    text = (raw.REPO / "README.md").read_text("utf-8")
+    limits = re.findall(r"(?ms)^- \*\*(?:(?!^- ).)*?`python -m benchmarks (\w+)`(.*?)(?=^- \*\*|^$)", text)
+    assert len(limits) >= 4
+    for suite, said in limits:
+        said = re.sub(r"\(?target:? [^);.]*", "", " ".join(said.split()))
+        lost = set(re.findall(r"(?<![\w])\d*\.?\d+", said)) - _numbers(suite)
+        assert not lost, f"{suite}: {', '.join(sorted(lost))} in README.md"

@@ -11,7 +11,21 @@ from pathlib import Path
 
 from benchmarks.locked import UNITS, is_locked
 
-__all__ = ["OUT", "REPO", "Box", "Card", "Dataset", "File", "Photo", "Published", "catalog_of", "load", "names", "part_of"]
+__all__ = [
+    "OUT",
+    "REPO",
+    "Box",
+    "Card",
+    "Dataset",
+    "File",
+    "Photo",
+    "Published",
+    "by_hash",
+    "catalog_of",
+    "load",
+    "names",
+    "part_of",
+]
 
 REPO = Path(__file__).resolve().parents[2]
 OUT = REPO / "out" / "bench"
@@ -188,6 +202,11 @@ def part_of(name: str, unit: str, published: str = "") -> str:
     return published or ("test" if hashlib.sha256(unit.encode()).digest()[0] % 2 else "dev")
 
 
+def by_hash(photo: Photo, salt: str = "") -> bytes:
+    """What photos are sorted by where some of them are taken: the same on every machine and in every order of files."""
+    return hashlib.sha256(f"{salt}{photo.path.name}".encode()).digest()
+
+
 def catalog_of(photos: Sequence[Photo], fold: int = 0, folds: int = 1) -> tuple[list[Photo], list[Photo]]:
     """Split photos into a catalog and queries.
 
@@ -210,7 +229,7 @@ def catalog_of(photos: Sequence[Photo], fold: int = 0, folds: int = 1) -> tuple[
         if p.role == "both":
             by_item.setdefault(p.item, []).append(p)
     for mine in by_item.values():
-        mine.sort(key=lambda p: hashlib.sha256(p.path.name.encode()).digest())
+        mine.sort(key=by_hash)
         held = mine[fold::folds] if folds > 1 else mine[:1]
         held = held if len(held) < len(mine) else []
         queries += held
