@@ -116,8 +116,10 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
 def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.Figure]:
     by = {w: [r for r in rows if r["what"] == w] for w in ("bare", "scan", "again", "first", "memory")}
 
-    def figure(what: str, values: list[float], **more: Any) -> scorer.Figure:
-        return scorer.Figure(what, float(np.median(values)), min(values), max(values), len(values), form="n", **more)
+    def figure(what: str, values: list[float], against: str = "", **more: Any) -> scorer.Figure:
+        runs = f"{len(values)} runs, {min(values):.2f} to {max(values):.2f}"
+        against = "; ".join(filter(None, (runs, against)))
+        return scorer.Figure(what, float(np.median(values)), form="n", against=against, **more)
 
     def ratio(a: str, b: str, clock: str) -> list[float]:
         return [x[clock] / y[clock] for x, y in zip(by[a], by[b], strict=True)]

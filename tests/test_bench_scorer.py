@@ -101,13 +101,18 @@ def test_micro_average_precision_does_not_depend_on_order(rows: list[tuple[float
 @pytest.mark.parametrize(
     ("figure", "text", "met"),
     [
-        (scorer.Figure("x", 0.5, 0.25, 0.75, 8, 4, target=">= 0.4"), "50.0 % [25.0, 75.0] of 8 in 4", True),
-        (scorer.Figure("x", 0.02, target="<= 0.01"), "2.0 %", False),
-        (scorer.Figure("x", 1847.2, form="n"), "1,847", None),
-        (scorer.Figure("x", float("nan"), target=">= 1"), "–", False),
+        (scorer.Figure("x", 0.5, 0.25, 0.75, 8, 4, target=">= 0.4"), "50.0 % [25.0, 75.0] of 8 in 4", "met, uncertain"),
+        (scorer.Figure("x", 0.5, 0.45, 0.55, target=">= 0.4"), "50.0 % [45.0, 55.0]", "met"),
+        (scorer.Figure("x", 0.5, target=">= 0.4"), "50.0 %", "met"),
+        (scorer.Figure("x", 0.0, 0.0, 0.008, target="<= 0.01"), "0.0 % [0.0, 0.8]", "met"),
+        (scorer.Figure("x", 0.0, 0.0, 0.077, target="<= 0.01"), "0.0 % [0.0, 7.7]", "met, uncertain"),
+        (scorer.Figure("x", 0.02, 0.005, 0.04, target="<= 0.01"), "2.0 % [0.5, 4.0]", "missed"),
+        (scorer.Figure("x", 0.02, target="<= 0.01"), "2.0 %", "missed"),
+        (scorer.Figure("x", 1847.2, form="n"), "1,847", ""),
+        (scorer.Figure("x", float("nan"), target=">= 1"), "–", ""),
     ],
 )
-def test_a_figure_prints_itself_and_knows_its_target(figure: scorer.Figure, text: str, met: bool | None) -> None:
+def test_a_figure_prints_itself_and_knows_its_target(figure: scorer.Figure, text: str, met: str) -> None:
     assert (figure.text(), figure.met) == (text, met)
 
 

@@ -57,11 +57,13 @@ class Figure:
     form: str = "%"
 
     @property
-    def met(self) -> bool | None:
-        if not self.target:
-            return None
+    def met(self) -> str:
+        """Met, missed, or ``met, uncertain`` where the interval reaches past the target; empty without target or value."""
+        if not self.target or np.isnan(self.value):
+            return ""
         sign, limit = self.target.split()[:2]
-        return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
+        reached = [v >= float(limit) if sign == ">=" else v <= float(limit) for v in (self.value, self.low, self.high)]
+        return "missed" if not reached[0] else "met" if np.isnan(self.low) or all(reached) else "met, uncertain"
 
     def text(self) -> str:
         """The figure as the tables print it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def lines(cells: Cells, rows: tuple[tuple[str, str], ...] | None = None) -> Iter
         mine = cells.get(key, [])
         real = [said(h, f) for h, f in mine if not h["rendered"]]
         rendered = [said(h, f) for h, f in mine if h["rendered"]]
-        targets = {f.target + _met(f, h) for h, f in mine if f.target}
+        targets = {f"{f.target} {f.met}{_where(h)}" if f.met else f.target for h, f in mine if f.target}
         shown = ("<br>".join(real) or "not measured", "<br>".join(rendered) or "–", "<br>".join(sorted(targets)) or "–")
         yield f"| {key[1]} | {' | '.join(shown)} | `{key[0]}` |"
 
@@ -61,10 +60,8 @@ def said(head: dict[str, Any], figure: Figure) -> str:
     return f"{name}: {text}" if not head["rendered"] else text
 
 
-def _met(figure: Figure, head: dict[str, Any]) -> str:
-    if figure.met is None or math.isnan(figure.value):
-        return ""
-    return f" {'met' if figure.met else 'missed'} ({'rendered' if head['rendered'] else head['data'].replace('_', ' ')})"
+def _where(head: dict[str, Any]) -> str:
+    return f" ({'rendered' if head['rendered'] else head['data'].replace('_', ' ')})"
 
 
 def written(text: str, table: str) -> str:
