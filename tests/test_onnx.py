@@ -168,6 +168,7 @@ def test_two_calibrations_are_two_spaces(source: Encoder, small: Path, tmp_path:
         for f in (onnx.export_folder("small", small, int8=True), tmp_path / "other")
     ]
     assert told[0]["space"]["numeric"] != told[1]["space"]["numeric"]
+    assert [each["parity"]["photos"] for each in told] == [64, 64]  # of 100 and of 101
 
 
 @pytest.mark.parametrize(

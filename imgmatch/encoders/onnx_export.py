@@ -28,6 +28,7 @@ from imgmatch.types import Image
 __all__ = ["export"]
 
 _PARITY_PHOTOS = 64
+"""Photos that vectors and speed are compared on; of int8 all photos that are given are looked for."""
 _ROUNDS = 3  # the best of them is the speed: what else runs on the machine only ever slows one down
 
 _WORTH = 1.1  # times the photos of PyTorch per second of processor, or the export is not what the plain name loads
@@ -64,7 +65,7 @@ def export(
     folder : Path
         Replaced as a whole, once everything in it is complete.
     photos : sequence of Image, optional
-        What parity and speed are measured on; by default 64 seeded pictures of soft shapes.
+        What parity and speed are measured on, 64 of them at most; by default seeded pictures of soft shapes.
     int8 : bool
         In static int8, a space of its own, calibrated on `photos`: a few hundred like those that will be encoded.
     say : callable
@@ -162,7 +163,7 @@ def _write(encoder: TorchEncoder, file: Path) -> None:
 
 
 def _compared(source: TorchEncoder, exported: onnx.OnnxEncoder, photos: Sequence[Image]) -> dict[str, Any]:
-    squares = [source.prepare(photo) for photo in photos]
+    squares = [source.prepare(photo) for photo in photos[:: max(len(photos) // _PARITY_PHOTOS, 1)][:_PARITY_PHOTOS]]
     truth, cells = source.encode_dense(squares)
     report: dict[str, Any] = {"photos": len(squares), "cores": os.cpu_count()}
     encoders: dict[str, Encoder] = {"torch": source, "onnx": exported}
