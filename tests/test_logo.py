@@ -221,6 +221,30 @@ def test_no_references_find_nothing() -> None:
     assert ShapeIndex([]).find(photo(scene(mark()))) == []
 
 
+@pytest.mark.parametrize("turn", [0.0, 75.0, 160.0])
+def test_a_small_mark_is_laid_by_one_feature_and_named_by_the_shape_around_it(index: MarkIndex, turn: float) -> None:
+    shown = photo(scene(mark(), 20, turn=turn))
+    [seen] = index.find(shown)
+    assert (seen.reference.brand, seen.agreeing) == ("ours", 1)
+    assert np.mean(seen.polygon(), axis=0) == pytest.approx((250, 200), abs=3)
+    assert np.ptp(seen.polygon(), axis=0).max() == pytest.approx(20, rel=0.5)
+    [[finding]] = signal().examine([Query(Listing("1"), [shown])])
+    assert (finding.brand, finding.status) == ("ours", FindingStatus.OK)
+    assert "one point, and the shape around it" in str(finding.reason)
+
+
+def test_one_feature_without_the_shape_around_it_names_nothing(index: MarkIndex) -> None:
+    ground = scene(np.full_like(mark(), 255))
+    ground[185:206, 245:266] = scene(mark(), 24, turn=75.0)[185:206, 245:266]  # of a mark that is 24 wide, around (250, 200)
+    assert [s.agreeing for s in index.find(photo(ground))] == [1]
+    [[finding]] = signal().examine([Query(Listing("1"), [photo(ground)])])
+    assert finding.status is FindingStatus.ABSTAINED
+
+
+def test_a_large_mark_is_not_laid_by_one_feature(index: MarkIndex) -> None:
+    assert all(s.agreeing >= 3 for s in index.find(photo(scene(mark(), 120))))
+
+
 def test_what_two_brands_share_names_neither() -> None:
     twins = [make_reference(b, b * 64, "figure", image(mark()), None) for b in ("a", "b")]
     assert MarkIndex(twins).find(photo(scene(mark()))) == []

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
-from imgmatch.vision.geometry import Keypoints
+from imgmatch.vision.geometry import Keypoints, Transform
 from imgmatch.vision.marks.canvas import find_pattern
 from imgmatch.vision.marks.plain import plain_descriptors
 from imgmatch.vision.marks.reference import MarkReference
@@ -30,6 +30,11 @@ RATIO = 0.9
 LEAST = 0.5
 """Evidence below which a placement is not worth looking at; 0.8 names two less of 143 dev photos of
 ``benchmarks/marks_real.py``."""
+
+ALONE, SMALLEST, SMALL = 0.05, 14.0, 0.09
+"""Where one feature lays a reference by itself (``benchmarks/marks_real.py``, sellers, open): its least diameter as a share
+of the reference's longer side (0.1 names three less of 153), and the least and greatest longer side of the mark in the
+photo, in original pixels (10 name no more) and as a share of the photo's: larger ones `ShapeIndex` looks for everywhere."""
 
 PAIRS = 150
 """Pairs of one reference, most distinctive first, that are tried together."""
@@ -122,6 +127,8 @@ class MarkIndex:
             pairs = np.stack([rows, columns], axis=1)
             place = find_pattern if self.references[number].kind == "monogram" else _placement
             sighting = place(query, self.references[number], pairs, weights[rows, number], mirrored)
+            if place is _placement and (sighting is None or sighting.evidence < LEAST):
+                sighting = _alone(query, self.references[number], pairs, weights[rows, number], mirrored)
             if sighting is not None and sighting.evidence >= LEAST:
                 found.append(sighting)
         return found
@@ -154,6 +161,29 @@ class MarkIndex:
         return np.asarray(np.sqrt(np.maximum(1.0 - by_reference, 0.0) / np.maximum(1.0 - other, 1e-6)), np.float32)
 
 
+def _alone(
+    query: Keypoints, reference: MarkReference, pairs: npt.NDArray[np.intp], weights: FloatArray, mirrored: bool
+) -> Sighting | None:
+    """Return where the most distinctive of the larger features lays a reference: a small mark has no three that agree.
+
+    Place, size and direction of one pair are a placement; whether the mark lies there, its shape has to say.
+    """
+    points, (x0, y0, x1, y1) = reference.keypoints, reference.box
+    longer = max(x1 - x0, y1 - y0)
+    scale = query.size[pairs[:, 0]] / points.size[pairs[:, 1]]
+    small = (scale * longer >= SMALLEST) & (scale * longer <= SMALL * max(query.width, query.height))
+    large = np.flatnonzero((points.size[pairs[:, 1]] >= ALONE * longer) & small)
+    if not len(large):
+        return None
+    first = int(large[weights[large].argmax()])
+    row, column = pairs[first]
+    turn = np.radians(float(query.angle[row] - points.angle[column]))
+    transform = np.eye(3)
+    transform[:2, :2] = float(scale[first]) * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    transform[:2, 2] = query.xy[row] - transform[:2, :2] @ points.xy[column]
+    return _sighting(query, reference, transform, query.xy[row][None], float(weights[first]), mirrored)
+
+
 def _placement(
     query: Keypoints, reference: MarkReference, pairs: npt.NDArray[np.intp], weights: FloatArray, mirrored: bool
 ) -> Sighting | None:
@@ -167,7 +197,13 @@ def _placement(
         x, y = query.xy[row]
         best[float(x), float(y)] = max(best.get((float(x), float(y)), 0.0), float(weight))
     evidence = sum(best.get((float(x), float(y)), 0.0) for x, y in found.query_xy)
-    transform, xy = found.transform, found.query_xy
+    return _sighting(query, reference, found.transform, found.query_xy, evidence, mirrored)
+
+
+def _sighting(
+    query: Keypoints, reference: MarkReference, transform: Transform, xy: FloatArray, evidence: float, mirrored: bool
+) -> Sighting:
+    """Return a sighting in the photo as it is, of a placement in the photo or in its mirror image."""
     if mirrored:
         transform = geometry.flip(query.width) @ transform
         xy = np.asarray(geometry.map_points(geometry.flip(query.width), xy), np.float32)
@@ -175,7 +211,7 @@ def _placement(
         reference,
         transform,
         evidence=evidence,
-        agreeing=len(found),
+        agreeing=len(xy),
         mirrored=mirrored,
         repeats=False,
         points=xy,

@@ -26,7 +26,7 @@ class Sighting:
     evidence : float
         Sum of ``1 - ratio ** 2`` over the agreeing places, see `MarkIndex.find`; 0 or more.
     agreeing : int
-        Agreeing places.
+        Agreeing places; 1 where a single feature lays the reference there.
     mirrored : bool
         The photo shows the mirror image.
     repeats : bool

@@ -1,0 +1,61 @@
+"""What speaks for a brand's mark in one photo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imgmatch.vision import geometry
+from imgmatch.vision.marks import MarkReference, ShapeMatch, Sighting
+
+__all__ = ["CLAIM", "Seen", "apart"]
+
+CLAIM, SLOPE = 2.4, 0.35
+"""Evidence of value 0.5, and the steepness of the value. Set with ``LAID`` and ``SHAPE_FROM`` of the signal on the dev
+photos of ``benchmarks/marks_real.py``, either half of a brand's photos asking the other: see there for what it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What speaks for a brand in one photo.
+
+    Parameters
+    ----------
+    brand : str
+    evidence : float
+        Of features, and what the shape adds or takes; above 0.
+    reference : MarkReference
+        The picture that says most.
+    polygon : list of [x, y]
+        Where it lies in the photo, original pixels.
+    sighting : Sighting or None
+    shape : ShapeMatch or None
+        None where the shape speaks against it.
+    """
+
+    brand: str
+    evidence: float
+    reference: MarkReference
+    polygon: list[list[float]]
+    sighting: Sighting | None
+    shape: ShapeMatch | None
+
+    @property
+    def value(self) -> float:
+        """In [0, 1]; 0.5 or more is a claim."""
+        return 1.0 / (1.0 + math.exp(-min((self.evidence - CLAIM) / SLOPE, 30.0)))
+
+
+def apart(seen: Sequence[Seen]) -> list[Seen]:
+    """Leave out what lies over the place of something stronger of another brand: one place shows one mark."""
+    kept: list[Seen] = []
+    for s in seen:
+        if all(_shared(s.polygon, k.polygon) < 0.3 for k in kept):
+            kept.append(s)
+    return kept
+
+
+def _shared(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> float:
+    """Return the area that two polygons share, as a share of the smaller one."""
+    return geometry.area(geometry.intersect(a, b)) / max(min(geometry.area(a), geometry.area(b)), 1.0)
