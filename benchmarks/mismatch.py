@@ -62,7 +62,7 @@ def _pairs(job: Job) -> tuple[list[Photo], list[tuple[str, Photo, Photo]]]:
     pairs: list[tuple[str, Photo, Photo]] = []
     for part in ("locked",) if job.locked else ("dev", "test"):
         mine = sorted((i for i, ps in shown.items() if len(ps) > 1 and ps[0].split == part), key=_hash)
-        mine = mine[: 3 if job.smoke else MOST]
+        mine = mine[: job.size(3, 12, MOST)]
         far = [p for p in strangers if p.split == part]
         for n, item in enumerate(mine):
             promo, offer = sorted(shown[item], key=by_hash)[:2]
