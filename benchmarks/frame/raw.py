@@ -23,6 +23,8 @@ from benchmarks.frame.data import REPO
 __all__ = ["RESULTS", "changed", "code_hash", "environment", "kind", "parts", "read", "write"]
 
 RESULTS = REPO / "benchmarks" / "results"
+_ROWS = {f"benchmarks/frame/{name}.py" for name in ("data", "job", "machine")}
+"""What of the frame decides which rows there are, and what is in them."""
 _PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pillow", "opencv-python-headless", "rapidocr", "onnxruntime")
 
 
@@ -59,10 +61,16 @@ def kind(head: dict[str, Any]) -> str:
 def changed(head: dict[str, Any]) -> list[str]:
     """Return the files whose code is not what these results were made with.
 
-    Comments and docstrings do not count, nor does the frame: what it lists and prints changes no row.
+    Comments and docstrings do not count, nor do the parts of the frame that score and print, nor readers of other data sets.
     """
-    rows_rest_on = (n for n in head["code"] if not n.startswith(("benchmarks/frame/", "benchmarks/__main__")))
-    return [name for name in rows_rest_on if code_hash(REPO / name) != head["code"][name]]
+    read = {f"benchmarks/datasets/{name}.py" for name in ("shared", "rendered", "manifest", head["data"])}
+
+    def changes_rows(name: str) -> bool:
+        if name.startswith("benchmarks/datasets/"):
+            return name in read
+        return name in _ROWS if name.startswith("benchmarks/frame/") else name != "benchmarks/__main__.py"
+
+    return [name for name in head["code"] if changes_rows(name) and code_hash(REPO / name) != head["code"][name]]
 
 
 def code_hash(file: Path) -> str:
