@@ -108,7 +108,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
             begun = machine.call(first, task, environ)
             yield {"what": "first", "pair": pair, **begun, "seconds": begun["at"] - started}
             shutil.rmtree(task["out"])
-        for count in job.size((50, 200), (200, 1_000), MEMORY):
+        for count in job.size((50, 200), (100, 500), MEMORY):
             environ = machine.own_cache(root / f"memory{count}")
             yield {"what": "memory", "listings": count, **machine.call(scanned, laid_out(f"many{count}", count), environ)}
 

@@ -40,7 +40,7 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         size = job.size((400, 300), (4000, 3000), (4000, 3000))
-        _laid_out(root, photos, job.size(4, 24, 24), job.size(8, 48, 640), size)
+        _laid_out(root, photos, job.size(4, 8, 24), job.size(8, 24, 640), size)
         Catalog.build(root / "source", root / "catalog", encoder=job.encoder_name)
         for workers in (1, 2):
             yield {"what": "scan", "workers": workers, **_scanned(root, workers)}
