@@ -130,10 +130,10 @@ def test_what_a_pair_shares_adds_up_by_hand() -> None:
     assert ring.listings == tuple(("p", s, f"{s}{n}") for s in "ab" for n in range(2, 8))
 
 
-@pytest.mark.parametrize("one", "ab")
+@pytest.mark.parametrize("one", ["x", "z"])
 def test_a_listing_counts_once_on_whichever_side_it_stands(one: str) -> None:
-    other = "b" if one == "a" else "a"
-    records = [row(one, "x", [1, 2, 3]), *(row(other, f"y{n}", [n]) for n in (1, 2, 3))]
+    """Sellers are met in the order of their listings: that of the listing with three photos is the first, or the last."""
+    records = [row("a", one, [1, 2, 3]), *(row("b", f"y{n}", [n]) for n in (1, 2, 3))]
     assert find_rings(records + crowd(1000)) == []
 
 
@@ -189,6 +189,14 @@ def test_a_ring_of_others_is_not_superseded() -> None:
     (other,) = find_rings([row(s, f"{s}{n}", [n]) for s in "xy" for n in (4, 5, 6)] + crowd(1000))
     (ring,) = find_rings([row(s, f"{s}{n}", [n]) for s in "ab" for n in (1, 2, 3)] + crowd(1000), previous=[other])
     assert ring.supersedes == ()
+
+
+@pytest.mark.parametrize(("now", "superseded"), [({"ab": 3, "bc": 3, "ac": 3}, True), ({"ab": 3, "bd": 3, "ad": 3}, False)])
+def test_a_ring_goes_on_in_that_of_its_founder(now: dict[str, int], superseded: bool) -> None:
+    (before,) = find_rings(shared(cd=3) + crowd(1000))
+    assert names([before]) == [["c", "d"]]
+    (ring,) = find_rings(shared(**now) + crowd(1000), previous=[before])
+    assert ring.supersedes == ((before.ring_id,) if superseded else ())
 
 
 def test_rarity() -> None:

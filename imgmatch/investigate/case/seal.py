@@ -166,13 +166,14 @@ class _Checker:
             self.problems.append(f"{name} is missing")
         for name in sorted(present - set(listed) - _SEAL):
             self.problems.append(f"{name!r} was added")
+        found: tuple[str, int] | None
         for name in sorted(set(listed) & present):
             try:
                 with archive.open(name) as f:
-                    digest, size = _digest_stream(f)
+                    found = _digest_stream(f)
             except zipfile.BadZipFile:
-                digest, size = "", -1
-            if (digest, size) != (listed[name]["sha256"], listed[name]["bytes"]):
+                found = None
+            if found != (listed[name]["sha256"], listed[name]["bytes"]):
                 self.problems.append(f"{name} was changed")
 
     def _check_signature(self, archive: zipfile.ZipFile, manifest: bytes, present: set[str]) -> None:
