@@ -48,11 +48,14 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
 
     photos = list({p.group: p for p in job.asked(job.data.photos) if p.role != "distractor"}.values())
     strangers = _strangers(job)
+    stranger = replace(
+        load("rendered", smoke=True).photos[0], item="stranger", brand="stranger"
+    )  # names alone are no catalog
     labels = {r["path"]: r for r in table(REPO / "benchmarks" / "labels" / "seller_brands.csv")}
     by_eye = job.data.root / "labels.csv"
     authentic = {r["path"]: r.get("authentic", "genuine") for r in (table(by_eye) if by_eye.is_file() else [])}
     for name, brands in _catalogs(job, photos).items():
-        matcher = Matcher(job.catalog([], brands), Config(signals=("text",)))
+        matcher = Matcher(job.catalog([stranger], brands), Config(signals=("text",)))
         for photo, record in job.examine(matcher, [*photos, *strangers]):
             place = job.name(photo)
             label = labels.get(place, {}) if job.data.name == "seller_reposts" else {}
