@@ -71,6 +71,7 @@ bench-smoke: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[bench]"
 	.venv/bin/imgmatch weights pull mobilenet-v2
 	$(PY) -m benchmarks all --smoke --dataset rendered
+	$(PY) -m benchmarks full_scan --smoke --dataset rendered
 	$(PY) -m benchmarks stale
 
 lint: $(INSTALLED)
