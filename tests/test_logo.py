@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgmatch.apps import commands_catalog
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
 from imgmatch.errors import ImageError
@@ -465,6 +467,8 @@ def test_what_marks_score_by_chance_is_measured_once_for_a_catalog(tmp_path: Pat
 
     before = asked()
     assert np.isfinite(before[0]).all()
+    shutil.rmtree(tmp_path / "cache")
+    commands_catalog._describe(catalog)  # as `catalog build` and `add` do
     monkeypatch.setattr(type(LogoSignal(catalog)._marks()), "_measured", lambda *_: pytest.fail("measured again"))
     assert asked() == before
 

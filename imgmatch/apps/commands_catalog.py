@@ -186,11 +186,13 @@ def _photos(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _describe(made: Catalog) -> None:
-    """Describe a catalog's photos on this machine, so that the first scan need not."""
+    """Describe a catalog's photos on this machine, and measure its marks on them, so that the first scan need not."""
     from imgmatch.signals.copy.details import describe
+    from imgmatch.signals.logo.signal import LogoSignal
 
     with _photos("describing photos") as progress:
         describe(made, progress)
+    LogoSignal(made).warm_up()
 
 
 def _report(made: Catalog, issues_before: int | None) -> None:
