@@ -169,14 +169,14 @@ def test_the_five_commonest_reasons_are_named(catalog: Catalog, folder: Path, tm
 def test_reasons_are_counted_up_to_a_limit(
     catalog: Catalog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many reasons as rows would be no summary: here the third one is not kept."""
+    """As many reasons as rows would be no summary: here nothing is kept once there are two, or three from one row."""
     monkeypatch.setattr("imgmatch.scan.run._HOPELESS", 2)
-    bad = ["no.png", "05x.png", "https://shop.example/x.png"]
-    rows = [f"{n}a,00.png|{photo}\n{n}b,{photo}\n" for n, photo in enumerate(bad)]
+    bad = ["no.png", "05x.png|https://shop.example/x.png", "../x.png"]
+    rows = [f"{n}a,00.png|{photos}\n{n}b,{photos}\n" for n, photos in enumerate(bad)]
     (folder / "t.csv").write_text("listing_id,photos\n" + "".join(rows))
     summary = run_scan(folder / "t.csv", catalog, tmp_path / "out", config=CONFIG)
     assert summary.stopped is None
-    assert [(len(reasons), reasons.total()) for reasons in (summary.reasons, summary.unread)] == [(2, 2), (2, 2)]
+    assert [(len(reasons), reasons.total()) for reasons in (summary.reasons, summary.unread)] == [(2, 2), (3, 3)]
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,12 @@ def test_a_row_is_examined_again_when_anything_it_depends_on_has_changed(
         return run_scan(table, catalog, out, config=CONFIG).reused
 
     assert (reused(), reused()) == (0, 1)
-    changes = {"title": "Tote, mirror quality", "price": 90, "seller_id": "x", "shade": "blue", "promo_photos": ["02.png"]}
-    for name, value in changes.items():
+    changes = {"title": "Tote, mirror quality", "price": 90, "seller_id": "x", "shade": "blue", "mood": "good"}
+    for name, value in {**changes, "promo_photos": ["02.png"]}.items():
         row[name] = value
         assert (name, reused(), reused()) == (name, 0, 1)
+    row = dict(reversed(row.items()))
+    assert reused() == 1  # the same in another order
     for photo in ("00.png", "02.png"):
         stat = (folder / photo).stat()
         os.utime(folder / photo, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))  # same bytes, another time
