@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -306,6 +307,8 @@ def test_a_row_is_examined_again_when_anything_it_depends_on_has_changed(
         assert (name, reused(), reused()) == (name, 0, 1)
     row = dict(reversed(row.items()))
     assert reused() == 1  # the same in another order
+    [shard] = (out / "shards").iterdir()  # those of rows that were otherwise are gone
+    assert re.fullmatch(r"000000-[0-9a-f]{16}\.jsonl", shard.name)
     for photo in ("00.png", "02.png"):
         stat = (folder / photo).stat()
         os.utime(folder / photo, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))  # same bytes, another time
