@@ -25,7 +25,7 @@ from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Finding, FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.canvas import surroundings
-from imgmatch.vision.marks.gradients import BINS, CELL, gradients, levels, template
+from imgmatch.vision.marks.gradients import BINS, CELL, SQUARE, gradients, levels, template
 from imgmatch.vision.marks.placement import Placement, difference, judge
 from imgmatch.vision.marks.shape import LEAST_PHOTOS, SECONDED, _detectors
 from tests.fakes import GridEncoder, picture, write_tree
@@ -292,6 +292,22 @@ def test_a_shape_stands_above_photos_of_other_things_once_there_are_enough(refer
     assert shown[0].score > 2.0
     assert shown[0].box.x0 == pytest.approx(150, abs=35)
     assert shapes(references, LEAST_PHOTOS - 1).find(photo(scene(mark()))) == []
+
+
+def test_a_place_is_compared_with_the_pictures_of_all_brands(references: list[MarkReference]) -> None:
+    both, shown = shapes(references), photo(scene(mark(), 220, turn=0.0))
+    [ours] = [m for m in both.find(shown) if references[m.reference].brand == "ours"]
+    scores, places = both.scan(shown)
+    for number, reference in enumerate(references):
+        places[number], scores[number] = places[ours.reference], 100.0
+        assert reference.square.shape == (SQUARE[0] - 2, SQUARE[1] - 2, BINS)
+    margins = {references[m.reference].brand: m.margin for m in both.matches(shown, scores, places)}
+    assert margins["ours"] == ours.margin
+    assert margins["ours"] is not None
+    assert margins["ours"] > 3
+    assert margins["theirs"] == pytest.approx(-margins["ours"])
+    alone = [r for r in references if r.brand == "ours"]
+    assert shapes(alone).find(shown)[0].margin is None
 
 
 def test_of_many_pictures_of_a_mark_one_alone_is_not_believed() -> None:

@@ -11,8 +11,10 @@ logo_tamper
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
-from collections.abc import Iterator, Sequence, Set
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +29,7 @@ from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
 from imgmatch.signals.logo.seen import CLAIM, Seen, apart
 from imgmatch.signals.logo.settings import LogoConfig
-from imgmatch.types import Finding, FindingStatus, FloatArray, Label, PhotoRole
+from imgmatch.types import Finding, FindingStatus, Label, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
@@ -50,6 +52,13 @@ SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
 """A shape that is this many standard deviations above chance says nothing; what each further one adds to the evidence
 of features, and what each lacking one takes from it (``benchmarks/marks_real.py``, dev): features that agree where nothing
 looks like it do so by chance."""
+
+MARGIN, MARGIN_FROM, MARGIN_MOST, MARGIN_PHOTOS = 0.15, 2.0, 10.0, 5
+"""What a shape's place adds to the evidence, or takes from it (``benchmarks/marks_real.py``, dev): so much for each standard
+deviation, at most the third, by which its margin over other brands' pictures is more than the second above the average on
+photos of other brands, where so many have one. Of 303 photos 205 are named instead of 198 by marks alone, and by marks and
+words 244 instead of 242, 5 wrongly instead of 7. Without that average catalogs of two brands claim five times as many photos
+of other things."""
 
 AROUND, AROUND_MOST = 7.0, 10.0
 """Answer of the surroundings of a pattern's places at which its evidence is taken as it is, in proportion up to the second
@@ -81,8 +90,7 @@ class _Look:
     """What both indexes find in a photo."""
 
     sightings: list[Sighting]
-    scores: FloatArray
-    boxes: FloatArray
+    shapes: list[ShapeMatch]
 
 
 class _Marks:
@@ -103,34 +111,58 @@ class _Marks:
         self.shapes = ShapeIndex(self.figures)
         self._brands = sorted({r.brand for r in self.references})
         self._pattern_chance: dict[str, float] = {}
+        self._margin_chance: dict[str, float] = {}
         known = remembered("marks", lambda: self._measured(catalog), catalog.version, float(side), producer())
         self.shapes.chance = known["chance"]
         self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
+        self._margin_chance = {
+            b: m for b, m in zip(self._brands, known["margins"].tolist(), strict=True) if not math.isnan(m)
+        }
         self.false = {brand: (int(n), int(of)) for brand, (n, of) in zip(self._brands, known["false"], strict=True)}
 
     def _measured(self, catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         """Return what the marks score on the catalog's photos of other things, and how often each is seen there."""
-        others: list[tuple[Set[str], _Look]] = []
-        for brands, photo in _others(catalog) if self.references else ():
-            with contextlib.suppress(ImageError):
-                others.append((brands, self._looked(photo)))
-            photo.forget()  # what is found in it is on disk: a megabyte
-        self.shapes.learn((brands, look.scores) for brands, look in others)
+        others = self._looks(_others(catalog)) if self.references else []
+        margins: dict[str, list[float]] = defaultdict(list)
         for name, s in ((n, s) for brands, look in others for n, s in _patterns(look.sightings).items() if n not in brands):
             self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
+        for brands, m in ((brands, m) for brands, look in others for m in look.shapes):
+            if m.margin is not None and (name := self.figures[m.reference].brand) not in brands:
+                margins[name].append(m.margin)
+        self._margin_chance = {n: sum(of) / len(of) for n, of in margins.items() if len(of) >= MARGIN_PHOTOS}
         seen = [(brands, {s.brand for s in self._seen(look) if s.value >= 0.5}) for brands, look in others]
         false = [
             (sum(brand in claimed for brands, claimed in seen if brand not in brands), sum(brand not in b for b, _ in seen))
             for brand in self._brands
         ]
         patterns = [self._pattern_chance.get(brand, 0.0) for brand in self._brands]
-        return {"chance": self.shapes.chance, "patterns": np.array(patterns), "false": np.reshape(false, (-1, 2))}
+        above = np.array([self._margin_chance.get(brand, math.nan) for brand in self._brands])
+        out = {"chance": self.shapes.chance, "patterns": np.array(patterns), "margins": above}
+        return out | {"false": np.reshape(false, (-1, 2))}
 
     def look(self, photo: PhotoContext) -> list[Seen]:
         """Return what speaks for each brand in a photo, strongest first."""
         return self._seen(self._looked(photo))
 
+    def _looks(self, others: Iterable[tuple[Set[str], PhotoContext]]) -> list[tuple[Set[str], _Look]]:
+        """Look at photos of other things; what shapes score there by chance is learnt before any is believed."""
+        scanned = []
+        for brands, photo in others:
+            with contextlib.suppress(ImageError):
+                scanned.append((brands, photo, self._sighted(photo), self.shapes.scan(photo)))
+            photo.forget()  # what is found in it is on disk: a megabyte
+        self.shapes.learn((brands, scores) for brands, _, _, (scores, _) in scanned)
+        out: list[tuple[Set[str], _Look]] = []
+        for brands, photo, sightings, (scores, boxes) in scanned:
+            with contextlib.suppress(ImageError):
+                out.append((brands, _Look(sightings, self.shapes.matches(photo, scores, boxes))))
+            photo.forget()
+        return out
+
     def _looked(self, photo: PhotoContext) -> _Look:
+        return _Look(self._sighted(photo), self.shapes.find(photo))
+
+    def _sighted(self, photo: PhotoContext) -> list[Sighting]:
         found = []
         for s in self.features.find(photo):
             if s.repeats:
@@ -140,7 +172,7 @@ class _Marks:
                 if s.agreeing == 1 and evidence < CLAIM:
                     continue  # most are chance, and would stand in front of what several features say
             found.append(replace(s, evidence=evidence))
-        return _Look(found, *self.shapes.scan(photo))
+        return found
 
     def _shape_there(self, photo: PhotoContext, sighting: Sighting) -> float:
         """Return by how much the answer to the shape of a mark where it is said to lie is above what chance gives."""
@@ -153,9 +185,7 @@ class _Marks:
             known = sightings.get(s.reference.brand)
             if not s.repeats and (known is None or s.evidence > known.evidence):
                 sightings[s.reference.brand] = s
-        shapes: dict[str, ShapeMatch] = {}
-        for m in self.shapes.matches(look.scores, look.boxes):
-            shapes.setdefault(self.figures[m.reference].brand, m)
+        shapes = {self.figures[m.reference].brand: m for m in look.shapes}
         seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand)) for brand in {**sightings, **shapes}]
         return apart(sorted((s for s in seen if s is not None), key=lambda s: -s.value))
 
@@ -167,6 +197,10 @@ class _Marks:
     def _weighed(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> Seen | None:
         above = (shape.score if shape is not None else 0.0) - SHAPE_FROM
         extra = SHAPE_FOR * above if above > 0 else SHAPE_AGAINST * above
+        chance = self._margin_chance.get(brand)
+        if shape is not None and shape.margin is not None and chance is not None:
+            margin = shape.margin - chance - MARGIN_FROM
+            extra += MARGIN * min(max(margin, -MARGIN_MOST), MARGIN_MOST)
         if sighting is not None and sighting.repeats:
             extra = 0.0
         elif sighting is not None and sighting.agreeing == 1:

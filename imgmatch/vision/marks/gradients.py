@@ -18,7 +18,7 @@ from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import FloatArray, Image, UInt8Array
 from imgmatch.vision.geometry import Transform, draw, shrink
 
-__all__ = ["BINS", "CELL", "LONG", "cells_through", "gradients", "grid", "levels", "template"]
+__all__ = ["BINS", "CELL", "LONG", "SQUARE", "cells_through", "gradients", "grid", "levels", "template"]
 
 CELL, BINS = 6, 9
 """Side of a cell in pixels, and directions between 0 and 180 degrees (both as Dalal & Triggs 2005 found best): a mark in
@@ -29,6 +29,10 @@ MOST = int(np.iinfo(np.uint8).max)
 
 AREA, SHORT, LONG = 49, 4, 14
 """Cells of a template (7 x 7 for a square mark), its least and its greatest side."""
+
+SQUARE = 9, 9
+"""Cells of a mark that is drawn as a square (``benchmarks/marks_real.py``, dev): without the outermost, 205 of 303 photos
+are named; with 7 x 7 and all of them 199."""
 
 SIDE, STEPS = 456, 4
 """Longer side at which a photo is looked at first, and sizes for each halving. The smallest mark is 42 such pixels wide."""
@@ -111,26 +115,43 @@ def _strongest(colours: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32
     return np.asarray(place + MOST * (2 * MOST + 2), np.int32)
 
 
-def template(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
-    """Return the cells of a mark, shape (h, w, BINS), its proportions roughly kept.
+def template(
+    pixels: UInt8Array,
+    box: tuple[float, float, float, float],
+    cells: tuple[int, int] | None = None,
+    ground: float = PAD,
+) -> FloatArray:
+    """Return the cells of a mark, shape (h, w, BINS).
 
     Parameters
     ----------
     pixels : ndarray, shape (H, W, 3), uint8
     box : tuple of float
         (x0, y0, x1, y1) of the mark in it.
+    cells : tuple of int or None
+        (h, w); None keeps the mark's proportions, roughly.
+    ground : float
+        What to keep around the box, as a share of its longer side.
     """
     import cv2
 
-    x0, y0, x1, y1 = box
-    pad = PAD * max(x1 - x0, y1 - y0)
-    per = (AREA / ((x1 - x0 + 2 * pad) * (y1 - y0 + 2 * pad))) ** 0.5
-    down, across = (int(np.clip(round((v + 2 * pad) * per), SHORT, LONG)) for v in (y1 - y0, x1 - x0))
-    matrix, size = grid(box, (down, across))
+    if cells is None:
+        x0, y0, x1, y1 = box
+        pad = ground * max(x1 - x0, y1 - y0)
+        per = (AREA / ((x1 - x0 + 2 * pad) * (y1 - y0 + 2 * pad))) ** 0.5
+        down, across = (int(np.clip(round((v + 2 * pad) * per), SHORT, LONG)) for v in (y1 - y0, x1 - x0))
+        cells = down, across
+    matrix, size = grid(box, cells, ground)
     step = max(matrix[0, 0], matrix[1, 1])
-    soft = cv2.GaussianBlur(pixels, (0, 0), 0.45 * float(step)) if step > 1.2 else pixels
+    # Of the picture only what the blur reaches.
+    reach = 2.0 * step
+    low = np.maximum(np.floor(matrix[:2, 2] - reach), 0).astype(int)
+    high = np.ceil(matrix[:2, :2] @ size + matrix[:2, 2] + reach).astype(int)
+    part = pixels[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
+    soft = cv2.GaussianBlur(part, (0, 0), 0.45 * float(step)) if step > 1.2 else part
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(soft, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    matrix = matrix[:2] - np.column_stack([np.zeros((2, 2)), low])
+    laid = cv2.warpAffine(soft, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return gradients(np.asarray(laid, np.uint8))[1:-1, 1:-1]
 
 
@@ -154,13 +175,16 @@ def cells_through(image: Image, matrix: Transform, cells: tuple[int, int], least
     return gradients(drawn)[1:-1, 1:-1] if covered.mean() >= least else None
 
 
-def grid(box: tuple[float, float, float, float], cells: tuple[int, ...]) -> tuple[Transform, tuple[int, int]]:
+def grid(
+    box: tuple[float, float, float, float], cells: tuple[int, ...], ground: float = PAD
+) -> tuple[Transform, tuple[int, int]]:
     """Return the map from a template's pixels to those of the box's picture, and the template's (width, height).
 
-    One more cell on each side, so that the mark's cells know their neighbourhood as those of a photo do.
+    `ground` is what to keep around the box, as a share of its longer side. One more cell on each side, so that the mark's
+    cells know their neighbourhood as those of a photo do.
     """
     x0, y0, x1, y1 = box
-    pad = PAD * max(x1 - x0, y1 - y0)
+    pad = ground * max(x1 - x0, y1 - y0)
     down, across = cells
     step = np.array([(x1 - x0 + 2 * pad) / (across * CELL), (y1 - y0 + 2 * pad) / (down * CELL)])
     start = np.array([x0 - pad, y0 - pad]) - CELL * step

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgmatch.types import FloatArray, Image, UInt8Array
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
-from imgmatch.vision.marks.gradients import template
+from imgmatch.vision.marks.gradients import SQUARE, template
 
 __all__ = ["Ink", "MarkReference", "ink_map", "make_reference", "rounded"]
 
@@ -87,6 +87,8 @@ class MarkReference:
         In original pixels of the reference picture, of all views.
     cells : ndarray, shape (h, w, BINS), float32
         Its gradients, see :mod:`imgmatch.vision.marks.gradients`.
+    square : ndarray, shape (h, w, BINS), float32
+        The same, drawn as a square, without its outermost cells: what pictures of all proportions are compared by.
     ink : Ink or None
         None for a box in a photo.
     swatch : Swatch or None
@@ -99,6 +101,7 @@ class MarkReference:
     box: tuple[float, float, float, float]
     keypoints: Keypoints
     cells: FloatArray
+    square: FloatArray
     ink: Ink | None
     swatch: Swatch | None
 
@@ -153,6 +156,7 @@ def make_reference(
         box=(x0, y0, x1, y1),
         keypoints=points,
         cells=template(pixels, inside),
+        square=template(pixels, inside, SQUARE)[1:-1, 1:-1],
         ink=ink,
         swatch=swatch,
     )
