@@ -467,7 +467,10 @@ def manifest_says(**changed: object) -> Callable[[dict[str, bytes]], None]:
         ("manifest.json was changed, or manifest.sha256 was", lambda f: f.update({"manifest.sha256": b"f"})),
         ("manifest.sha256 is missing", lambda f: f.pop("manifest.sha256") and None),
         ("the package cannot be read", lambda f: f.update({"manifest.sig": b""})),
-        ("the package cannot be read", lambda f: f.update({"signer.pem": b""})),
+        (
+            "the package cannot be read: signer.pem: expected an Ed25519 public key",
+            lambda f: f.update({"signer.pem": b""}),
+        ),
     ],
 )
 def test_whatever_way_it_differs_it_is_named(tmp_path: Path, problem: str, change: Callable[..., None]) -> None:

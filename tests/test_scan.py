@@ -249,7 +249,9 @@ def test_one_row_each_in_order_and_to_the_schema(catalog: Catalog, folder: Path,
     assert sum(summary.counts.values()) == 14
     assert summary.stopped is None  # one of them failed, not all
     assert [note.split(":")[0] for note in summary.notes if "failed" in note] == ["1 of 14 listings failed"]
-    run = json.loads((tmp_path / "out/run.json").read_text())
+    text = (tmp_path / "out/run.json").read_text()
+    assert text.startswith('{\n "source"')  # a line a field, for people
+    run = json.loads(text)
     assert run["counts"]["listings"] == 14
     assert run["catalog"]["version"] == catalog.version
     assert {r.config_fingerprint for r in records} == {run["config_fingerprint"]}
@@ -545,6 +547,7 @@ def test_csv_cells_are_no_formulas(catalog: Catalog, tmp_path: Path) -> None:
         ),
         ("https://x.example/a: 1.jpg", "url: https://x.example/a: 1.jpg: is a URL; nothing is fetched", "url: is a URL"),
         ("is.jpg", "missing: is.jpg: no such file", "missing: no such file"),
+        ("missing", "missing: missing: no such file", "missing: no such file"),
         ("is: no such file\x1b.jpg", "missing: is: no such file\\x1b.jpg: no such file", "missing: no such file"),
         ("", "the listing has no photo", "the listing has no photo"),
     ],
