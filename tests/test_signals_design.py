@@ -289,6 +289,17 @@ def test_floors_by_hand() -> None:
     assert likeness.as_far(0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_scores_where_the_nearest_photo_alone_counts_by_hand() -> None:
+    """Brands at right angles, cosines of 0.8 and 0.6 to them: half of that to the other brand is taken off."""
+    c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
+    c.items["stray"] = Item("stray", "of no photo")
+    assert c.likeness.learnt.way == 0
+    [compared] = c.likeness.compare(unit([[0.8, 0.6]]))
+    assert compared.scores([], []) == []
+    assert compared.scores([0.7, 0.6], ["a", "b"]) == pytest.approx([0.7 - 0.3, 0.6 - 0.3])
+    assert compared.scores([0.9], ["stray"]) == pytest.approx([0.9 - 0.35])  # of both brands
+
+
 def test_a_claim_is_about_the_brand_or_the_item_where_there_is_one_brand() -> None:
     assert catalog().likeness.group("aurel-0") == "aurel"
     assert FakeCatalog([("b", "i", [1, 0]), ("b", "j", [0, 1])]).likeness.group("i") == "i"
