@@ -58,6 +58,19 @@ def test_a_damaged_file_is_computed_again(damage: bytes, folder: Path) -> None:
     assert file.stat().st_size > len(damage)
 
 
+def test_a_file_with_any_byte_changed_is_read_or_computed_again(folder: Path) -> None:
+    def compute() -> dict[str, np.ndarray]:
+        return {"x": np.arange(3)}
+
+    cache.remembered("three", compute, 3.0)
+    [file] = folder.glob("*.npz")
+    whole = file.read_bytes()
+    for place, byte in enumerate(whole):
+        for flipped in (byte ^ 1, byte ^ 64):
+            file.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
+            assert np.array_equal(cache.remembered("three", compute, 3.0)["x"], np.arange(3))
+
+
 def test_who_asks_while_it_is_computed_waits_for_it(folder: Path) -> None:
     calls, begun = [], threading.Event()
 

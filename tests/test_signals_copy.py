@@ -559,6 +559,27 @@ def test_a_broken_file_of_details_is_computed_again(catalog, junk):
     assert len(stored_details(catalog, shas)[0][0].descriptors) > 50
 
 
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("counts", np.full(4, 1.5)),
+        ("photos", np.array(5)),
+        ("lists", np.zeros(3, "i4,i4")),
+        ("places", np.zeros(3, "i4,i4")),
+    ],
+)
+def test_a_file_that_holds_something_else_is_computed_again(catalog, part, wrong):
+    shas = sorted(catalog.photos)
+    stored_details(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    with np.load(file) as stored:
+        parts = dict(stored)
+    np.savez(file, **{**parts, part: wrong})
+    assert len(stored_details(catalog, shas)[0]) == len(shas)
+    with np.load(file) as stored:
+        assert all(np.array_equal(stored[name], parts[name]) for name in parts)
+
+
 def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog):
     shas = sorted(catalog.photos)
     _, index = stored_details(catalog, shas)

@@ -8,6 +8,8 @@ import os
 import re
 import stat
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +21,7 @@ from filelock import FileLock, Timeout
 from imgmatch.errors import InputError, LockedError
 
 __all__ = [
+    "DAMAGED",
     "PHOTO_SUFFIXES",
     "append_lines",
     "atomic_write",
@@ -35,6 +38,9 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 )
 """Files that count as photos in a folder; what a file really is, its bytes say later."""
+
+DAMAGED = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What reading an ``.npz`` raises that is damaged or holds something else: one bit, and it is encrypted or too new a zip."""
 
 
 @contextmanager

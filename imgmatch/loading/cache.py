@@ -8,7 +8,6 @@ import json
 import math
 import sqlite3
 import threading
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from imgmatch.encoders.store import cache_dir
-from imgmatch.io.files import atomic_write
+from imgmatch.io.files import DAMAGED, atomic_write
 from imgmatch.types import FloatArray
 
 __all__ = ["CachedPhoto", "PartCache", "PhotoCache", "remembered"]
@@ -89,7 +88,7 @@ def remembered(
 
 def _kept(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Return the arrays of a file; None where there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
+    with contextlib.suppress(*DAMAGED), np.load(path) as kept:
         return {key: kept[key] for key in kept.files}
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from imgmatch.errors import ImageError
 from imgmatch.indexes.patches import PatchIndex, mutual
-from imgmatch.io.files import atomic_write
+from imgmatch.io.files import DAMAGED, atomic_write
 from imgmatch.types import PhotoRole, UInt8Array
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
@@ -165,6 +164,6 @@ def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
             pairs = list(zip(names, map(Details, descriptors, places), strict=True))
             if all(len(d.descriptors) == len(d.places) and np.isfinite(d.places).all() for _, d in pairs):
                 return dict(pairs), stored["lists"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         pass  # not there yet, or cut short: it holds nothing that cannot be computed again
     return {}, np.zeros(0, np.int64)
