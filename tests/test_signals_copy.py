@@ -595,6 +595,20 @@ def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog):
     assert not catalog.asked  # the details themselves are sound
 
 
+def test_details_that_were_stored_without_lists_are_indexed_and_not_described_again(catalog):
+    shas = sorted(catalog.photos)
+    _, index = stored_details(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    with np.load(file) as stored:
+        parts = dict(stored)
+    np.savez(file, **{name: part for name, part in parts.items() if name != "lists"})
+    catalog.asked.clear()
+    assert np.array_equal(stored_details(catalog, shas)[1].lists, index.lists)
+    assert not catalog.asked
+    with np.load(file) as stored:
+        assert np.array_equal(stored["lists"], index.lists)
+
+
 def test_details_agree_where_a_photo_shows_the_other_and_on_its_side_only(catalog):
     known = dict(zip(sorted(catalog.photos), stored_details(catalog, sorted(catalog.photos))[0], strict=True))
     for sha in catalog.photos:

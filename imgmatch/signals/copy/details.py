@@ -163,7 +163,8 @@ def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
             places = np.split(stored["places"].astype(np.float16).reshape(-1, 4), ends)
             pairs = list(zip(names, map(Details, descriptors, places), strict=True))
             if all(len(d.descriptors) == len(d.places) and np.isfinite(d.places).all() for _, d in pairs):
-                return dict(pairs), stored["lists"].astype(np.int64)
+                lists = stored["lists"].astype(np.int64) if "lists" in stored else np.zeros(0, np.int64)  # of older files
+                return dict(pairs), lists
     except DAMAGED:
         pass  # not there yet, or cut short: it holds nothing that cannot be computed again
     return {}, np.zeros(0, np.int64)
