@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from imgmatch.apps import commands_catalog
 from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
+from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
@@ -487,6 +488,39 @@ def test_what_marks_score_by_chance_is_measured_once_for_a_catalog(tmp_path: Pat
     commands_catalog._describe(catalog)  # as `catalog build` and `add` do
     monkeypatch.setattr(type(LogoSignal(catalog)._marks()), "_measured", lambda *_: pytest.fail("measured again"))
     assert asked() == before
+
+
+@pytest.mark.parametrize("away", ["marks", "goods"])
+def test_what_was_measured_while_photos_were_away_is_not_used_when_they_are_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    goods = {f"third/{n}/a.png": png(picture_of_lines(n)) for n in range(LEAST_PHOTOS + 2)}
+    marks = {"ours/logo/a.png": png(mark()), "theirs/logo/a.png": png(other())}
+    write_tree(tmp_path / "src", marks | goods)
+    catalog = Catalog.build(tmp_path / "src", tmp_path / "cat", encoder=GridEncoder())
+    drawn = {logo.photo for brand in ("ours", "theirs") for logo in catalog.brands[brand].logos}
+    for sha in [catalog.brands["ours"].logos[0].photo] if away == "marks" else catalog.photos.keys() - drawn:
+        photo_path(catalog.path, sha).rename(tmp_path / sha)
+    LogoSignal(catalog).warm_up()
+    for file in tmp_path.glob("?" * 64):
+        file.rename(photo_path(catalog.path, file.name))
+    fresh = LogoSignal(Catalog.load(tmp_path / "cat", encoder=GridEncoder()))
+    assert np.isfinite(fresh._marks().shapes.chance).all()
+    [[finding]] = fresh.examine([Query(Listing("1"), [photo(scene(mark()))])])
+    assert (finding.brand, finding.status) == ("ours", FindingStatus.OK)
+
+
+def test_what_marks_score_rests_on_the_statistics_of_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    write_tree(tmp_path / "src", {"ours/logo/a.png": png(mark())})
+    catalog = Catalog.build(tmp_path / "src", tmp_path / "cat", encoder=GridEncoder())
+    LogoSignal(catalog).warm_up()
+    kept = set((tmp_path / "cache/derived").glob("*.npz"))
+    (tmp_path / "others.npz").write_bytes(b"of other photos")
+    monkeypatch.setattr("imgmatch.signals.logo.signal.STATISTICS", tmp_path / "others.npz")
+    LogoSignal(catalog).warm_up()
+    assert len(set((tmp_path / "cache/derived").glob("*.npz")) - kept) == 1
 
 
 def test_marks_and_words_alone_are_a_catalog(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgmatch.vision import geometry
 from imgmatch.vision.marks import MarkReference, ShapeMatch, Sighting
 
-__all__ = ["CLAIM", "Seen", "apart"]
+__all__ = ["CLAIM", "Seen", "apart", "patterns"]
 
 CLAIM, SLOPE = 2.4, 0.35
 """Evidence of value 0.5, and the steepness of the value. Set with ``LAID`` and ``SHAPE_FROM`` of the signal on the dev
@@ -54,6 +54,17 @@ def apart(seen: Sequence[Seen]) -> list[Seen]:
         if all(_shared(s.polygon, k.polygon) < 0.3 for k in kept):
             kept.append(s)
     return kept
+
+
+def patterns(sightings: Sequence[Sighting]) -> dict[str, Sighting]:
+    """Return the best sighting of each brand's pattern, with the evidence of all pictures of it."""
+    best: dict[tuple[str, str], Sighting] = {}
+    for s in sorted((s for s in sightings if s.repeats), key=lambda s: -s.evidence):
+        best.setdefault((s.reference.brand, s.reference.photo), s)
+    out: dict[str, Sighting] = {}
+    for (brand, _), s in best.items():
+        out[brand] = replace(out[brand], evidence=out[brand].evidence + s.evidence) if brand in out else s
+    return out
 
 
 def _shared(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> float:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,12 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from imgmatch.catalog import Catalog
+from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
+from imgmatch.io.files import sha256_file
 from imgmatch.loading.cache import remembered
 from imgmatch.loading.photo import PhotoContext, Query, producer
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.logo.seen import CLAIM, Seen, apart
+from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
 from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.types import Finding, FindingStatus, Label, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
@@ -112,7 +115,11 @@ class _Marks:
         self._brands = sorted({r.brand for r in self.references})
         self._pattern_chance: dict[str, float] = {}
         self._margin_chance: dict[str, float] = {}
-        known = remembered("marks", lambda: self._measured(catalog), catalog.version, float(side), producer())
+        others = _others(catalog)
+        # A photo may be away for a while; what was measured without it is not what is measured with it.
+        here = [r.photo for r in self.references], [s for s in others if os.access(photo_path(catalog.path, s), os.R_OK)]
+        rests_on = [catalog.version, producer(), sha256_file(STATISTICS), *map(" ".join, here)]
+        known = remembered("marks", lambda: self._measured(catalog, others), float(side), *rests_on)
         self.shapes.chance = known["chance"]
         self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
         self._margin_chance = {
@@ -120,11 +127,11 @@ class _Marks:
         }
         self.false = {brand: (int(n), int(of)) for brand, (n, of) in zip(self._brands, known["false"], strict=True)}
 
-    def _measured(self, catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
+    def _measured(self, catalog: Catalog, photos: Mapping[str, Set[str]]) -> dict[str, npt.NDArray[Any]]:
         """Return what the marks score on the catalog's photos of other things, and how often each is seen there."""
-        others = self._looks(_others(catalog)) if self.references else []
+        others = self._looks((brands, catalog.photo(s)) for s, brands in photos.items()) if self.references else []
         margins: dict[str, list[float]] = defaultdict(list)
-        for name, s in ((n, s) for brands, look in others for n, s in _patterns(look.sightings).items() if n not in brands):
+        for name, s in ((n, s) for brands, look in others for n, s in patterns(look.sightings).items() if n not in brands):
             self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
         for brands, m in ((brands, m) for brands, look in others for m in look.shapes):
             if m.margin is not None and (name := self.figures[m.reference].brand) not in brands:
@@ -135,9 +142,9 @@ class _Marks:
             (sum(brand in claimed for brands, claimed in seen if brand not in brands), sum(brand not in b for b, _ in seen))
             for brand in self._brands
         ]
-        patterns = [self._pattern_chance.get(brand, 0.0) for brand in self._brands]
+        repeated = np.array([self._pattern_chance.get(brand, 0.0) for brand in self._brands])
         above = np.array([self._margin_chance.get(brand, math.nan) for brand in self._brands])
-        out = {"chance": self.shapes.chance, "patterns": np.array(patterns), "margins": above}
+        out = {"chance": self.shapes.chance, "patterns": repeated, "margins": above}
         return out | {"false": np.reshape(false, (-1, 2))}
 
     def look(self, photo: PhotoContext) -> list[Seen]:
@@ -180,7 +187,7 @@ class _Marks:
         return laid - ALONE_FROM if sighting.agreeing == 1 else min(max(laid, LAID_LEAST), LAID_MOST) - LAID_FROM
 
     def _seen(self, look: _Look) -> list[Seen]:
-        sightings = {brand: self._in_proportion(s) for brand, s in _patterns(look.sightings).items()}
+        sightings = {brand: self._in_proportion(s) for brand, s in patterns(look.sightings).items()}
         for s in look.sightings:
             known = sightings.get(s.reference.brand)
             if not s.repeats and (known is None or s.evidence > known.evidence):
@@ -217,27 +224,16 @@ class _Marks:
         return Seen(brand, evidence, sighting.reference, sighting.polygon(), sighting, shape)
 
 
-def _patterns(sightings: Sequence[Sighting]) -> dict[str, Sighting]:
-    """Return the best sighting of each brand's pattern, with the evidence of all pictures of it."""
-    best: dict[tuple[str, str], Sighting] = {}
-    for s in sorted((s for s in sightings if s.repeats), key=lambda s: -s.evidence):
-        best.setdefault((s.reference.brand, s.reference.photo), s)
-    out: dict[str, Sighting] = {}
-    for (brand, _), s in best.items():
-        out[brand] = replace(out[brand], evidence=out[brand].evidence + s.evidence) if brand in out else s
-    return out
-
-
-def _others(catalog: Catalog) -> Iterator[tuple[Set[str], PhotoContext]]:
-    """Yield photos of goods, of marks in use and of the background, spread evenly over the catalog, with their brands."""
+def _others(catalog: Catalog) -> dict[str, Set[str]]:
+    """Return photos of goods, of marks in use and of the background, spread evenly over the catalog, with their brands."""
     boxed: dict[str, set[str]] = {}
     for brand in catalog.brands.values():
         for logo in brand.logos:
             if logo.box is not None:
                 boxed.setdefault(logo.photo, set()).add(brand.brand)
     real = sorted(s for s, p in catalog.photos.items() if p.role is not PhotoRole.LOGO or s in boxed)
-    for sha in real[:: max(len(real) // OTHERS, 1)][:OTHERS]:
-        yield boxed.get(sha, set()) | {catalog.photos[sha].brand or ""}, catalog.photo(sha)
+    even = real[:: max(len(real) // OTHERS, 1)][:OTHERS]
+    return {sha: boxed.get(sha, set()) | {catalog.photos[sha].brand or ""} for sha in even}
 
 
 class LogoSignal(Signal):
