@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -578,6 +579,17 @@ def test_a_file_that_holds_something_else_is_computed_again(catalog, part, wrong
     assert len(stored_details(catalog, shas)[0]) == len(shas)
     with np.load(file) as stored:
         assert all(np.array_equal(stored[name], parts[name]) for name in parts)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_in_place_of_the_details_is_not_waited_for(catalog):
+    shas = sorted(catalog.photos)
+    stored_details(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    assert len(stored_details(catalog, shas)[0]) == len(shas)
+    assert file.is_file()
 
 
 def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog):

@@ -156,6 +156,8 @@ def stored_details(catalog: Catalog, shas: Sequence[str]) -> tuple[list[Details]
 
 def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
     try:
+        if not path.is_file():  # a pipe in somebody else's catalog would be waited for
+            return {}, np.zeros(0, np.int64)
         with np.load(path, allow_pickle=False) as stored:
             names = [row.tobytes().hex() for row in stored["photos"]]
             ends = np.cumsum(stored["counts"])[:-1]
@@ -166,5 +168,5 @@ def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
                 lists = stored["lists"].astype(np.int64) if "lists" in stored else np.zeros(0, np.int64)  # of older files
                 return dict(pairs), lists
     except DAMAGED:
-        pass  # not there yet, or cut short: it holds nothing that cannot be computed again
+        pass  # cut short: it holds nothing that cannot be computed again
     return {}, np.zeros(0, np.int64)
