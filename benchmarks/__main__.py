@@ -21,10 +21,15 @@ import argparse
 import os
 import sys
 import tempfile
+import traceback
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.frame import job, raw
-from benchmarks.frame.data import names
+from benchmarks.frame.data import REPO, load, names
+
+LABELLED = {"brands": "seller_reposts"}
+"""Suites that read labels which only one set has."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--peer", action="append", default=[], metavar="NAME", help="other tools to ask as well")
     parser.add_argument("--locked", action="store_true", help="the locked part: once a version, and written down")
     parser.add_argument("--smoke", action="store_true", help="a handful of photos, results thrown away")
+    parser.add_argument("--traceback", action="store_true", help="where a suite fails, stop and show all of it")
     parser.add_argument("--results", type=Path, default=raw.RESULTS, help="folder of the raw results")
     parser.add_argument("--write", action="store_true", help="table: into README.md and docs/benchmarks.md")
     parser.add_argument("--to", type=Path, default=Path("data"), help="fetch: where to")
@@ -50,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("fetch needs the name of a data set: see python -m benchmarks datasets")
     if rest and first in ("all", "table", "stale", "plots", "constants", "datasets", "fit"):
         parser.error(f"{first} stands alone, got {' '.join(rest)}")
+    if options.locked and (options.smoke or options.limit):
+        parser.error("--locked is asked in full: it is opened once, so neither --smoke nor --limit goes with it")
     if first == "datasets":
         for name, card in names().items():
             had = ", ".join(f"{f.url}{f' ({f.mib:,} MiB)' if f.mib else ''}" for f in card.files) or card.by_request
@@ -58,10 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:24} {card.task:9} {card.title}; {card.licence}", *filter(None, more), sep=f"\n{'':24} ")
         return 0
     if first == "plots":
-        from benchmarks.frame import plots
-
-        print(*plots.draw(options.results), sep="\n")
-        return 0
+        return _plots(options.results)
     if first == "constants":
         from benchmarks.frame.constants import show
 
@@ -81,7 +86,11 @@ def main(arguments: list[str] | None = None) -> int:
     if first in ("table", "stale"):
         from benchmarks.frame import table
 
-        return table.stale(options.results) if first == "stale" else table.show(options.results, write=options.write)
+        try:
+            return table.stale(options.results) if first == "stale" else table.show(options.results, write=options.write)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
     if options.smoke:
         with tempfile.TemporaryDirectory(prefix="imgmatch-bench-") as folder:
             options.results = Path(folder)
@@ -91,32 +100,39 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Run suites; one that fails loses only its own rows. Return 1 if one did."""
-    from imgmatch import __version__
+    from imgmatch import ImgmatchError, __version__
 
-    wanted = job.SUITES if options.what == ["all"] else options.what
+    try:  # a misspelt name is told before the suites before it have run
+        wanted = {name: job.suite(name) for name in (job.SUITES if options.what == ["all"] else options.what)}
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     failed = 0
-    for name in wanted:
-        try:
-            module = job.suite(name)
-        except ValueError as error:
-            print(error, file=sys.stderr)
-            return 2
+    for name, module in wanted.items():
         for spec in options.dataset or module.DATA:
             if options.dataset and options.what == ["all"] and spec.partition("=")[0] not in module.DATA:
                 continue
             for encoder in options.encoder or (job.ENCODER,):
                 start = _cpu()
                 try:
+                    _may_run(name, module, spec, encoder, locked=options.locked)
                     file = job.run(
                         name, spec, options.results, __version__, encoder_name=encoder, locked=options.locked,
                         limit=options.limit, smoke=options.smoke, peers=tuple(options.peer),
                     )  # fmt: skip
-                except (FileNotFoundError, ValueError, PermissionError) as error:
+                except (FileNotFoundError, ValueError, PermissionError, ImgmatchError) as error:
                     print(f"{name}, {spec}: not run: {error}", flush=True)
                     failed += spec == "rendered" or options.dataset is not None
                     continue
+                except Exception as error:
+                    if options.traceback:
+                        raise
+                    print(f"{name}, {spec}: failed: {_where(error)}; --traceback shows all of it", flush=True)
+                    failed += 1
+                    continue
                 head, rows = raw.read(file)
                 if not rows:
+                    file.unlink()  # a table of nothing
                     print(f"{name}, {spec}: nothing of it may be asked", flush=True)
                     continue
                 kind, spent = raw.kind(head), _cpu() - start
@@ -125,6 +141,49 @@ def _run(options: argparse.Namespace) -> int:
                     more = "; ".join(filter(None, (figure.against, figure.target and f"target {figure.target}")))
                     print(f"  {kind}, {figure.what}: {figure.text()}{f' ({more})' if more else ''}", flush=True)
     return 1 if failed else 0
+
+
+def _may_run(name: str, module: ModuleType, spec: str, encoder: str, *, locked: bool) -> None:
+    """Raise ValueError where a suite cannot be asked of a set, before it draws anything or opens a locked part."""
+    data = spec.partition("=")[0]
+    if module.DATA == ("rendered",) and data != "rendered":
+        raise ValueError(f"{name} draws its own input: on photos of {data} its figures would be called real")
+    if name in LABELLED and data != LABELLED[name]:
+        raise ValueError(f"{name} reads labels that only {LABELLED[name]} has")
+    if locked:
+        from imgmatch import load_encoder
+
+        load_encoder(encoder)
+        if not any(p.split == "locked" for p in load(spec).photos):
+            raise ValueError(f"{data} has no locked part")
+
+
+def _plots(results: Path) -> int:
+    """Draw the plots, of the committed results into docs and of others beside them; return 1 where that cannot be."""
+    from benchmarks.frame import plots
+
+    try:
+        drawn = plots.draw(results, *([] if results == raw.RESULTS else [results]))
+    except ModuleNotFoundError as error:
+        print(f"plots: {error.name} is not installed: pip install '.[bench]'", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not drawn:
+        print(f"{results} has no raw results of copies, marks_real or encoders to draw", file=sys.stderr)
+        return 1
+    print(*drawn, sep="\n")
+    return 0
+
+
+def _where(error: Exception) -> str:
+    """Say what failed and where: the last line that is of this project."""
+    mine = (REPO / "benchmarks", REPO / "imgmatch")
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in every if any(Path(f.filename).is_relative_to(folder) for folder in mine)]
+    place = f" ({Path(frames[-1].filename).relative_to(REPO)}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _count(text: str) -> int:

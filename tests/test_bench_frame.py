@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import threading
 from collections.abc import Iterator
@@ -196,6 +197,18 @@ def test_the_locked_part_is_opened_once_a_version(tmp_path: Path, monkeypatch) -
         (["datasets"], 0, "Stanford Online Products"),
         (["fetch", "inshop"], 1, "sign the agreement"),
         (["fetch"], 2, "fetch needs the name of a data set"),
+        (["fetch", "rendered"], 1, "drawn here"),
+        (["fetch", "folder"], 1, "it is yours"),
+        (["retrieval", "nosuch"], 2, "no suite 'nosuch'; there are"),
+        (["retrieval", "--locked", "--smoke"], 2, "--locked is asked in full"),
+        (["retrieval", "--locked", "--dataset", "folder=FOLDER"], 1, "folder has no locked part"),
+        (["retrieval", "--locked", "--dataset", "folder=FOLDER", "--encoder", "nosuch"], 1, "no encoder 'nosuch'"),
+        (["retrieval", "--dataset", "folder=FOLDER"], 1, "not a photo in a supported format"),
+        (["retrieval", "--dataset", "manifest=FOLDER"], 1, "KeyError: 'path' (benchmarks/datasets/manifest.py, line"),
+        (["brands", "--dataset", "folder=FOLDER"], 1, "labels that only seller_reposts has"),
+        (["misspelt", "--dataset", "folder=FOLDER"], 1, "its figures would be called real"),
+        (["table"], 1, "has no raw results: run a suite first"),
+        (["plots"], 1, "has no raw results of copies, marks_real or encoders"),
         (["table", "copies"], 2, "table stands alone, got copies"),
         (["copies", "--limit", "-3"], 2, "expected a whole number above 0, got -3"),
         (
@@ -205,15 +218,35 @@ def test_the_locked_part_is_opened_once_a_version(tmp_path: Path, monkeypatch) -
         ),
     ],
 )
-def test_the_command_line_answers_in_words(arguments: list[str], code: int, words: str, tmp_path: Path, capsys) -> None:
+def test_the_command_line_answers_in_words(
+    arguments: list[str], code: int, words: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    own, results = tmp_path / "own", tmp_path / "results"
+    for n in range(2):  # a folder of goods whose photos are none, and a table without paths
+        (own / "brand" / "item").mkdir(parents=True, exist_ok=True)
+        (own / "brand" / "item" / f"{n}.jpg").write_bytes(b"not a photo")
+    (own / "manifest.csv").write_text("item,brand\nx,y\n")
+    arguments = [a.replace("FOLDER", str(own)) if "=" in a else a for a in arguments]
+    monkeypatch.setattr(locked, "OPENED", tmp_path / "opened.jsonl")
     try:
-        answer = command.main([*arguments, "--results", str(tmp_path), "--to", str(tmp_path)])
+        answer = command.main([*arguments, "--results", str(results), "--to", str(tmp_path)])
     except SystemExit as end:  # as argparse says what was wrong
         answer = end.code
     printed = capsys.readouterr()
     assert answer == code
     assert words in printed.out + printed.err
     assert "Traceback" not in printed.out + printed.err
+    assert not locked.OPENED.exists()  # nothing of this looks at a locked part
+
+
+@pytest.mark.parametrize("what", ["table", "stale", "plots"])
+@pytest.mark.parametrize("junk", [b"junk", b"", lzma.compress(b""), lzma.compress(b'{"suite": "copies"}\n{}\n')])
+def test_a_raw_file_that_cannot_be_read_is_named(what: str, junk: bytes, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "copies" / "set@encoder.jsonl.xz"
+    file.parent.mkdir()
+    file.write_bytes(junk)
+    assert command.main([what, "--results", str(tmp_path)]) == 1
+    assert f"{file}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", job.SUITES)

@@ -26,7 +26,9 @@ def fetch(name: str, folder: Path) -> int:
     card: Card = cards[name]
     print(f"{card.title}\nlicence: {card.licence}\ncite: {card.cite}\n{card.url}")
     if not card.files:
-        print(f"not fetched: {card.by_request or 'it is not published for download'}")
+        own = f"it is yours: --dataset {name}=FOLDER" if card.licence == "yours" else "it is not published for download"
+        drawn = "it is drawn here, when a suite first asks for it"
+        print(f"not fetched: {card.by_request or (drawn if card.rendered else own)}")
         return 1
     for file in card.files:
         try:

@@ -41,9 +41,20 @@ def write(file: Path, head: dict[str, Any], rows: Iterable[dict[str, Any]]) -> P
 
 
 def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return head and rows of a raw file."""
-    with lzma.open(file, "rt", encoding="utf-8") as f:
-        head, *rows = map(json.loads, f)
+    """Return head and rows of a raw file.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, where it is not one.
+    """
+    try:
+        with lzma.open(file, "rt", encoding="utf-8") as f:
+            head, *rows = map(json.loads, f)
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+        raise ValueError(f"{file}: cannot be read as raw results: {error}") from error
+    if not isinstance(head, dict) or not {"data", "commit", "made", "clean", "code"} <= head.keys():
+        raise ValueError(f"{file}: its first line does not say what the rows rest on")
     return head, rows
 
 

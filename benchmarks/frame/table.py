@@ -34,8 +34,13 @@ def collected(results: Path) -> Cells:
     """Return the figures of all suites by (suite, row)."""
     cells: Cells = {}
     for name in job.SUITES:
-        for head, figure in job.figures(name, results):
-            cells.setdefault((name, figure.what), []).append((head, figure))
+        try:
+            for head, figure in job.figures(name, results):
+                cells.setdefault((name, figure.what), []).append((head, figure))
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{results / name}: rows that this version of the suite does not score: {type(error).__name__} {error}"
+            ) from error
     return cells
 
 
@@ -57,6 +62,7 @@ def said(head: dict[str, Any], figure: Figure) -> str:
     kind, encoder = raw.kind(head), "" if head["encoder"] == job.ENCODER else head["encoder"]
     name = ", ".join(filter(None, (head["data"].replace("_", " "), "" if kind == "real" else kind, encoder)))
     text = f"**{figure.text()}**" + (f"; {figure.against}" if figure.against else "")
+    text += f"; asked with --limit {head['limit']}" if head.get("limit") else ""
     return f"{name}: {text}" if not head["rendered"] else text
 
 
@@ -76,6 +82,8 @@ def written(text: str, table: str) -> str:
 def show(results: Path, *, write: bool = False) -> int:
     """Print both tables; put them into their pages where asked."""
     cells = collected(results)
+    if not cells:
+        raise ValueError(f"{results} has no raw results: run a suite first")
     for page, rows in PLACES.items():
         table = "\n".join(lines(cells, rows))
         print(f"{page}\n\n{table}\n")
