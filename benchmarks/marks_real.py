@@ -148,7 +148,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     if head["data"] == "seller_reposts":
         yield from _score_sellers(rows)
         return
-    rows = [{**r, "unit": r["query"]} for r in rows]
+    rows = [{**r, "unit": r["brand"] or r["query"]} for r in rows]  # photos of a brand share its marks and references
     forged = [r for r in rows if r["query"].startswith("altered/")]
     ours, theirs = ([r for r in rows if r["contender"] == c and r not in forged] for c in ("imgmatch", "sift"))
     first = [r for r in ours if not r.get("swapped")]

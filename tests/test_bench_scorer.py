@@ -83,6 +83,14 @@ def test_interval_of_no_failure_counts_each_unit_once() -> None:
     assert scorer.interval([1.0] * 60, ["a", "b", "c"] * 20) == scorer.wilson(3, 3)
 
 
+def test_interval_of_units_that_are_alike_is_not_a_point() -> None:
+    # two articles, each right every other time; by hand: p = 1/2, n = 2, half = z * sqrt(1/8 + z²/16) / (1 + z²/2)
+    low, high = scorer.interval([1, 0, 1, 0], ["a", "a", "b", "b"])
+    assert (round(low, 3), round(high, 3)) == (0.095, 0.905)
+    assert scorer.interval([0.5, 0.5, 0.5], range(3), lambda v: float(v.mean())) == scorer.wilson(1.5, 3)
+    assert scorer.interval([0.0, 0.0, 0.0], range(3), lambda v: float(v.mean())) == (0.0, 0.0)  # a gain, not a share
+
+
 def test_precision_recall_by_hand() -> None:
     recall, precision = scorer.precision_recall([0.9, 0.5, 0.4], [True, False, True], 4)
     assert recall.tolist() == [0.25, 0.25, 0.5]

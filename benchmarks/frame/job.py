@@ -10,24 +10,18 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from benchmarks import locked
 from benchmarks.frame import raw
 from benchmarks.frame.data import OUT, Dataset, Photo, load
 from benchmarks.frame.scorer import Figure
+from benchmarks.frame.suites import SUITES, suite
 
 __all__ = ["ENCODER", "SUITES", "Job", "figures", "findings", "link", "run", "suite", "write_source"]
 
 ENCODER = "mobilenet-v2"  # the one whose weights come from the package registry
-
-SUITES = (
-    "retrieval", "claims", "brands", "copies", "marks_real", "words", "misspelt", "mismatch", "verdicts", "rings",
-    "adversarial", "desk", "encoders", "index_scale", "throughput", "full_scan", "workers",
-)  # fmt: skip
 
 
 @dataclass
@@ -182,13 +176,6 @@ def link(source: Path, folder: Path, name: str = "") -> str:
     return name
 
 
-def suite(name: str) -> ModuleType:
-    """Return the module of a suite."""
-    if name not in SUITES:
-        raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}")
-    return import_module(f"benchmarks.{name}")
-
-
 def run(name: str, spec: str, results: Path, version: str, **options: Any) -> Path:
     """Run a suite on one data set and write its raw file.
 
@@ -204,6 +191,7 @@ def run(name: str, spec: str, results: Path, version: str, **options: Any) -> Pa
         _open_locked(name, data.name, version)
     head = {"suite": name, "data": data.name, "encoder": job.encoder_name, "locked": job.locked, "smoke": job.smoke}
     head |= {"rendered": data.card.rendered, "seen": data.card.seen, "photos": len(data.photos), "data_hash": data.hash()}
+    head |= raw.environment()  # of the start: a tree may move while a suite runs
     rows = list(module.run(job))
     encoder = re.sub(r"[^-.\w]+", "-", job.encoder_name)
     file = results / name / f"{data.name}{'+locked' if job.locked else ''}@{encoder}.jsonl.xz"

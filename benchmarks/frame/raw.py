@@ -29,9 +29,9 @@ _PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pillow", "opencv-pyt
 
 
 def write(file: Path, head: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
-    """Write the rows of one run; the head is completed with the environment and the code that was loaded by the end."""
+    """Write the rows of one run; the head is completed with the code loaded by now and, unless it says so, the environment."""
     kept = [json.dumps(row, ensure_ascii=False, default=float) for row in rows]
-    head = {**head, **environment(), "code": _loaded(), "rows": len(kept)}
+    head = {**environment(), **head, "code": _loaded(), "rows": len(kept)}
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".part")
     with lzma.open(beside, "wt", encoding="utf-8", preset=9) as f:

@@ -95,26 +95,25 @@ def interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap at 95 %: whole units are drawn with replacement (Efron 1979; Field and Welsh 2007 for clusters).
 
-    Where all values of a mean are the same, resampling says nothing: Wilson's interval with one row per unit.
+    Where all units have the same share, resampling says nothing: Wilson's interval with one row per unit.
     """
     v = np.asarray(values, float)
     if not len(v):
         return float("nan"), float("nan")
     names = {u: i for i, u in enumerate(dict.fromkeys(units))}
     of = np.array([names[u] for u in units])
-    if statistic is np.mean and v.ndim == 1 and v.min() == v.max() and v[0] in (0, 1):
-        return wilson(int(v[0]) * len(names), len(names))
     members = [np.flatnonzero(of == i) for i in range(len(names))]
     rng = np.random.default_rng(seed)
     drawn = [
         statistic(v[np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])])
         for _ in range(rounds)
     ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = (float(edge) for edge in np.nanquantile(drawn, [0.025, 0.975]))
+    alike = low == high and (0 <= low <= 1 if statistic is np.mean else 0 < low <= 1)  # a gain of nothing is no share
+    return wilson(low * len(names), len(names)) if alike else (low, high)
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: int) -> tuple[float, float]:
     """The score interval of a share at 95 % (Wilson, JASA 1927)."""
     if not n:
         return float("nan"), float("nan")
