@@ -29,7 +29,7 @@ _PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pillow", "opencv-pyt
 
 
 def write(file: Path, head: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Path:
-    """Write the rows of one run; the head is completed with the code loaded by now and, unless it says so, the environment."""
+    """Write the rows of one run; the head gets the code loaded by now and, where it lacks it, the environment."""
     kept = [json.dumps(row, ensure_ascii=False, default=float) for row in rows]
     head = {**environment(), **head, "code": _loaded(), "rows": len(kept)}
     file.parent.mkdir(parents=True, exist_ok=True)
