@@ -26,8 +26,9 @@ CONFIG = Config.from_dict({"signals": ["design", "listing"]})
 
 
 def catalog(root: Path, rows: list[tuple[str, str, str]]) -> Catalog:
-    """Build a catalog of (item, brand, photos); photo ``7.png`` is `picture(7)`."""
+    """Build a catalog of (item, brand, photos); photo ``7.png`` is `picture(7)`, and ``7.jpg`` another photo of the same."""
     write_tree(root, {f"{n}.png": picture(n) for n in range(12)})
+    write_tree(root, {f"{n}.jpg": picture(n, format="JPEG") for n in range(12)})
     table = "".join(f"{item},{brand},{photos},1000,EUR\n" for item, brand, photos in rows)
     (root / "items.csv").write_text(f"item_id,brand,photos,price,currency\n{table}")
     return Catalog.build(root / "items.csv", root / "catalog", encoder=GridEncoder())
@@ -75,7 +76,9 @@ def test_a_table_in_each_presets_layout_is_scanned(tmp_path: Path, preset: str) 
     layout = Layout.load(preset)
     if preset in ("shopify", "woocommerce"):  # whose exports name no currency
         layout = layout.with_columns({"currency": ("=EUR",)})
-    records = scan(table, catalog(tmp_path / "src", [*OTHERS, ("tote", "acme", "0.png|1.png")]), layout)
+    # Held-out photos must show that one of the same thing is near: where all are unlike, any brand would do as a rival.
+    others = [(item, brand, f"{photos}|{photos.replace('png', 'jpg')}") for item, brand, photos in OTHERS]
+    records = scan(table, catalog(tmp_path / "src", [*others, ("tote", "acme", "0.png|1.png")]), layout)
     assert [(r.listing_id, r.listing.title, len(r.photos)) for r in records] == [(i, t, len(p)) for i, t, _, p in want]
     first = records[0]
     assert (first.status, {photo.status for photo in first.photos}) == ("ok", {"ok"})
