@@ -32,7 +32,7 @@ LABELLED = {"brands": "seller_reposts"}
 """Suites that read labels which only one set has."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,6 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{first} stands alone, got {' '.join(rest)}")
     if options.locked and (options.smoke or options.limit):
         parser.error("--locked is asked in full: it is opened once, so neither --smoke nor --limit goes with it")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _options(arguments)
+    first, *rest = options.what
     if first == "datasets":
         for name, card in names().items():
             had = ", ".join(f"{f.url}{f' ({f.mib:,} MiB)' if f.mib else ''}" for f in card.files) or card.by_request

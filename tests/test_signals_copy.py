@@ -592,33 +592,21 @@ def test_a_pipe_in_place_of_the_details_is_not_waited_for(catalog):
     assert file.is_file()
 
 
-def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog):
+@pytest.mark.parametrize("kept", [slice(1, None), None], ids=["of other details", "stored without lists"])
+def test_lists_that_do_not_fit_the_details_are_computed_again_and_kept(catalog, kept):
     shas = sorted(catalog.photos)
     _, index = stored_details(catalog, shas)
     (file,) = (catalog.path / "derived").iterdir()
     with np.load(file) as stored:
         parts = dict(stored)
-    assert np.array_equal(parts["lists"], index.lists)
-    np.savez(file, **{**parts, "lists": parts["lists"][1:]})
+    lists = parts.pop("lists")
+    assert np.array_equal(lists, index.lists)
+    np.savez(file, **parts, **({} if kept is None else {"lists": lists[kept]}))
     catalog.asked.clear()
     assert np.array_equal(stored_details(catalog, shas)[1].lists, index.lists)
     with np.load(file) as stored:
         assert np.array_equal(stored["lists"], index.lists)
-    assert not catalog.asked  # the details themselves are sound
-
-
-def test_details_that_were_stored_without_lists_are_indexed_and_not_described_again(catalog):
-    shas = sorted(catalog.photos)
-    _, index = stored_details(catalog, shas)
-    (file,) = (catalog.path / "derived").iterdir()
-    with np.load(file) as stored:
-        parts = dict(stored)
-    np.savez(file, **{name: part for name, part in parts.items() if name != "lists"})
-    catalog.asked.clear()
-    assert np.array_equal(stored_details(catalog, shas)[1].lists, index.lists)
-    assert not catalog.asked
-    with np.load(file) as stored:
-        assert np.array_equal(stored["lists"], index.lists)
+    assert not catalog.asked  # the details themselves are sound: they are indexed, not described again
 
 
 def test_details_agree_where_a_photo_shows_the_other_and_on_its_side_only(catalog):
