@@ -25,6 +25,7 @@ __all__ = ["RESULTS", "changed", "code_hash", "environment", "kind", "parts", "r
 RESULTS = REPO / "benchmarks" / "results"
 _ROWS = {f"benchmarks/frame/{name}.py" for name in ("data", "job", "machine")}
 """What of the frame decides which rows there are, and what is in them."""
+_DECIDES = ("imgmatch", "weights", "benchmarks/*.py", "benchmarks/*/*.py", "benchmarks/labels")  # what rows come from
 _PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pillow", "opencv-python-headless", "rapidocr", "onnxruntime")
 
 
@@ -109,9 +110,7 @@ def environment() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git(
-            "status", "--porcelain", "-uno", "--", "imgmatch", "weights", "benchmarks/*.py", "benchmarks/*/*.py"
-        ),
+        "clean": not _git("status", "--porcelain", "-uno", "--", *_DECIDES),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {n: v for n in _PACKAGES if (v := _version(n))},
@@ -122,11 +121,12 @@ def environment() -> dict[str, Any]:
 
 
 def _loaded() -> dict[str, str]:
-    """Hash the files of this project that the run has loaded, and the tables that ship."""
+    """Hash the files of this project that the run has loaded, the tables that ship, and the labels made by hand."""
     files = {Path(f) for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
     mine = [f for f in files if f.is_relative_to(REPO) and f.suffix == ".py" and ".venv" not in f.parts]
     mine = [f for f in mine if f.relative_to(REPO).parts[0] in ("imgmatch", "benchmarks")]
     tables = [*(REPO / "weights").glob("*.toml"), *(REPO / "weights").glob("*.json"), *(REPO / "imgmatch").rglob("*.toml")]
+    tables += (REPO / "benchmarks" / "labels").glob("*.csv")
     return {str(f.relative_to(REPO)): code_hash(f) for f in sorted([*mine, *tables]) if f.is_file()}
 
 

@@ -30,7 +30,7 @@ DESCRIBED = 2000
 """Photos of a catalog that are described in full beforehand, 130 kB and some 50 ms each: of a large catalog most are never
 proposed (a guess)."""
 
-_RECIPE = "orb-512-300-places"  # names the stored file: raise it with anything that changes what is in it
+_RECIPE = "orb-512-300-lists"  # names the stored file: raise it with anything that changes what is in it
 _SIDE, _COUNT = 512, 300
 
 RADIUS = 64
@@ -165,8 +165,7 @@ def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
             places = np.split(stored["places"].astype(np.float16).reshape(-1, 4), ends)
             pairs = list(zip(names, map(Details, descriptors, places), strict=True))
             if all(len(d.descriptors) == len(d.places) and np.isfinite(d.places).all() for _, d in pairs):
-                lists = stored["lists"].astype(np.int64) if "lists" in stored else np.zeros(0, np.int64)  # of older files
-                return dict(pairs), lists
+                return dict(pairs), stored["lists"].astype(np.int64)
     except DAMAGED:
         pass  # cut short: it holds nothing that cannot be computed again
     return {}, np.zeros(0, np.int64)
