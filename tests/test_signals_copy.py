@@ -212,19 +212,19 @@ def test_one_change_of_colour_is_an_edit_and_two_are_another_product():
 
 def test_votes_by_hand():
     one, two = np.full((1, 32), 0, np.uint8), np.full((1, 32), 255, np.uint8)
-    index = PatchIndex([np.concatenate([one, one]), np.concatenate([one, two]), np.zeros((0, 32), np.uint8)])
+    index = PatchIndex(np.concatenate([one, one, one, two]), np.array([2, 2, 0]))
     assert len(index) == 3
     # The first descriptor is shared by two pictures, the second belongs to one; the third is near nothing.
     asked = np.concatenate([one, two, np.full((1, 32), 0x0F, np.uint8)])
     assert index.vote(asked).tolist() == [0.5, 1.5, 0.0]
     assert index.vote(np.zeros((0, 32), np.uint8)).tolist() == [0, 0, 0]
-    assert PatchIndex([]).vote(asked).shape == (0,)
+    assert PatchIndex(np.zeros((0, 32), np.uint8), np.zeros(0, np.int64)).vote(asked).shape == (0,)
 
 
 def test_a_large_index_votes_like_comparing_with_all():
     rng = np.random.default_rng(5)
-    rows = [rng.integers(0, 256, (50, 32), dtype=np.uint8) for _ in range(60)]
-    index = PatchIndex(rows)
+    rows = rng.integers(0, 256, (60, 50, 32), dtype=np.uint8)
+    index = PatchIndex(rows.reshape(-1, 32), np.full(60, 50))
     noisy = rows[17] ^ (rng.random((50, 32)) < 0.3).astype(np.uint8)
     votes = index.vote(noisy)
     assert votes.argmax() == 17
@@ -233,23 +233,33 @@ def test_a_large_index_votes_like_comparing_with_all():
 
 def test_an_index_given_its_lists_is_the_same_index():
     rng = np.random.default_rng(5)
-    rows = [rng.integers(0, 256, (50, 32), dtype=np.uint8) for _ in range(60)]
+    rows = rng.integers(0, 256, (60, 50, 32), dtype=np.uint8)
     noisy = rows[17] ^ (rng.random((50, 32)) < 0.3).astype(np.uint8)
-    built = PatchIndex(rows)
+    given = rows.reshape(-1, 32), np.full(60, 50)
+    built = PatchIndex(*given)
     assert len(set(built.lists.tolist())) > 50  # of 219 lists, all but those of unlucky centres have something
-    assert np.array_equal(PatchIndex(rows, lists=built.lists).vote(noisy), built.vote(noisy))
+    assert np.array_equal(PatchIndex(*given, lists=built.lists).vote(noisy), built.vote(noisy))
     # The lists given are the ones used: with all in one list that no query looks into, nothing is found.
-    nearest = PatchIndex(rows, probes=1)
+    nearest = PatchIndex(*given, probes=1)
     away = np.full(len(built.lists), (nearest.lists[17 * 50] + 1) % 219)
-    assert PatchIndex(rows, probes=1, lists=away).vote(rows[17][:1]).sum() == 0
+    assert PatchIndex(*given, probes=1, lists=away).vote(rows[17][:1]).sum() == 0
     assert nearest.vote(rows[17][:1]).sum() == 1
 
 
 @pytest.mark.parametrize("lists", [np.zeros(2999, np.int64), np.full(3000, 219), np.full(3000, -1)])
 def test_lists_of_another_index_are_refused(lists):
-    rows = [np.zeros((50, 32), np.uint8)] * 60
     with pytest.raises(ValueError, match="expected the lists, 0 to 218, of 3000 descriptors"):
-        PatchIndex(rows, lists=lists)
+        PatchIndex(np.zeros((3000, 32), np.uint8), np.full(60, 50), lists=lists)
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [(np.zeros((3, 16), np.uint8), [3]), (np.zeros((3, 32), np.int8), [3]), (np.zeros((3, 32), np.uint8), [1, 1])],
+    ids=["shorter", "signed", "not counted"],
+)
+def test_descriptors_that_are_none_are_refused(rows, counts):
+    with pytest.raises(ValueError, match="as many as counted"):
+        PatchIndex(rows, np.array(counts))
 
 
 def apart(phash, bits):

@@ -290,7 +290,7 @@ def _votes(
         here.append(row)
     if len(here) < 2:
         return
-    index = PatchIndex([plain for plain, _ in details], probes=8)
+    index = PatchIndex(np.concatenate([plain for plain, _ in details]), np.array([len(plain) for plain, _ in details]))
     own = owners[here]
     seen: set[tuple[int, int]] = set()
     for n, (plain, turned) in enumerate(details):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -124,48 +124,77 @@ def stored_details(catalog: Catalog, shas: Sequence[str]) -> tuple[list[Details]
         Over their descriptors.
     """
     path = catalog.path / "derived" / f"patches-{_RECIPE}.npz"
-    known, lists = _read(path)
-    same = list(known) == list(shas)
+    stored = _read(path)
+    if stored is None or stored.photos != list(shas):
+        stored = _described(catalog, shas, stored)
+    index = None
+    if stored.lists is not None:
+        with contextlib.suppress(ValueError):  # lists of something else: computed again
+            index = PatchIndex(stored.descriptors, stored.counts, lists=stored.lists)
+    if index is None:
+        index = PatchIndex(stored.descriptors, stored.counts)
+        _write(path, replace(stored, lists=index.lists))
+    return stored.details(), index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """The details of many photos, one after the other, as the file has them; `lists` is None where they are not known."""
+
+    photos: list[str]
+    counts: npt.NDArray[np.int64]
+    descriptors: UInt8Array
+    places: npt.NDArray[np.float16]
+    lists: npt.NDArray[np.integer[Any]] | None = None
+
+    def details(self) -> list[Details]:
+        ends = np.cumsum(self.counts)[:-1]
+        return list(map(Details, np.split(self.descriptors, ends), np.split(self.places, ends)))
+
+
+def _described(catalog: Catalog, shas: Sequence[str], stored: _Stored | None) -> _Stored:
+    """Return the details of these photos: those that are stored, and others described now."""
+    known = {} if stored is None else dict(zip(stored.photos, stored.details(), strict=True))
     for sha in shas:
         if sha not in known:
             points = geometry.patches(catalog.photo(sha), max_side=_SIDE, count=_COUNT)[0]
             places = np.c_[points.xy / points.scale, points.size / points.scale, points.angle]
             known[sha] = Details(points.descriptors, places.astype(np.float16))
     kept = [known[sha] for sha in shas]
-    descriptors = [k.descriptors for k in kept]
-    if same:
-        with contextlib.suppress(ValueError):  # lists of something else: computed again
-            return kept, PatchIndex(descriptors, lists=lists)
-    index = PatchIndex(descriptors)
-    if kept:
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with atomic_write(path, "wb") as f:
-                np.savez(
-                    f,
-                    photos=np.array([list(bytes.fromhex(sha)) for sha in shas], np.uint8),
-                    counts=np.array([len(k.descriptors) for k in kept]),
-                    descriptors=np.concatenate(descriptors),
-                    places=np.concatenate([k.places for k in kept]),
-                    lists=index.lists.astype(np.int32),
-                )
-        except OSError:
-            pass  # a read-only catalog works, it only computes this again in every process
-    return kept, index
+    return _Stored(
+        list(shas),
+        np.array([len(k.descriptors) for k in kept], np.int64),
+        np.concatenate([np.zeros((0, 32), np.uint8), *(k.descriptors for k in kept)]),
+        np.concatenate([np.zeros((0, 4), np.float16), *(k.places for k in kept)]),
+    )
 
 
-def _read(path: Path) -> tuple[dict[str, Details], npt.NDArray[np.int64]]:
+def _write(path: Path, stored: _Stored) -> None:
+    if not stored.photos:
+        return
+    names = np.array([list(bytes.fromhex(sha)) for sha in stored.photos], np.uint8)
+    arrays = {name: getattr(stored, name) for name in ("counts", "descriptors", "places", "lists")}
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with atomic_write(path, "wb") as f:
+            np.savez(f, photos=names, **arrays)
+    except OSError:
+        pass  # a read-only catalog works, it only computes this again in every process
+
+
+def _read(path: Path) -> _Stored | None:
     try:
         if not path.is_file():  # a pipe in somebody else's catalog would be waited for
-            return {}, np.zeros(0, np.int64)
-        with np.load(path, allow_pickle=False) as stored:
-            names = [row.tobytes().hex() for row in stored["photos"]]
-            ends = np.cumsum(stored["counts"])[:-1]
-            descriptors = np.split(stored["descriptors"].astype(np.uint8).reshape(-1, 32), ends)
-            places = np.split(stored["places"].astype(np.float16).reshape(-1, 4), ends)
-            pairs = list(zip(names, map(Details, descriptors, places), strict=True))
-            if all(len(d.descriptors) == len(d.places) and np.isfinite(d.places).all() for _, d in pairs):
-                return dict(pairs), stored["lists"].astype(np.int64)
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            photos = [row.tobytes().hex() for row in file["photos"]]
+            counts = file["counts"].astype(np.int64, casting="safe")
+            descriptors = file["descriptors"].astype(np.uint8, copy=False).reshape(-1, 32)
+            places = file["places"].astype(np.float16, copy=False).reshape(-1, 4)
+            lists = file["lists"].astype(np.int32, copy=False)
+        fits = len(photos) == len(counts) and counts.min(initial=0) >= 0
+        if fits and counts.sum() == len(descriptors) == len(places) and np.isfinite(places).all():
+            return _Stored(photos, counts, descriptors, places, lists)
     except DAMAGED:
         pass  # cut short: it holds nothing that cannot be computed again
-    return {}, np.zeros(0, np.int64)
+    return None
