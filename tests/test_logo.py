@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +20,10 @@ from imgmatch.catalog import Catalog
 from imgmatch.catalog.items import Brand, LogoReference
 from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
+from imgmatch.loading.cache import PartCache
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
+from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Finding, FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
@@ -29,6 +31,7 @@ from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.gradients import BINS, CELL, SQUARE, gradients, levels, template
 from imgmatch.vision.marks.placement import Placement, difference, judge
 from imgmatch.vision.marks.shape import LEAST_PHOTOS, SECONDED, _detectors
+from imgmatch.vision.marks.sighting import Sighting, packed, unpacked
 from tests.fakes import GridEncoder, picture, write_tree
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -391,7 +394,46 @@ def test_what_surrounds_the_places_of_a_pattern_is_looked_at() -> None:
     assert surroundings(shown, replace(best, points=best.points[:0], places=best.places[:0])) == 0.0
 
 
+def test_sightings_are_the_same_once_packed(index: MarkIndex) -> None:
+    pattern = MarkIndex([make_reference("ours", "a" * 64, "monogram", image(mark()), None)])
+    canvas = np.tile(cv2.resize(mark(), (120, 120), interpolation=cv2.INTER_AREA), (4, 5, 1))
+    for asked, shown in ((index, scene(mark())), (pattern, canvas), (index, np.full((200, 200, 3), 90, np.uint8))):
+        seen = asked.find(photo(shown))
+        assert bool(seen) == bool(shown.std())
+        again = unpacked(packed(seen, asked.references), asked.references)
+        for one, other in zip(seen, again, strict=True):
+            for field in fields(Sighting):
+                assert np.array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
 # The signal
+
+
+def test_what_marks_find_is_remembered_by_photo_and_marks(tmp_path: Path) -> None:
+    """Another catalog with these very marks asks no photo again; one with another mark, box or number of features does."""
+    cache, pictures = PartCache(tmp_path / "parts.sqlite"), {"a" * 64: mark(), "b" * 64: other(), "p": scene(mark())}
+
+    def asked(marks: list[tuple[str, str, tuple[float, ...] | None]], side: int = 640) -> tuple[list[Any], Any, int]:
+        reads: list[int] = []
+        shown = PhotoContext("photo-1", lambda: reads.append(1) or image(pictures["p"]), sha256="p")  # type: ignore[func-returns-value]
+        shown.parts = cache
+        logos = {brand: Brand(brand, logos=(LogoReference(sha, "figure", box),)) for brand, sha, box in marks}
+        photos = SimpleNamespace(photos={}, brands=logos, photo=lambda sha: photo(pictures[sha], sha), version=str(uuid4()))
+        known = Marks(photos, side)  # type: ignore[arg-type]
+        return known._sighted(shown), known.shapes.scan(shown), len(reads)
+
+    ours, theirs = ("ours", "a" * 64, None), ("theirs", "b" * 64, None)
+    seen, scores, reads = asked([ours, theirs])
+    assert reads
+    assert seen[0].reference.brand == "ours"
+    again, same, reads = asked([ours, theirs])
+    assert not reads
+    assert [(s.reference.brand, s.evidence) for s in again] == [(s.reference.brand, s.evidence) for s in seen]
+    assert all(map(np.array_equal, scores, same))
+    assert asked([("ours", "b" * 64, None), ("theirs", "a" * 64, None)])[2]
+    assert asked([ours, ("theirs", "b" * 64, (30.0, 30.0, 250.0, 250.0))])[2]
+    assert asked([ours])[2]
+    assert asked([ours, theirs], side=450)[2]
 
 
 def test_signal_names_the_mark_with_evidence() -> None:
@@ -518,7 +560,7 @@ def test_what_marks_score_rests_on_the_statistics_of_shapes(tmp_path: Path, monk
     LogoSignal(catalog).warm_up()
     kept = set((tmp_path / "cache/derived").glob("*.npz"))
     (tmp_path / "others.npz").write_bytes(b"of other photos")
-    monkeypatch.setattr("imgmatch.signals.logo.signal.STATISTICS", tmp_path / "others.npz")
+    monkeypatch.setattr("imgmatch.vision.marks.shape.STATISTICS", tmp_path / "others.npz")
     LogoSignal(catalog).warm_up()
     assert len(set((tmp_path / "cache/derived").glob("*.npz")) - kept) == 1
 

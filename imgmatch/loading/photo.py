@@ -238,8 +238,9 @@ class PhotoContext:
         Parameters
         ----------
         compute : callable
-            A function of a module: its name, its arguments and the code of imgmatch name what is remembered. Its arrays must
-            follow from the photo's pixels alone, not from its catalog or settings. They are not kept in memory: see `once`.
+            A function of a module: its name, the `repr` of its arguments and the code of imgmatch name what is remembered.
+            Its arrays must follow from those and the photo's pixels alone, not from its catalog or settings. They are not
+            kept in memory: see `once`.
         """
         if self.parts is None:
             return compute(self, *args, **kwargs)

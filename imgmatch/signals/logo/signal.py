@@ -10,70 +10,23 @@ logo_tamper
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from imgmatch.catalog import Catalog
-from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
-from imgmatch.io.files import sha256_file
-from imgmatch.loading.cache import remembered
-from imgmatch.loading.photo import PhotoContext, Query, producer
+from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
+from imgmatch.signals.logo.marks import Marks
+from imgmatch.signals.logo.seen import CLAIM, Seen
 from imgmatch.signals.logo.settings import LogoConfig
-from imgmatch.types import Finding, FindingStatus, Label, PhotoRole
-from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
-from imgmatch.vision.marks.canvas import surroundings
+from imgmatch.types import Finding, FindingStatus, Label
 from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
 
 __all__ = ["LogoSignal"]
-
-LAID, LAID_FROM, LAID_LEAST, LAID_MOST = 0.3, 5.0, -3.0, 12.0
-"""What a reference's shape is worth in evidence where features lay it over the photo: so much for each standard deviation
-that its detector's answer is above the second, between the third and the fourth (``benchmarks/marks_real.py``, dev). It
-answers 10 to the median right placement of weak evidence (below 2.4) and 0 to the median wrong one; at three wrong or false
-ones of 569 it names 189 of 303 instead of 178, and 0.2 to 0.5 do as well; of sellers' open photos 34 of 72 instead of 16."""
-
-ALONE_FROM = 8.0
-"""In place of the second above where one feature alone lays a small mark (``benchmarks/marks_real.py``, sellers, open,
-either half asking the other): 9 more of 153 photos are named, and nothing wrong or false is added, neither there nor on 403
-photos of other things; at 9 two of the nine are lost, at 7 none is won."""
-
-SHAPE_FROM, SHAPE_FOR, SHAPE_AGAINST = 1.5, 1.0, 0.5
-"""A shape that is this many standard deviations above chance says nothing; what each further one adds to the evidence
-of features, and what each lacking one takes from it (``benchmarks/marks_real.py``, dev): features that agree where nothing
-looks like it do so by chance."""
-
-MARGIN, MARGIN_FROM, MARGIN_MOST, MARGIN_PHOTOS = 0.15, 2.0, 10.0, 5
-"""What a shape's place adds to the evidence, or takes from it (``benchmarks/marks_real.py``, dev): so much for each standard
-deviation, at most the third, by which its margin over other brands' pictures is more than the second above the average on
-photos of other brands, where so many have one. Of 303 photos 205 are named instead of 198 by marks alone, and by marks and
-words 244 instead of 242, 5 wrongly instead of 7. Without that average catalogs of two brands claim five times as many photos
-of other things."""
-
-AROUND, AROUND_MOST = 7.0, 10.0
-"""Answer of the surroundings of a pattern's places at which its evidence is taken as it is, in proportion up to the second
-(``benchmarks/marks_real.py``, sellers, open); none where there is no answer."""
-
-PATTERN_LEAST, PATTERN_ABOVE = 2.8, 1.2
-"""Least evidence of a pattern's claim, over all pictures of it, and how far it must be above the most that the catalog's
-photos of other brands gave it (``benchmarks/marks_real.py``, sellers, open): a plain weave finds itself on many a cloth. Of
-15 canvases 10 have more, of 119 others none; of the strongest picture alone, without surroundings, 6 stand out."""
-
-OTHERS = 64
-"""Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
 
 DIFFERENCE_CENTRE, DIFFERENCE_SLOPE = 0.02, 0.35
 """Value 0.5 of the differing share of the inked area, and steepness on its natural logarithm. Of 68 genuine
@@ -86,154 +39,6 @@ genuine marks of `logos_in_photos`, dev, that were named by drawings of `referen
 of 0.85, 5."""
 
 NEAREST_MISSES = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """What both indexes find in a photo."""
-
-    sightings: list[Sighting]
-    shapes: list[ShapeMatch]
-
-
-class _Marks:
-    """The marks of a catalog in both indexes."""
-
-    def __init__(self, catalog: Catalog, side: int) -> None:
-        self.references: list[MarkReference] = []
-        for brand in catalog.brands.values():
-            for logo in brand.logos:
-                try:
-                    image = catalog.photo(logo.photo).image
-                    self.references.append(make_reference(brand.brand, logo.photo, logo.kind, image, logo.box))
-                except (ImageError, ValueError):
-                    continue  # the catalog lists it among its issues
-        self.figures = [r for r in self.references if r.kind != "monogram"]
-        self._number = {r: number for number, r in enumerate(self.figures)}
-        self.features = MarkIndex(self.references, side)
-        self.shapes = ShapeIndex(self.figures)
-        self._brands = sorted({r.brand for r in self.references})
-        self._pattern_chance: dict[str, float] = {}
-        self._margin_chance: dict[str, float] = {}
-        others = _others(catalog)
-        # A photo may be away for a while; what was measured without it is not what is measured with it.
-        here = [r.photo for r in self.references], [s for s in others if os.access(photo_path(catalog.path, s), os.R_OK)]
-        rests_on = [catalog.version, producer(), sha256_file(STATISTICS), *map(" ".join, here)]
-        known = remembered("marks", lambda: self._measured(catalog, others), float(side), *rests_on)
-        self.shapes.chance = known["chance"]
-        self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
-        self._margin_chance = {
-            b: m for b, m in zip(self._brands, known["margins"].tolist(), strict=True) if not math.isnan(m)
-        }
-        self.false = {brand: (int(n), int(of)) for brand, (n, of) in zip(self._brands, known["false"], strict=True)}
-
-    def _measured(self, catalog: Catalog, photos: Mapping[str, Set[str]]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the marks score on the catalog's photos of other things, and how often each is seen there."""
-        others = self._looks((brands, catalog.photo(s)) for s, brands in photos.items()) if self.references else []
-        margins: dict[str, list[float]] = defaultdict(list)
-        for name, s in ((n, s) for brands, look in others for n, s in patterns(look.sightings).items() if n not in brands):
-            self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
-        for brands, m in ((brands, m) for brands, look in others for m in look.shapes):
-            if m.margin is not None and (name := self.figures[m.reference].brand) not in brands:
-                margins[name].append(m.margin)
-        self._margin_chance = {n: sum(of) / len(of) for n, of in margins.items() if len(of) >= MARGIN_PHOTOS}
-        seen = [(brands, {s.brand for s in self._seen(look) if s.value >= 0.5}) for brands, look in others]
-        false = [
-            (sum(brand in claimed for brands, claimed in seen if brand not in brands), sum(brand not in b for b, _ in seen))
-            for brand in self._brands
-        ]
-        repeated = np.array([self._pattern_chance.get(brand, 0.0) for brand in self._brands])
-        above = np.array([self._margin_chance.get(brand, math.nan) for brand in self._brands])
-        out = {"chance": self.shapes.chance, "patterns": repeated, "margins": above}
-        return out | {"false": np.reshape(false, (-1, 2))}
-
-    def look(self, photo: PhotoContext) -> list[Seen]:
-        """Return what speaks for each brand in a photo, strongest first."""
-        return self._seen(self._looked(photo))
-
-    def _looks(self, others: Iterable[tuple[Set[str], PhotoContext]]) -> list[tuple[Set[str], _Look]]:
-        """Look at photos of other things; what shapes score there by chance is learnt before any is believed."""
-        scanned = []
-        for brands, photo in others:
-            with contextlib.suppress(ImageError):
-                scanned.append((brands, photo, self._sighted(photo), self.shapes.scan(photo)))
-            photo.forget()  # what is found in it is on disk: a megabyte
-        self.shapes.learn((brands, scores) for brands, _, _, (scores, _) in scanned)
-        out: list[tuple[Set[str], _Look]] = []
-        for brands, photo, sightings, (scores, boxes) in scanned:
-            with contextlib.suppress(ImageError):
-                out.append((brands, _Look(sightings, self.shapes.matches(photo, scores, boxes))))
-            photo.forget()
-        return out
-
-    def _looked(self, photo: PhotoContext) -> _Look:
-        return _Look(self._sighted(photo), self.shapes.find(photo))
-
-    def _sighted(self, photo: PhotoContext) -> list[Sighting]:
-        found = []
-        for s in self.features.find(photo):
-            if s.repeats:
-                evidence = s.evidence * min(max(surroundings(photo, s), 0.0), AROUND_MOST) / AROUND
-            else:
-                evidence = s.evidence + LAID * self._shape_there(photo, s)
-                if s.agreeing == 1 and evidence < CLAIM:
-                    continue  # most are chance, and would stand in front of what several features say
-            found.append(replace(s, evidence=evidence))
-        return found
-
-    def _shape_there(self, photo: PhotoContext, sighting: Sighting) -> float:
-        """Return by how much the answer to the shape of a mark where it is said to lie is above what chance gives."""
-        laid = self.shapes.laid(photo, self._number[sighting.reference], sighting.transform)
-        return laid - ALONE_FROM if sighting.agreeing == 1 else min(max(laid, LAID_LEAST), LAID_MOST) - LAID_FROM
-
-    def _seen(self, look: _Look) -> list[Seen]:
-        sightings = {brand: self._in_proportion(s) for brand, s in patterns(look.sightings).items()}
-        for s in look.sightings:
-            known = sightings.get(s.reference.brand)
-            if not s.repeats and (known is None or s.evidence > known.evidence):
-                sightings[s.reference.brand] = s
-        shapes = {self.figures[m.reference].brand: m for m in look.shapes}
-        seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand)) for brand in {**sightings, **shapes}]
-        return apart(sorted((s for s in seen if s is not None), key=lambda s: -s.value))
-
-    def _in_proportion(self, pattern: Sighting) -> Sighting:
-        """Return a pattern's sighting with its evidence in proportion to what a claim of that brand's pattern takes."""
-        least = max(PATTERN_LEAST, PATTERN_ABOVE * self._pattern_chance.get(pattern.reference.brand, 0.0))
-        return replace(pattern, evidence=pattern.evidence * CLAIM / least)
-
-    def _weighed(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> Seen | None:
-        above = (shape.score if shape is not None else 0.0) - SHAPE_FROM
-        extra = SHAPE_FOR * above if above > 0 else SHAPE_AGAINST * above
-        chance = self._margin_chance.get(brand)
-        if shape is not None and shape.margin is not None and chance is not None:
-            margin = shape.margin - chance - MARGIN_FROM
-            extra += MARGIN * min(max(margin, -MARGIN_MOST), MARGIN_MOST)
-        if sighting is not None and sighting.repeats:
-            extra = 0.0
-        elif sighting is not None and sighting.agreeing == 1:
-            extra = max(extra, 0.0)  # the shape has been asked where it lies: it may be too small or turned to be found
-        evidence = extra + (sighting.evidence if sighting is not None else 0.0)
-        if evidence <= 0:
-            return None
-        shape = shape if extra > 0 else None
-        if shape is not None and (sighting is None or extra > sighting.evidence):
-            polygon = [[round(x, 1), round(y, 1)] for x, y in shape.box.polygon()]
-            return Seen(brand, evidence, self.figures[shape.reference], polygon, sighting, shape)
-        if sighting is None:
-            return None
-        return Seen(brand, evidence, sighting.reference, sighting.polygon(), sighting, shape)
-
-
-def _others(catalog: Catalog) -> dict[str, Set[str]]:
-    """Return photos of goods, of marks in use and of the background, spread evenly over the catalog, with their brands."""
-    boxed: dict[str, set[str]] = {}
-    for brand in catalog.brands.values():
-        for logo in brand.logos:
-            if logo.box is not None:
-                boxed.setdefault(logo.photo, set()).add(brand.brand)
-    real = sorted(s for s, p in catalog.photos.items() if p.role is not PhotoRole.LOGO or s in boxed)
-    even = real[:: max(len(real) // OTHERS, 1)][:OTHERS]
-    return {sha: boxed.get(sha, set()) | {catalog.photos[sha].brand or ""} for sha in even}
 
 
 class LogoSignal(Signal):
@@ -253,7 +58,7 @@ class LogoSignal(Signal):
         self._catalog = catalog
         self.config = LogoConfig() if config is None else config
         self._lock = threading.Lock()
-        self._prepared: _Marks | None = None
+        self._prepared: Marks | None = None
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         return [list(self._examine(query)) for query in queries]
@@ -265,10 +70,10 @@ class LogoSignal(Signal):
     def fingerprint(self) -> str:
         return fingerprint_of(self, files=(STATISTICS,), packages=("opencv-python-headless",))
 
-    def _marks(self) -> _Marks:
+    def _marks(self) -> Marks:
         with self._lock:
             if self._prepared is None:
-                self._prepared = _Marks(self._catalog, self.config.effort.keypoints)
+                self._prepared = Marks(self._catalog, self.config.effort.keypoints)
             return self._prepared
 
     def _examine(self, query: Query) -> Iterator[Finding]:

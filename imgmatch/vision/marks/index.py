@@ -18,7 +18,7 @@ from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints, Transform
 from imgmatch.vision.marks.canvas import find_pattern
 from imgmatch.vision.marks.plain import plain_descriptors
-from imgmatch.vision.marks.reference import MarkReference
+from imgmatch.vision.marks.reference import MarkReference, name_of
 from imgmatch.vision.marks.sighting import Sighting
 
 __all__ = ["MarkIndex"]
@@ -60,12 +60,14 @@ class MarkIndex:
 
     Notes
     -----
-    Memory: 256 bytes for each feature, some 300 features for each reference. Thread-safe.
+    Memory: 256 bytes for each feature, some 300 features for each reference. Thread-safe. Its `repr` names all that
+    :meth:`find` rests on beside the photo and the code.
     """
 
     def __init__(self, references: Sequence[MarkReference], side: int = geometry.MAX_SIDE) -> None:
         self._side = side
         self.references = tuple(sorted(references, key=lambda r: r.brand))
+        self._name = f"MarkIndex({name_of(self.references)}, {side})"
         lengths = [len(r.keypoints) for r in self.references]
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
         rows = [np.zeros((0, 128), np.float32), *(r.keypoints.descriptors for r in self.references)]
@@ -75,6 +77,9 @@ class MarkIndex:
         names, self._brands = np.unique(np.array([r.brand for r in self.references], np.str_), return_inverse=True)
         self._first = np.searchsorted(self._brands, np.arange(len(names)))
         self._plain = self._reduced(plain_descriptors())
+
+    def __repr__(self) -> str:
+        return self._name
 
     def find(self, photo: PhotoContext) -> list[Sighting]:
         """Find the marks that a photo may show.

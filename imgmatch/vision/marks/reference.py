@@ -6,6 +6,9 @@ looked for by features; only a drawing says which ink belongs where, so only it 
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +20,7 @@ from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
 from imgmatch.vision.marks.gradients import SQUARE, template
 
-__all__ = ["Ink", "MarkReference", "ink_map", "make_reference", "rounded"]
+__all__ = ["Ink", "MarkReference", "ink_map", "make_reference", "name_of", "rounded"]
 
 SIDE = 160
 """Longer side in pixels of an ink map without its margin; a smaller reference is enlarged to it before it is described."""
@@ -109,6 +112,12 @@ class MarkReference:
         """Return the mark's corners in the reference picture, original pixels."""
         x0, y0, x1, y1 = self.box
         return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+
+
+def name_of(references: Sequence[MarkReference]) -> str:
+    """Return 16 hex digits that name what some references are made of: pictures, boxes, kinds and brands, in order."""
+    made_of = [(r.brand, r.photo, r.kind, r.box) for r in references]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
 def rounded(points: npt.NDArray[np.floating[Any]]) -> list[list[float]]:

@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imgmatch.io.files import sha256_file
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Box, FloatArray
 from imgmatch.vision.geometry import Transform
 from imgmatch.vision.marks.gradients import BINS, CELL, LONG, SQUARE, cells_through, grid, levels, template
-from imgmatch.vision.marks.reference import MarkReference
+from imgmatch.vision.marks.reference import MarkReference, name_of
 
 __all__ = ["STATISTICS", "ShapeIndex", "ShapeMatch", "answers"]
 
@@ -81,11 +82,13 @@ class ShapeIndex:
 
     Notes
     -----
-    Some 15 ms for each photo, and 15 more for each 100 references.
+    Some 15 ms for each photo, and 15 more for each 100 references. Its `repr` names all that :meth:`scan` and :meth:`laid`
+    rest on beside the photo and the code: what is found in a photo is remembered by it.
     """
 
     def __init__(self, references: Sequence[MarkReference]) -> None:
         self._references = references
+        self._name = f"ShapeIndex({name_of(references)}, {sha256_file(STATISTICS)})"
         self._sizes = [r.cells.shape[:2] for r in references]
         mean, _ = _statistics()
         self._mean = mean
@@ -103,6 +106,9 @@ class ShapeIndex:
         self._brands = np.array([r.brand for r in references], np.str_)
         self._pictures = np.array([r.photo for r in references], np.str_)
         self.chance = np.full((len(references), 2), np.inf)
+
+    def __repr__(self) -> str:
+        return self._name
 
     def learn(self, others: Iterable[tuple[Set[str], FloatArray]]) -> None:
         """Learn what scores are chance.
@@ -185,6 +191,10 @@ class ShapeIndex:
 
     def scan(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
         """Return each reference's best score in a photo (n,) and its box (n, 4) in original pixels; -inf where none."""
+        best, boxes = photo.lasting(_scanned, self)
+        return best, boxes
+
+    def _scan(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
         best = np.full(len(self._sizes), -np.inf, np.float32)
         boxes = np.zeros((len(best), 4), np.float32)
         for per, cells in photo.once(levels):
@@ -206,6 +216,10 @@ class ShapeIndex:
                     best[rows[better]] = value[better]
                     boxes[rows[better]] = np.stack([x, y, x + width, y + height], axis=1) * CELL * per
         return best, boxes
+
+
+def _scanned(photo: PhotoContext, shapes: ShapeIndex) -> tuple[FloatArray, FloatArray]:
+    return shapes._scan(photo)
 
 
 def _added(lines: FloatArray, height: int) -> FloatArray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from imgmatch.loading.cache import Arrays
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Transform
 from imgmatch.vision.marks.reference import MarkReference, rounded
 
-__all__ = ["Sighting"]
+__all__ = ["Sighting", "packed", "unpacked"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,3 +55,38 @@ class Sighting:
             (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
             return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
         return rounded(geometry.map_points(self.transform, self.reference.polygon()))
+
+
+def packed(sightings: Sequence[Sighting], references: Sequence[MarkReference]) -> Arrays:
+    """Return sightings of some references as arrays, to be remembered."""
+    number = {reference: n for n, reference in enumerate(references)}
+    rows = [(number[s.reference], s.agreeing, s.mirrored, s.repeats, len(s.points), len(s.places)) for s in sightings]
+    return (
+        np.array(rows, np.int64).reshape(-1, 6),
+        np.array([s.evidence for s in sightings], np.float64),
+        np.array([s.transform for s in sightings], np.float64).reshape(-1, 3, 3),
+        np.concatenate([np.zeros((0, 2), np.float32), *(s.points for s in sightings)]),
+        np.concatenate([np.zeros((0, 3), np.float32), *(s.places for s in sightings)]),
+    )
+
+
+def unpacked(arrays: Arrays, references: Sequence[MarkReference]) -> list[Sighting]:
+    """Return the sightings that were packed with these very references."""
+    rows, evidence, transforms, points, places = arrays
+    ends = np.cumsum(rows[:, 4:], axis=0)
+    each = np.split(points, ends[:, 0])[:-1], np.split(places, ends[:, 1])[:-1]
+    return [
+        Sighting(
+            references[number],
+            transform,
+            evidence=float(value),
+            agreeing=agreeing,
+            mirrored=bool(mirrored),
+            repeats=bool(repeats),
+            points=xy,
+            places=there,
+        )
+        for (number, agreeing, mirrored, repeats, *_), value, transform, xy, there in zip(
+            rows.tolist(), evidence, transforms, *each, strict=True
+        )
+    ]
