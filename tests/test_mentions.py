@@ -220,6 +220,29 @@ def test_no_honest_spelling_is_missed_or_called_a_disguise(brand: str, ways: lis
     assert [(m.brand, m.disguise) for m in mentions] == [(brand, None)]
 
 
+@pytest.mark.parametrize(
+    ("text", "brands"),
+    [
+        ("Max Mara bag", ["mara"]),
+        ("#MaxMara bag", ["mara"]),
+        ("“@Max Mara”, not Max", ["mara", "max"]),
+        ("Max bag, like Max Mara's", ["max", "mara"]),
+        ("Hugo B0ss shirt", ["hugo"]),
+        ("BLOSS shirt", ["bloss"]),
+        ("马克斯玛拉大衣", ["mara"]),
+    ],
+)
+def test_a_name_inside_a_longer_one_is_not_named(text: str, brands: list[str]) -> None:
+    called = {
+        "max": ("Max", "马克斯"),
+        "mara": ("Max Mara", "马克斯玛拉"),
+        "bloss": ("Bloss",),
+        "hugo": ("Hugo Bloss", "Hugo Boss"),
+    }
+    finder = NameFinder({key: Brand(key, name, (name,), tuple(more)) for key, (name, *more) in called.items()})
+    assert [m.brand for m in finder.find(text)] == brands
+
+
 def test_names_without_end_are_left_out() -> None:
     endless = NameFinder({b: Brand(b, b * 200_000) for b in ("ab", "阿", "a ")})
     assert endless.find("ab " * 100) == []

@@ -130,7 +130,7 @@ class NameFinder:
         source = beginning(text)
         found: dict[tuple[str, bool], Mention] = {}
         judged: dict[tuple[str, _Name | Mention], Mention | None] = {}
-        named: set[tuple[int, str]] = set()
+        named = 0  # where what is named so far ends: a name inside a longer one is not named (Max Mara, Max)
         places: list[tuple[int, str, _Name | Mention]] = [
             *self._in_words(source),
             *self._glued_in(source),
@@ -140,8 +140,8 @@ class NameFinder:
             if (raw, what) not in judged:
                 judged[raw, what] = self._judge(raw, what) if isinstance(what, _Name) else what
             mention = judged[raw, what]
-            if mention is not None and (at, raw) not in named:
-                named.add((at, raw))
+            if mention is not None and at + len(raw) > named:
+                named = at + len(raw)
                 found.setdefault((mention.brand, mention.disguise is not None), mention)
         return list(found.values())
 
@@ -155,6 +155,7 @@ class NameFinder:
             for i, j, key in stretches.find([part for _, part in kept]):
                 start, end = kept[i][0].start(), kept[j - 1][0].end()
                 raw = text[start:end].strip(_EDGES)
+                start = text.index(raw, start)
                 # As many words as a name has; more only where they are single letters, or where no blank is between them.
                 if j - i <= self._words or len(raw.split()) == 1 or all(len(part) == 1 for _, part in kept[i:j]):
                     yield start, raw, known[key]
