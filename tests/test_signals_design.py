@@ -490,6 +490,11 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     assert facts["next brand"] == rival.brand == "brume"
     assert facts["margin over the next brand"] == round(candidates[0].score - rival.score, 4)
     assert facts["similarity"] == round(candidates[0].similarity, 4)
+    needed = facts["share up to which a brand is claimed"], facts["similarity needed for a claim"]
+    near_enough = (
+        facts["share of goods of other brands expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
+    )
+    assert near_enough == ("Nothing in the catalog is near enough" not in finding.reason)
     assert "part-by-part similarity" not in facts
 
 
@@ -603,6 +608,13 @@ def test_the_next_variant_is_called_by_its_item_where_it_has_no_name(variant: st
     c.items["aurel-0"] = replace(c.items["aurel-0"], variant=variant)
     _, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[9]))  # type: ignore[arg-type]
     assert finding.evidence["facts"]["next variant"] == called  # type: ignore[attr-defined]
+
+
+def test_a_model_of_another_brand_by_the_same_name_is_no_variant() -> None:
+    c = catalog()
+    c.items["aurel-0"] = replace(c.items["aurel-0"], model="N")
+    _, finding = ask(DesignSignal(c, DesignConfig()), query(c.vectors[9]))  # type: ignore[arg-type]
+    assert "next variant" not in finding.evidence["facts"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("strangers", "first"), [(0.98, "aurel-0"), (0.99, "aurel-1"), (1.0, "aurel-1")])

@@ -247,6 +247,8 @@ class DesignSignal(Signal):
             Message("similarity"): round(best.similarity, 4),
             Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
             Message("normalised score"): round(best.score, 4),
+            Message("share of goods of other brands expected to score so high"): round(likeness.false_claims(best.score), 4),
+            Message("share up to which a brand is claimed"): _FALSE_CLAIMS,
             Message("held-out photos this rests on"): likeness.learnt.trials,
         }
         rival = next((c for c in candidates if c.brand != best.brand), None)
@@ -259,9 +261,9 @@ class DesignSignal(Signal):
             facts[Message("variant")] = item.variant
         if shared := self.catalog.shared.get(best.photo):
             facts[Message("items with this photo")] = ", ".join(shared)
-        siblings = [c for c in candidates[1:] if item.model and self.catalog.items[c.item_id].model == item.model]
-        if siblings:
-            sibling = siblings[0]
+        others = (c for c in candidates[1:] if c.brand == best.brand)  # many brands have a model called Classic
+        sibling = next((c for c in others if item.model and self.catalog.items[c.item_id].model == item.model), None)
+        if sibling is not None:
             facts[Message("next variant")] = self.catalog.items[sibling.item_id].variant or sibling.item_id
             facts[Message("margin over the next variant")] = round(best.score - sibling.score, 4)
         return {"reference_photo": best.photo, "facts": facts}
