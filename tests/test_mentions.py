@@ -112,6 +112,8 @@ def test_names_nothing(text: str) -> None:
 
 def test_an_ordinary_word_is_marked_as_such() -> None:
     assert [m.everyday for m in NAMES.find("coach tickets to London")] == [True]
+    on = NameFinder({"on": Brand("on", "On")}, LEXICON.everyday)
+    assert [m.everyday for m in on.find("On sale: a leather bag")] == [True]
 
 
 @pytest.mark.parametrize(

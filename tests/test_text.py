@@ -29,6 +29,7 @@ BRANDS = {
         Brand("arvelle", "Arvelle", ("ARVELLE",), ("阿维乐",)),
         Brand("montroux", "Montroux", ("MONTROUX",)),
         Brand("coach", "Coach", ("COACH",)),
+        Brand("guess", "Guess"),  # as the next one
         Brand("feldmont & sons", "Feldmont & Sons"),  # of a folder: nobody listed how it is written
     )
 }
@@ -220,19 +221,31 @@ def test_a_name_that_nobody_listed_says_its_letters_but_not_their_case(shown: st
     assert [f.brand for f in found["text"]] == [None if called else "feldmont & sons"]
 
 
-@pytest.mark.parametrize(("lines", "value"), [([], 0.99), (["coach of the year"], EVERYDAY)])
-def test_an_ordinary_word_that_stands_alone_as_listed_is_a_claim(
-    monkeypatch: pytest.MonkeyPatch, lines: list[str], value: float
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        (["COACH"], 0.99),
+        (["COACH", "coach of the year"], EVERYDAY),
+        (["Coach"], None),
+        (["GUESS"], 0.99),
+        (["Guess"], 0.99),
+        (["guess"], None),
+        (["GUESS", "who?"], EVERYDAY),
+    ],
+)
+def test_an_ordinary_word_that_stands_alone_as_listed_or_in_capitals_is_a_claim(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], value: float | None
 ) -> None:
     monkeypatch.setattr(ocr, "available", lambda: True)
     photo = drawn("x")
     read = [
         Reading(t, 0.99, (0.99,) * len(t), ((280, y), (370, y), (370, y + 20), (280, y + 20)))
-        for y, t in zip((180, 204), ["COACH", *lines], strict=False)
+        for y, t in zip((180, 204), lines, strict=False)
     ]
     photo.remember(tuple(read), ocr._read, TextConfig().effort.reading)
-    [claim] = [f for f in examine([photo])["text"] if f.brand == "coach"]
-    assert claim.value == pytest.approx(value, abs=0.02)
+    [claim] = examine([photo])["text"]
+    assert claim.brand == (None if value is None else lines[0].lower())
+    assert claim.value == (None if value is None else pytest.approx(value, abs=0.02))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,25 @@ def test_meets_no_mark(text: str) -> None:
     assert MATCHER.match([reading(text)]) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "brand", "whole"),
+    [
+        ("阿维乐", "arvelle", True),
+        ("正品阿维乐包包", "arvelle", False),
+        ("ARVELLE阿维乐", "arvelle", False),
+        ("シャネル", "shaneru", True),
+        ("阿维", None, False),
+        ("阿维东", None, False),  # one sign is a syllable: no misreading
+        ("ЗАРЯ", None, False),  # the reader knows no Cyrillic letters
+    ],
+)
+def test_names_without_spaces_are_found_in_a_line_to_the_letter(text: str, brand: str | None, whole: bool) -> None:
+    named = {"arvelle": ("ARVELLE", "阿维乐"), "shaneru": ("シャネル",), "заря": ("Заря",)}
+    matcher = WordmarkMatcher({key: Brand(key, key, names[:1], names[1:]) for key, names in named.items()})
+    found = [(m.brand, m.kind, m.whole) for m in matcher.match([reading(text)])]
+    assert found == ([] if brand is None else [(brand, "exact", whole)])
+
+
 def test_marks_split_over_boxes_are_joined() -> None:
     beside = [reading("GUC"), reading("CI", x=44)]
     below = [reading("MICHAEL", y=0), reading("KORS", x=10, y=26)]

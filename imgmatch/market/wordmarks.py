@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import OSA, Levenshtein
 
 from imgmatch.catalog.items import Brand
-from imgmatch.names import fold, letters, skeleton
+from imgmatch.names import UNSPACED, fold, letters, skeleton
 from imgmatch.vision.ocr import Reading
 
 __all__ = [
@@ -204,14 +204,17 @@ class WordmarkMatcher:
     def __init__(self, brands: Mapping[str, Brand], everyday: Iterable[str] = ()) -> None:
         self._everyday = frozenset(map(fold, everyday))
         self._marks: dict[str, list[tuple[str, str]]] = {}  # skeleton -> (brand, mark)
+        self._unspaced: dict[str, list[tuple[str, str]]] = {}  # the same, in scripts without spaces between words
         for brand in brands.values():
             for mark in names_of(brand):
-                if 2 <= len(skeleton(mark)) <= LONGEST and skeleton(mark).isascii():
-                    self._marks.setdefault(skeleton(mark), []).append((brand.brand, mark))
+                bare = skeleton(mark)
+                known = self._marks if bare.isascii() else self._unspaced if UNSPACED.search(bare) else {}
+                if 2 <= len(bare) <= LONGEST:
+                    known.setdefault(bare, []).append((brand.brand, mark))
         self._longest = max((len(_WORD.findall(m)) for entries in self._marks.values() for _, m in entries), default=1)
 
     def __len__(self) -> int:
-        return len(self._marks)
+        return len(self._marks) + len(self._unspaced)
 
     def match(self, readings: Sequence[Reading]) -> list[Match]:
         """Return, for each line, the nearest mark where there is one, nearest first.
@@ -227,10 +230,28 @@ class WordmarkMatcher:
             tests = (len(all_lines) if whole else len(windows)) * len(self)
             match = self._nearest(line, words, whole, tests)
             if match is not None:
-                key = tuple(id(p) for p in line.parts)
-                if key not in found or _rank(match) < _rank(found[key]):
-                    found[key] = match
+                _keep_nearer(found, match)
+        for match in (match for reading in readings for match in self._glued(reading)):
+            _keep_nearer(found, match)
         return sorted(found.values(), key=_rank)
+
+    def _glued(self, reading: Reading) -> Iterator[Match]:
+        """Find names in scripts without spaces between words anywhere in a line, to the letter: one sign is a syllable."""
+        text = skeleton(reading.text)
+        for bare, entries in self._unspaced.items():
+            chance = chance_hits(bare, 0, len(text) * len(self))
+            for brand, mark in entries if bare in text else ():
+                yield Match(
+                    brand,
+                    mark,
+                    line=Line((reading,)),
+                    reading=mark,
+                    kind="exact",
+                    distance=0,
+                    chance=chance,
+                    whole=text == bare,
+                    everyday=fold(mark) in self._everyday,
+                )
 
     def akin(self, text: str) -> list[tuple[str, str]]:
         """Return (brand, mark) of the marks that an unsure reading may be of.
@@ -287,6 +308,12 @@ class WordmarkMatcher:
                 if best is None or _rank(match) < _rank(best):
                     best = match
         return best
+
+
+def _keep_nearer(found: dict[tuple[int, ...], Match], match: Match) -> None:
+    key = tuple(id(p) for p in match.line.parts)
+    if key not in found or _rank(match) < _rank(found[key]):
+        found[key] = match
 
 
 def _compare(found: str, mark: str) -> tuple[str | None, int, str]:

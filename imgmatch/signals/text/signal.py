@@ -223,13 +223,16 @@ class TextSignal(Signal):
     def _claim(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading], likely: set[str]) -> Finding | None:
         # Compared with the few marks of a brand that the photo's looks suggest, fewer matches are due to chance.
         chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
-        # An ordinary word is a mark only where it stands alone and is written as the mark is.
-        if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) == letters(match.mark))):
+        # An ordinary word is a mark only where it stands alone and is written as the mark is: where nobody listed how that
+        # is, as the brand is called, or in capitals.
+        wordmarks, mark = self._catalog.brands[match.brand].wordmarks, letters(match.mark)
+        forms = (mark,) if wordmarks else (mark, mark.upper())
+        if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) in forms)):
             return None
         similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
         value = match.line.confidence * similarity / (1.0 + chance)
-        listed = match.mark in self._catalog.brands[match.brand].wordmarks
-        if match.everyday and match.brand not in likely and not (listed and _alone(match.line.parts, readings)):
+        is_mark = match.mark in wordmarks or not wordmarks
+        if match.everyday and match.brand not in likely and not (is_mark and _alone(match.line.parts, readings)):
             value = min(value, EVERYDAY)
         aside = match.brand not in likely and _aside(photo, match.line.parts)
         if aside:
