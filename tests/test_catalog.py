@@ -392,6 +392,15 @@ def test_photos_survive_their_source(built: Catalog, tmp_path: Path) -> None:
     np.testing.assert_array_equal(photo.embedding, built.embedding(sha))
 
 
+def test_a_large_reference_is_decoded_as_a_listing_photo_is_and_a_logo_in_full(tmp_path: Path) -> None:
+    tree = {"brand/item/1.jpg": picture(1, (2100, 2200), "JPEG"), "brand/logo/1.png": picture(2, (2100, 2200))}
+    catalog = Catalog.build(write_tree(tmp_path / "src", tree), tmp_path / "cat", encoder=GridEncoder())
+    shown = {photo.role: catalog.photo(sha).image for sha, photo in catalog.photos.items()}
+    reference, logo = shown[PhotoRole.REFERENCE], shown[PhotoRole.LOGO]
+    assert (reference.pixels.shape, reference.width, reference.scale) == ((1100, 1050, 3), 2100, 2.0)
+    assert (logo.pixels.shape, logo.scale) == ((2200, 2100, 3), 1.0)
+
+
 @pytest.mark.parametrize("kind", [Manifest, Part, Segment, SpaceParts])
 def test_what_was_read_of_a_manifest_cannot_be_changed(kind: type) -> None:
     blank = object.__new__(kind)

@@ -24,7 +24,7 @@ from imgmatch.encoders import load_encoder
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.errors import CatalogCorruptError, CatalogError
 from imgmatch.images import ImageSource, load_image
-from imgmatch.loading.photo import PhotoContext
+from imgmatch.loading.photo import PIXEL_SIDE, PhotoContext
 from imgmatch.types import Candidate, Embeddings, EmbeddingSpace, FloatArray, Neighbors, PhotoRole
 
 __all__ = ["Catalog"]
@@ -324,14 +324,11 @@ class Catalog:
 
     def _reference(self, sha256: str) -> PhotoContext:
         entry = self.photos[sha256]
-        return PhotoContext(
-            sha256,
-            partial(reading.load_photo, self.path, sha256, name=entry.name),
-            "reference",
-            sha256=sha256,
-            phash=(entry.phash, entry.phash_quality),
-            embedding=self.embedding(sha256) if sha256 in self._row_of else None,
-        )
+        side = None if entry.role is PhotoRole.LOGO else PIXEL_SIDE  # a mark may be a small part of its photo
+        decode = partial(reading.load_photo, self.path, sha256, target_side=side, name=entry.name)
+        known = self.embedding(sha256) if sha256 in self._row_of else None
+        phash = (entry.phash, entry.phash_quality)
+        return PhotoContext(sha256, decode, "reference", sha256=sha256, phash=phash, embedding=known)
 
     def nearest(
         self, queries: FloatArray | Embeddings, k: int, *, roles: frozenset[PhotoRole] = frozenset({PhotoRole.REFERENCE})

@@ -14,7 +14,7 @@ __all__ = ["KeptPhotos", "reference_parts"]
 
 # Decoded reference photos kept in memory: keypoints and hashes of a reference are computed once per process.
 _PHOTOS_KEPT = 256
-_BYTES_KEPT = 256 << 20  # of their pixels: a guess
+_BYTES_KEPT = 128 << 20  # of their pixels, 14 photos of 12 megapixels as they are decoded: a guess
 
 
 class KeptPhotos:

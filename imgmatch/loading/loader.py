@@ -19,16 +19,12 @@ from imgmatch.errors import ImageError
 from imgmatch.images import ImageSource, load_image, perceptual_hash, read_file
 from imgmatch.images.decoding import check_size
 from imgmatch.loading.cache import CachedPhoto, PhotoCache
-from imgmatch.loading.photo import Cells, PhotoContext, WorkingSet
+from imgmatch.loading.photo import PIXEL_SIDE, Cells, PhotoContext, WorkingSet
 from imgmatch.messages import Message
 from imgmatch.parallel import StageTimer
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
 __all__ = ["PhotoLoader"]
-
-_PIXEL_SIDE = 1024
-"""Signals that look at pixels get the photo with its shorter side at least this long, where the photo has that much:
-lettering of 1 % of the picture's height is still 10 px high, the least that PP-OCR reads (a guess)."""
 
 _BLOCK, _SPARE = 32 << 20, 128 << 20
 """Bytes of the largest block that glibc is to take from its heap, and of free heap that it is to keep: mallopt(3),
@@ -109,7 +105,7 @@ class PhotoLoader:
         pixels = partial(self._pixels, source, name, sha256)
         photo = PhotoContext(
             photo_id,
-            partial(pixels, _PIXEL_SIDE),
+            partial(pixels, PIXEL_SIDE),
             role,
             sha256=sha256,
             phash=phash,

@@ -23,10 +23,14 @@ from imgmatch.parallel import checkpoint
 from imgmatch.records import Listing
 from imgmatch.types import Candidate, FloatArray, Image
 
-__all__ = ["Cells", "PhotoContext", "Query", "WorkingSet", "producer"]
+__all__ = ["PIXEL_SIDE", "Cells", "PhotoContext", "Query", "WorkingSet", "producer"]
 
 Cells = npt.NDArray[np.float16]
 """Dense descriptors of a photo's parts, shape (h, w, c), rounded to half precision."""
+
+PIXEL_SIDE = 1024
+"""Signals that look at pixels get a photo with its shorter side at least this long, where the photo has that much:
+lettering of 1 % of the picture's height is still 10 px high, the least that PP-OCR reads (a guess)."""
 
 _WORKING_SET = 256 << 20
 """Bytes of decoded pixels of the photos under examination (a guess): a batch of 32 photos of 1024 x 1400 px is 138 MB."""
@@ -244,10 +248,8 @@ class PhotoContext:
         """
         if self.parts is None:
             return compute(self, *args, **kwargs)
-        # A reference is decoded at full size, a listing photo at less: what is found in them differs by a little.
-        seen = "reference" if self.role == "reference" else "listing"
         settings = [*args, *sorted(kwargs.items())]
-        recipe = f"{compute.__module__}.{compute.__qualname__} {settings} {seen} {producer()}"
+        recipe = f"{compute.__module__}.{compute.__qualname__} {settings} {producer()}"
         known = self.parts.get([self.sha256], recipe).get(self.sha256)
         if known is None:
             known = compute(self, *args, **kwargs)

@@ -30,7 +30,7 @@ DESCRIBED = 2000
 """Photos of a catalog that are described in full beforehand, 130 kB and some 50 ms each: of a large catalog most are never
 proposed (a guess)."""
 
-_RECIPE = "orb-512-300-lists"  # names the stored file: raise it with anything that changes what is in it
+_RECIPE = "orb-512-300-lists-1024"  # names the stored file: raise it with anything that changes what is in it
 _SIDE, _COUNT = 512, 300
 
 RADIUS = 64
