@@ -197,3 +197,23 @@ def test_what_systems_leave_is_no_brand_item_or_photo(tmp_path: Path) -> None:
 def test_one_mark_is_a_list_of_one(tmp_path: Path, logos: Any) -> None:
     write_tree(tmp_path / "a", {"crest.png": picture(9)})
     assert len(build(tmp_path / "a", MANIFEST, [{"brand": "acme", "logos": logos}]).brands["acme"].logos) == 1
+
+
+@pytest.mark.parametrize("goods", [{}, {"ACME/tote/front.png": picture(0)}])
+@pytest.mark.parametrize("box", [None, [4, 4, 60, 60]])
+def test_a_folder_of_marks_is_no_brand(tmp_path: Path, goods: dict[str, Any], box: list[int] | None) -> None:
+    marks = ("logos/crest.png", "logos/acme/seal.png")
+    src = write_tree(tmp_path / "src", {**goods, **{name: picture(i) for i, name in enumerate(marks, 8)}})
+    row = {"brand": "acme", "logos": [{"path": name, "box": box} for name in marks]}
+    (src / "brands.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    assert (list(c.brands), len(c.brands["acme"].logos), c.issues) == (["acme"], 2, [])
+    assert list(c.items) == ["acme/tote"] * bool(goods)
+
+
+def test_a_photo_in_the_folder_of_its_brand_stays_its_item_though_it_is_a_mark(tmp_path: Path) -> None:
+    src = write_tree(tmp_path / "src", {"ACME/tote/front.png": picture(0)})
+    logos = [{"path": "ACME/tote/front.png", "box": [4, 4, 60, 60]}]
+    (src / "brands.jsonl").write_text(json.dumps({"brand": "acme", "logos": logos}), encoding="utf-8")
+    c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    assert (owners(c), len(c.brands["acme"].logos)) == ({"acme/tote": {"ACME/tote/front.png"}}, 1)

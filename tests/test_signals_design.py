@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, better, held_out, normalised
+from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, normalised
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.likeness import PHOTOS, Likeness, sample
 from imgmatch.catalog.metric import Metric
@@ -384,8 +384,16 @@ def test_each_photo_is_compared_with_the_mean_of_its_brand_where_items_have_one_
 
 def test_how_items_are_ranked_is_said_in_words() -> None:
     likeness = likeness_with([0.6] * 10, [0.4] * 10)
-    likeness.learnt = replace(likeness.learnt, way=1, recall=np.array([0.25, 0.5, 0, 0]))
-    assert likeness.describe() == f"{WAYS[1][0]} (of 10 held-out photos first: {WAYS[0][0]} 0.25, {WAYS[1][0]} 0.50)"
+    shares = {(): "none", (0.25,): "nearest 0.25", (0.25, 0.5): "nearest 0.25, nearest and mean 0.50"}
+    for recall, said in shares.items():
+        likeness.learnt = replace(likeness.learnt, way=1, recall=np.array([*recall, *[0] * (4 - len(recall))]))
+        few = f"nearest and mean; too few photos for a metric (right first, of 10 held-out photos: {said})"
+        assert likeness.describe() == few
+    likeness.learnt = replace(likeness.learnt, way=0, recall=np.array([0.25, 0, 0.2, 0]))
+    assert "nearest; no learnt metric ranks better (" in likeness.describe()
+    likeness.metric = Metric(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
+    likeness.learnt = replace(likeness.learnt, way=2)
+    assert "metric; that ranks best (" in likeness.describe()
 
 
 def test_local_similarity_by_hand() -> None:

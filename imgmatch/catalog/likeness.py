@@ -204,7 +204,11 @@ class Likeness:
         if not learnt.trials:
             return "nearest photo: no two photos of one item or brand, so that nothing is certain"
         shares = ", ".join(f"{name} {share:.2f}" for (name, *_), share in zip(WAYS, learnt.recall, strict=True) if share)
-        return f"{WAYS[learnt.way][0]} (of {learnt.trials} held-out photos first: {shares})"
+        tried = any(share for (*_, shrinkage), share in zip(WAYS, learnt.recall, strict=True) if shrinkage)
+        why = (
+            "that ranks best" if self.metric else "no learnt metric ranks better" if tried else "too few photos for a metric"
+        )
+        return f"{WAYS[learnt.way][0]}; {why} (right first, of {learnt.trials} held-out photos: {shares or 'none'})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
