@@ -13,7 +13,7 @@ from imgmatch.errors import MissingExtraError
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["FAINT", "GLANCE", "HEIGHT", "Spot", "engine", "find_lines"]
+__all__ = ["FAINT", "GLANCE", "HEIGHT", "Spot", "as_asked", "engine", "find_lines"]
 
 HEIGHT = 48
 """Pixel height of a line that the PP-OCR recogniser takes (its ``rec_img_shape``)."""
@@ -114,14 +114,20 @@ def find_lines(pixels: UInt8Array, side: int, inked: FloatArray | None = None) -
     heat, spots = np.zeros(sized.shape[:2], np.float32), []
     for x0, y0, x1, y1 in [(0, 0, *size)] if inked is None else _windows(inked, size[0], size[1]):
         checkpoint()
-        window = sized[None, y0:y1, x0:x1, ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-        found = detector.session(np.ascontiguousarray((window / 255 - 0.5) / 0.5))
+        found = detector.session(as_asked(sized[y0:y1, x0:x1]))
         heat[y0:y1, x0:x1] = found[0, 0]
         boxes, likelihoods = detector.postprocess_op(found, (y1 - y0, x1 - x0))
         for box, likelihood in zip(boxes, likelihoods, strict=True):
             quad = (np.asarray(box, np.float32) + np.array([x0, y0], np.float32)) * scale
             spots.append(Spot(_upright(np.clip(quad, 0, [width, height]).astype(np.float32)), float(likelihood)))
     return spots, heat
+
+
+def as_asked(pixels: UInt8Array) -> FloatArray:
+    """Return a picture as the PP-OCR models take it, shape (1, 3, H, W): blue, green and red, each from -1 to 1."""
+    import cv2
+
+    return np.asarray(cv2.dnn.blobFromImage(pixels, 2 / 255, mean=(127.5, 127.5, 127.5), swapRB=True), np.float32)
 
 
 def _windows(inked: FloatArray, width: int, height: int) -> list[tuple[int, int, int, int]]:

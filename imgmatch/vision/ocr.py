@@ -24,7 +24,7 @@ from imgmatch.messages import Message
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
 from imgmatch.vision.ctc import ctc_log_likelihood
-from imgmatch.vision.lines import FAINT, GLANCE, HEIGHT, Spot, engine, find_lines
+from imgmatch.vision.lines import FAINT, GLANCE, HEIGHT, Spot, as_asked, engine, find_lines
 
 __all__ = ["Reading", "available", "crop", "log_likelihoods", "passed_over", "read", "with_room"]
 
@@ -347,9 +347,8 @@ def _recognise(crops: Iterable[UInt8Array]) -> Iterator[FloatArray]:
     for crop in crops:
         checkpoint()
         width = max(math.ceil(HEIGHT * crop.shape[1] / crop.shape[0]), 8)
-        line = cv2.resize(np.ascontiguousarray(crop[:, :, ::-1]), (min(width, _LONGEST * HEIGHT), HEIGHT))
-        batch = (line.astype(np.float32).transpose(2, 0, 1)[None] / 255 - 0.5) / 0.5
-        yield np.asarray(session(batch)[0], np.float32)
+        line = cv2.resize(np.ascontiguousarray(crop), (min(width, _LONGEST * HEIGHT), HEIGHT))
+        yield np.asarray(session(as_asked(line))[0], np.float32)
 
 
 def _decode(probabilities: FloatArray) -> tuple[str, tuple[float, ...]]:

@@ -117,10 +117,18 @@ def _sift(
     else:
         kept = _in_turns(found, gray.shape, max_keypoints, 8, 0)
         found, described, reduced = [found[i] for i in kept], described[kept], width * scale / small.shape[1]
-    rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float64).reshape(-1, 4)
-    xy = ((rows[:, :2] + 0.5) * reduced + np.asarray(origin)).astype(np.float32)
-    size, angle = (rows[:, 2] * reduced).astype(np.float32), rows[:, 3].astype(np.float32)
+    at, size, angle = _numbers(found)
+    xy = ((at.astype(np.float64) + 0.5) * reduced + np.asarray(origin)).astype(np.float32)
+    size = (size * reduced).astype(np.float32)
     return xy, size, angle, described.astype(np.uint8), np.array([width * scale, height * scale, reduced])
+
+
+def _numbers(found: Sequence[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return positions (n, 2), sizes (n,) and directions (n,) of OpenCV's keypoints, of which a list is slow to read."""
+    import cv2
+
+    at = np.asarray(cv2.KeyPoint.convert(found), np.float32).reshape(-1, 2)
+    return at, np.array([k.size for k in found], np.float32), np.array([k.angle for k in found], np.float32)
 
 
 def _rooted(*arrays: npt.NDArray[Any]) -> Keypoints:
@@ -194,9 +202,9 @@ def _orb(photo: PhotoContext, max_side: int, count: int, mirror: bool) -> tuple[
     whole = np.array([image.width, image.height, scale], np.float64)
 
     def points(found: Sequence[Any], described: UInt8Array | None) -> tuple[npt.NDArray[Any], ...]:
-        rows = np.array([[*k.pt, k.size, k.angle] for k in found], np.float32).reshape(-1, 4)
+        at, size, angle = _numbers(found)
         described = np.zeros((0, 32), np.uint8) if described is None else described
-        return (rows[:, :2] + 0.5) * np.float32(scale), rows[:, 2] * np.float32(scale), rows[:, 3], described
+        return (at + 0.5) * np.float32(scale), size * np.float32(scale), angle, described
 
     none = points((), None)
     if min(gray.shape) < _ORB_PATCH:  # a line has no details; OpenCV fails on it
@@ -219,7 +227,7 @@ def _in_turns(found: Sequence[Any], shape: tuple[int, ...], count: int, grid: in
     """
     if len(found) <= count:
         return list(range(len(found)))
-    at = np.array([k.pt for k in found])
+    at = _numbers(found)[0].astype(np.float64)
     cell = (at[:, 1] * grid // shape[0]).astype(int) * grid + (at[:, 0] * grid // shape[1]).astype(int)
     if octaves:
         cell = cell * 16 + np.array([k.octave // octaves for k in found])

@@ -95,7 +95,7 @@ def gradients(pixels: UInt8Array) -> FloatArray:
     shares = np.empty((STRIP, width * CELL, BINS), np.float32)
     for top in range(0, height * CELL, STRIP):
         bottom = min(top + STRIP, height * CELL)
-        place = _strongest([colour[top : bottom + 2].astype(np.int32) for colour in colours])
+        place = _strongest([colour[top : bottom + 2] for colour in colours])
         part = np.take(_shares(), place, axis=0, out=shares[: bottom - top], mode="clip").reshape(bottom - top, -1)
         first, last = max(top // CELL - 2, 0), bottom // CELL + 2
         strips[first:last] += soft[first:last, top:bottom] @ part
@@ -104,15 +104,31 @@ def gradients(pixels: UInt8Array) -> FloatArray:
     return np.asarray(np.minimum(cells / (np.sqrt(np.maximum(energy, 0)) + 4.0)[:, :, None], 0.6), np.float32)
 
 
-def _strongest(colours: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
-    """Return where in `_shares` the step stands of the colour that changes most, for each pixel but those at the border."""
-    place, strongest = np.zeros((2, colours[0].shape[0] - 2, colours[0].shape[1] - 2), np.int32)
-    for colour in colours:
-        across, down = colour[1:-1, 2:] - colour[1:-1, :-2], colour[2:, 1:-1] - colour[:-2, 1:-1]
-        power = across * across + down * down
-        np.copyto(place, down * (2 * MOST + 1) + across, where=power > strongest)
+def _strongest(colours: Sequence[UInt8Array]) -> npt.NDArray[np.int32]:
+    """Return where in `_shares` the step stands of the colour that changes most, for each pixel but those at the border.
+
+    In 16 bits, which takes half the time. Of steps of more than 256 the first is as good as any: sums stop at 65,535.
+    """
+    import cv2
+
+    across, down, strongest = _steps(colours[0])
+    for colour in colours[1:]:
+        right, below, power = _steps(colour)
+        more = (power > strongest).view(np.uint8)
+        cv2.copyTo(right, more, across)
+        cv2.copyTo(below, more, down)
         np.maximum(strongest, power, out=strongest)
-    return np.asarray(place + MOST * (2 * MOST + 2), np.int32)
+    return np.asarray(down * np.int32(2 * MOST + 1) + across + MOST * (2 * MOST + 2), np.int32)
+
+
+def _steps(colour: UInt8Array) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    """Return the steps of one colour across and down, and the sum of their squares."""
+    import cv2
+
+    values = colour.astype(np.int16)
+    across, down = values[1:-1, 2:] - values[1:-1, :-2], values[2:, 1:-1] - values[:-2, 1:-1]
+    power = cv2.add((across * across).view(np.uint16), (down * down).view(np.uint16))
+    return across, down, np.asarray(power, np.uint16)
 
 
 def template(
