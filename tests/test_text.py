@@ -221,6 +221,14 @@ def test_a_name_that_nobody_listed_says_its_letters_but_not_their_case(shown: st
     assert [f.brand for f in found["text"]] == [None if called else "feldmont & sons"]
 
 
+@needs_ocr
+@pytest.mark.parametrize(("shown", "called"), [("ArVelle", False), ("MontRoux", False), ("MontRuox", True)])
+def test_a_mark_listed_in_capitals_may_be_written_in_any_case(shown: str, called: bool) -> None:
+    found = examine([drawn(shown)])
+    assert len(found.get("logo_tamper", [])) == called
+    assert (found["text"][0].brand is None) == called
+
+
 @pytest.mark.parametrize(
     ("lines", "value"),
     [

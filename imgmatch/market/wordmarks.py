@@ -24,6 +24,7 @@ __all__ = [
     "Match",
     "WordmarkMatcher",
     "align",
+    "cased",
     "chance_hits",
     "edits_allowed",
     "is_listed",
@@ -48,11 +49,18 @@ SAME_SHAPE = frozenset("cosuvwxzkpy")
 
 
 def spelled_as(text: str, mark: str) -> bool:
-    """Say whether `text` is `mark` to the letter, in the mark's own case, all capitals, all small or capitalised.
+    """Say whether `text` is `mark` to the letter: accents may be missing but not added, spaces and punctuation do not count.
 
-    Accents may be missing but not added, spaces and punctuation do not count.
+    Nor does case, unless the mark is listed with capitals inside its words (FedEx): then it is right in that case, all
+    capitals, all small or capitalised.
     """
-    return _shape(text) in {_shape(form) for form in spellings(mark)}
+    view = _shape if cased(mark) else _small
+    return view(text) in {view(form) for form in spellings(mark)}
+
+
+def cased(mark: str) -> bool:
+    """Say whether a mark is listed in a case of its own: FEDEX, fedex and Fedex may be written FedEx."""
+    return mark not in (mark.upper(), mark.lower(), mark.title(), mark.capitalize())
 
 
 def spellings(mark: str) -> list[str]:
@@ -60,6 +68,10 @@ def spellings(mark: str) -> list[str]:
     bare = "".join(c for c in unicodedata.normalize("NFKD", mark) if not unicodedata.combining(c))
     forms = [form for m in (mark, bare) for form in (m, m.upper(), m.lower(), m.title(), m.capitalize())]
     return list(dict.fromkeys(forms))
+
+
+def _small(text: str) -> str:
+    return letters(text).casefold()
 
 
 def _shape(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgmatch.catalog.items import Brand
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.market.wordmarks import CHANCE, Match, align, names_of, spelled_as, spellings
+from imgmatch.market.wordmarks import CHANCE, Match, align, cased, names_of, spelled_as, spellings
 from imgmatch.names import POSSESSIVE, fold, letters, skeleton
 from imgmatch.types import FloatArray
 from imgmatch.vision import ocr
@@ -105,6 +105,7 @@ def _right_forms(match: Match, brand: Brand) -> list[str]:
     forms = spellings(match.mark)
     if not brand.wordmarks:
         forms += [f for with_sign in {_AND.sub("&", match.mark)} for f in spellings(with_sign)]
+    if not brand.wordmarks or not cased(match.mark):
         forms += [_in_case_of(match.reading, match.mark)]
     return list(dict.fromkeys(form for f in forms for form in (f, f.replace(" ", ""))))
 
