@@ -26,7 +26,7 @@ from imgmatch.types import FloatArray, UInt8Array
 from imgmatch.vision.ctc import ctc_log_likelihood
 from imgmatch.vision.lines import FAINT, GLANCE, HEIGHT, Spot, as_asked, engine, find_lines
 
-__all__ = ["Reading", "available", "crop", "log_likelihoods", "passed_over", "read", "with_room"]
+__all__ = ["SURE", "Reading", "available", "crop", "log_likelihoods", "passed_over", "read", "with_room"]
 
 LONG = 1.5
 """Width over height from which an unsure line may hold the three letters that a reading turned or mirrored must have."""

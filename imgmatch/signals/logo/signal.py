@@ -5,7 +5,8 @@ Findings
 logo
     A mark of a brand lies over a part of the photo: features that agree on one place, a shape, or a pattern that repeats.
 logo_tamper
-    A drawing of the mark lies over the photo but for a part that is missing or added.
+    A drawing of the mark lies over the photo but for a part that is missing or added, or its figure is there with another
+    word.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.logo.lockup import OTHER_WORD, Lockups
 from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
 from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.types import Finding, FindingStatus, Label
 from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
+from imgmatch.vision.ocr import Reading
 
 __all__ = ["LogoSignal"]
 
@@ -59,6 +62,7 @@ class LogoSignal(Signal):
         self.config = LogoConfig() if config is None else config
         self._lock = threading.Lock()
         self._prepared: Marks | None = None
+        self._lockups = Lockups(catalog, self.config.effort.reading)
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         return [list(self._examine(query)) for query in queries]
@@ -68,7 +72,7 @@ class LogoSignal(Signal):
         self._marks()
 
     def fingerprint(self) -> str:
-        return fingerprint_of(self, files=(STATISTICS,), packages=("opencv-python-headless",))
+        return fingerprint_of(self, files=(STATISTICS,), packages=("rapidocr", "onnxruntime", "opencv-python-headless"))
 
     def _marks(self) -> Marks:
         with self._lock:
@@ -121,6 +125,7 @@ class LogoSignal(Signal):
                 placed = judge(photo.image, s.sighting.reference, s.sighting.transform)
                 if placed is not None:
                     yield from self._tampered(photo, s, placed, difference(placed))
+                yield from self._reworded(photo, s, self._lockups.word_instead(photo, s.sighting))
 
     def _by_what(self, seen: Seen) -> Message:
         called = self._called(seen.brand)
@@ -169,6 +174,23 @@ class LogoSignal(Signal):
             brand=seen.brand,
             labels=(Label.COUNTERFEIT_SUSPECTED, Label.LOOKALIKE),
             evidence=evidence,
+        )
+
+    def _reworded(self, photo: PhotoContext, seen: Seen, line: Reading | None) -> Iterator[Finding]:
+        if line is None:
+            return
+        called = self._called(seen.brand)
+        polygon = [[round(x, 1), round(y, 1)] for x, y in line.polygon]
+        reading = {"reading": line.text, "reference": called, "alignment": [], "confidence": round(line.confidence, 3)}
+        yield Finding(
+            "logo_tamper",
+            FindingStatus.OK,
+            OTHER_WORD,
+            Message("The mark of {brand} has another word where its own belongs: “{text}”.", brand=called, text=line.text),
+            photo_id=photo.photo_id,
+            brand=seen.brand,
+            labels=(Label.LOOKALIKE,),
+            evidence=self._evidence(seen) | {"readings": [reading | {"polygon": polygon}]},
         )
 
     def _evidence(self, seen: Seen) -> dict[str, Any]:

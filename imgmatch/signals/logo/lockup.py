@@ -1,0 +1,184 @@
+"""Does a brand's figure stand with another word where the brand's own word belongs?
+
+A lockup is a figure and a word in one fixed arrangement. A look-alike often keeps the figure and changes the word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgmatch.catalog.items import Brand
+from imgmatch.errors import ImageError
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.market.wordmarks import WordmarkMatcher, names_of, spellings
+from imgmatch.names import letters, skeleton
+from imgmatch.types import FloatArray
+from imgmatch.vision import geometry, ocr
+from imgmatch.vision.geometry import Transform
+from imgmatch.vision.marks import MarkReference, Sighting
+from imgmatch.vision.marks.gradients import cells_through, grid, template
+from imgmatch.vision.marks.shape import answers
+
+if TYPE_CHECKING:
+    from imgmatch.catalog import Catalog
+
+__all__ = ["OTHER_WORD", "Lockup", "Lockups", "make_lockup"]
+
+OTHER_WORD = 0.7
+"""Value of the finding: a weak contradiction (``weights/rules.toml``), for brands put the names of their lines in that place
+too, golf or originals under the stripes."""
+
+FIGURE = 0.25
+"""Least share of the mark that the figure has by itself: as measured on 80 drawings of `reference_logos` whose word is read,
+38 are a word alone (0.05 at most), ten are between, a word in an oval or with a bar, and 32 have as much."""
+
+FIGURE_THERE = 5.0
+"""Least answer of the figure's shape, without the word, where the features lay it: between right placements and wrong ones,
+see ``benchmarks/marks_real.py``, dev, where 57 of 73 lockups have it. The letters of PUMA lay the mark over COMA (7 points,
+all on the word); its figure answers 8.9."""
+
+SAME_PLACE = 0.5
+"""Least share of what the word's place and the line cover together that both cover. Of the 66 times that the brand's own
+word was read in a lockup's place on the dev photos of ``benchmarks/marks_real.py`` it is 0.53 or more 64 times."""
+
+LEAST_LETTERS = 3
+"""On a dev photo of ``benchmarks/marks_real.py`` hp is read upside down, as "dy"."""
+
+OTHERWISE = 20.0
+"""Nats by which the line must be likelier to be what was read than any name of the brand, at every scale. As measured on
+31 drawings whose word was replaced (a script that was not kept), 42 other words have 37 or more, misread own ones 5 at
+most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lockup:
+    """A picture of a mark that has a figure and the brand's word side by side.
+
+    Parameters
+    ----------
+    word : ndarray, shape (4, 2)
+        Corners of the word in the reference picture, clockwise from the first letter's top left, original pixels.
+    figure : tuple of float
+        (x0, y0, x1, y1) of the largest part beside the word, original pixels.
+    cells : ndarray, shape (h, w, BINS), float32
+        Gradients of that part.
+    """
+
+    word: FloatArray
+    figure: tuple[float, float, float, float]
+    cells: FloatArray
+
+
+def make_lockup(photo: PhotoContext, reference: MarkReference, brand: Brand, side: int) -> Lockup | None:
+    """Read the brand's word in a picture of its mark; None where there is none, or no figure beside it."""
+    x0, y0, x1, y1 = reference.box
+    names = {skeleton(name) for name in names_of(brand)}
+    best: Lockup | None = None
+    for reading in ocr.read(photo, side):
+        word = np.asarray(reading.polygon, np.float32)
+        (left, top), (right, bottom) = word.min(axis=0).tolist(), word.max(axis=0).tolist()
+        x, y = word.mean(axis=0)
+        if skeleton(reading.text) not in names or reading.mirrored or not (x0 <= x <= x1 and y0 <= y <= y1):
+            continue
+        beside = [(x0, y0, x1, top), (x0, bottom, x1, y1), (x0, y0, left, y1), (right, y0, x1, y1)]
+        figure = max(beside, key=_area)
+        if _area(figure) < FIGURE * _area(reference.box) or (best is not None and _area(best.figure) <= _area(figure)):
+            continue
+        scale = photo.image.scale
+        a, b, c, d = (v / scale for v in figure)
+        best = Lockup(word, figure, template(photo.image.pixels, (a, b, c, d)))
+    return best
+
+
+class Lockups:
+    """The lockups among a catalog's pictures of marks, each read when it is first asked for.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    side : int
+        The longer side at which text is looked for.
+    """
+
+    def __init__(self, catalog: Catalog, side: int) -> None:
+        self._catalog, self._side = catalog, side
+        self._known: dict[MarkReference, Lockup | None] = {}
+
+    def word_instead(self, photo: PhotoContext, sighting: Sighting) -> ocr.Reading | None:
+        """Return the line that stands where the brand's word belongs and is another word, where the figure is the brand's.
+
+        Parameters
+        ----------
+        photo : PhotoContext
+        sighting : Sighting
+            Where the picture of the mark lies in the photo.
+
+        Returns
+        -------
+        Reading or None
+            None where the photo reads the brand's name, or nearly, anywhere: a genuine article may show its mark with one
+            word more.
+        """
+        brand = self._catalog.brands[sighting.reference.brand]
+        if sighting.mirrored or not ocr.available():
+            return None
+        readings = ocr.read(photo, self._side)
+        lines = [line for line in readings if _is_word(line) and _inside(line, sighting.polygon())]
+        if not lines or WordmarkMatcher({brand.brand: brand}).match(readings):
+            return None
+        lockup = self._lockup(sighting.reference, brand)
+        if lockup is None or not _figure_there(photo, sighting.transform, lockup):
+            return None
+        place = np.asarray(geometry.map_points(sighting.transform, lockup.word), np.float32)
+        forms = [form for name in names_of(brand) for form in spellings(name)]
+        for line in (line for line in lines if _same_place(place, line.polygon)):
+            scores = ocr.log_likelihoods(photo, line, [line.text, *forms])
+            if (scores[:, 0] - scores[:, 1:].max(axis=1)).min() >= OTHERWISE:
+                return line
+        return None
+
+    def _lockup(self, reference: MarkReference, brand: Brand) -> Lockup | None:
+        if reference not in self._known:
+            self._known[reference] = None  # where its picture cannot be read
+            with contextlib.suppress(ImageError):
+                self._known[reference] = make_lockup(self._catalog.photo(reference.photo), reference, brand, self._side)
+        return self._known[reference]
+
+
+def _figure_there(photo: PhotoContext, transform: Transform, lockup: Lockup) -> bool:
+    size = lockup.cells.shape[0], lockup.cells.shape[1]
+    shown = cells_through(photo.image, transform @ grid(lockup.figure, size)[0], size, 0.5)
+    return shown is not None and float(answers([lockup.cells], [shown])[0]) >= FIGURE_THERE
+
+
+def _is_word(line: ocr.Reading) -> bool:
+    said = letters(line.text)
+    return (
+        line.confidence >= ocr.SURE
+        and not line.mirrored
+        and len(said) >= LEAST_LETTERS
+        and said.isascii()
+        and said.isalpha()
+    )
+
+
+def _inside(line: ocr.Reading, mark: Sequence[Sequence[float]]) -> bool:
+    """Say whether more than half of a line lies on a mark."""
+    return geometry.area(geometry.intersect(line.polygon, mark)) > 0.5 * geometry.area(line.polygon)
+
+
+def _same_place(a: FloatArray, b: Sequence[tuple[float, float]]) -> bool:
+    """Say whether two lines cover one place and run in one direction."""
+    other = np.asarray(b)
+    shared = geometry.area(geometry.intersect(a, other))
+    along, along_other = a[1] - a[0], other[1] - other[0]
+    return along @ along_other > 0 and shared >= SAME_PLACE * (geometry.area(a) + geometry.area(other) - shared)
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
