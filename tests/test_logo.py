@@ -24,6 +24,7 @@ from imgmatch.loading.cache import PartCache
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.logo.marks import Marks
+from imgmatch.signals.logo.seen import Seen, apart
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Finding, FindingStatus, Image, PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
@@ -336,6 +337,12 @@ def test_a_shape_is_asked_where_the_mark_is_said_to_lie(references: list[MarkRef
     right = found.laid(shown, 0, turn)
     beside = found.laid(shown, 0, np.array([[1, 0, 60], [0, 1, 40], [0, 0, 1]]) @ turn)
     assert right > 10 > 5 > max(beside, found.laid(shown, 1, turn))
+    margin = found.margin(shown, 0, turn)
+    assert margin is not None
+    assert margin > 3
+    assert (found.margin(shown, 1, turn) or 0.0) < -3
+    assert found.margin(shown, 0, np.array([[1, 0, 5000], [0, 1, 0], [0, 0, 1]]) @ turn) is None
+    assert ShapeIndex(references[:1]).margin(shown, 0, turn) is None
     assert found.laid(shown, 0, np.array([[1, 0, 5000], [0, 1, 0], [0, 0, 1]]) @ turn) == -np.inf
     assert found.laid(shown, 0, np.diag([0.0, 0.0, 1.0])) == -np.inf
 
@@ -347,6 +354,23 @@ def picture_of_lines(seed: int) -> Pixels:
         a, b = (tuple(int(v) for v in rng.integers(0, 200, 2)) for _ in range(2))
         cv2.line(out, a, b, tuple(int(v) for v in rng.integers(0, 256, 3)), int(rng.integers(1, 9)))
     return out
+
+
+@pytest.mark.parametrize(
+    ("evidence", "left", "kept"),
+    [
+        ((9.0, 3.0), (0.0, 5.0), ["ours"]),  # the weaker lies over the stronger
+        ((40.0, 30.0), (0.0, 5.0), ["ours"]),  # both as sure as can be
+        ((3.1, 3.0), (0.0, 5.0), ["ours", "theirs"]),  # as strong: a question
+        ((9.0, 3.0), (0.0, 95.0), ["ours", "theirs"]),  # beside it
+    ],
+)
+def test_one_place_shows_one_mark(
+    references: list[MarkReference], evidence: tuple[float, ...], left: tuple[float, ...], kept: list[str]
+) -> None:
+    squares = [[[x, 0.0], [x + 100, 0.0], [x + 100, 100.0], [x, 100.0]] for x in left]
+    seen = [Seen(r.brand, e, r, square, None, None) for r, e, square in zip(references, evidence, squares, strict=True)]
+    assert [s.brand for s in apart(seen)] == kept
 
 
 # Differences

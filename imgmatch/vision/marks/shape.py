@@ -152,14 +152,36 @@ class ShapeIndex:
         return found
 
     def _margin(self, photo: PhotoContext, brand: str, box: Box) -> float | None:
-        """Compare a place with the pictures of all brands: a star of one sign is like any other brand's star."""
+        scale = photo.image.scale
+        place = box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale
+        return self._nearer(brand, template(photo.image.pixels, place, SQUARE, ground=0.0))
+
+    def margin(self, photo: PhotoContext, number: int, transform: Transform) -> float | None:
+        """Return the margin, as of a `ShapeMatch`, of the place where a reference is said to lie.
+
+        Parameters
+        ----------
+        photo : PhotoContext
+        number : int
+            Position of the reference.
+        transform : ndarray, shape (3, 3)
+            From original pixels of the reference picture to original pixels of the photo.
+
+        Returns
+        -------
+        float or None
+            None where less than half of it lies in the photo, and where there is no other brand.
+        """
+        reference = self._references[number]
+        cells = cells_through(photo.image, transform @ grid(reference.box, SQUARE)[0], SQUARE, 0.5)
+        return None if cells is None else self._nearer(reference.brand, cells)
+
+    def _nearer(self, brand: str, square: FloatArray) -> float | None:
+        """Compare a place, drawn as a square, with all pictures: a star of one brand is like any other brand's star."""
         own = self._brands == brand
         if own.all():
             return None
-        scale = photo.image.scale
-        place = box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale
-        cells = template(photo.image.pixels, place, SQUARE, ground=0.0)[1:-1, 1:-1]
-        answer = self._squares.reshape(len(own), -1) @ (cells - self._mean).transpose(2, 0, 1).ravel()
+        answer = self._squares.reshape(len(own), -1) @ (square[1:-1, 1:-1] - self._mean).transpose(2, 0, 1).ravel()
         ours, others = (np.sort(answer[side])[-ALIKE:].mean() for side in (own, ~own))
         return float(ours - others)
 

@@ -38,6 +38,9 @@ class Sighting:
     places : ndarray, shape (k, 3), float32
         Of a pattern, where each point lies in the reference picture (x, y) and the diameter of the feature there, original
         pixels; else empty.
+    margin : float or None
+        How much more the place is like the brand's pictures than like those of other brands, see `ShapeIndex.margin`; None
+        where it was not measured.
     """
 
     reference: MarkReference
@@ -48,6 +51,7 @@ class Sighting:
     repeats: bool
     points: FloatArray
     places: FloatArray
+    margin: float | None = None
 
     def polygon(self) -> list[list[float]]:
         """Return the mark's corners in the photo, or the box of a pattern's places, original pixels."""
