@@ -193,6 +193,19 @@ def test_text_in_a_strip_is_read_as_in_its_pieces() -> None:
     assert "too long" in ocr.passed_over(endless)[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "letters", "word"),
+    [((512, 100), 96, "VANTELLI"), ((736, 90), 84, "MONTROUXETTE"), ((300, 60), 56, "AURELLO")],
+)
+def test_a_word_that_fills_a_banner_is_read_whole(size: tuple[int, int], letters: int, word: str) -> None:
+    pytest.importorskip("rapidocr", reason="extra ocr")
+    page = PIL.Image.new("RGB", size, "white")
+    middle, font = (size[0] / 2, size[1] / 2), PIL.ImageFont.load_default(letters)
+    PIL.ImageDraw.Draw(page).text(middle, word, fill="black", font=font, anchor="mm")
+    assert font.getlength(word) < 0.98 * size[0]
+    assert [r.text for r in ocr.read(context(np.asarray(page)))] == [word]
+
+
 def test_a_page_of_print_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     quads = [np.array([[0, y], [100, y], [100, y + 10 + y % 2], [0, y + 10 + y % 2]], np.float32) for y in range(500)]

@@ -239,6 +239,7 @@ def test_a_mark_listed_in_capitals_may_be_written_in_any_case(shown: str, called
         (["Guess"], 0.99),
         (["guess"], None),
         (["GUESS", "who?"], EVERYDAY),
+        (["GUESS", "Y"], 0.99),  # a lone sign is no word
     ],
 )
 def test_an_ordinary_word_that_stands_alone_as_listed_or_in_capitals_is_a_claim(
@@ -254,6 +255,18 @@ def test_an_ordinary_word_that_stands_alone_as_listed_or_in_capitals_is_a_claim(
     [claim] = examine([photo])["text"]
     assert claim.brand == (None if value is None else lines[0].lower())
     assert claim.value == (None if value is None else pytest.approx(value, abs=0.02))
+
+
+def test_a_word_that_was_read_twice_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    photo = drawn("x")
+    read = [
+        Reading(t, 0.99, (0.99,) * len(t), ((280, y), (370, y), (370, y + height), (280, y + height)))
+        for t, y, height in (("COACH", 180, 20), ("COAGN", 170, 40))
+    ]
+    photo.remember(tuple(read), ocr._read, TextConfig().effort.reading)
+    [claim] = examine([photo])["text"]
+    assert (claim.brand, claim.value) == ("coach", pytest.approx(0.99, abs=0.02))
 
 
 @pytest.mark.parametrize(

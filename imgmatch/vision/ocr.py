@@ -58,7 +58,7 @@ LETTERS = 4000
 picture made to stall has more."""
 
 _LONGEST = 40  # heights: a line that is longer is squeezed
-_SHORT = 256  # pixels: a piece of a thin strip is at least so long, for text is lines
+_SHORT = 736  # pixels: a piece of a strip is at least so long, for text is lines, and a banner may have one alone
 _WARPED = 32_000  # pixels: OpenCV warps no longer source (SHRT_MAX)
 
 
@@ -229,17 +229,17 @@ def _found(photo: PhotoContext, side: int) -> tuple[list[Spot], list[Message]]:
     """Return the lines of text that are to be read, and what is skipped."""
     pixels = photo.image.pixels
     spots: list[Spot] = []
-    pieces = _pieces(*sorted(pixels.shape[:2]))
+    short, long = sorted(pixels.shape[:2])
+    pieces = _pieces(short, long)
     for start, stop, own in pieces:
         checkpoint()
         tall = len(pixels) >= pixels.shape[1]
         piece = pixels[start:stop] if tall else pixels[:, start:stop]
         origin = np.array([0, start] if tall else [start, 0], np.float32)
-        heat = photo.once(_glanced)[1] if len(pieces) == 1 else None
+        heat = photo.once(_glanced)[1] if long <= STRIP * short else None  # a strip is small, and its letters fill it
         found = [spot._replace(quad=spot.quad + origin) for spot in find_lines(piece, side, heat)[0]]
         spots += [spot for spot in found if own[0] <= spot.quad.mean(axis=0)[int(tall)] < own[1]]
     notes = []
-    short, long = sorted(pixels.shape[:2])
     if long > _piece_length(short, long) > max(2 * short, _SHORT):
         notes.append(Message("the picture is too long for its text to be read at full size"))
     kept = _highest(spots)

@@ -204,10 +204,7 @@ class TextSignal(Signal):
                 finding = misspelt or self._claim(photo, match, readings, likely)
                 if finding is not None:
                     _keep(best, finding)
-            if not {f.signal for f in best.values()} & {
-                "text",
-                "logo_tamper",
-            }:  # what else may the unsure lines say?
+            if not {f.signal for f in best.values()} & {"text", "logo_tamper"}:  # what else may the unsure lines say?
                 for finding in self._rescored(photo, readings):
                     _keep(best, finding)
         for f in best.values():
@@ -328,14 +325,21 @@ def _aside(photo: PhotoContext, parts: Sequence[ocr.Reading]) -> bool:
 
 
 def _alone(parts: Sequence[ocr.Reading], readings: Sequence[ocr.Reading]) -> bool:
-    """Say whether no other line stands within two line heights: an ordinary word by itself is no part of a sentence."""
+    """Say whether no other line stands within two line heights: an ordinary word by itself is no part of a sentence.
+
+    A lone sign is no word, and what lies over the word for the most part is that word, read once more.
+    """
     room = 2 * max(p.height for p in parts)
     own = {letters(p.text) for p in parts}
-    x0, y0 = np.min([p.polygon for p in parts], axis=(0, 1)) - room
-    x1, y1 = np.max([p.polygon for p in parts], axis=(0, 1)) + room
+    corners = [p.polygon for p in parts]
+    low, high = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
     for other in readings:
-        (left, top), (right, bottom) = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
-        if other not in parts and letters(other.text) not in own and left < x1 and right > x0 and top < y1 and bottom > y0:
+        if other in parts or len(letters(other.text)) < 2 or letters(other.text) in own:
+            continue
+        start, end = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
+        shared = np.prod(np.maximum(np.minimum(high, end) - np.maximum(low, start), 0))
+        near = bool((start < high + room).all() and (end > low - room).all())
+        if near and shared < 0.5 * min(np.prod(high - low), np.prod(end - start)):
             return False
     return True
 
