@@ -27,6 +27,7 @@ from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import Seen, apart
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Finding, FindingStatus, Image, PhotoRole
+from imgmatch.vision import geometry
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map, make_reference
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.gradients import BINS, CELL, SQUARE, gradients, levels, template
@@ -203,6 +204,23 @@ def test_a_mirrored_photo_shows_the_mark_too(index: MarkIndex) -> None:
     assert (seen.reference.brand, seen.mirrored) == ("ours", True)
     mirrored_back = [[plain.shape[1] - x, y] for x, y in index.find(photo(plain))[0].polygon()]
     assert np.mean(seen.polygon(), axis=0) == pytest.approx(np.mean(mirrored_back, axis=0), abs=12)
+
+
+@pytest.mark.parametrize(("enlarged", "found"), [(1.0, True), (3.0, True), (6.0, False)])
+def test_a_mark_that_would_lie_outside_the_photo_is_not_seen(
+    index: MarkIndex, monkeypatch: pytest.MonkeyPatch, enlarged: float, found: bool
+) -> None:
+    """As where a detail of the photo is taken for one of the mark: the mark's middle would lie at the photo's."""
+    verify = geometry.verify
+
+    def laid(*args: object, **settings: object) -> object:
+        match = verify(*args, **settings)  # type: ignore[arg-type]
+        about = np.array([[enlarged, 0, 250 * (1 - enlarged)], [0, enlarged, 200 * (1 - enlarged)], [0, 0, 1]])
+        return match and replace(match, transform=about @ match.transform)
+
+    monkeypatch.setattr(geometry, "verify", laid)
+    seen = index.find(photo(scene(mark(), size=400)))
+    assert bool([s for s in seen if s.agreeing > 1 and s.reference.brand == "ours"]) == found
 
 
 def test_transform_maps_the_reference_picture(index: MarkIndex) -> None:
