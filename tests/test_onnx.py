@@ -20,7 +20,7 @@ from imgmatch.encoders.base import Encoder
 from imgmatch.encoders.onnx_export import export
 from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS
 from imgmatch.encoders.registry import known_models
-from imgmatch.errors import WeightsError
+from imgmatch.errors import MissingExtraError, WeightsError
 from imgmatch.testing import check_encoder
 from imgmatch.types import Image
 
@@ -232,6 +232,31 @@ def test_the_plain_name_loads_what_measured_faster(
     (folder / onnx.MANIFEST).write_text(json.dumps({**told, "faster": True}))
     whole = load_encoder("clip-vit-b32", device="cpu", cache=own)
     assert np.array_equal(whole.encode_text(["a bag"]), source.encode_text(["a bag"]))
+
+
+def test_pulling_exports_the_model_that_onnx_runs_faster(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from imgmatch.apps import commands_weights
+
+    monkeypatch.setenv("IMGMATCH_CACHE", str(own))
+    monkeypatch.setattr(store, "pull", lambda name, **_: store.places(name)[0])
+    exported: list[str] = []
+    monkeypatch.setattr(commands_weights, "_exported", lambda name, folder: exported.append(name))
+    for name in ("mobilenet-v2", "clip-vit-b32", "hf-hub:owner/model"):
+        assert CliRunner().invoke(app, ["weights", "pull", name]).exit_code == 0
+    assert exported == ["mobilenet-v2"]
+    shutil.copytree(onnx.export_folder("small", own), onnx.export_folder("mobilenet-v2", own))
+    manifest = onnx.export_folder("mobilenet-v2", own) / onnx.MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "faster": True}))
+    assert CliRunner().invoke(app, ["weights", "pull", "mobilenet-v2"]).exit_code == 0
+    assert exported == ["mobilenet-v2"], "it is there already"
+
+    def lacking(*_: object) -> None:
+        raise MissingExtraError("exporting models", "onnx")
+
+    monkeypatch.setattr(commands_weights, "_exported", lacking)
+    manifest.unlink()
+    done = CliRunner().invoke(app, ["weights", "pull", "mobilenet-v2"])
+    assert (done.exit_code, "pip install 'imgmatch[onnx]', then pull again" in done.output) == (0, True)
 
 
 def test_other_tensors_under_a_published_name_are_refused(own: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,10 +44,18 @@ def pull(
     name: Annotated[str, typer.Argument(help="A name from `imgmatch weights list`, or hf-hub:OWNER/MODEL.")],
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
 ) -> None:
-    """Fetch weights into the cache, checked; prints their licence first."""
-    from imgmatch.encoders import store
+    """Fetch weights into the cache, checked; prints their licence first. Exports `mobilenet-v2` as well, see `export`."""
+    from imgmatch.encoders import onnx, store
+    from imgmatch.encoders.registry import known_models
+    from imgmatch.errors import MissingExtraError
 
     store.pull(name, accept_licence=accept_licence, say=typer.echo)
+    model = known_models().get(name)
+    if model is not None and model.runtime == "mobilenet" and not onnx.preferred(name):
+        try:
+            _exported(name, onnx.export_folder(name))
+        except MissingExtraError as error:
+            typer.echo(f"{name} runs on PyTorch, more slowly: {error}, then pull again")
 
 
 @weights.command()
@@ -91,11 +99,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")] = None,
 ) -> None:
     """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
-    from imgmatch.encoders import load_encoder, onnx
-    from imgmatch.encoders.onnx_export import export
+    from imgmatch.encoders import onnx
     from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS
     from imgmatch.encoders.registry import known_models
-    from imgmatch.encoders.store import sha256_of
     from imgmatch.errors import ImageError
     from imgmatch.images import load_image
 
@@ -111,16 +117,22 @@ def export(
     if int8 and len(chosen) < LEAST_PHOTOS:
         problem = f"expected {LEAST_PHOTOS} photos or more to calibrate int8 on, got {len(chosen)}"
         raise typer.BadParameter(problem, param_hint="--photos")
-    folder = out or onnx.export_folder(name, int8=int8)
-    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=chosen, int8=int8, say=typer.echo)
-    parity = exported["parity"]
+    faster = _exported(name, out or onnx.export_folder(name, int8=int8), photos=chosen, int8=int8)
+    if not out and not int8 and name in known_models():
+        typer.echo(f"{name} loads {'its export' if faster else 'PyTorch'} on a CPU from now on: measured faster here")
+
+
+def _exported(name: str, folder: Path, *, photos: Sequence[Image] = (), int8: bool = False) -> bool:
+    """Export a model, print what was measured, and return whether the plain name loads the export from now on."""
+    from imgmatch.encoders import load_encoder, onnx
+    from imgmatch.encoders.onnx_export import export
+    from imgmatch.encoders.store import sha256_of
+
+    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=photos, int8=int8, say=typer.echo)
     for kind in ("torch", "onnx"):
-        row = parity[kind]
+        row = exported["parity"][kind]
         near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""
         found = f", {row['recall']:.1%} found by their middles" if "recall" in row else ""
         typer.echo(f"{kind:10} {row['photos_per_s']:8.1f} photos/s{near}{found}")
     typer.echo(f"{folder}: ready; sha256 of its {onnx.MANIFEST}: {sha256_of(folder / onnx.MANIFEST)}")
-    if not out and not int8 and name in known_models():
-        typer.echo(
-            f"{name} loads {'its export' if exported['faster'] else 'PyTorch'} on a CPU from now on: measured faster here"
-        )
+    return bool(exported["faster"])
