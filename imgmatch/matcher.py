@@ -21,7 +21,7 @@ from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PhotoContext, Query, producer
 from imgmatch.market.contacts import contacts_of
 from imgmatch.messages import Message
-from imgmatch.parallel import StageTimer, checkpoint
+from imgmatch.parallel import StageTimer, checkpoint, one_blas_thread
 from imgmatch.records import Listing, PhotoRecord, Said, ScanRecord
 from imgmatch.signals import Signal, SignalSource, default_signals, make_signals
 from imgmatch.types import Candidate, Finding, FindingStatus
@@ -173,6 +173,7 @@ class Matcher:
                     loaded.records.append(PhotoRecord(photo_id, role, path, photo.sha256, photo.phash[0], *size))
         return loaded
 
+    @one_blas_thread()
     def examine_loaded(self, batch: Sequence[Loaded]) -> list[ScanRecord]:
         """Embed, propose, examine and decide a batch of listings whose photos have been read.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from imgmatch import Catalog, Config, Listing, Matcher, load_image
 from imgmatch.config import FusionConfig, ImageConfig
@@ -605,3 +606,19 @@ def test_the_photos_of_a_scan_remember(world: tuple[Catalog, Path], tmp_path: Pa
         for photo, _ in matcher.load(listing, root).photos:
             photo.lasting(looked)
     assert len(asked) == 1
+
+
+def test_products_take_one_thread_while_listings_are_examined(
+    world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads() -> set[int]:
+        return {x["num_threads"] for x in ThreadpoolController().select(threading_layer="pthreads").info()}
+
+    catalog, photos = world
+    seen: list[set[int]] = []
+    matcher = Matcher(catalog, DESIGN)
+    monkeypatch.setattr(matcher, "_asked", lambda queries: seen.append(threads()) or [((), []) for _ in queries])
+    with ThreadpoolController().select(threading_layer="pthreads").limit(limits=3):
+        matcher.examine(Listing("1", ("own0.png",)), photos=photos)
+        assert threads() <= {3}
+    assert seen[0] <= {1}

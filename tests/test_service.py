@@ -19,6 +19,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from threadpoolctl import ThreadpoolController
 
 pytest.importorskip("fastapi", reason="extra service")
 httpx = pytest.importorskip("httpx2", reason="extra dev")
@@ -158,6 +159,32 @@ def test_requests_that_come_together_share_a_batch(unchanging: Catalog) -> None:
     for i, answer in enumerate(answers):
         direct = alone.examine_loaded([alone.load(Listing("x", ("a",)), {"a": picture(i)})])[0].to_dict()
         assert answer["verdict"] == direct["verdict"]
+
+
+def test_listings_are_examined_side_by_side(unchanging: Catalog) -> None:
+    gate = threading.Barrier(2)
+
+    class Meeting:
+        name, dense = "meeting", False
+
+        def propose(self, queries: Any) -> Any:
+            return [[] for _ in queries]
+
+        def examine(self, queries: Any) -> Any:
+            gate.wait(20)
+            blas = ThreadpoolController().select(threading_layer="pthreads").info()
+            threads.append({x["num_threads"] for x in blas if "numpy" in x["filepath"]})
+            return [[] for _ in queries]
+
+    threads: list[set[int]] = []
+    config = Config.from_dict({"signals": ["design"], "scan": {"workers": 2}})
+    with client_of(unchanging, config) as c, ThreadPoolExecutor(2) as pool:
+        c.app.state.engine.matcher.signals.append(Meeting())
+        bodies = [{"listing": {"listing_id": str(i)}, "photos": [b64(picture(i))]} for i in range(2)]
+        answers = list(pool.map(lambda body: c.post("/examine", json=body).json(), bodies))
+    findings = [f for answer in answers for f in answer["verdict"]["findings"]]
+    assert not [f for f in findings if f["status"] == "failed"]
+    assert all(count <= {1} for count in threads), "products of one must not take the core of the other"
 
 
 # A catalog that changes

@@ -58,9 +58,9 @@ class Engine:
     Notes
     -----
     A request is read, examined and fused by the matcher that was current when it came, or again from the start by a newer
-    one: never by two. Photos are read in threads; one thread examines, so that requests that come together share a
-    forward pass: while one batch is examined, the next gathers. Listings of a batch are examined one after another, each
-    within its own time (``service.budget``), and answered as they are done; one that nobody waits for any more stops.
+    one: never by two. Photos are read in threads, requests that come together share a forward pass, and each listing is then
+    examined in one of as many threads as there are cores (``scan.workers``), within its own time (``service.budget``); one
+    that nobody waits for any more stops. While all of them are at work, the next batch gathers.
     """
 
     def __init__(self, catalog: Catalog, config: Config, *, on_batch: Callable[[int], None] | None = None) -> None:
@@ -70,8 +70,9 @@ class Engine:
         self._config = config
         self._watched = _watched(catalog.path, config)
         self._on_batch = on_batch
-        self._readers = ThreadPoolExecutor(worker_count(config.scan.workers), thread_name_prefix="imgmatch-read")
-        self._examiner = ThreadPoolExecutor(1, thread_name_prefix="imgmatch-examine")
+        self._workers = worker_count(config.scan.workers)
+        self._readers = ThreadPoolExecutor(self._workers, thread_name_prefix="imgmatch-read")
+        self._examiners = ThreadPoolExecutor(self._workers, thread_name_prefix="imgmatch-examine")
 
     async def start(self) -> None:
         """Begin to batch and to watch the catalog, in the running event loop."""
@@ -86,7 +87,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._readers.shutdown(wait=False, cancel_futures=True)
-        self._examiner.shutdown(cancel_futures=True)
+        self._examiners.shutdown(cancel_futures=True)
 
     async def examine(self, listing: Listing, photos: Mapping[str, bytes]) -> ScanRecord:
         """Examine a listing; `photos` holds the bytes of its photos by the names it gives them."""
@@ -164,10 +165,13 @@ class Engine:
             return False
 
     async def _batch_forever(self) -> None:
+        at_work: set[asyncio.Future[None]] = set()
         while True:
             jobs = await self._gather()
             for matcher in {id(job.matcher): job.matcher for job in jobs}.values():
-                await self._answer(matcher, [job for job in jobs if job.matcher is matcher])
+                at_work |= await self._begun(matcher, [job for job in jobs if job.matcher is matcher])
+            while len(at_work) >= self._workers:
+                _, at_work = await asyncio.wait(at_work, return_when=asyncio.FIRST_COMPLETED)
 
     async def _gather(self) -> list[_Job]:
         """Take the first job and what comes within the window, up to one forward pass of photos."""
@@ -181,32 +185,33 @@ class Engine:
                 break
         return jobs
 
-    async def _answer(self, matcher: Matcher, jobs: Sequence[_Job]) -> None:
+    async def _begun(self, matcher: Matcher, jobs: Sequence[_Job]) -> set[asyncio.Future[None]]:
+        """Embed the photos of a batch in one forward pass, and begin to examine its listings."""
         wanted = [job for job in jobs if not job.answer.done()]  # who gave up waiting is not examined
         if not wanted:
-            return
+            return set()
         if self._on_batch:
             self._on_batch(len(wanted))
-        await asyncio.get_running_loop().run_in_executor(self._examiner, self._examined, matcher, wanted)
-
-    def _examined(self, matcher: Matcher, jobs: Sequence[_Job]) -> None:
-        """Examine a batch in the examiner's thread: one forward pass, then one listing after another."""
+        loop = asyncio.get_running_loop()
         try:
-            matcher.embed([job.loaded for job in jobs])
+            await loop.run_in_executor(self._examiners, matcher.embed, [job.loaded for job in wanted])
         except Exception as error:
-            for job in jobs:
+            for job in wanted:
                 _answer(job, error)
+            return set()
+        return {loop.run_in_executor(self._examiners, self._examined, job) for job in wanted}
+
+    def _examined(self, job: _Job) -> None:
+        """Examine a listing in an examiner's thread."""
+        if job.answer.done():
             return
-        for job in jobs:
-            if job.answer.done():
-                continue
-            try:
-                with time_limit(self._config.service.budget, job.answer.done):
-                    [record] = matcher.examine_loaded([job.loaded])
-            except Exception as error:
-                _answer(job, error)
-            else:
-                _answer(job, record)
+        try:
+            with time_limit(self._config.service.budget, job.answer.done):
+                [record] = job.matcher.examine_loaded([job.loaded])
+        except Exception as error:
+            _answer(job, error)
+        else:
+            _answer(job, record)
 
     async def _watch_forever(self) -> None:
         seen = None  # the catalog may have changed between its loading and now
@@ -227,7 +232,7 @@ class Engine:
 
 
 def _answer(job: _Job, answer: ScanRecord | Exception) -> None:
-    """Answer a job from the examiner's thread."""
+    """Answer a job, from any thread."""
 
     def put() -> None:
         if job.answer.done():

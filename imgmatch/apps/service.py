@@ -21,6 +21,7 @@ from imgmatch.apps.guard import Guard, Metrics, ServiceError
 from imgmatch.catalog import Catalog
 from imgmatch.config import Config
 from imgmatch.errors import ImageError, ImgmatchError, InputError
+from imgmatch.parallel import one_blas_thread
 from imgmatch.records import Listing
 
 __all__ = ["LOOPBACK", "create_app"]
@@ -94,9 +95,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await engine.start()
-        yield
-        await engine.stop()
+        with one_blas_thread():  # for good: else of listings examined side by side each would lift the others' limit
+            await engine.start()
+            yield
+            await engine.stop()
 
     app = FastAPI(
         title="imgmatch",

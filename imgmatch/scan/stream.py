@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from threadpoolctl import ThreadpoolController
-
 from imgmatch.io.sources import Row
 from imgmatch.matcher import Loaded, Matcher
 from imgmatch.parallel import ordered_map, worker_count
@@ -50,8 +48,7 @@ def scan_listings(listings: Iterable[Listing | Row], matcher: Matcher, *, root: 
     Notes
     -----
     Photos are read in threads ahead of the encoder; memory is bounded by ``config.scan.batch`` photos a few times over,
-    however many listings there are. While it runs, the matrix products of this process get one thread each: they are
-    small, and threads that wait for the next one would take the cores from decoders and encoder.
+    however many listings there are.
     """
     settings, root = matcher.config.scan, Path(root)
     workers = worker_count(settings.workers)
@@ -71,15 +68,13 @@ def scan_listings(listings: Iterable[Listing | Row], matcher: Matcher, *, root: 
 
     batch: list[Loaded | ScanRecord] = []
     photos = 0
-    # NumPy's products here are small. A BLAS on OpenMP is left alone: the encoder may share its threads.
-    with ThreadpoolController().select(threading_layer="pthreads").limit(limits=1):
-        for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
-            batch.append(loaded)
-            photos += len(loaded.photos)
-            if photos >= settings.batch or len(batch) >= 4 * settings.batch:
-                yield from _examined(batch, matcher)
-                batch, photos = [], 0
-        yield from _examined(batch, matcher)
+    for loaded in ordered_map(load, rows, workers=workers, ahead=workers + 2 * settings.batch):
+        batch.append(loaded)
+        photos += len(loaded.photos)
+        if photos >= settings.batch or len(batch) >= 4 * settings.batch:
+            yield from _examined(batch, matcher)
+            batch, photos = [], 0
+    yield from _examined(batch, matcher)
 
 
 def _examined(batch: list[Loaded | ScanRecord], matcher: Matcher) -> Iterator[ScanRecord]:
