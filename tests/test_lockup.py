@@ -63,6 +63,7 @@ def test_another_word_under_the_figure_is_a_weak_contradiction(word: str) -> Non
     [
         (lockup("Montroux"), lockup("Montroux")),
         (lockup("Montrouy"), lockup("Montroux")),  # the text signal says whether that is a misspelling
+        (lockup("Mont"), lockup("Montroux")),
         (lockup(""), lockup("Montroux")),
         (lockup("Go"), lockup("Montroux")),
         (lockup("山田太郎"), lockup("Montroux")),
@@ -71,7 +72,18 @@ def test_another_word_under_the_figure_is_a_weak_contradiction(word: str) -> Non
         (lockup("Belluno"), lockup("")),
         (lockup("Belluno"), lockup("Original")),  # whose word the picture has, nobody knows
     ],
-    ids=["own", "near", "none", "short", "other script", "elsewhere", "other figure", "figure alone", "unknown word"],
+    ids=[
+        "own",
+        "near",
+        "part",
+        "none",
+        "short",
+        "other script",
+        "elsewhere",
+        "other figure",
+        "figure alone",
+        "unknown word",
+    ],
 )
 def test_no_other_word(shown: Pixels, reference: Pixels) -> None:
     assert altered(scene(shown, 260), reference) == []

@@ -128,7 +128,9 @@ class Lockups:
         if sighting.mirrored or not ocr.available():
             return None
         readings = ocr.read(photo, self._side)
+        names = [skeleton(name) for name in names_of(brand)]
         lines = [line for line in readings if _is_word(line) and _inside(line, sighting.polygon())]
+        lines = [line for line in lines if not any(skeleton(line.text) in name for name in names)]  # KORS of MICHAEL KORS
         if not lines or WordmarkMatcher({brand.brand: brand}).match(readings):
             return None
         lockup = self._lockup(sighting.reference, brand)
