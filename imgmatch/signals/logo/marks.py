@@ -52,8 +52,9 @@ of other things. Where features agree on a place, the margin there counts as far
 instead of 206."""
 
 AROUND, AROUND_MOST = 7.0, 10.0
-"""Answer of the surroundings of a pattern's places at which its evidence is taken as it is, in proportion up to the second
-(``benchmarks/marks_real.py``, sellers, open); none where there is no answer."""
+"""Answer of the surroundings of a pattern's places at which its evidence is taken as it is, by its square up to the second
+(``benchmarks/marks_real.py``, sellers, open, either half asking the other); none where there is no answer. Of 1,024 asked,
+those and photos of other things, 17 patterns are claimed rightly and 2 wrongly; in plain proportion 14 and 4."""
 
 PATTERN_LEAST, PATTERN_ABOVE = 2.8, 1.2
 """Least evidence of a pattern's claim, over all pictures of it, and how far it must be above the most that the catalog's
@@ -156,7 +157,7 @@ class Marks:
         found = []
         for s in self.features.find(photo):
             if s.repeats:
-                evidence = s.evidence * min(max(surroundings(photo, s), 0.0), AROUND_MOST) / AROUND
+                evidence = s.evidence * (min(max(surroundings(photo, s), 0.0), AROUND_MOST) / AROUND) ** 2
             else:
                 evidence = s.evidence + LAID * self._shape_there(photo, s)
                 if s.agreeing == 1 and evidence < CLAIM:
