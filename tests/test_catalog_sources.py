@@ -217,3 +217,14 @@ def test_a_photo_in_the_folder_of_its_brand_stays_its_item_though_it_is_a_mark(t
     (src / "brands.jsonl").write_text(json.dumps({"brand": "acme", "logos": logos}), encoding="utf-8")
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
     assert (owners(c), len(c.brands["acme"].logos)) == ({"acme/tote": {"ACME/tote/front.png"}}, 1)
+
+
+def test_a_picture_that_is_the_mark_of_two_brands_is_kept_for_both_and_named(tmp_path: Path) -> None:
+    src = write_tree(tmp_path / "src", {"logos/crest.png": picture(8)})
+    rows = [{"brand": brand, "logos": "logos/crest.png"} for brand in ("acme", "brume")]
+    (src / "brands.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    assert [len(brand.logos) for brand in c.brands.values()] == [1, 1]
+    assert [x.problem for x in c.issues] == [
+        "cannot tell two brands apart: the same photo is there already as logos/crest.png (logo of acme)"
+    ]

@@ -333,8 +333,7 @@ def _take(state: _State, read: _Read) -> Issue | None:
     if entry.role is PhotoRole.LOGO and entry.brand is not None:
         brand = state.brands.get(entry.brand, Brand(entry.brand, entry.brand))
         logo = LogoReference(entry.sha256, read.photo.logo_kind, read.photo.logo_box)
-        if logo not in brand.logos:
-            state.brands[entry.brand] = replace(brand, logos=(*brand.logos, logo))
+        state.brands[entry.brand] = replace(brand, logos=tuple(dict.fromkeys((*brand.logos, logo))))
     known = state.photos.setdefault(entry.sha256, entry)
     # A mark may be boxed in an item's photo, or beside another brand's: whichever is read first, the photo is its item's.
     if entry.role is PhotoRole.LOGO and (known.role is not PhotoRole.LOGO or read.photo.logo_box is not None):
@@ -342,8 +341,9 @@ def _take(state: _State, read: _Read) -> Issue | None:
     if known.role is PhotoRole.LOGO and entry.role is not PhotoRole.LOGO:
         state.photos[entry.sha256] = entry
     elif (known.role, known.brand) != (entry.role, entry.brand):
+        what = "cannot tell two brands apart" if entry.role is PhotoRole.LOGO else "left out"
         there = f"{known.name} ({known.role} of {known.brand or 'no brand'})"
-        return Issue(read.photo.name, f"left out: the same photo is there already as {there}")
+        return Issue(read.photo.name, f"{what}: the same photo is there already as {there}")
     _share(state, entry)
     return None
 
