@@ -67,7 +67,7 @@ def packed(sightings: Sequence[Sighting], references: Sequence[MarkReference]) -
     rows = [(number[s.reference], s.agreeing, s.mirrored, s.repeats, len(s.points), len(s.places)) for s in sightings]
     return (
         np.array(rows, np.int64).reshape(-1, 6),
-        np.array([s.evidence for s in sightings], np.float64),
+        np.array([(s.evidence, np.nan if s.margin is None else s.margin) for s in sightings], np.float64).reshape(-1, 2),
         np.array([s.transform for s in sightings], np.float64).reshape(-1, 3, 3),
         np.concatenate([np.zeros((0, 2), np.float32), *(s.points for s in sightings)]),
         np.concatenate([np.zeros((0, 3), np.float32), *(s.places for s in sightings)]),
@@ -76,21 +76,22 @@ def packed(sightings: Sequence[Sighting], references: Sequence[MarkReference]) -
 
 def unpacked(arrays: Arrays, references: Sequence[MarkReference]) -> list[Sighting]:
     """Return the sightings that were packed with these very references."""
-    rows, evidence, transforms, points, places = arrays
+    rows, values, transforms, points, places = arrays
     ends = np.cumsum(rows[:, 4:], axis=0)
     each = np.split(points, ends[:, 0])[:-1], np.split(places, ends[:, 1])[:-1]
     return [
         Sighting(
             references[number],
             transform,
-            evidence=float(value),
+            evidence=evidence,
             agreeing=agreeing,
             mirrored=bool(mirrored),
             repeats=bool(repeats),
             points=xy,
             places=there,
+            margin=None if np.isnan(margin) else margin,
         )
-        for (number, agreeing, mirrored, repeats, *_), value, transform, xy, there in zip(
-            rows.tolist(), evidence, transforms, *each, strict=True
+        for (number, agreeing, mirrored, repeats, *_), (evidence, margin), transform, xy, there in zip(
+            rows.tolist(), values.tolist(), transforms, *each, strict=True
         )
     ]
