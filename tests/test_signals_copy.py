@@ -561,6 +561,28 @@ def test_stored_details_are_kept_and_only_new_photos_are_looked_at(catalog):
     assert all(np.array_equal(a.places, b.places) for a, b in zip(first, again[:3], strict=True))
 
 
+def test_no_photos_have_no_details(catalog):
+    assert stored_details(catalog, [])[0] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda parts: {name: array[:0] for name, array in parts.items()},  # of no photos
+        lambda parts: parts | {"counts": parts["counts"] + 2**62},  # of four: their sum overflows to the right one
+    ],
+)
+def test_counts_that_are_none_are_computed_again(catalog, change):
+    shas = sorted(catalog.photos)
+    details, _ = stored_details(catalog, shas)
+    (file,) = (catalog.path / "derived").iterdir()
+    with np.load(file) as stored:
+        parts = dict(stored)
+    np.savez(file, **change(parts))
+    again, _ = stored_details(catalog, shas)
+    assert [len(d.descriptors) for d in again] == [len(d.descriptors) for d in details]
+
+
 @pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 cut short", b"not a zip file"])
 def test_a_broken_file_of_details_is_computed_again(catalog, junk):
     shas = sorted(catalog.photos)

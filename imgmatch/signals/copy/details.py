@@ -148,8 +148,8 @@ class _Stored:
     lists: npt.NDArray[np.integer[Any]] | None = None
 
     def details(self) -> list[Details]:
-        ends = np.cumsum(self.counts)[:-1]
-        return list(map(Details, np.split(self.descriptors, ends), np.split(self.places, ends)))
+        ends = np.cumsum(self.counts)  # nothing is behind the last
+        return list(map(Details, np.split(self.descriptors, ends)[:-1], np.split(self.places, ends)[:-1]))
 
 
 def _described(catalog: Catalog, shas: Sequence[str], stored: _Stored | None) -> _Stored:
@@ -192,7 +192,8 @@ def _read(path: Path) -> _Stored | None:
             descriptors = file["descriptors"].astype(np.uint8, copy=False).reshape(-1, 32)
             places = file["places"].astype(np.float16, copy=False).reshape(-1, 4)
             lists = file["lists"].astype(np.int32, copy=False)
-        fits = len(photos) == len(counts) and counts.min(initial=0) >= 0
+        # Each is looked at alone: a sum may overflow.
+        fits = len(photos) == len(counts) and counts.min(initial=0) >= 0 and counts.max(initial=0) <= len(descriptors)
         if fits and counts.sum() == len(descriptors) == len(places) and np.isfinite(places).all():
             return _Stored(photos, counts, descriptors, places, lists)
     except DAMAGED:
