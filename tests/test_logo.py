@@ -555,6 +555,27 @@ def test_a_mark_boxed_in_an_items_photo_leaves_the_photo_to_its_item(tmp_path: P
     assert catalog.photos[logo.photo].role is PhotoRole.REFERENCE
 
 
+def test_a_small_mark_boxed_in_a_large_photo_of_an_item_is_looked_for_as_it_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shape(photo: PhotoContext) -> tuple[np.ndarray[Any, Any], ...]:
+        return (np.array(photo.image.pixels.shape),)
+
+    monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
+    pixels = np.full((2100, 2100, 3), 90, np.uint8)
+    pixels[1000:1020, 1000:1020] = np.random.default_rng(0).integers(0, 2, (10, 10, 1)).repeat(2, 0).repeat(2, 1) * 255
+    goods = {"ours/bag/a.png": png(pixels)}
+    boxed = b'{"brand": "ours", "logos": [{"path": "ours/bag/a.png", "box": [1000, 1000, 1020, 1020]}]}\n'
+    shapes = []
+    for name, tree in {"goods": goods, "boxed": goods | {"brands.jsonl": boxed}}.items():
+        catalog = Catalog.build(write_tree(tmp_path / f"{name}-src", tree), tmp_path / name, encoder=GridEncoder())
+        assert not catalog.issues
+        [sha] = catalog.photos
+        shapes.append(catalog.photo(sha).lasting(shape)[0].tolist())
+    assert shapes == [[1050, 1050, 3], [2100, 2100, 3]]  # what is remembered of the one is not taken for the other
+    assert len(Marks(catalog, 960).references) == 1
+
+
 def test_what_marks_score_by_chance_is_measured_once_for_a_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGMATCH_CACHE", str(tmp_path / "cache"))
     goods = {f"theirs/{n}/a.png": png(picture_of_lines(n)) for n in range(LEAST_PHOTOS + 2)}

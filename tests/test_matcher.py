@@ -20,7 +20,7 @@ from imgmatch.config import FusionConfig, ImageConfig
 from imgmatch.images import perceptual_hash
 from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
-from imgmatch.loading.photo import PhotoContext, Query, WorkingSet
+from imgmatch.loading.photo import PIXEL_SIDE, PhotoContext, Query, WorkingSet
 from imgmatch.matcher import _is_dense
 from imgmatch.records import ScanRecord
 from imgmatch.signals.design.local import CloserLook
@@ -550,8 +550,10 @@ def test_a_listing_of_many_photos_keeps_few_of_them_in_memory(
 def test_what_depends_on_a_photo_alone_is_computed_once(tmp_path: Path) -> None:
     cache, asked = PartCache(tmp_path / "parts.sqlite"), []
 
-    def photo(name: str, role: str = "listing", known: PartCache | None = cache) -> PhotoContext:
-        context = PhotoContext("photo-1", lambda: asked.append(name), role, sha256=name)  # type: ignore[arg-type, return-value]
+    def photo(
+        name: str, role: str = "listing", known: PartCache | None = cache, side: int | None = PIXEL_SIDE
+    ) -> PhotoContext:
+        context = PhotoContext("photo-1", lambda: asked.append(name), role, sha256=name, side=side)  # type: ignore[arg-type, return-value]
         context.parts = known
         return context
 
@@ -569,7 +571,8 @@ def test_what_depends_on_a_photo_alone_is_computed_once(tmp_path: Path) -> None:
     photo("a", "promo").lasting(measured, 4)  # seen at the same size
     photo("b").lasting(measured, 4)
     photo("b", known=None).lasting(measured, 4)
-    assert asked == ["a", "a", "b", "b"]
+    photo("a", side=None).lasting(measured, 4)  # decoded in full
+    assert asked == ["a", "a", "b", "b", "a"]
 
 
 def test_other_rules_ask_no_signal_again(world: tuple[Catalog, Path], tmp_path: Path) -> None:

@@ -324,11 +324,13 @@ class Catalog:
 
     def _reference(self, sha256: str) -> PhotoContext:
         entry = self.photos[sha256]
-        side = None if entry.role is PhotoRole.LOGO else PIXEL_SIDE  # a mark may be a small part of its photo
+        # A mark may be a small part of its photo, which may be an item's too.
+        shows_mark = any(logo.photo == sha256 for brand in self.brands.values() for logo in brand.logos)
+        side = None if shows_mark else PIXEL_SIDE
         decode = partial(reading.load_photo, self.path, sha256, target_side=side, name=entry.name)
         known = self.embedding(sha256) if sha256 in self._row_of else None
         phash = (entry.phash, entry.phash_quality)
-        return PhotoContext(sha256, decode, "reference", sha256=sha256, phash=phash, embedding=known)
+        return PhotoContext(sha256, decode, "reference", sha256=sha256, phash=phash, embedding=known, side=side)
 
     def nearest(
         self, queries: FloatArray | Embeddings, k: int, *, roles: frozenset[PhotoRole] = frozenset({PhotoRole.REFERENCE})

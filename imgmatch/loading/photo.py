@@ -98,6 +98,8 @@ class PhotoContext:
         The encoder's input, where it is made already.
     working_set : WorkingSet, optional
         Bounds the pixels in memory; needs a callable `image`.
+    side : int or None
+        The ``target_side`` that `image` is decoded with, see :func:`imgmatch.images.load_image`; None in full.
 
     Attributes
     ----------
@@ -123,6 +125,7 @@ class PhotoContext:
         prepare: Callable[[Encoder], Prepared] | None = None,
         prepared: Prepared | None = None,
         working_set: WorkingSet | None = None,
+        side: int | None = PIXEL_SIDE,
     ) -> None:
         self.photo_id = photo_id
         self.role = role
@@ -136,6 +139,7 @@ class PhotoContext:
         self._prepare = prepare
         self._prepared = prepared
         self._working_set = working_set
+        self._side = side
         self._cells: Cells | None = None
         self._memory: dict[Any, Any] = {}
         self._lock = threading.RLock()
@@ -242,14 +246,14 @@ class PhotoContext:
         Parameters
         ----------
         compute : callable
-            A function of a module: its name, the `repr` of its arguments and the code of imgmatch name what is remembered.
-            Its arrays must follow from those and the photo's pixels alone, not from its catalog or settings. They are not
-            kept in memory: see `once`.
+            A function of a module: its name, the `repr` of its arguments, the size that the photo is decoded to and the code
+            of imgmatch name what is remembered. Its arrays must follow from those and the photo's pixels alone, not from
+            its catalog or settings. They are not kept in memory: see `once`.
         """
         if self.parts is None:
             return compute(self, *args, **kwargs)
         settings = [*args, *sorted(kwargs.items())]
-        recipe = f"{compute.__module__}.{compute.__qualname__} {settings} {producer()}"
+        recipe = f"{compute.__module__}.{compute.__qualname__} {settings} {self._side} {producer()}"
         known = self.parts.get([self.sha256], recipe).get(self.sha256)
         if known is None:
             known = compute(self, *args, **kwargs)
