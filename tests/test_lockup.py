@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -11,10 +12,11 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from imgmatch.catalog.items import Brand, LogoReference
-from imgmatch.errors import ImageError
+from imgmatch.errors import ImageError, OutOfTimeError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.signals.logo.lockup import OTHER_WORD, make_lockup
+from imgmatch.signals.logo import lockup as lockup_module
+from imgmatch.signals.logo.lockup import OTHER_WORD, Lockups, make_lockup
 from imgmatch.signals.logo.signal import LogoSignal
 from imgmatch.types import Finding, Label
 from imgmatch.vision import ocr
@@ -119,3 +121,28 @@ def test_a_picture_that_went_away_is_no_lockup() -> None:
     catalog = SimpleNamespace(brands={BRAND.brand: BRAND}, photos={}, photo=gone, version=str(uuid4()))
     [findings] = LogoSignal(catalog).examine([Query(Listing("1"), [photo(scene(lockup("Belluno"), 260))])])
     assert [f.signal for f in findings] == ["logo"]
+
+
+def test_a_lockup_is_known_once_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = photo(lockup("Montroux"), "reference")
+    reference = make_reference("montroux", "a" * 64, "figure", picture.image, None)
+    lockups = Lockups(SimpleNamespace(photo=lambda sha: picture), 736)
+    found = make_lockup(picture, reference, BRAND, 736)
+
+    def late(*_: object) -> None:
+        raise OutOfTimeError("it took more than 20 s")
+
+    monkeypatch.setattr(lockup_module, "make_lockup", late)
+    with pytest.raises(OutOfTimeError):
+        lockups._lockup(reference, BRAND)
+    with ThreadPoolExecutor(1) as pool:
+        others = []
+
+        def asked_meanwhile(*_: object) -> object:
+            others.append(pool.submit(lockups._lockup, reference, BRAND))
+            wait(others, timeout=0.2)
+            return found
+
+        monkeypatch.setattr(lockup_module, "make_lockup", asked_meanwhile)
+        assert lockups._lockup(reference, BRAND) is found
+        assert [other.result() for other in others] == [found]

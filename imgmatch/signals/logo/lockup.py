@@ -5,7 +5,7 @@ A lockup is a figure and a word in one fixed arrangement. A look-alike often kee
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -108,6 +108,7 @@ class Lockups:
     def __init__(self, catalog: Catalog, side: int) -> None:
         self._catalog, self._side = catalog, side
         self._known: dict[MarkReference, Lockup | None] = {}
+        self._lock = threading.Lock()
 
     def word_instead(self, photo: PhotoContext, sighting: Sighting) -> ocr.Reading | None:
         """Return the line that stands where the brand's word belongs and is another word, where the figure is the brand's.
@@ -145,11 +146,14 @@ class Lockups:
         return None
 
     def _lockup(self, reference: MarkReference, brand: Brand) -> Lockup | None:
-        if reference not in self._known:
-            self._known[reference] = None  # where its picture cannot be read
-            with contextlib.suppress(ImageError):
-                self._known[reference] = make_lockup(self._catalog.photo(reference.photo), reference, brand, self._side)
-        return self._known[reference]
+        with self._lock:
+            if reference not in self._known:
+                try:
+                    lockup = make_lockup(self._catalog.photo(reference.photo), reference, brand, self._side)
+                except ImageError:
+                    lockup = None
+                self._known[reference] = lockup
+            return self._known[reference]
 
 
 def _figure_there(photo: PhotoContext, transform: Transform, lockup: Lockup) -> bool:
