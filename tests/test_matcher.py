@@ -22,6 +22,7 @@ from imgmatch.loading.cache import CachedPhoto, PartCache, PhotoCache
 from imgmatch.loading.loader import PhotoLoader
 from imgmatch.loading.photo import PIXEL_SIDE, PhotoContext, Query, WorkingSet
 from imgmatch.matcher import _is_dense
+from imgmatch.parallel import one_blas_thread
 from imgmatch.records import ScanRecord
 from imgmatch.signals.design.local import CloserLook
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
@@ -611,12 +612,25 @@ def test_the_photos_of_a_scan_remember(world: tuple[Catalog, Path], tmp_path: Pa
     assert len(asked) == 1
 
 
+def threads() -> set[int]:
+    """Return how many threads the BLAS libraries that `one_blas_thread` limits may use."""
+    return {x["num_threads"] for x in ThreadpoolController().select(threading_layer="pthreads").info()}
+
+
+def test_products_take_one_thread_until_the_last_of_overlapping_uses_ends() -> None:
+    with ThreadpoolController().select(threading_layer="pthreads").limit(limits=3):
+        first, second = contextlib.ExitStack(), contextlib.ExitStack()
+        first.enter_context(one_blas_thread())
+        second.enter_context(one_blas_thread())
+        first.close()
+        assert threads() <= {1}
+        second.close()
+        assert threads() <= {3}
+
+
 def test_products_take_one_thread_while_listings_are_examined(
     world: tuple[Catalog, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def threads() -> set[int]:
-        return {x["num_threads"] for x in ThreadpoolController().select(threading_layer="pthreads").info()}
-
     catalog, photos = world
     seen: list[set[int]] = []
     matcher = Matcher(catalog, DESIGN)

@@ -95,7 +95,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with one_blas_thread():  # for good: else of listings examined side by side each would lift the others' limit
+        with one_blas_thread():  # for good: set once, and for searches as well
             await engine.start()
             yield
             await engine.stop()
