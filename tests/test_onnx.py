@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from imgmatch import encoders
+from imgmatch.apps import commands_weights
 from imgmatch.apps.cli import app
 from imgmatch.encoders import load_encoder, onnx, store
 from imgmatch.encoders._torchvision import ensure_torchvision
@@ -219,8 +223,6 @@ def test_what_int8_lacks_is_said(parity: dict[str, dict[str, float]], says: str,
 def test_the_plain_name_loads_what_measured_faster(
     source: Encoder, cache: Path, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgmatch import encoders
-
     folder = onnx.export_folder("clip-vit-b32", own)
     shutil.copytree(onnx.export_folder("small", own), folder)
     monkeypatch.setattr(encoders, "_torch", lambda name, device, cache: source)
@@ -234,29 +236,94 @@ def test_the_plain_name_loads_what_measured_faster(
     assert np.array_equal(whole.encode_text(["a bag"]), source.encode_text(["a bag"]))
 
 
-def test_pulling_exports_the_model_that_onnx_runs_faster(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgmatch.apps import commands_weights
-
+@pytest.fixture
+def exported(source: Encoder, own: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders exported to by `weights pull`, for which the small CLIP goes by any name."""
     monkeypatch.setenv("IMGMATCH_CACHE", str(own))
     monkeypatch.setattr(store, "pull", lambda name, **_: store.places(name)[0])
-    exported: list[str] = []
-    monkeypatch.setattr(commands_weights, "_exported", lambda name, folder: exported.append(name))
+    monkeypatch.setattr(encoders, "_torch", lambda name, device, cache: source)
+    monkeypatch.setattr(encoders, "_as_published", lambda encoder, name: encoder)
+    folders: list[Path] = []
+
+    def export_small(_: Encoder, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(onnx.export_folder("small"), folder)
+        folders.append(folder)
+
+    monkeypatch.setattr(commands_weights, "_exported", export_small)
+    return folders
+
+
+def declare(name: str, **change: object) -> None:
+    """Change the manifest of an export."""
+    manifest = onnx.export_folder(name) / onnx.MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+
+
+def pulled(name: str) -> str:
+    done = CliRunner().invoke(app, ["weights", "pull", name])
+    assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
+
+
+def test_pulling_exports_the_model_that_onnx_runs_faster(exported: list[Path]) -> None:
     for name in ("mobilenet-v2", "clip-vit-b32", "hf-hub:owner/model"):
-        assert CliRunner().invoke(app, ["weights", "pull", name]).exit_code == 0
-    assert exported == ["mobilenet-v2"]
-    shutil.copytree(onnx.export_folder("small", own), onnx.export_folder("mobilenet-v2", own))
-    manifest = onnx.export_folder("mobilenet-v2", own) / onnx.MANIFEST
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "faster": True}))
-    assert CliRunner().invoke(app, ["weights", "pull", "mobilenet-v2"]).exit_code == 0
-    assert exported == ["mobilenet-v2"], "it is there already"
+        pulled(name)
+    assert exported == [onnx.export_folder("mobilenet-v2")]
+    for faster in (True, False):
+        declare("mobilenet-v2", faster=faster)
+        pulled("mobilenet-v2")
+        assert len(exported) == 1, "it is there already, whatever it measured"
 
-    def lacking(*_: object) -> None:
-        raise MissingExtraError("exporting models", "onnx")
 
-    monkeypatch.setattr(commands_weights, "_exported", lacking)
-    manifest.unlink()
-    done = CliRunner().invoke(app, ["weights", "pull", "mobilenet-v2"])
-    assert (done.exit_code, "pip install 'imgmatch[onnx]', then pull again" in done.output) == (0, True)
+@pytest.mark.parametrize("damage", ["model", "manifest"])
+def test_pulling_again_mends_a_damaged_export(damage: str, exported: list[Path]) -> None:
+    pulled("mobilenet-v2")
+    declare("mobilenet-v2", faster=True, **({"space": None} if damage == "manifest" else {}))
+    if damage == "model":
+        (exported[0] / onnx.MODEL).write_bytes(b"cut short")
+    with pytest.raises(WeightsError, match="run `imgmatch weights export mobilenet-v2` again"):
+        load_encoder("mobilenet-v2", device="cpu")
+    pulled("mobilenet-v2")
+    assert load_encoder("onnx:mobilenet-v2").space.dim == 24
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MissingExtraError("exporting models", "onnx"), "pip install 'imgmatch[onnx]', then `imgmatch weights pull mobilen"),
+        (WeightsError("least cosine 0.99"), "least cosine 0.99"),
+        (OSError(28, "No space left on device"), "No space left"),
+        (RuntimeError("an operator is not supported"), "an operator is not supported"),
+    ],
+)
+def test_weights_are_pulled_though_the_export_fails(
+    error: Exception, says: str, exported: list[Path], source: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    pulled("mobilenet-v2")
+    declare("mobilenet-v2", faster=True)
+    (exported[0] / onnx.MODEL).write_bytes(b"cut short")
+    monkeypatch.setattr(commands_weights, "_exported", fail)
+    answer = pulled("mobilenet-v2")
+    assert "mobilenet-v2 will run on PyTorch" in answer
+    assert says in answer
+    assert load_encoder("mobilenet-v2", device="cpu") is source
+
+
+def test_of_two_pulls_at_once_one_exports(exported: list[Path], source: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=20)  # both load their source: neither has found an export
+
+    def load_torch(*_: object) -> Encoder:
+        both.wait()
+        return source
+
+    monkeypatch.setattr(encoders, "_torch", load_torch)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(commands_weights.pull, ["mobilenet-v2"] * 2))
+    assert len(exported) == 1
 
 
 def test_other_tensors_under_a_published_name_are_refused(own: Path) -> None:

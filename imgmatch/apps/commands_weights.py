@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from filelock import FileLock
 
 if TYPE_CHECKING:
+    from imgmatch.encoders.base import Encoder
     from imgmatch.types import Image
 
 __all__ = ["register"]
@@ -45,17 +48,13 @@ def pull(
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept a non-free licence.")] = False,
 ) -> None:
     """Fetch weights into the cache, checked; prints their licence first. Exports `mobilenet-v2` as well, see `export`."""
-    from imgmatch.encoders import onnx, store
+    from imgmatch.encoders import store
     from imgmatch.encoders.registry import known_models
-    from imgmatch.errors import MissingExtraError
 
     store.pull(name, accept_licence=accept_licence, say=typer.echo)
     model = known_models().get(name)
-    if model is not None and model.runtime == "mobilenet" and not onnx.preferred(name):
-        try:
-            _exported(name, onnx.export_folder(name))
-        except MissingExtraError as error:
-            typer.echo(f"{name} runs on PyTorch, more slowly: {error}, then pull again")
+    if model is not None and model.runtime == "mobilenet" and not _loads(name):
+        _export_once(name)
 
 
 @weights.command()
@@ -99,7 +98,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Output folder; default: the cache, where `onnx:NAME` finds it.")] = None,
 ) -> None:
     """Write a model as ONNX, measured against its source; `onnx:NAME` loads it."""
-    from imgmatch.encoders import onnx
+    from imgmatch.encoders import load_encoder, onnx
     from imgmatch.encoders.onnx_int8 import LEAST_PHOTOS
     from imgmatch.encoders.registry import known_models
     from imgmatch.errors import ImageError
@@ -117,18 +116,60 @@ def export(
     if int8 and len(chosen) < LEAST_PHOTOS:
         problem = f"expected {LEAST_PHOTOS} photos or more to calibrate int8 on, got {len(chosen)}"
         raise typer.BadParameter(problem, param_hint="--photos")
-    faster = _exported(name, out or onnx.export_folder(name, int8=int8), photos=chosen, int8=int8)
+    source, folder = load_encoder(f"torch:{name}", device="cpu"), out or onnx.export_folder(name, int8=int8)
+    with _alone(folder):
+        faster = _exported(source, folder, photos=chosen, int8=int8)
     if not out and not int8 and name in known_models():
         typer.echo(f"{name} loads {'its export' if faster else 'PyTorch'} on a CPU from now on: measured faster here")
 
 
-def _exported(name: str, folder: Path, *, photos: Sequence[Image] = (), int8: bool = False) -> bool:
-    """Export a model, print what was measured, and return whether the plain name loads the export from now on."""
+def _loads(name: str) -> bool:
+    """Return whether an export of this name is here, whole, and can be run."""
+    from imgmatch.encoders import load_encoder
+    from imgmatch.errors import MissingExtraError, WeightsError
+
+    try:
+        load_encoder(f"onnx:{name}")
+    except (MissingExtraError, WeightsError, OSError):
+        return False
+    return True
+
+
+def _export_once(name: str) -> None:
+    """Export a model unless another process is doing so; where that fails, say that it runs on PyTorch, and why."""
     from imgmatch.encoders import load_encoder, onnx
+    from imgmatch.errors import MissingExtraError, WeightsError
+
+    source, folder = load_encoder(f"torch:{name}", device="cpu"), onnx.export_folder(name)
+    try:
+        with _alone(folder):
+            if _loads(name):  # exported by another process meanwhile
+                return
+            if onnx.preferred(name):
+                shutil.rmtree(folder)  # damaged: were it left, it and not PyTorch would be loaded where the export fails
+            _exported(source, folder)
+    except MissingExtraError as error:
+        install = f"pip install 'imgmatch[{error.extra}]'"
+        typer.echo(f"{name} will run on PyTorch. To make it faster: {install}, then `imgmatch weights pull {name}` again.")
+    except (WeightsError, OSError, RuntimeError) as error:
+        typer.echo(f"{name} will run on PyTorch, more slowly: it could not be exported: {error}")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process exports into a folder, and keep others out."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        yield
+
+
+def _exported(source: Encoder, folder: Path, *, photos: Sequence[Image] = (), int8: bool = False) -> bool:
+    """Export a model, print what was measured, and return whether the plain name loads the export from now on."""
+    from imgmatch.encoders import onnx
     from imgmatch.encoders.onnx_export import export
     from imgmatch.encoders.store import sha256_of
 
-    exported = export(load_encoder(f"torch:{name}", device="cpu"), folder, photos=photos, int8=int8, say=typer.echo)
+    exported = export(source, folder, photos=photos, int8=int8, say=typer.echo)
     for kind in ("torch", "onnx"):
         row = exported["parity"][kind]
         near = f", cosine at least {row['cosine_min']:.6f}, mean {row['cosine_mean']:.6f}" if "cosine_min" in row else ""

@@ -168,20 +168,23 @@ def load(
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"{name!r}: expected onnx:NAME or onnx:/path/to/folder#sha256=HEX")
-    where = match["where"]
+    where = named = match["where"]
     folder = export_folder(where, cache, int8=bool(match["int8"]))
     if "/" in where and not folder.is_dir():
-        folder = Path(where).expanduser()
+        folder, named = Path(where).expanduser(), f"NAME --out {where}"
         if match["sha256"] is None:
             raise WeightsError(f"{folder}: add #sha256=HEX, the checksum of its {MANIFEST}, which `weights export` printed")
     manifest = folder / MANIFEST
+    command = f"imgmatch weights export {named}" + (" --int8 --photos FOLDER" if match["int8"] else "")
     if not manifest.is_file():
-        how = f"{where} --int8 --photos FOLDER" if match["int8"] else where
-        raise WeightsError(f"{manifest}: no such export; run `imgmatch weights export {how}`")
+        raise WeightsError(f"{manifest}: no such export; run `{command}`")
     if match["sha256"] and (got := sha256_of(manifest)) != match["sha256"].lower():
         raise WeightsError(f"{manifest}: sha256 is {got}, expected {match['sha256']}; it is not the export that was meant")
-    space, preprocess, sha256 = _read_manifest(manifest)
-    check_model(folder / MODEL, sha256)
+    try:
+        space, preprocess, sha256 = _read_manifest(manifest)
+        check_model(folder / MODEL, sha256)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; run `{command}` again") from error
     return OnnxEncoder(folder / MODEL, space=space, preprocess=preprocess, threads=threads, source=source)
 
 
@@ -195,7 +198,7 @@ def check_model(file: Path, sha256: str) -> None:
     sees it.
     """
     if not file.is_file():
-        raise WeightsError(f"{file}: no such file; repeat `imgmatch weights export`")
+        raise WeightsError(f"{file}: no such file")
     if (got := sha256_of(file)) != sha256:
         raise WeightsError(
             f"{file}: sha256 is {got}, expected {sha256}; the file is damaged or not the one that was exported"
@@ -208,7 +211,7 @@ def _read_manifest(manifest: Path) -> tuple[EmbeddingSpace, Preprocess, str]:
     try:
         exported = json.loads(manifest.read_text(encoding="utf-8"))
         if exported["format"] != FORMAT:
-            raise WeightsError(f"{manifest}: written by another version of imgmatch; repeat `imgmatch weights export`")
+            raise WeightsError(f"{manifest}: written by another version of imgmatch")
         space = EmbeddingSpace(**exported["space"])
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in exported["preprocess"].items()}
         preprocess = Preprocess(**fields)
@@ -218,7 +221,7 @@ def _read_manifest(manifest: Path) -> tuple[EmbeddingSpace, Preprocess, str]:
     if preprocess.text != space.preprocess:
         raise WeightsError(f"{manifest}: its preprocessing is not that of the space it declares")
     if lacks:
-        raise WeightsError(f"{manifest}: no parity was proved ({lacks}); repeat `imgmatch weights export`")
+        raise WeightsError(f"{manifest}: no parity was proved ({lacks})")
     return space, preprocess, str(sha256)
 
 
