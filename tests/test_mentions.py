@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imgmatch.catalog.items import Brand
 from imgmatch.errors import ConfigError
 from imgmatch.market.lexicon import Lexicon
-from imgmatch.market.mentions import NameFinder
+from imgmatch.market.mentions import NameFinder, _plain, _spans
 
 BRANDS = {
     b.brand: b
@@ -248,3 +248,16 @@ def test_a_name_inside_a_longer_one_is_not_named(text: str, brands: list[str]) -
 def test_names_without_end_are_left_out() -> None:
     endless = NameFinder({b: Brand(b, b * 200_000) for b in ("ab", "阿", "a ")})
     assert endless.find("ab " * 100) == []
+
+
+@pytest.mark.parametrize("before", ["ﾊﾞｯｸﾞ ﾌﾞﾗﾝﾄﾞ", "……", "㍿"])
+def test_names_are_compared_by_where_they_stand_in_the_text_itself(before: str) -> None:
+    """Also where NFKC makes more or fewer characters of what comes before a name without spaces."""
+    assert [m.brand for m in NAMES.find(f"{before} Rolex 古驰 Chanel 驴牌")] == ["rolex", "gucci", "chanel", "lv"]
+
+
+@given(st.text("a\u0301\u0316\u0345\uff8a\uff9e…ß\u1100\u1161\u11a8\uffa1α㍿İ"))
+def test_each_character_of_the_plain_form_has_its_place_in_the_text(text: str) -> None:
+    spans = _spans(text)
+    assert len(spans) == len(_plain(text))
+    assert "".join(_plain(text[start:end]) for start, end in dict.fromkeys(spans)) == _plain(text)

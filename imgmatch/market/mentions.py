@@ -162,11 +162,14 @@ class NameFinder:
 
     def _glued_in(self, text: str) -> Iterator[tuple[int, str, Mention]]:
         plain = _plain(text)
-        for first in self._first.finditer(plain) if self._first else ():
+        starts = [first.start() for first in self._first.finditer(plain)] if self._first else []
+        spans = _spans(text) if starts else []
+        for start in starts:
             for length in self._lengths:
-                word = plain[first.start() : first.start() + length]
+                word = plain[start : start + length]
                 if word in self._glued:
-                    yield first.start(), word, self._glued[word]
+                    at, end = spans[start][0], spans[start + len(word) - 1][1]
+                    yield at, text[at:end], self._glued[word]
 
     def _masked(self, text: str) -> Iterator[tuple[int, str, Mention]]:
         for masked in _MASKED.finditer(text):
@@ -242,6 +245,20 @@ def _two_words(raw: str, name: _Name) -> bool:
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Return for each character of ``_plain(text)`` which part of `text` it is made of: ﾊﾞ makes one, … makes three."""
+    spans: list[tuple[int, int]] = []
+    start, part, made = 0, "", ""
+    for at, c in enumerate(text):
+        whole, alone = (unicodedata.normalize("NFKC", s) for s in (part + c, c))
+        if unicodedata.combining(alone[0]) or whole != made + alone:
+            part, made = part + c, whole
+        else:
+            spans += [(start, at)] * len(made.casefold())
+            start, part, made = at, c, alone
+    return spans + [(start, len(text))] * len(made.casefold())
 
 
 def _breaks(text: str) -> set[int]:
