@@ -89,6 +89,8 @@ def test_align(a: str, b: str, pairs: list[tuple[str, str]]) -> None:
         ("FedEx", "FedEx", True),
         ("FEDEX", "FedEx", True),
         ("FeDex", "FedEx", False),  # listed in a case of its own
+        ("VAN CLEEF and ARPELS", "Van Cleef and Arpels", True),  # a small word or a small s is no case of its own
+        ("VICTORIA'S Secret", "Victoria's Secret", True),
         ("ADlDAS", "adidas", False),
     ],
 )

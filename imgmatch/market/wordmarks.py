@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA, Levenshtein
 
@@ -59,8 +60,8 @@ def spelled_as(text: str, mark: str) -> bool:
 
 
 def cased(mark: str) -> bool:
-    """Say whether a mark is listed in a case of its own: FEDEX, fedex and Fedex may be written FedEx."""
-    return mark not in (mark.upper(), mark.lower(), mark.title(), mark.capitalize())
+    """Say whether a mark is listed with capitals inside a word; FEDEX, fedex and Fedex are not, and may be written FedEx."""
+    return mark != mark.upper() and any(a.isalpha() and b.isupper() for a, b in pairwise(mark))
 
 
 def spellings(mark: str) -> list[str]:
