@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imgmatch.catalog import Catalog
+from imgmatch.catalog.source import read_source
 from imgmatch.errors import CatalogError, InputError
 from imgmatch.types import PhotoRole
 from tests.fakes import GridEncoder, picture, write_tree
@@ -200,15 +201,46 @@ def test_one_mark_is_a_list_of_one(tmp_path: Path, logos: Any) -> None:
 
 
 @pytest.mark.parametrize("goods", [{}, {"ACME/tote/front.png": picture(0)}])
-@pytest.mark.parametrize("box", [None, [4, 4, 60, 60]])
-def test_a_folder_of_marks_is_no_brand(tmp_path: Path, goods: dict[str, Any], box: list[int] | None) -> None:
-    marks = ("logos/crest.png", "logos/acme/seal.png")
+def test_a_folder_of_marks_is_no_brand(tmp_path: Path, goods: dict[str, Any]) -> None:
+    marks = {"logos/crest.png": None, "logos/boxed.png": [4, 4, 60, 60], "logos/acme/seal.png": None}
     src = write_tree(tmp_path / "src", {**goods, **{name: picture(i) for i, name in enumerate(marks, 8)}})
-    row = {"brand": "acme", "logos": [{"path": name, "box": box} for name in marks]}
+    row = {"brand": "acme", "logos": [{"path": name, "box": box} for name, box in marks.items()]}
     (src / "brands.jsonl").write_text(json.dumps(row), encoding="utf-8")
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
-    assert (list(c.brands), len(c.brands["acme"].logos), c.issues) == (["acme"], 2, [])
+    assert (list(c.brands), len(c.brands["acme"].logos), c.issues) == (["acme"], 3, [])
     assert list(c.items) == ["acme/tote"] * bool(goods)
+
+
+ZETA = ["zeta/bag/1.png", "zeta/bag/2.png"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "brands", "photos"),
+    [
+        ({name: [4, 4, 60, 60] for name in ZETA}, ["acme", "zeta"], ZETA),
+        ({ZETA[0]: None}, ["acme", "zeta"], ZETA[1:]),
+        (dict.fromkeys(ZETA), ["acme"], []),
+    ],
+)
+def test_a_listed_mark_is_no_item_photo_unless_it_is_boxed_there(
+    tmp_path: Path, marks: dict[str, Any], brands: list[str], photos: list[str]
+) -> None:
+    src = write_tree(tmp_path, {name: picture(i) for i, name in enumerate(ZETA)})
+    row = {"brand": "acme", "logos": [{"path": name, "box": box} for name, box in marks.items()]}
+    (src / "brands.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    source = read_source(src)
+    assert (sorted(source.brands), list(source.items), source.issues) == (brands, ["zeta/bag"] * bool(photos), [])
+    assert [photo.name for photo in source.photos if photo.role is PhotoRole.REFERENCE] == photos
+
+
+@pytest.mark.parametrize("logos", [[], ["logos/crest.png"]])
+def test_an_empty_folder_is_named_and_makes_no_brand(tmp_path: Path, logos: list[str]) -> None:
+    write_tree(tmp_path, {"logos/crest.png": picture(8), "acme/tote/1.png": picture(0)})
+    (tmp_path / "zeta/bag").mkdir(parents=True)
+    (tmp_path / "brands.jsonl").write_text(json.dumps({"brand": "acme", "logos": logos}), encoding="utf-8")
+    source = read_source(tmp_path)
+    assert (list(source.brands), list(source.items)) == (["acme"], ["acme/tote"])
+    assert source.issues[-1].problem == "skipped 1: no photo in it (zeta/bag)"
 
 
 def test_a_photo_in_the_folder_of_its_brand_stays_its_item_though_it_is_a_mark(tmp_path: Path) -> None:
@@ -225,6 +257,4 @@ def test_a_picture_that_is_the_mark_of_two_brands_is_kept_for_both_and_named(tmp
     (src / "brands.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
     assert [len(brand.logos) for brand in c.brands.values()] == [1, 1]
-    assert [x.problem for x in c.issues] == [
-        "cannot tell two brands apart: the same photo is there already as logos/crest.png (logo of acme)"
-    ]
+    assert [x.problem for x in c.issues] == ["cannot tell two brands apart: the same photo is there already as logos/crest.png (logo of acme)"]

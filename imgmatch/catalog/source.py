@@ -124,30 +124,32 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
 
 
 def _read_folder(root: Path, source: Source) -> None:
-    marks = {photo.path for photo in source.photos}
+    listed = {photo.path for photo in source.photos}
+    marks = {photo.path for photo in source.photos if photo.logo_box is None}  # a box leaves the photo to its item
     for brand_dir in visible(root, source.passed):
         if brand_dir.name in _ROLE_FOLDERS or not brand_dir.is_dir():
             continue
-        if marks and name_key(brand_dir.name) not in source.ids and _holds_only(Path(brand_dir.path), marks):
-            continue  # a folder of marks that brands.jsonl names is no brand
+        # A folder of marks that brands.jsonl names is no brand; in a known brand's folder a mark may be an item's photo.
+        skip = set() if name_key(brand_dir.name) in source.ids else marks
         for item_dir in visible(Path(brand_dir.path), source.passed):
             if not item_dir.is_dir():
-                if Path(item_dir.path).resolve() not in marks:
+                if Path(item_dir.path).resolve() not in listed:
                     source.issues.append(Issue(item_dir.path, "left out: not inside a folder brand/item/"))
                 continue
-            brand = source.brand(brand_dir.name).brand
             role = PhotoRole.LOGO if item_dir.name == _LOGO_FOLDER else PhotoRole.REFERENCE
-            item_id = None if role is PhotoRole.LOGO else f"{brand}/{item_dir.name}"
-            also = frozenset({".svg"}) if role is PhotoRole.LOGO else frozenset()
-            for photo in photos_in(Path(item_dir.path), source.passed, also=also):
+            also = frozenset({".svg"}) if role is PhotoRole.LOGO or skip else frozenset()
+            photos = list(photos_in(Path(item_dir.path), source.passed, also=also))
+            if not photos:
+                source.passed.add("no photo in it", f"{brand_dir.name}/{item_dir.name}")
+            for photo in photos:
+                if skip and photo.resolve() in skip:
+                    continue
+                brand = source.brand(brand_dir.name).brand
+                item_id = None if role is PhotoRole.LOGO else f"{brand}/{item_dir.name}"
                 name = photo.relative_to(root).as_posix()
                 source.photos.append(SourcePhoto(photo, name, role, brand, item_id))
-            if item_id is not None:
-                source.items[item_id] = Item(item_id, brand, model=item_dir.name, name=item_dir.name)
-
-
-def _holds_only(folder: Path, files: set[Path]) -> bool:
-    return {photo.resolve() for photo in photos_in(folder, Skipped(), also=frozenset({".svg"}))} <= files
+                if item_id is not None:
+                    source.items[item_id] = Item(item_id, brand, model=item_dir.name, name=item_dir.name)
 
 
 def _read_manifest(path: Path, source: Source) -> None:
