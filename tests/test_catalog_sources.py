@@ -257,4 +257,4 @@ def test_a_picture_that_is_the_mark_of_two_brands_is_kept_for_both_and_named(tmp
     (src / "brands.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
     assert [len(brand.logos) for brand in c.brands.values()] == [1, 1]
-    assert [x.problem for x in c.issues] == ["cannot tell two brands apart: the same photo is there already as logos/crest.png (logo of acme)"]
+    assert [x.problem for x in c.issues] == ["this picture is also a mark of acme; it cannot tell the two brands apart"]

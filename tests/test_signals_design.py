@@ -387,7 +387,7 @@ def test_how_items_are_ranked_is_said_in_words() -> None:
     shares = {(): "none", (0.25,): "nearest 0.25", (0.25, 0.5): "nearest 0.25, nearest and mean 0.50"}
     for recall, said in shares.items():
         likeness.learnt = replace(likeness.learnt, way=1, recall=np.array([*recall, *[0] * (4 - len(recall))]))
-        few = f"nearest and mean; too few photos for a metric (right first, of 10 held-out photos: {said})"
+        few = f"nearest and mean; too few photos for a metric (share of 10 held-out photos whose first hit is right: {said})"
         assert likeness.describe() == few
     likeness.learnt = replace(likeness.learnt, way=0, recall=np.array([0.25, 0, 0.2, 0]))
     assert "nearest; no learnt metric ranks better (" in likeness.describe()
@@ -498,7 +498,7 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     assert facts["next brand"] == rival.brand == "brume"
     assert facts["margin over the next brand"] == round(candidates[0].score - rival.score, 4)
     assert facts["similarity"] == round(candidates[0].similarity, 4)
-    needed = facts["share up to which a brand is claimed"], facts["similarity needed for a claim"]
+    needed = facts["largest such share at which a brand is claimed"], facts["similarity needed for a claim"]
     near_enough = (
         facts["share of goods of other brands expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
     )

@@ -341,9 +341,9 @@ def _take(state: _State, read: _Read) -> Issue | None:
     if known.role is PhotoRole.LOGO and entry.role is not PhotoRole.LOGO:
         state.photos[entry.sha256] = entry
     elif (known.role, known.brand) != (entry.role, entry.brand):
-        what = "cannot tell two brands apart" if entry.role is PhotoRole.LOGO else "left out"
-        there = f"{known.name} ({known.role} of {known.brand or 'no brand'})"
-        return Issue(read.photo.name, f"{what}: the same photo is there already as {there}")
+        there = f"left out: the same photo is there already as {known.name} ({known.role} of {known.brand or 'no brand'})"
+        both = f"this picture is also a mark of {known.brand}; it cannot tell the two brands apart"
+        return Issue(read.photo.name, both if entry.role is PhotoRole.LOGO else there)
     _share(state, entry)
     return None
 

@@ -208,7 +208,8 @@ class Likeness:
         why = (
             "that ranks best" if self.metric else "no learnt metric ranks better" if tried else "too few photos for a metric"
         )
-        return f"{WAYS[learnt.way][0]}; {why} (right first, of {learnt.trials} held-out photos: {shares or 'none'})"
+        right = f"share of {learnt.trials} held-out photos whose first hit is right: {shares or 'none'}"
+        return f"{WAYS[learnt.way][0]}; {why} ({right})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

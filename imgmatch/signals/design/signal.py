@@ -248,7 +248,7 @@ class DesignSignal(Signal):
             Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
             Message("normalised score"): round(best.score, 4),
             Message("share of goods of other brands expected to score so high"): round(likeness.false_claims(best.score), 4),
-            Message("share up to which a brand is claimed"): _FALSE_CLAIMS,
+            Message("largest such share at which a brand is claimed"): _FALSE_CLAIMS,
             Message("held-out photos this rests on"): likeness.learnt.trials,
         }
         rival = next((c for c in candidates if c.brand != best.brand), None)

@@ -51,7 +51,7 @@ class Seen:
 def apart(seen: Sequence[Seen]) -> list[Seen]:
     """Leave out what lies over the place of something stronger of another brand, strongest first: one place shows one mark.
 
-    What is almost as strong stays: which mark the place shows is a question.
+    What is almost as strong stays: then it is left open which mark the place shows.
     """
     kept: list[Seen] = []
     for s in seen:

@@ -39,7 +39,7 @@ photo, in original pixels (10 name no more) and as a share of the photo's: large
 SHOWN = 0.1
 """Least share of a mark that lies inside the photo where several features lay it (``benchmarks/marks_real.py``, dev, either
 half asking the other: of 211 marks rightly named none has less than 0.47). Where a detail of a photo is taken for one of a
-mark, the mark lies over the photo many times enlarged."""
+mark, the mark is placed many times larger than the photo."""
 
 PAIRS = 150
 """Pairs of one reference, most distinctive first, that are tried together."""
