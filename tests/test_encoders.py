@@ -463,6 +463,27 @@ def test_a_healthy_pair_is_left_alone() -> None:
     assert done.stdout.strip() == "1.0 False", done.stderr
 
 
+@pytest.mark.parametrize("library", ["_C.so", "_C_stable.so", "_C.cpython-311-x86_64-linux-gnu.so", "_C.pyd"])
+def test_a_pair_whose_library_loads_is_left_alone(tmp_path: Path, library: str) -> None:
+    """torchvision 0.29 calls its library otherwise; schemas declared before it is loaded abort the process."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / library).touch()
+    code = (
+        "import torch; from pathlib import Path\n"
+        "lib = torch.library.Library('torchvision', 'DEF')\n"
+        "def load(path):\n"
+        "    print(Path(path).name)\n"
+        "    lib.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+        "torch.ops.load_library = load\n"
+        "from imgmatch.encoders import _torchvision as shim\n"
+        "assert shim.ensure_torchvision() is False and shim._library is None"
+    )
+    done = run(code, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout.strip()) == (0, library), done.stderr
+
+
 # The registry
 
 

@@ -8,9 +8,10 @@ operators is enough; calling one of them still fails, as it should. A healthy pa
 
 from __future__ import annotations
 
-import importlib.machinery
+import contextlib
 import importlib.util
 import threading
+from pathlib import Path
 from typing import Any
 
 __all__ = ["ensure_torchvision"]
@@ -51,11 +52,10 @@ def _operators_load(torch: Any) -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
         return True  # nothing to mend: importing it gives the clear error
-    binary = importlib.machinery.PathFinder.find_spec("_C", list(spec.submodule_search_locations))
-    if binary is None or binary.origin is None:
-        return False
-    try:
-        torch.ops.load_library(binary.origin)
-    except (OSError, RuntimeError):
-        return False
+    # _C until torchvision 0.28, _C_stable since. Declared beside one that loads, the schemas end the process.
+    endings = (".so", ".pyd", ".dylib")
+    for folder in spec.submodule_search_locations:
+        for binary in sorted(f for f in Path(folder).glob("_C*") if f.suffix in endings):
+            with contextlib.suppress(OSError, RuntimeError):
+                torch.ops.load_library(str(binary))
     return hasattr(torch.ops.torchvision, "nms")
