@@ -323,13 +323,10 @@ class Catalog:
             return self._kept.get(sha256, self._reference)
 
     def _reference(self, sha256: str) -> PhotoContext:
-        entry = self.photos[sha256]
-        # A mark may be a small part of its photo, which may be an item's too.
-        shows_mark = any(logo.photo == sha256 for brand in self.brands.values() for logo in brand.logos)
-        side = None if shows_mark else PIXEL_SIDE
+        entry, side = self.photos[sha256], None if sha256 in self._marked else PIXEL_SIDE
         decode = partial(reading.load_photo, self.path, sha256, target_side=side, name=entry.name)
         known = self.embedding(sha256) if sha256 in self._row_of else None
-        phash = (entry.phash, entry.phash_quality)
+        phash = entry.phash, entry.phash_quality
         return PhotoContext(sha256, decode, "reference", sha256=sha256, phash=phash, embedding=known, side=side)
 
     def nearest(
@@ -388,6 +385,10 @@ class Catalog:
     def verify(self) -> list[str]:
         """Compare every file of the catalog with its checksum; return a line per problem."""
         return reading.damaged_files(self.path, self.manifest, self.photos)
+
+    @cached_property
+    def _marked(self) -> frozenset[str]:  # they are decoded in full: a mark may be a small part of its photo
+        return frozenset(logo.photo for brand in self.brands.values() for logo in brand.logos)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
