@@ -10,6 +10,9 @@ dev these eight are also asked of the rest: a second set of answers to tune on. 
 is claimed; two are a question, to the product where neither is likelier than not. On photos of nothing a claim is false
 unless a person sees the brand there (``labels/distractor_brands.csv``). All marks are genuine: a tampered one is a false
 alarm.
+A third set of references is what a brand has of itself, files of its mark: the drawings in ``reference_logos`` of these
+brands, but for those of another mark than the photos show (``labels/unlike_drawings.csv``). They are asked all dev photos of
+their brands, or with ``--locked`` the test half.
 Public sets ask their test part and their own photos of nothing. The open set of FlickrLogos-32 is scored as published: the
 share of photos that are given the brand that they show, of all that are given one and of all that show one. Rendered goods
 ask drawings of the marks (`rendered_marks`), and so do goods whose figure was altered.
@@ -38,6 +41,7 @@ DATA = ("logos_in_photos", "seller_reposts", "rendered")
 CLAIM = 0.5
 SEEN = REPO / "benchmarks" / "labels" / "distractor_brands.csv"
 SELLERS = SEEN.with_name("seller_brands.csv")
+UNLIKE = SEEN.with_name("unlike_drawings.csv")
 Mark = tuple[str, str, Path, tuple[float, ...]]  # brand, kind, photo, box; no box is the whole picture
 
 
@@ -65,11 +69,26 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
     if ours and not job.locked:
         asked_back = [(p.path, p.brand) for p in [*references, *nothing[: job.limit or None]]]
         yield from ({**row, "swapped": True} for row in _ours(job, rows, _boxes(queries), asked_back))
+    if ours:
+        drawings = _drawings(job)
+        drawn = {brand for brand, *_ in drawings}
+        shown = [p for p in [*queries, *references] if p.brand in drawn and (p.split == "locked") is job.locked]
+        asked_all = [(p.path, p.brand) for p in [*shown, *nothing[: job.limit or None]]]
+        yield from ({**row, "swapped": False, "drawn": True} for row in _ours(job, rows, drawings, asked_all))
     yield from _peer(boxes, asked)
 
 
 def _boxes(photos: Sequence[Photo]) -> list[Mark]:
     return [(p.brand, "figure", p.path, (b.x0, b.y0, b.x1, b.y1)) for p in photos for b in p.boxes]
+
+
+def _drawings(job: Job) -> list[Mark]:
+    from imgmatch.names import fold
+
+    unlike = {r["path"] for r in table(UNLIKE)}
+    known = job.known(load("reference_logos", smoke=job.smoke).photos)
+    drawn = [(fold(p.brand.removeprefix("si_")), p.path) for p in known if "/".join(p.path.parts[-2:]) not in unlike]
+    return [(brand, "figure", path, ()) for brand, path in drawn if brand in LETTERED]
 
 
 def _peer(marks: Sequence[Mark], asked: Sequence[tuple[Path, str]]) -> Iterator[dict[str, Any]]:
@@ -151,6 +170,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     rows = [{**r, "unit": r["brand"] or r["query"]} for r in rows]  # photos of a brand share its marks and references
     forged = [r for r in rows if r["query"].startswith("altered/")]
     ours, theirs = ([r for r in rows if r["contender"] == c and r not in forged] for c in ("imgmatch", "sift"))
+    drawn, ours = ([r for r in ours if r.get("drawn", False) is by] for by in (True, False))
     first = [r for r in ours if not r.get("swapped")]
     peer = (f"sixty lines of SIFT: {round(f.value * f.n)} of {f.n}" for f in _figures(theirs, "said", ""))
     yield from _figures(first, "said", "logo signal alone", (">= 0.65", "<= 0.01", "", "<= 0.004"), peer)
@@ -160,9 +180,13 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
     if len(first) < len(ours):
         for by, named in (("said", "logo signal alone"), ("shows", "marks and words")):
             yield from _figures(ours, by, f"{named}, either half of the references")
-    named = [r for r in first if r["brand"] and _answer(r, "said") == r["brand"]]
-    what = "genuine marks called altered, of those named"
-    yield scorer.share_of(what, named, lambda r: bool(r["altered"]), target="<= 0.02")
+    for by, named in (("said", "logo signal alone"), ("shows", "marks and words")) if drawn else ():
+        yield from _figures(drawn, by, f"{named}, drawings as references")
+    for of, by in ((first, ""), (drawn, ", drawings as references")):
+        named = [r for r in of if r["brand"] and _answer(r, "said") == r["brand"]]
+        what = f"genuine marks called altered, of those named{by}"
+        if of is first or named:
+            yield scorer.share_of(what, named, lambda r: bool(r["altered"]), target="<= 0.02")
     if forged:
         seen = [r for r in forged if r["brand"] in _claims(r, "said")]
         more = f"named {len(seen)} of {len(forged)}"

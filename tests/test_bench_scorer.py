@@ -297,6 +297,22 @@ def test_flickrlogos_is_scored_with_its_open_set_as_published() -> None:
     assert recall[-1] == 0.75
 
 
+def test_drawings_as_references_are_counted_apart_from_boxes_in_photos() -> None:
+    rows = [mark("t/1", "bmw", {"bmw": 0.9}, "bmw"), mark("t/1", "bmw", {"bmw": 0.8, "adidas": 0.6}, "bmw", drawn=True)]
+    rows += [mark("n/2", "", {"bmw": 0.7}, None, drawn=True), {**rows[0], "contender": "sift", "said": {}}]
+    rows += [mark("t/3", "bmw", {"bmw": 0.9}, "bmw", drawn=True, altered=["bmw"])]
+    figures = {f.what: f for f in marks_real.score(rows, {"data": "logos_in_photos"})}
+    assert figures["marks named rightly, logo signal alone"].value == 1
+    by_drawings = "logo signal alone, drawings as references"
+    assert figures[f"marks named rightly, {by_drawings}"].value == 0.5
+    assert figures[f"two brands seen: a question, {by_drawings}"].value == 0.5
+    assert figures[f"photos of nothing given a brand, {by_drawings}"].value == 1
+    assert figures["marks named rightly, marks and words, drawings as references"].value == 1
+    assert figures["genuine marks called altered, of those named, drawings as references"].value == 1
+    assert "photos of nothing given a brand, logo signal alone" not in figures
+    assert plots.curves(rows)["imgmatch"][1].tolist() == [1]
+
+
 def test_goods_whose_figure_was_altered_are_counted_apart_from_genuine_ones() -> None:
     rows = [mark("t/1", "acme", {"acme": 0.9}, "acme"), mark("altered/2", "acme", {"acme": 0.9}, "acme", altered=["acme"])]
     rows += [{**rows[0], "contender": "sift"}, mark("altered/3", "acme", {}, None)]

@@ -34,7 +34,8 @@ def curves(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     """
     found = {}
     for contender in dict.fromkeys(r["contender"] for r in rows):
-        mine = [r for r in rows if r["contender"] == contender and r.get("split") != "dev" and not r.get("swapped")]
+        first = [r for r in rows if not r.get("swapped") and not r.get("drawn")]  # the references that peers are given
+        mine = [r for r in first if r["contender"] == contender and r.get("split") != "dev"]
         truth = [r.get("truth") or r.get("brand") for r in mine]
         matches = [r["matches"] if "matches" in r else sorted(r["said"].items(), key=lambda m: -m[1]) for r in mine]
         best = [(m[0][1], m[0][0] == right) for m, right in zip(matches, truth, strict=True) if m]
