@@ -18,6 +18,7 @@ from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
 from imgmatch.loading.cache import Arrays, remembered
 from imgmatch.loading.photo import PhotoContext, producer
+from imgmatch.signals.logo.closer import enlarged, leads, surer
 from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
 from imgmatch.types import PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
@@ -108,13 +109,15 @@ class Marks:
         """Return what the marks score on the catalog's photos of other things, and how often each is seen there."""
         others = self._looks((brands, catalog.photo(s)) for s, brands in photos.items()) if self.references else []
         margins: dict[str, list[float]] = defaultdict(list)
-        for name, s in ((n, s) for brands, look in others for n, s in patterns(look.sightings).items() if n not in brands):
-            self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), s.evidence)
-        for brands, m in ((brands, m) for brands, look in others for m in look.shapes):
+        for brands, _, look in others:
+            for name, pattern in patterns(look.sightings).items():
+                if name not in brands:
+                    self._pattern_chance[name] = max(self._pattern_chance.get(name, 0.0), pattern.evidence)
+        for brands, m in ((brands, m) for brands, _, look in others for m in look.shapes):
             if m.margin is not None and (name := self.figures[m.reference].brand) not in brands:
                 margins[name].append(m.margin)
         self._margin_chance = {n: sum(of) / len(of) for n, of in margins.items() if len(of) >= MARGIN_PHOTOS}
-        seen = [(brands, {s.brand for s in self._seen(look) if s.value >= 0.5}) for brands, look in others]
+        seen = [(brands, self._claimed(photo, look)) for brands, photo, look in others]
         false = [
             (sum(brand in claimed for brands, claimed in seen if brand not in brands), sum(brand not in b for b, _ in seen))
             for brand in self._brands
@@ -124,11 +127,28 @@ class Marks:
         out = {"chance": self.shapes.chance, "patterns": repeated, "margins": above}
         return out | {"false": np.reshape(false, (-1, 2))}
 
+    def _claimed(self, photo: PhotoContext, look: _Look) -> set[str]:
+        try:
+            return {s.brand for s in self._judged(photo, look) if s.value >= 0.5}
+        except ImageError:
+            return set()
+        finally:
+            photo.forget()
+
     def look(self, photo: PhotoContext) -> list[Seen]:
         """Return what speaks for each brand in a photo, strongest first."""
-        return self._seen(self._looked(photo))
+        return self._judged(photo, self._looked(photo))
 
-    def _looks(self, others: Iterable[tuple[Set[str], PhotoContext]]) -> list[tuple[Set[str], _Look]]:
+    def _judged(self, photo: PhotoContext, look: _Look) -> list[Seen]:
+        """Return what speaks for each brand, after a closer look at the leads where nothing is claimed yet."""
+        seen = self._seen(look)
+        for lead in leads(seen, photo):
+            larger, back = enlarged(photo, lead)
+            again = surer(lead, self._seen(self._looked(larger)), back)
+            seen = [again if s is lead else s for s in seen]
+        return apart(sorted(seen, key=lambda s: -s.evidence))
+
+    def _looks(self, others: Iterable[tuple[Set[str], PhotoContext]]) -> list[tuple[Set[str], PhotoContext, _Look]]:
         """Look at photos of other things; what shapes score there by chance is learnt before any is believed."""
         scanned = []
         for brands, photo in others:
@@ -136,10 +156,10 @@ class Marks:
                 scanned.append((brands, photo, self._sighted(photo), self.shapes.scan(photo)))
             photo.forget()  # what is found in it is on disk: a megabyte
         self.shapes.learn((brands, scores) for brands, _, _, (scores, _) in scanned)
-        out: list[tuple[Set[str], _Look]] = []
+        out: list[tuple[Set[str], PhotoContext, _Look]] = []
         for brands, photo, sightings, (scores, boxes) in scanned:
             with contextlib.suppress(ImageError):
-                out.append((brands, _Look(sightings, self.shapes.matches(photo, scores, boxes))))
+                out.append((brands, photo, _Look(sightings, self.shapes.matches(photo, scores, boxes))))
             photo.forget()
         return out
 

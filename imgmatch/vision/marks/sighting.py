@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,11 @@ class Sighting:
             (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
             return rounded(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
         return rounded(geometry.map_points(self.transform, self.reference.polygon()))
+
+    def moved(self, transform: Transform) -> Sighting:
+        """Return the same, found in a part of the photo: `transform` leads from that part's pixels to the photo's."""
+        points = geometry.map_points(transform, self.points).astype(np.float32)
+        return replace(self, transform=transform @ self.transform, points=points)
 
 
 def packed(sightings: Sequence[Sighting], references: Sequence[MarkReference]) -> Arrays:
