@@ -205,7 +205,9 @@ def test_lines_keep_every_reading() -> None:
     [
         ("DIORE", {"dior"}),
         ("EDIOR", {"dior"}),
-        ("DIXOR", set()),
+        ("DIXOR", {"dior"}),
+        ("DXXR", {"dior"}),
+        ("DXXX", set()),
         ("chamel", {"chanel"}),
         ("xqhanqq", set()),
         ("applee", set()),
