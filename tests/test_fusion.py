@@ -194,6 +194,44 @@ def test_a_middling_likeness_alone_is_of_an_unknown_brand(others: list[Finding],
     assert Rules.load().assess([found("design", 0.7), *others]).brand == brand
 
 
+WEAK_WORD, WEAK_MARK = found("text", 0.45, photo_id="photo-1"), found("logo", 0.1, photo_id="photo-1")
+AGREEING = {
+    "a weak word": ([WEAK_WORD], None),
+    "a weak mark": ([WEAK_MARK], None),
+    "two weak marks": ([WEAK_MARK, found("logo", 0.2, photo_id="photo-2")], None),
+    "both": ([WEAK_WORD, WEAK_MARK], "aurel"),
+    "of two brands": ([WEAK_WORD, replace(WEAK_MARK, brand="brix")], None),
+    "weaker than weak": ([WEAK_WORD, replace(WEAK_MARK, value=0.02)], None),
+    "beside a likeness": ([WEAK_MARK, found("design", 0.6)], "aurel"),
+    "beside an ordinary word of the title": ([WEAK_MARK, found("claim", 0.45)], None),
+    "both, beside a plain word for another": ([WEAK_WORD, WEAK_MARK, found("text", 0.9, "brix")], "brix"),
+}
+
+
+@pytest.mark.parametrize(("findings", "brand"), AGREEING.values(), ids=AGREEING)
+def test_weak_findings_name_a_brand_where_two_sources_agree(findings: list[Finding], brand: str | None) -> None:
+    assert Rules.load().assess(findings).brand == brand
+
+
+def test_what_weak_findings_say_together_is_said_so() -> None:
+    verdict = Fusion(CATALOG, Config()).decide(query(), [WEAK_WORD, WEAK_MARK, KNOWN])
+    assert (verdict.brand, verdict.shows_brand, verdict.shown_by) == ("aurel", "aurel", ("text", "logo"))
+    assert verdict.certainty == pytest.approx(2.25 / 3.25)  # 0.6 twice: odds of 1.5 * 1.5
+    assert "Weak findings that agree name the brand; none of them would by itself." in verdict.reasons
+    verdict = Fusion(CATALOG, Config()).decide(query(), [WEAK_MARK, found("text", 0.9, photo_id="photo-1")])
+    assert (verdict.shown_by, verdict.certainty) == (("text",), 0.9)  # a claim needs no weak mark
+    assert not any("Weak findings" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("claims", [[WEAK_WORD, WEAK_MARK], [found("text", 0.9), WEAK_MARK]])
+def test_a_weak_mark_makes_no_more_of_a_contradiction(claims: list[Finding]) -> None:
+    bare = [f for f in claims if f is not WEAK_MARK]
+    for contradiction in (found("logo_tamper", 0.9), found("text", 0.6, "brix", photo_id="photo-1")):
+        allowed = Rules.load().assess([*bare, contradiction]).allows
+        assert Rules.load().assess([*claims, contradiction]).allows.rank <= allowed.rank
+    assert not Rules.load().assess([WEAK_WORD, WEAK_MARK, found("logo_tamper", 0.9)]).plain
+
+
 def test_candidate_is_of_the_claimed_brand() -> None:
     verdict = Fusion(CATALOG, Config()).decide(query(), CLAIM)
     assert (verdict.brand, verdict.item_id, verdict.similarity) == ("aurel", "bag-1", 0.8)

@@ -244,7 +244,7 @@ class Verdict:
     shown_by : tuple of str
         Names of the findings that see it in a photo, surest first.
     certainty : float or None
-        The greatest value of these, in [0, 1].
+        The greatest value of these, in [0, 1]; where only weak ones agree, how probable that makes the brand.
     similarity : float or None
         Plain cosine to the best candidate.
     candidates : tuple of Candidate

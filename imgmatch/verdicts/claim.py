@@ -16,6 +16,10 @@ __all__ = ["Claim", "weigh"]
 LEAST_TRUST = 0.9
 """Trust in a source that the rules give none; a guess."""
 
+TOGETHER = 0.6
+"""What a weak finding is worth where only weak ones name a brand: two are likelier right than wrong, and outweigh no claim.
+None of 266 photos of other things has a weak mark and a weak word of one brand (``benchmarks/marks_real.py``, dev)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -62,7 +66,8 @@ def weigh(named: Iterable[Finding], trust: Mapping[str, float]) -> list[Claim]:
     -----
     Sources are taken as independent given the brand (naive Bayes): the log odds of a brand are the sum, over its sources, of
     the logit of the value, at most of the trust; that no brand is shown has log odds 0. So a word that was read for sure
-    (0.97: 32 to 1) is not outvoted by a likeness that cannot be surer than 0.9 (9 to 1), nor two weak sources by one.
+    (0.97: 32 to 1) is not outvoted by a likeness that cannot be surer than 0.9 (9 to 1), nor two weak sources by one. A
+    value below a half, which names a brand only beside another, counts as :data:`TOGETHER`.
     """
     best: dict[str, dict[str, Finding]] = {}
     for finding in named:
@@ -72,7 +77,8 @@ def weigh(named: Iterable[Finding], trust: Mapping[str, float]) -> list[Claim]:
                 sources[finding.signal] = finding
 
     def log_odds(finding: Finding) -> float:
-        share = min(finding.value or 0.0, trust.get(finding.signal, LEAST_TRUST))
+        value = finding.value or 0.0
+        share = min(value if value >= 0.5 else TOGETHER, trust.get(finding.signal, LEAST_TRUST))
         return float(np.log(share) - np.log1p(-share))
 
     sums = {brand: math.fsum(map(log_odds, sources.values())) for brand, sources in best.items()}

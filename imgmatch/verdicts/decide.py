@@ -159,7 +159,7 @@ class Fusion:
             similarity=candidates[0].similarity if candidates else None,
             shows_brand=brand if shown else None,
             shown_by=tuple(f.signal for f in shown),
-            certainty=shown[0].value if shown else None,
+            certainty=_certainty(assessment),
             candidates=tuple(query.candidates),
             findings=(*findings, *(f for f, _ in assessment.contradictions if f.signal == "disagreement"), *explained),
             reasons=tuple(reasons),
@@ -190,6 +190,9 @@ class Fusion:
         reasons += [Message(_WEIGHT[s], reason=f.reason) for f, s in assessment.contradictions]
         claimed = self._name(assessment.brand)
         reasons += [Message("Claims {brand}: {reason}", brand=claimed, reason=f.reason) for f in assessment.claims[:2]]
+        if assessment.together:
+            agree = Message("Weak findings that agree name the brand; none of them would by itself.")
+            reasons.append(agree)
         if assessment.named[1:]:
             named = tuple(claim.describe(self._name(claim.brand)) for claim in assessment.named[:3])
             reasons.append(Message("Several brands are named: {brands}.", brands=named))
@@ -279,6 +282,13 @@ def _found(catalog: Catalog, rules: Rules) -> tuple[Calibration | None, str | No
             f"Fit one: imgmatch calibrate --self {catalog.path} --out {catalog.path / 'calibration.json'}"
         )
     return None, "; ".join([*notes, "the rules decide alone, without ranks"])
+
+
+def _certainty(assessment: Assessment) -> float | None:
+    """Return how surely the photos show the brand: the best value, or what weak findings come to together."""
+    if not assessment.shown:
+        return None
+    return assessment.named[0].probability if assessment.together else assessment.shown[0].value
 
 
 def _unread(query: Query, findings: Sequence[Finding]) -> Message | None:

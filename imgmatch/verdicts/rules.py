@@ -17,7 +17,7 @@ from typing import Any
 from imgmatch.errors import ConfigError
 from imgmatch.messages import Message
 from imgmatch.types import FINDING_NAMES, Decision, Finding, FindingStatus, Label
-from imgmatch.verdicts.checks import flag, only, share
+from imgmatch.verdicts.checks import claim_levels, flag, only, share
 from imgmatch.verdicts.claim import Claim, weigh
 
 if sys.version_info >= (3, 11):
@@ -99,6 +99,8 @@ class Assessment:
     plain : tuple of str
         Strong contradictions that meet another finding whose claim is plain (words, mark, copied photo): each is enough for
         a lead where no calibration weighs it.
+    together : bool
+        None of `claims` would make a claim by itself; several sources that agree do.
     known : bool
         Something is known of the offer that could contradict the claim, whether it does or not.
     named : tuple of Claim
@@ -113,6 +115,7 @@ class Assessment:
     allows: Decision = Decision.CLEAR
     labels: tuple[Label, ...] = ()
     plain: tuple[str, ...] = ()
+    together: bool = False
     known: bool = False
     named: tuple[Claim, ...] = ()
 
@@ -134,8 +137,8 @@ class Rules:
     contradictions : mapping of str to Contradiction
         By finding name.
     labels : tuple of LabelRule
-    alone : mapping of str to float
-        Finding name to the least value that makes a claim where no other finding names the brand.
+    weak : mapping of str to float
+        Finding name to the least value that counts beside another finding about the brand.
     trust : mapping of str to float
         Finding name to the share of right ones among the brands that it names when it is surest.
     single, plain : frozenset of str
@@ -145,7 +148,7 @@ class Rules:
     claims: Mapping[str, float]
     contradictions: Mapping[str, Contradiction]
     labels: tuple[LabelRule, ...]
-    alone: Mapping[str, float] = field(default_factory=dict)
+    weak: Mapping[str, float] = field(default_factory=dict)
     trust: Mapping[str, float] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
@@ -171,14 +174,14 @@ class Rules:
     def from_dict(cls, table: Mapping[str, Any]) -> Rules:
         """Make rules of what the TOML holds; anything unknown is an error."""
         only(table, {"claims", "contradictions", "labels"}, "")
-        claims = _read_claims(table.get("claims", {}))
+        claims = claim_levels(table.get("claims", {}))
         contradictions = _read_contradictions(table.get("contradictions", {}))
         flagged = {key: frozenset(n for n, row in claims.items() if row[key]) for key in ("single", "plain")}
         return cls(
             {name: row["least"] for name, row in claims.items()},
             contradictions,
             _read_labels(table.get("labels", ()), set(claims), set(contradictions)),
-            {name: row["alone"] for name, row in claims.items() if "alone" in row},
+            {name: row["weak"] for name, row in claims.items() if "weak" in row},
             {name: row["trust"] for name, row in claims.items() if "trust" in row},
             **flagged,
         )
@@ -197,7 +200,7 @@ class Rules:
 
     @property
     def _gates(self) -> list[Any]:
-        return [dict(self.claims), dict(self.alone), sorted(self.single)]
+        return [dict(self.claims), dict(self.weak), sorted(self.single)]
 
     def assess(
         self,
@@ -222,23 +225,24 @@ class Rules:
 
         Notes
         -----
-        The claimed brand is the most probable one by :func:`imgmatch.verdicts.claim.weigh`; it is unknown where its only
-        claim is not certain enough to stand alone. Where a signal claims only another brand, or names both in one photo, a
-        finding ``disagreement`` is derived, with the smaller of the two best values.
+        The claimed brand is the most probable one by :func:`imgmatch.verdicts.claim.weigh` of those that a finding claims,
+        or that weak findings of several sources name. Where a signal claims only another brand, or names both in one photo,
+        a finding ``disagreement`` is derived, with the smaller of the two best values.
         """
         ok = [f for f in findings if f.value is not None]
-        claims: dict[str, dict[str, Finding]] = {}
-        for finding in ok:
-            if finding.brand is not None and finding.signal in self.claims and _of(finding) >= self.claims[finding.signal]:
-                _keep_best(claims.setdefault(finding.brand, {}), finding)
+        claims = self._claimed(ok)
         if not claims:
             return Assessment(None)
         named = weigh((f for by in claims.values() for f in by.values()), self.trust)
         brand = named[0].brand
         mine = sorted(claims[brand].values(), key=_order)
-        if len(mine) == 1 and _of(mine[0]) < self.alone.get(mine[0].signal, 0.0):
-            return Assessment(None)
-        others = [f for b in claims if b != brand for f in claims[b].values() if self._disagrees(f, claims[brand])]
+        others = [
+            f
+            for b in claims
+            if b != brand
+            for f in claims[b].values()
+            if self._suffices(f) and self._disagrees(f, claims[brand])
+        ]
         best: dict[str, Finding] = {}
         for finding in ok:
             if finding.signal in self.contradictions and finding.brand in (None, brand):
@@ -262,6 +266,7 @@ class Rules:
                 brand=brand,
             )
         names = {f.signal for f in mine}
+        plain = {f.signal for f in mine if self._suffices(f)} & self.plain
         contradictions = self._strengths(best, names)
         trusted = bool(authorised(brand))
         if trusted:
@@ -273,10 +278,31 @@ class Rules:
             contradictions=contradictions,
             allows=min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
             labels=self._labels(names, {f.signal for f, _ in contradictions}),
-            plain=tuple(f.signal for f, s in contradictions if s == "strong" and names & self.plain - {f.signal}),
+            plain=tuple(f.signal for f, s in contradictions if s == "strong" and plain - {f.signal}),
+            together=not any(map(self._suffices, mine)),
             known=known,
             named=tuple(named),
         )
+
+    def _claimed(self, findings: Sequence[Finding]) -> dict[str, dict[str, Finding]]:
+        """Return by brand what claims it, the best finding of each name.
+
+        Where one claims it by itself, others count from a half on; where none does, weak ones of two names must agree.
+        """
+        named: dict[str, dict[str, Finding]] = {}
+        for f in findings:
+            if f.brand is not None and f.signal in self.claims and _of(f) >= self.weak.get(f.signal, self.claims[f.signal]):
+                _keep_best(named.setdefault(f.brand, {}), f)
+        claims = {}
+        for brand, by in named.items():
+            if any(map(self._suffices, by.values())):
+                claims[brand] = {name: f for name, f in by.items() if _of(f) >= 0.5}
+            elif len(by) > 1:
+                claims[brand] = by
+        return claims
+
+    def _suffices(self, finding: Finding) -> bool:
+        return _of(finding) >= self.claims[finding.signal]
 
     def _disagrees(self, other: Finding, mine: Mapping[str, Finding]) -> bool:
         """Tell whether a claim of another brand stands against these.
@@ -329,26 +355,6 @@ def _keep_best(best: dict[str, Finding], finding: Finding) -> None:
 
 def _digest(table: Any) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _read_claims(table: Any) -> dict[str, dict[str, Any]]:
-    only(table, None, "claims.")
-    out: dict[str, dict[str, Any]] = {}
-    for name, row in table.items():
-        levels = dict(row) if isinstance(row, Mapping) else {"least": row}
-        only(levels, {"least", "alone", "trust", "single", "plain"}, f"claims.{name}.")
-        levels["least"] = share(levels.get("least"), f"claims.{name}")
-        for key in ("alone", "trust"):
-            if key in levels:
-                levels[key] = share(levels[key], f"claims.{name}.{key}")
-        for key in ("single", "plain"):
-            levels[key] = flag(levels.get(key, False), f"claims.{name}.{key}")
-        if levels.get("trust") == 1.0:
-            raise ConfigError(f"claims.{name}.trust: expected less than 1: no source is always right")
-        out[name] = levels
-    if not out:
-        raise ConfigError("claims: expected at least one finding name with its least value")
-    return out
 
 
 def _read_contradictions(table: Any) -> dict[str, Contradiction]:

@@ -204,9 +204,10 @@ class TextSignal(Signal):
                 finding = misspelt or self._claim(photo, match, readings, likely)
                 if finding is not None:
                     _keep(best, finding)
-            if not {f.signal for f in best.values()} & {"text", "logo_tamper"}:  # what else may the unsure lines say?
+            claimed = any(f.signal in ("text", "logo_tamper") and (f.value or 0.0) >= 0.5 for f in best.values())
+            if not claimed:  # what else may the unsure lines say?
                 for finding in self._rescored(photo, readings):
-                    _keep(best, finding)
+                    best.setdefault(f"text {finding.brand}", finding)
         for f in best.values():
             some = skipped.get(f.photo_id or "")
             yield replace(f, reason=_partly(f.reason, some)) if some else f
@@ -224,11 +225,11 @@ class TextSignal(Signal):
         # is, as the brand is called, or in capitals.
         wordmarks, mark = self._catalog.brands[match.brand].wordmarks, letters(match.mark)
         forms = (mark,) if wordmarks else (mark, mark.upper())
-        if chance > CHANCE or (match.everyday and not (match.whole and letters(match.reading) in forms)):
+        if chance > CHANCE or (match.everyday and letters(match.reading) not in forms):
             return None
         similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
         value = match.line.confidence * similarity / (1.0 + chance)
-        is_mark = match.mark in wordmarks or not wordmarks
+        is_mark = (match.mark in wordmarks or not wordmarks) and match.whole
         if match.everyday and match.brand not in likely and not (is_mark and _alone(match.line.parts, readings)):
             value = min(value, EVERYDAY)
         aside = match.brand not in likely and _aside(photo, match.line.parts)
