@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from imgmatch.catalog import Catalog
@@ -25,10 +27,18 @@ from tests.test_tables import EXPORTS
 CONFIG = Config.from_dict({"signals": ["design", "listing"]})
 
 
+def seen_again(seed: int) -> bytes:
+    """Return another photo of what `picture` shows: near to it, and no copy."""
+    first, other = (PIL.Image.open(io.BytesIO(picture(n))) for n in (seed, 100 + seed))
+    out = io.BytesIO()
+    PIL.Image.blend(first, other, 0.3).save(out, "JPEG")
+    return out.getvalue()
+
+
 def catalog(root: Path, rows: list[tuple[str, str, str]]) -> Catalog:
     """Build a catalog of (item, brand, photos); photo ``7.png`` is `picture(7)`, and ``7.jpg`` another photo of the same."""
     write_tree(root, {f"{n}.png": picture(n) for n in range(12)})
-    write_tree(root, {f"{n}.jpg": picture(n, format="JPEG") for n in range(12)})
+    write_tree(root, {f"{n}.jpg": seen_again(n) for n in range(12)})
     table = "".join(f"{item},{brand},{photos},1000,EUR\n" for item, brand, photos in rows)
     (root / "items.csv").write_text(f"item_id,brand,photos,price,currency\n{table}")
     return Catalog.build(root / "items.csv", root / "catalog", encoder=GridEncoder())

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, normalised
+from imgmatch.catalog.held_out import HeldOut, Sample, better, held_out, outside
 from imgmatch.catalog.items import Brand, CatalogPhoto, Item
 from imgmatch.catalog.likeness import PHOTOS, Likeness, sample
 from imgmatch.catalog.metric import Metric
+from imgmatch.catalog.strangers import UNKNOWN, Prior, share
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals import Signal
@@ -137,7 +138,8 @@ def likeness_with(genuine: object, foreign: object) -> Likeness:
     none = np.zeros(0, np.float32)
     scores = [np.sort(np.float32(x)) for x in (genuine, foreign)]
     names = none.astype(str)
-    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), *scores, names, none, names, none, none)
+    kinds = len(scores[1])
+    c.likeness.learnt = HeldOut(0, np.zeros(4), len(scores[0]), 0.5, *scores, kinds, names, none, names, none, none)
     return c.likeness
 
 
@@ -162,32 +164,42 @@ def test_a_small_catalog_cannot_be_certain(photos: int, certain: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("foreign", "score", "share"),
+    ("foreign", "kinds", "prior", "score", "expected"),
     [
-        # mean 0.4, s = 0.1, n = 3: t = (x - 0.4) / (0.1 sqrt(4 / 3)), of 2 degrees; 6.965 is the 0.01 point of the tables
-        ([0.3, 0.4, 0.5], 0.4, 0.5),
-        ([0.3, 0.4, 0.5], 0.4 + 6.965 * 0.1 * (4 / 3) ** 0.5, 0.01),
-        ([0.3, 0.4, 0.5], 0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5, 0.99),
-        ([0.3, 0.5] * 5, 0.4 + 1.833 * 0.1 * (10 / 9) ** 0.5 * 1.1**0.5, 0.05),  # of 9 degrees
-        ([0.4] * 3, 0.41, 0.5 / (0.01 / 1e-6) ** 2 * (4 / 3)),  # the tail of 2 degrees goes as 1 / 2t²; s is taken as 1e-6
-        ([0.3, 0.5], 9.0, 1.0),
-        ([], 9.0, 1.0),
+        # radians: mean 1.1, s = 0.1, n = 3: t = (1.1 - x) / (0.1 sqrt(4 / 3)), 2 degrees; 6.965 is the 0.01 point of tables
+        ([1.0, 1.1, 1.2], 3, UNKNOWN, 1.1, 0.5),
+        ([1.0, 1.1, 1.2], 3, UNKNOWN, 1.1 - 6.965 * 0.1 * (4 / 3) ** 0.5, 0.01),
+        ([1.0, 1.1, 1.2], 3, UNKNOWN, 1.1 + 6.965 * 0.1 * (4 / 3) ** 0.5, 0.99),
+        ([1.0, 1.2] * 5, 10, UNKNOWN, 1.1 - 1.833 * 0.1 * (10 / 9) ** 0.5 * 1.1**0.5, 0.05),  # of 9 degrees
+        ([1.0, 1.2] * 5, 5, UNKNOWN, 1.1 - 1.833 * 0.1 * (10 / 9) ** 0.5 * 1.2**0.5, 0.05),  # its mean rests on five brands
+        # nine photos of deviation 0.2 beside ten: (10 * 0.1 ** 2 + 9 * 0.2 ** 2) / 18, of 18 degrees
+        ([1.0, 1.2] * 5, 10, Prior(0.2, 9), 1.1 - 1.734 * (0.46 / 18) ** 0.5 * 1.1**0.5, 0.05),
+        ([1.1] * 3, 3, UNKNOWN, 1.09, 0.5 / (0.01 / 1e-6) ** 2 * (4 / 3)),  # the tail goes as 1 / 2t²; s is taken as 1e-6
+        ([1.0, 1.2] * 5, 2, UNKNOWN, 0.0, 1.0),  # of two brands
+        ([1.0, 1.2], 3, UNKNOWN, 0.0, 1.0),
+        ([], 0, UNKNOWN, 0.0, 1.0),
     ],
 )
-def test_the_share_of_strangers_by_hand(foreign: list[float], score: float, share: float) -> None:
-    assert likeness_with([0.9] * 20, foreign).false_claims(score) == pytest.approx(share, rel=1e-3)
+def test_the_share_of_strangers_by_hand(
+    foreign: list[float], kinds: int, prior: Prior, score: float, expected: float
+) -> None:
+    assert share(np.cos(foreign), kinds, np.cos(score), prior) == pytest.approx(expected, rel=1e-3)
 
 
-def test_scores_by_hand() -> None:
-    """Half the mean of the ten highest cosines outside the best item's group is taken off all, so that their order stays."""
+def test_the_share_of_strangers_of_a_catalog() -> None:
+    likeness = likeness_with([0.9] * 20, np.cos([1.2, 1.1, 1.0]))
+    assert likeness.false_claims(float(np.cos(1.1))) == pytest.approx(0.5, abs=1e-5)
+    likeness.learnt = replace(likeness.learnt, kinds=2)
+    assert likeness.false_claims(1.0) == 1.0
+
+
+def test_what_is_near_to_everything_by_hand() -> None:
+    """The mean of the ten highest cosines outside the best item's group."""
     photos, groups = np.float32([0.9, *[0.5] * 9, 0.1]), np.array([*"abcdefghijk"])
-    assert normalised(np.float32([0.8, 0.9]), np.array(["b", "a"]), photos, groups).tolist() == pytest.approx([0.57, 0.67])
-    # outside a: (9 * 0.5 + 0.1) / 10 = 0.46; outside b: (0.9 + 8 * 0.5 + 0.1) / 10 = 0.5; outside none: (0.9 + 9 * 0.5) / 10
-    assert normalised(np.float32([0.9, 0.8]), np.array(["b", "a"]), photos, groups).tolist() == pytest.approx([0.65, 0.55])
-    assert normalised(np.float32([0.9]), np.array(["z"]), photos, groups).tolist() == pytest.approx([0.63])
-    assert normalised(np.float32([0.9]), np.array(["z"]), np.zeros(0, np.float32), np.array([])).tolist() == pytest.approx(
-        [0.9]
-    )
+    assert outside(np.float32([0.8, 0.9]), np.array(["b", "a"]), photos, groups) == pytest.approx((9 * 0.5 + 0.1) / 10)
+    assert outside(np.float32([0.9, 0.8]), np.array(["b", "a"]), photos, groups) == pytest.approx((0.9 + 8 * 0.5 + 0.1) / 10)
+    assert outside(np.float32([0.9]), np.array(["z"]), photos, groups) == pytest.approx((0.9 + 9 * 0.5) / 10)
+    assert outside(np.float32([0.9]), np.array(["z"]), np.zeros(0, np.float32), np.array([])) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -232,6 +244,34 @@ def test_a_metric_is_not_believed_for_having_seen_another_post_of_the_same_thing
     assert photos.labels is photos.groups  # the second photo of an item is a copy
     assert (photos.units[::2] == photos.units[1::2]).all()
     assert held_out(photos).recall.max() < 0.3
+
+
+def test_what_is_near_to_everything_is_taken_off_where_more_can_be_claimed_by_it() -> None:
+    """Brands at right angles, and in every photo some of what all show: how much, says how near it is to other brands."""
+    rng = np.random.default_rng(3)
+    brands = np.repeat([f"b{n}" for n in range(6)], 20)
+    own = np.repeat(np.eye(6), 20, axis=0) + 0.1 * rng.normal(size=(120, 6))
+    shared = rng.uniform(0, 1.5, size=(120, 1))
+    for common, weight in ((shared, 0.5), (np.zeros((120, 1)), 0.0)):
+        learnt = held_out(Sample(unit(np.concatenate([own, common], axis=1)), np.arange(120).astype("U3"), brands))
+        assert (learnt.weight, learnt.kinds, learnt.way) == (weight, 6, 0)
+
+
+def test_two_brands_alone_are_not_claimed() -> None:
+    c = catalog()
+    two = FakeCatalog([(b, i, list(v)) for (b, i), v in zip(ROWS, c.vectors, strict=True) if b in ("aurel", "brume")])
+    shown = query(two.vectors[0] + 0.01)
+    finding = ask(DesignSignal(two, DesignConfig()), shown)[1]  # type: ignore[arg-type]
+    assert finding.status is FindingStatus.ABSTAINED  # type: ignore[attr-defined]
+    assert "too few brands and background photos" in finding.reason  # type: ignore[attr-defined]
+    two.likeness.learnt = replace(two.likeness.learnt, kinds=3, foreign=c.likeness.learnt.foreign)
+    assert "too few" not in str(ask(DesignSignal(two, DesignConfig()), shown)[1].reason)  # type: ignore[arg-type, attr-defined]
+
+
+def test_a_background_photo_is_a_kind_of_stranger_of_its_own() -> None:
+    brands = np.array(["a", "a", "b", "b", "", ""])
+    learnt = held_out(Sample(unit(np.random.default_rng(0).normal(size=(6, 4))), np.array([*"012345"]), brands))
+    assert learnt.kinds == 4
 
 
 def test_what_a_metric_makes_of_its_own_photos_is_not_believed() -> None:
@@ -289,15 +329,17 @@ def test_floors_by_hand() -> None:
     assert likeness.as_far(0.4 - 6.965 * 0.1 * (4 / 3) ** 0.5) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_scores_where_the_nearest_photo_alone_counts_by_hand() -> None:
-    """Brands at right angles, cosines of 0.8 and 0.6 to them: half of that to the other brand is taken off."""
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_scores_where_the_nearest_photo_alone_counts_by_hand(weight: float) -> None:
+    """Brands at right angles, cosines of 0.8 and 0.6 to them: the weight's part of that to the other brand is taken off."""
     c = FakeCatalog([("a", "a", [1, 0]), ("b", "b", [0, 1])])
     c.items["stray"] = Item("stray", "of no photo")
-    assert c.likeness.learnt.way == 0
+    assert (c.likeness.learnt.way, c.likeness.learnt.weight) == (0, 0.0)
+    c.likeness.learnt = replace(c.likeness.learnt, weight=weight)
     [compared] = c.likeness.compare(unit([[0.8, 0.6]]))
     assert compared.scores([], []) == []
-    assert compared.scores([0.7, 0.6], ["a", "b"]) == pytest.approx([0.7 - 0.3, 0.6 - 0.3])
-    assert compared.scores([0.9], ["stray"]) == pytest.approx([0.9 - 0.35])  # of both brands
+    assert compared.scores([0.7, 0.6], ["a", "b"]) == pytest.approx([0.7 - 0.6 * weight, 0.6 - 0.6 * weight])
+    assert compared.scores([0.9], ["stray"]) == pytest.approx([0.9 - 0.7 * weight])  # of both brands
 
 
 def test_a_claim_is_about_the_brand_or_the_item_where_there_is_one_brand() -> None:
@@ -512,6 +554,7 @@ def test_a_photo_is_compared_in_the_space_of_the_metric_and_its_similarity_stays
     c = FakeCatalog([(b, i, list(v)) for b, i, v in zip(photos.brands, photos.items, photos.vectors, strict=True)])
     likeness = c.likeness
     assert likeness.metric is not None
+    likeness.learnt = replace(likeness.learnt, weight=0.5)
     shown = (unit(np.concatenate([taken[:4], c.vectors[0][4:]])) for taken in c.vectors[5:])  # i00, taken like another
     seen = next(v for v in shown if (c.vectors @ v).argmax() >= 5)
     mapped = unit((c.vectors - likeness.learnt.mean) @ likeness.learnt.matrix)

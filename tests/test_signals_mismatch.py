@@ -54,6 +54,7 @@ class TinyCatalog:
 
     def __init__(self) -> None:
         self.encoder = TinyEncoder()
+        self.space = self.encoder.space
         self.brands = {"aurel": Brand("aurel", "Aurel"), "brix": Brand("brix", "Brix")}
         self.items, self.photos, self.photo_ids, vectors = {}, {}, [], []
         for n in range(16):

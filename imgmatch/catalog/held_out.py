@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgmatch.catalog.metric import Metric, Spread, sums
+from imgmatch.catalog.strangers import FALSE_CLAIMS, UNKNOWN, WEIGHTS, Prior, share
 from imgmatch.types import FloatArray
 
-__all__ = ["WAYS", "WEIGHT", "HeldOut", "Sample", "better", "held_out", "normalised"]
+__all__ = ["WAYS", "HeldOut", "Sample", "better", "foreign", "held_out", "outside"]
 
 NEAREST = 10
 """How many photos of other groups are averaged to be taken off a score; ten, as in Pizzi et al. 2022 (arXiv:2202.10261)."""
-
-WEIGHT = 0.5
-"""How much of that is taken off. With 0.5 instead of 1, right claims rise at equal claims of strangers on the dev units of
-``benchmarks/design.py`` at f1b99b2: on bags from 0.67 to 0.84 with 20 photos a brand. It decides what is claimed, not the
-order of items: with each item's own group left out instead, so that brands with many photos came first, the same is
-claimed in ``python -m benchmarks claims``, and fewer sellers' photos have the right brand first than by plain cosine."""
 
 WAYS = (("nearest", False, 0.0), ("nearest and mean", True, 0.0), ("metric", True, 1.0), ("strong metric", True, 0.1))
 """How items can be ranked, simplest first: what it is called, whether the cosine to the mean photo of the item or brand is
@@ -131,9 +127,13 @@ class HeldOut:
         By way, the share of `trials` in which the photo's own item or group came first.
     trials : int
         Photos that have another one of theirs.
+    weight : float
+        How much is taken off scores, one of `WEIGHTS`.
     genuine, foreign : ndarray, float32, ascending
         Scores by that way of photos against their own item (else their group), and against the best other group with their
         own group taken out of the catalog and of what the metric was learnt from.
+    kinds : int
+        How many groups the foreign scores are of, each background photo one.
     alone : ndarray of str
         Groups that are of a kind of their own, see :func:`_alone`.
     near, near_groups : ndarray, shape (n,), float32 and str
@@ -145,8 +145,10 @@ class HeldOut:
     way: int
     recall: npt.NDArray[np.float64]
     trials: int
+    weight: float
     genuine: FloatArray
     foreign: FloatArray
+    kinds: int
     alone: Strings
     near: FloatArray
     near_groups: Strings
@@ -158,11 +160,18 @@ class HeldOut:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> HeldOut:
-        return cls(**{**arrays, "way": int(arrays["way"]), "trials": int(arrays["trials"])})  # type: ignore[arg-type]
+        one = {"way": int, "trials": int, "weight": float, "kinds": int}
+        return cls(**{key: one[key](value) if key in one else value for key, value in arrays.items()})  # type: ignore[arg-type]
 
 
-def held_out(photos: Sample) -> HeldOut:
-    """Score every photo as a query against the others, by each way of ranking, and choose the way.
+def held_out(photos: Sample, priors: Mapping[float, Prior] = MappingProxyType({})) -> HeldOut:
+    """Score every photo as a query against the others, by each way of ranking, and choose the way and the weight.
+
+    Parameters
+    ----------
+    photos : Sample
+    priors : mapping
+        By weight, how much the scores of strangers vary in other catalogs, where no metric is used.
 
     Notes
     -----
@@ -171,7 +180,8 @@ def held_out(photos: Sample) -> HeldOut:
     some ten seconds for 2048 photos of 1280 floats.
 
     Of the ways that rank more photos right than the nearest photo alone, by at least one standard error of the paired
-    difference (McNemar 1947, see :func:`better`), the best is chosen: where there is none, what was learnt is noise.
+    difference (McNemar 1947, see :func:`better`), the best is chosen: where there is none, what was learnt is noise. The
+    weight, which changes no order, is the one by which more of the photos score higher than a stranger may.
     """
     by_photo = _folds(photos, photos.units % _FOLDS)
     by_group = _folds(photos, np.unique(photos.groups, return_inverse=True)[1] % _FOLDS)
@@ -181,6 +191,10 @@ def held_out(photos: Sample) -> HeldOut:
     scores = tried[way]
     recall = np.array([tried[way].hits.mean() if way in tried and len(tried[way].hits) else 0.0 for way in range(len(WAYS))])
     shrinkage = WAYS[way][2]
+    kinds = len(np.unique(photos.groups[photos.known])) + int((~photos.known).sum())
+    known = {weight: UNKNOWN if shrinkage else priors.get(weight, UNKNOWN) for weight in WEIGHTS}
+    claimed = [(share(scores.foreign(w), kinds, scores.genuine(w), known[w]) <= FALSE_CLAIMS).sum() for w in WEIGHTS]
+    weight = WEIGHTS[int(np.argmax(claimed))]
     metric = Metric.fit(photos.vectors[photos.known], photos.labels[photos.known], shrinkage) if shrinkage else None
     none = np.zeros(0, np.float32)
     near = _near(photos)
@@ -189,8 +203,10 @@ def held_out(photos: Sample) -> HeldOut:
         way,
         recall,
         trials=len(scores.hits),
-        genuine=np.sort(scores.genuine),
-        foreign=np.sort(scores.foreign),
+        weight=weight,
+        genuine=np.sort(scores.genuine(weight)),
+        foreign=np.sort(scores.foreign(weight)),
+        kinds=kinds,
         alone=_alone(photos),
         near=near[has],
         near_groups=photos.groups[has],
@@ -199,10 +215,15 @@ def held_out(photos: Sample) -> HeldOut:
     )
 
 
-def normalised(
-    similarities: FloatArray, groups: npt.NDArray[Any], photos: FloatArray, photo_groups: npt.NDArray[Any]
-) -> FloatArray:
-    """Turn a photo's similarities to items into scores: the same is taken off all, so that their order stays.
+def foreign(photos: Sample, weight: float) -> FloatArray:
+    """Return the scores of photos, by their nearest photo, with their own group taken out; see :class:`HeldOut`."""
+    space = _Space(photos, photos.vectors, averaged=False)
+    best = np.array([space.strangest(i) for i in range(len(photos.items))], np.float32).reshape(-1, 2)
+    return _weighed(best[np.isfinite(best[:, 0])], weight)
+
+
+def outside(similarities: FloatArray, groups: npt.NDArray[Any], photos: FloatArray, photo_groups: npt.NDArray[Any]) -> float:
+    """Return how near a photo is to what it does not show: the same is taken off all its scores, so that their order stays.
 
     Parameters
     ----------
@@ -211,14 +232,12 @@ def normalised(
     photos, photo_groups : ndarray, shape (m,)
         Cosines of the photo to single photos, and the groups of these.
 
-    Notes
-    -----
-    Taken off is what the photo is near to anyway: the mean of the `NEAREST` highest cosines to photos outside the group of
-    the best item, times `WEIGHT`.
+    Returns
+    -------
+    float
+        Mean of the `NEAREST` highest cosines to photos outside the group of the best item; 0 where there are none.
     """
-    others = photos[photo_groups != groups[int(np.argmax(similarities))]]
-    scores: FloatArray = similarities - WEIGHT * _mean_highest(others)
-    return scores
+    return _mean_highest(photos[photo_groups != groups[int(np.argmax(similarities))]])
 
 
 def _mean_highest(similarities: FloatArray) -> float:
@@ -230,9 +249,22 @@ def _mean_highest(similarities: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Scores:
+    """Which photos were ranked right, and similarities beside what may be taken off them, shape (n, 2)."""
+
     hits: Mask
-    genuine: FloatArray
-    foreign: FloatArray
+    to_own: FloatArray
+    to_others: FloatArray
+
+    def genuine(self, weight: float) -> FloatArray:
+        return _weighed(self.to_own, weight)
+
+    def foreign(self, weight: float) -> FloatArray:
+        return _weighed(self.to_others, weight)
+
+
+def _weighed(pairs: FloatArray, weight: float) -> FloatArray:
+    scores: FloatArray = pairs[:, 0] - np.float32(weight) * pairs[:, 1]
+    return scores
 
 
 Folds = Sequence[tuple[npt.NDArray[np.int64], Spread | None]]
@@ -247,7 +279,7 @@ def _folds(photos: Sample, fold: npt.NDArray[Any]) -> Folds:
 
 def _scores(photos: Sample, way: int, by_photo: Folds, by_group: Folds) -> _Scores | None:
     """Score by one way; None where there are too few photos for its metric."""
-    hits, genuine, foreign = [], [], []
+    hits, genuine, others = [], [], []
     for rows, space in _spaces(photos, way, by_photo):
         if space is None:
             return None
@@ -255,12 +287,13 @@ def _scores(photos: Sample, way: int, by_photo: Folds, by_group: Folds) -> _Scor
             found = space.own(i)
             if found is not None:
                 hits.append(found[0])
-                genuine.append(found[1])
+                genuine.append(found[1:])
     for rows, space in _spaces(photos, way, by_group):
         if space is None:
             return None
-        foreign += [best for i in rows if np.isfinite(best := space.strangest(i))]
-    return _Scores(np.array(hits, bool), np.array(genuine, np.float32), np.array(foreign, np.float32))
+        others += [best for i in rows if np.isfinite((best := space.strangest(i))[0])]
+    pairs = (np.array(found, np.float32).reshape(-1, 2) for found in (genuine, others))
+    return _Scores(np.array(hits, bool), *pairs)
 
 
 def _spaces(photos: Sample, way: int, folds: Folds) -> Iterator[tuple[npt.NDArray[Any], _Space | None]]:
@@ -290,25 +323,28 @@ class _Space:
         self._power = (by_label**2).sum(axis=1)
         self._to_sums = vectors @ by_label.T
 
-    def own(self, i: int) -> tuple[bool, float] | None:
-        """Return whether a photo's label comes first, and its score; None without another of its own."""
+    def own(self, i: int) -> tuple[bool, float, float] | None:
+        """Return whether a photo's label comes first, its similarity and what may be taken off; None without another of its
+        own."""
         keep = self._photos.others(i)
         if not (self._photos.known[i] and (keep & (self._labels == self._labels[i])).any()):
             return None
-        scores = self._against(i, keep)
+        scores, near = self._against(i, keep)
         first = self._starts[int(scores.argmax())]
         mine = scores[self._item[i]]
         if not np.isfinite(mine):
             mine = scores[self._groups[self._starts] == self._groups[i]].max()
-        return bool(self._labels[first] == self._labels[i]), float(mine)
+        return bool(self._labels[first] == self._labels[i]), float(mine), near
 
-    def strangest(self, i: int) -> float:
-        """Return a photo's best score with its group taken out; -inf where nothing is left."""
+    def strangest(self, i: int) -> tuple[float, float]:
+        """Return a photo's best similarity with its group taken out, -inf where there is none, and what may be taken off."""
         keep = self._groups != self._groups[i] if self._photos.known[i] else np.arange(len(self._groups)) != i
-        return float(self._against(i, keep).max(initial=-np.inf))
+        scores, near = self._against(i, keep)
+        return float(scores.max(initial=-np.inf)), near
 
-    def _against(self, i: int, keep: Mask) -> npt.NDArray[Any]:
-        """Return the scores of a photo against every item, from the photos to keep; -inf for items without any."""
+    def _against(self, i: int, keep: Mask) -> tuple[npt.NDArray[Any], float]:
+        """Return the similarities of a photo to every item, from the photos to keep, -inf for items without any, and what
+        may be taken off them."""
         similarities = self._likeness[i]
         scores = np.maximum.reduceat(np.where(keep & self._photos.known, similarities, -np.inf), self._starts)
         if self._averaged:
@@ -319,7 +355,7 @@ class _Space:
             product[mine] -= similarities[out].sum()
             cosines = product / np.sqrt(np.maximum(power, 1e-12))
             scores = (scores + cosines[self._labels[self._starts]]) / 2
-        return normalised(scores, self._groups[self._starts], similarities[keep], self._groups[keep])
+        return scores, outside(scores, self._groups[self._starts], similarities[keep], self._groups[keep])
 
 
 def better(hits: Mask, before: Mask) -> bool:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, held_out, normalised
+from imgmatch.catalog.held_out import WAYS, HeldOut, Sample, held_out, outside
 from imgmatch.catalog.metric import Metric
+from imgmatch.catalog.strangers import PRIORS, UNKNOWN, WEIGHTS, share, share_below
 from imgmatch.loading.cache import remembered
 from imgmatch.metrics import wilson_interval
 from imgmatch.types import FloatArray, PhotoRole
@@ -58,8 +59,8 @@ class Likeness:
     The score of an item is the cosine to its nearest photo, or the mean of that and the cosine to the mean photo of its
     item or brand. Items are ranked by the plain cosine to their nearest photo, unless photos of the catalog held out of
     all that is fitted say that means or a metric rank better (:func:`imgmatch.catalog.held_out.held_out`); they also say
-    how much a score means. From all scores of a photo the same is taken off, half the mean of the ten nearest photos of
-    groups other than the best item's, so that a photo that is near to everything is near to nothing.
+    how much a score means. Where more of them can be claimed by it, half the mean cosine to the ten nearest photos of groups
+    other than the best item's is taken off all scores of a photo, so that one that is near to everything is near to nothing.
 
     Parameters
     ----------
@@ -83,9 +84,12 @@ class Likeness:
         _, photos = sample(catalog)
         names, self._groups = np.unique(photos.groups, return_inverse=True)
         self._number = {str(name): number for number, name in enumerate(names)}
-        found = remembered("likeness-10", lambda: held_out(photos).arrays(), photos.vectors, photos.items, photos.brands)
+        priors = {weight: PRIORS.get((catalog.space.id, weight), UNKNOWN) for weight in WEIGHTS}
+        inputs = photos.vectors, photos.items, photos.brands, np.array(list(priors.values()))
+        found = remembered("likeness-11", lambda: held_out(photos, priors).arrays(), *inputs)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
+        self._prior = priors[learnt.weight] if self.metric is None else UNKNOWN
         vectors = self.mapped(photos.vectors)
         self._double = vectors.T.astype(np.float64)
         known = photos.known
@@ -160,12 +164,11 @@ class Likeness:
 
         Notes
         -----
-        What a stranger scores is known from the catalog's photos with their own group taken out of it. The share is that of
-        Student's t distribution for one more draw from a normal population, of which so many were seen (Hahn 1969,
-        *Factors for calculating two-sided prediction intervals*, JASA 64: mean + t s sqrt(1 + 1/n)): the fewer photos there
-        are, the farther above theirs a score must be. 1 where there are less than three.
+        What a stranger scores is known from the catalog's photos with their own group taken out of it, and from how much
+        such scores vary in other catalogs of the same encoder, see :func:`imgmatch.catalog.strangers.share`. 1 where brands
+        (items, where the catalog has one brand) and background photos are less than three.
         """
-        return _beyond(-self.learnt.foreign, -score)
+        return float(share(self.learnt.foreign, self.learnt.kinds, score, self._prior))
 
     def as_far(self, similarity: float) -> float:
         """Return the share of photos of a brand of the catalog that are expected to be no nearer to any other one of theirs.
@@ -177,9 +180,10 @@ class Likeness:
 
         Notes
         -----
-        As :meth:`false_claims`, of the catalog's photos and the nearest other one of their brand that is no copy.
+        Of the catalog's photos and the nearest other one of their brand that is no copy, see
+        :func:`imgmatch.catalog.strangers.share_below`; 1 where there are less than three.
         """
-        return _beyond(self.learnt.near, similarity)
+        return float(share_below(self.learnt.near, similarity))
 
     def certainty(self, score: float) -> float:
         """Turn a score into a certainty in [0, 1].
@@ -230,7 +234,9 @@ class Compared:
             means = [float(likeness.references(item_id).mean @ self.vector) for item_id in items]
             similarities = [(nearest + mean) / 2 for nearest, mean in zip(similarities, means, strict=True)]
         groups = np.array([likeness._number.get(likeness.group(item_id), -1) for item_id in items])
-        scores: list[float] = normalised(np.array(similarities), groups, self.similarities, likeness._groups).tolist()
+        found = np.array(similarities)
+        near = outside(found, groups, self.similarities, likeness._groups)
+        scores: list[float] = (found - likeness.learnt.weight * near).tolist()
         return scores
 
 
@@ -262,15 +268,3 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 def _floor(near: FloatArray) -> float:
     return float(np.quantile(near, 0.15)) if len(near) else 1.0
-
-
-def _beyond(values: FloatArray, limit: float) -> float:
-    """Return the share of a normal population, of which some values were seen, that is at or below a limit; see
-    :meth:`Likeness.false_claims`."""
-    from scipy.special import stdtr
-
-    n = len(values)
-    if n < 3:
-        return 1.0
-    deviation = max(float(values.std(ddof=1)), 1e-6) * (1 + 1 / n) ** 0.5
-    return float(stdtr(n - 1, (limit - float(values.mean())) / deviation))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgmatch.catalog.likeness import Compared
+from imgmatch.catalog.strangers import FALSE_CLAIMS, KINDS
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.names import fold
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
 
 __all__ = ["DesignSignal"]
-
-_FALSE_CLAIMS = 0.01
-"""Share of photos of brands that the catalog does not have that may be claimed: what is asked of the product, not tuned. Of
-watches in the open part of ``python -m benchmarks claims`` none of 55 of other brands is claimed by it at 20 photos a brand,
-and 15 of 58 of the catalog's brands, none wrongly; a certainty of 0.6, which it replaces, claimed 5 of the 55."""
 
 _FAR = 0.99
 """Share of strangers nearer than a photo at which it is not looked at part by part. Of 287 shop photos of packages none is
@@ -177,51 +173,61 @@ class DesignSignal(Signal):
         evidence = self._evidence(best, candidates)
         if closer:
             evidence["facts"][Message("part-by-part similarity")] = round(self._local(query, [best])[0], 4)
-        likeness = self.catalog.likeness
-        certainty, least = likeness.certainty(best.score), likeness.least(likeness.group(best.item_id))
-        rival = next((c for c in candidates if c.brand != best.brand), None)
-        why = None
-        if not likeness.learnt.trials:
-            why = Message(
-                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has no second photo of any item "
-                "or brand to show how much that says.",
-                item=self._called(best),
-                similarity=best.similarity,
-            )
-        elif likeness.false_claims(best.score) > _FALSE_CLAIMS or best.similarity < least:
-            why = Message(
-                "Nothing in the catalog is near enough: the nearest item, {item}, has similarity {similarity:.2f}, which "
-                "goods of other brands reach as well.",
-                item=self._called(best),
-                similarity=best.similarity,
-            )
-        elif likeness.alone(likeness.group(best.item_id)):
-            why = Message(
-                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has nothing else like it: the "
-                "photo may show the same kind of goods rather than the brand.",
-                item=self._called(best),
-                similarity=best.similarity,
-            )
-        elif rival is not None and likeness.certainty(rival.score) >= 0.5:
-            why = Message(
-                "Two brands are about equally near: {item} ({similarity:.2f}) and {rival} ({next:.2f}).",
-                item=self._called(best),
-                similarity=best.similarity,
-                rival=self._called(rival),
-                next=rival.similarity,
-            )
+        why = self._doubt(best, next((c for c in candidates if c.brand != best.brand), None))
         if why is not None:
             return Finding.abstained(self.name, why, photo_id=best.photo_id, evidence=evidence)
         return Finding(
             self.name,
             FindingStatus.OK,
-            certainty,
+            self.catalog.likeness.certainty(best.score),
             self._reason(best, evidence["facts"]),
             photo_id=best.photo_id,
             item_id=best.item_id,
             brand=best.brand,
             evidence=evidence,
         )
+
+    def _doubt(self, best: Candidate, rival: Candidate | None) -> Message | None:
+        """Say why the best candidate is not claimed, if it is not, given the best one of another brand."""
+        likeness = self.catalog.likeness
+        item, similarity, group = self._called(best), best.similarity, likeness.group(best.item_id)
+        if not likeness.learnt.trials:
+            return Message(
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has no second photo of any item "
+                "or brand to show how much that says.",
+                item=item,
+                similarity=similarity,
+            )
+        if likeness.learnt.kinds < KINDS:
+            return Message(
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has too few brands and "
+                "background photos to show how near other goods come.",
+                item=item,
+                similarity=similarity,
+            )
+        if likeness.false_claims(best.score) > FALSE_CLAIMS or similarity < likeness.least(group):
+            return Message(
+                "Nothing in the catalog is near enough: the nearest item, {item}, has similarity {similarity:.2f}, which "
+                "goods of other brands reach as well.",
+                item=item,
+                similarity=similarity,
+            )
+        if likeness.alone(group):
+            return Message(
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has nothing else like it: the "
+                "photo may show the same kind of goods rather than the brand.",
+                item=item,
+                similarity=similarity,
+            )
+        if rival is not None and likeness.certainty(rival.score) >= 0.5:
+            return Message(
+                "Two brands are about equally near: {item} ({similarity:.2f}) and {rival} ({next:.2f}).",
+                item=item,
+                similarity=similarity,
+                rival=self._called(rival),
+                next=rival.similarity,
+            )
+        return None
 
     def _reason(self, best: Candidate, facts: Mapping[str, float | str]) -> Message:
         """Say the model and the variant apart: which colour or material it is, is less sure than which model."""
@@ -248,7 +254,7 @@ class DesignSignal(Signal):
             Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
             Message("normalised score"): round(best.score, 4),
             Message("share of goods of other brands expected to score so high"): round(likeness.false_claims(best.score), 4),
-            Message("largest such share at which a brand is claimed"): _FALSE_CLAIMS,
+            Message("largest such share at which a brand is claimed"): FALSE_CLAIMS,
             Message("held-out photos this rests on"): likeness.learnt.trials,
         }
         rival = next((c for c in candidates if c.brand != best.brand), None)
