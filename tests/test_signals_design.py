@@ -263,15 +263,20 @@ def test_two_brands_alone_are_not_claimed() -> None:
     shown = query(two.vectors[0] + 0.01)
     finding = ask(DesignSignal(two, DesignConfig()), shown)[1]  # type: ignore[arg-type]
     assert finding.status is FindingStatus.ABSTAINED  # type: ignore[attr-defined]
-    assert "too few brands and background photos" in finding.reason  # type: ignore[attr-defined]
+    assert "too few brands" in finding.reason  # type: ignore[attr-defined]
     two.likeness.learnt = replace(two.likeness.learnt, kinds=3, foreign=c.likeness.learnt.foreign)
     assert "too few" not in str(ask(DesignSignal(two, DesignConfig()), shown)[1].reason)  # type: ignore[arg-type, attr-defined]
 
 
-def test_a_background_photo_is_a_kind_of_stranger_of_its_own() -> None:
-    brands = np.array(["a", "a", "b", "b", "", ""])
-    learnt = held_out(Sample(unit(np.random.default_rng(0).normal(size=(6, 4))), np.array([*"012345"]), brands))
-    assert learnt.kinds == 4
+@pytest.mark.parametrize(("brands", "groups"), [("aabb", "aabb"), ("aabb--", "aabb"), ("aaaa", "0123"), ("aaaa--", "0123")])
+def test_how_many_kinds_a_catalog_has(brands: str, groups: str) -> None:
+    """Background photos, written -, are none."""
+    n = len(brands)
+    sample = Sample(
+        np.eye(n, dtype=np.float32), np.array([*"012345"[:n]]), np.array(["" if b == "-" else b for b in brands])
+    )
+    assert sample.groups[sample.known].tolist() == list(groups)
+    assert held_out(sample).kinds == len(set(groups))
 
 
 def test_what_a_metric_makes_of_its_own_photos_is_not_believed() -> None:

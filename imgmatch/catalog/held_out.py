@@ -58,8 +58,8 @@ class Sample:
 
     @cached_property
     def groups(self) -> Strings:
-        """What a claim is about: the brand, or the item where the catalog has one brand and no background."""
-        return self.brands if len(np.unique(self.brands)) > 1 else self.items
+        """What a claim is about: the brand, or the item where the catalog has one brand."""
+        return self.brands if len(np.unique(self.brands[self.known])) > 1 else self.items
 
     @cached_property
     def cosines(self) -> FloatArray:
@@ -133,7 +133,7 @@ class HeldOut:
         Scores by that way of photos against their own item (else their group), and against the best other group with their
         own group taken out of the catalog and of what the metric was learnt from.
     kinds : int
-        How many groups the foreign scores are of, each background photo one.
+        How many groups the catalog has.
     alone : ndarray of str
         Groups that are of a kind of their own, see :func:`_alone`.
     near, near_groups : ndarray, shape (n,), float32 and str
@@ -191,7 +191,7 @@ def held_out(photos: Sample, priors: Mapping[float, Prior] = MappingProxyType({}
     scores = tried[way]
     recall = np.array([tried[way].hits.mean() if way in tried and len(tried[way].hits) else 0.0 for way in range(len(WAYS))])
     shrinkage = WAYS[way][2]
-    kinds = len(np.unique(photos.groups[photos.known])) + int((~photos.known).sum())
+    kinds = len(np.unique(photos.groups[photos.known]))
     known = {weight: UNKNOWN if shrinkage else priors.get(weight, UNKNOWN) for weight in WEIGHTS}
     claimed = [(share(scores.foreign(w), kinds, scores.genuine(w), known[w]) <= FALSE_CLAIMS).sum() for w in WEIGHTS]
     weight = WEIGHTS[int(np.argmax(claimed))]

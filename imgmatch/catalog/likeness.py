@@ -86,7 +86,7 @@ class Likeness:
         self._number = {str(name): number for number, name in enumerate(names)}
         priors = {weight: PRIORS.get((catalog.space.id, weight), UNKNOWN) for weight in WEIGHTS}
         inputs = photos.vectors, photos.items, photos.brands, np.array(list(priors.values()))
-        found = remembered("likeness-11", lambda: held_out(photos, priors).arrays(), *inputs)
+        found = remembered("likeness-12", lambda: held_out(photos, priors).arrays(), *inputs)
         self.learnt = learnt = HeldOut.from_arrays(found)
         self.metric = Metric(learnt.mean, learnt.matrix) if len(learnt.matrix) else None
         self._prior = priors[learnt.weight] if self.metric is None else UNKNOWN
@@ -165,8 +165,8 @@ class Likeness:
         Notes
         -----
         What a stranger scores is known from the catalog's photos with their own group taken out of it, and from how much
-        such scores vary in other catalogs of the same encoder, see :func:`imgmatch.catalog.strangers.share`. 1 where brands
-        (items, where the catalog has one brand) and background photos are less than three.
+        such scores vary in other catalogs of the same encoder, see :func:`imgmatch.catalog.strangers.share`. 1 where the
+        catalog has less than three brands (items, where it has one brand).
         """
         return float(share(self.learnt.foreign, self.learnt.kinds, score, self._prior))
 

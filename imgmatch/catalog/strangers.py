@@ -22,8 +22,9 @@ open parts of ``python -m benchmarks claims`` 0.72 and 0.15 are claimed rightly 
 with nothing for all 0.73 and 0.11. With 1 instead of a half bags lose (0.67 instead of 0.84 at equal claims, f1b99b2)."""
 
 KINDS = 3
-"""Brands or background photos that it takes to know a stranger by: of two brands each is all that the other knows. Of the
-third brand of ``bags_three_brands`` 5 in 100 would be claimed by the other two at 5 photos a brand, and 15 at 20."""
+"""Brands that it takes to know a stranger by: of two each is all that the other knows, and background photos of anything say
+little. In the open parts of ``python -m benchmarks claims`` two brands of bags would claim 5 in 100 of the third at 5 photos
+a brand, 15 at 20; one brand of watches, with 10 everyday photos beside it, would claim 44 to 53 in 100 of the six others."""
 
 
 class Prior(NamedTuple):
@@ -59,14 +60,14 @@ def share(foreign: FloatArray, kinds: int, scores: npt.ArrayLike, prior: Prior =
     foreign : ndarray, shape (n,)
         Scores of a catalog's photos with their own group taken out of it.
     kinds : int
-        How many groups they are of.
+        How many groups the catalog has.
     scores : array_like, shape (m,)
     prior : Prior
 
     Returns
     -------
     ndarray, shape (m,), float64
-        1 where there are less than three photos or kinds.
+        1 where there are less than three photos, or less than `KINDS`.
 
     Notes
     -----

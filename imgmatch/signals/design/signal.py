@@ -200,8 +200,8 @@ class DesignSignal(Signal):
             )
         if likeness.learnt.kinds < KINDS:
             return Message(
-                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has too few brands and "
-                "background photos to show how near other goods come.",
+                "The nearest item is {item} (similarity {similarity:.2f}), but the catalog has too few brands to show how "
+                "near other goods come.",
                 item=item,
                 similarity=similarity,
             )
