@@ -1,4 +1,4 @@
-"""A closer look: at small leads alone, around their place, and it counts where it finds the same mark there."""
+"""A closer look: at doubtful small marks alone, around their place, and what it finds of the same mark there counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
-from imgmatch.signals.logo.closer import LATER, LEAD, enlarged, leads, surer
+from imgmatch.signals.logo.closer import LATER, LEAD, SURE, confirmed, doubtful, enlarged
 from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
 from imgmatch.signals.logo.signal import WEAK
@@ -34,23 +34,34 @@ def seen(marks: Marks, evidence: float, place: Square, brand: str = "ours") -> S
     return Seen(brand, evidence, marks.references[0], place, None, None)
 
 
-HERE = square(200, 100, 50)
-LEADS = {
-    "a weak one": ([(1.0, HERE)], 1),
-    "the weakest": ([(LEAD, HERE)], 1),
-    "too weak": ([(LEAD - 0.01, HERE)], 0),
-    "a quarter of the photo": ([(1.0, square(0, 0, 125))], 1),
-    "more than a quarter": ([(1.0, square(0, 0, 126))], 0),
-    "beside a claim": ([(CLAIM, square(300, 300, 40)), (1.0, HERE)], 0),
-    "two of three": ([(1.5, HERE), (1.0, square(300, 300, 40)), (0.5, square(10, 10, 40))], 2),
-    "nothing": ([], 0),
+HERE, THERE, LARGE = square(200, 100, 50), square(300, 300, 40), square(0, 0, 126)
+DOUBTFUL = {
+    "a weak one": ([(1.0, HERE)], [0]),
+    "the weakest": ([(LEAD, HERE)], [0]),
+    "too weak": ([(LEAD - 0.01, HERE)], []),
+    "a quarter of the photo": ([(1.0, square(0, 0, 125))], [0]),
+    "more than a quarter": ([(1.0, LARGE)], []),
+    "the stronger of two": ([(1.5, HERE), (1.0, THERE)], [0]),
+    "the first small one": ([(1.5, LARGE), (1.0, THERE)], [1]),
+    "a small claim": ([(CLAIM, HERE), (1.0, THERE)], [0]),
+    "two small claims": ([(3.0, HERE), (CLAIM, THERE)], [0, 1]),
+    "a claim on more": ([(SURE, HERE), (1.0, THERE)], []),
+    "one beside it": ([(SURE, HERE), (CLAIM, THERE)], [1]),
+    "a large claim": ([(CLAIM, LARGE), (1.0, THERE)], []),
+    "nothing": ([], []),
 }
 
 
-@pytest.mark.parametrize(("found", "count"), LEADS.values(), ids=LEADS)
-def test_what_is_looked_at_again(marks: Marks, found: list[tuple[float, Square]], count: int) -> None:
+@pytest.mark.parametrize(("found", "again"), DOUBTFUL.values(), ids=DOUBTFUL)
+def test_what_is_looked_at_again(marks: Marks, found: list[tuple[float, Square]], again: list[int]) -> None:
     given = [seen(marks, evidence, place) for evidence, place in found]
-    assert leads(given, photo(scene(mark()))) == given[:count] if count else not leads(given, photo(scene(mark())))
+    assert [id(s) for s in doubtful(given, photo(scene(mark())))] == [id(given[n]) for n in again]
+
+
+@pytest.mark.parametrize(("how", "count"), [({}, 1), ({"repeats": True}, 0), ({"agreeing": 1}, 0)])
+def test_patterns_and_what_one_feature_lays_are_not_looked_at_again(marks: Marks, how: dict[str, Any], count: int) -> None:
+    claimed = replace(seen(marks, 3.0, HERE), sighting=replace(sighting(marks), **how))
+    assert len(doubtful([claimed], photo(scene(mark())))) == count
 
 
 @pytest.mark.parametrize("place", [HERE, square(-20, -20, 60), square(480, 380, 60), square(499, 399, 1)])
@@ -73,56 +84,62 @@ def test_three_sides_twice_as_large(marks: Marks) -> None:
     assert (back @ (300, 300, 1)).tolist() == [300, 200, 1]
 
 
-SURER = {
+CLOSER = {
     "the same mark there": ("ours", 4.0, square(100, 100, 100), 4.0 - LATER),
-    "hardly more": ("ours", 1.0 + LATER, square(100, 100, 100), None),
+    "less of it": ("ours", 1.0, square(100, 100, 100), 1.0 - LATER),
+    "next to nothing": ("ours", LATER, square(100, 100, 100), None),
     "somewhere else": ("ours", 4.0, square(210, 210, 80), None),
     "another mark there": ("theirs", 4.0, square(100, 100, 100), None),
 }
 
 
-@pytest.mark.parametrize(("brand", "evidence", "place", "counted"), SURER.values(), ids=SURER)
-def test_what_a_closer_look_counts(marks: Marks, brand: str, evidence: float, place: Square, counted: float | None) -> None:
-    lead = seen(marks, 1.0, HERE)
+@pytest.mark.parametrize(("brand", "evidence", "place", "left"), CLOSER.values(), ids=CLOSER)
+def test_what_a_closer_look_leaves(marks: Marks, brand: str, evidence: float, place: Square, left: float | None) -> None:
     back = np.array([[0.5, 0, 150], [0, 0.5, 50], [0, 0, 1]])
-    after = surer(lead, [seen(marks, evidence, place, brand)], back)
-    if counted is None:
-        assert after is lead
-    else:
-        assert (after.evidence, after.polygon) == (pytest.approx(counted), HERE)
+    after = confirmed(seen(marks, 1.0, HERE), [seen(marks, evidence, place, brand)], back)
+    assert (after and (after.evidence, after.polygon)) == (left and (pytest.approx(left), HERE))
+
+
+def sighting(marks: Marks) -> Sighting:
+    transform = np.array([[0.1, 0, 20], [0, 0.1, 30], [0, 0, 1]])
+    points, places = np.array([[10, 20], [30, 40]], np.float32), np.zeros((0, 3), np.float32)
+    return Sighting(
+        marks.references[0], transform, 3.0, agreeing=2, mirrored=False, repeats=False, points=points, places=places
+    )
 
 
 def test_what_is_found_in_a_part_lies_in_the_photo(marks: Marks) -> None:
-    transform = np.array([[0.1, 0, 20], [0, 0.1, 30], [0, 0, 1]])
-    none = np.zeros((0, 3), np.float32)
-    sighting = Sighting(
-        marks.references[0], transform, 3.0, agreeing=2, mirrored=False, repeats=False,
-        points=np.array([[10, 20], [30, 40]], np.float32), places=none,
-    )  # fmt: skip
     back = np.array([[0.5, 0, 150], [0, 0.5, 50], [0, 0, 1]])
-    moved = replace(seen(marks, 3.0, square(100, 100, 100)), sighting=sighting).moved(back)
+    moved = replace(seen(marks, 3.0, square(100, 100, 100)), sighting=sighting(marks)).moved(back)
     assert moved.polygon == HERE
     assert moved.sighting is not None
     assert moved.sighting.points.tolist() == [[155, 60], [165, 70]]
     assert moved.sighting.transform @ (100, 0, 1) == pytest.approx((165, 65, 1))
 
 
-def test_a_lead_is_named_where_a_closer_look_finds_it(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, asked = photo(scene(mark())), []
+@pytest.mark.parametrize(
+    ("first", "later", "left"),
+    [(1.3, 5.0, 5.0 - LATER), (3.0, 5.0, 5.0 - LATER), (3.0, 2.5, 2.5 - LATER), (3.0, 0.1, None)],
+    ids=["a lead is named", "a claim stands", "a claim falls", "nothing is left"],
+)
+def test_a_closer_look_decides(
+    marks: Marks, monkeypatch: pytest.MonkeyPatch, first: float, later: float, left: float | None
+) -> None:
+    asked: list[tuple[int, ...]] = []
     looked = Marks._looked
 
-    def first_unsure(self: Marks, context: PhotoContext) -> Any:
+    def look(self: Marks, context: PhotoContext) -> Any:
         asked.append(context.image.pixels.shape[:2])
         return looked(self, context)
 
     def found(self: Marks, look: Any) -> list[Seen]:
-        return [seen(marks, 1.3, HERE)] if len(asked) == 1 else [seen(marks, 5.0, square(100, 100, 100))]
+        return [seen(marks, first, HERE)] if len(asked) == 1 else [seen(marks, later, square(100, 100, 100))]
 
-    monkeypatch.setattr(Marks, "_looked", first_unsure)
+    monkeypatch.setattr(Marks, "_looked", look)
     monkeypatch.setattr(Marks, "_seen", found)
-    [after] = marks.look(shown)
+    after = marks.look(photo(scene(mark())))
     assert asked == [(400, 500), (300, 300)]
-    assert (after.evidence, after.polygon) == (5.0 - LATER, HERE)
+    assert [(s.evidence, s.polygon) for s in after] == ([] if left is None else [(left, HERE)])
 
 
 def test_a_weak_mark_is_said_and_claims_nothing(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,9 +253,13 @@ def test_a_small_mark_is_laid_by_one_feature_and_named_by_the_shape_around_it(in
     assert (seen.reference.brand, seen.agreeing) == ("ours", 1)
     assert np.mean(seen.polygon(), axis=0) == pytest.approx((250, 200), abs=3)
     assert np.ptp(seen.polygon(), axis=0).max() == pytest.approx(20, rel=0.5)
-    [[finding]] = signal().examine([Query(Listing("1"), [shown])])
+    asked = signal()
+    [first] = asked._marks()._seen(asked._marks()._looked(shown))
+    assert first.value >= 0.5
+    assert "one point, and the shape around it" in str(asked._by_what(first))
+    [[finding]] = asked.examine([Query(Listing("1"), [shown])])
     assert (finding.brand, finding.status) == ("ours", FindingStatus.OK)
-    assert "one point, and the shape around it" in str(finding.reason)
+    assert (finding.value or 0.0) >= 0.5
 
 
 def test_one_feature_without_the_shape_around_it_names_nothing(index: MarkIndex) -> None:

@@ -18,7 +18,7 @@ from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
 from imgmatch.loading.cache import Arrays, remembered
 from imgmatch.loading.photo import PhotoContext, producer
-from imgmatch.signals.logo.closer import enlarged, leads, surer
+from imgmatch.signals.logo.closer import confirmed, doubtful, enlarged
 from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
 from imgmatch.types import PhotoRole
 from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
@@ -140,12 +140,12 @@ class Marks:
         return self._judged(photo, self._looked(photo))
 
     def _judged(self, photo: PhotoContext, look: _Look) -> list[Seen]:
-        """Return what speaks for each brand, after a closer look at the leads where nothing is claimed yet."""
+        """Return what speaks for each brand; about a doubtful small mark a closer look decides."""
         seen = self._seen(look)
-        for lead in leads(seen, photo):
-            larger, back = enlarged(photo, lead)
-            again = surer(lead, self._seen(self._looked(larger)), back)
-            seen = [again if s is lead else s for s in seen]
+        for mark in doubtful(seen, photo):
+            larger, back = enlarged(photo, mark)
+            again = confirmed(mark, self._seen(self._looked(larger)), back)
+            seen = [s for s in seen if s is not mark] + ([] if again is None else [again])
         return apart(sorted(seen, key=lambda s: -s.evidence))
 
     def _looks(self, others: Iterable[tuple[Set[str], PhotoContext]]) -> list[tuple[Set[str], PhotoContext, _Look]]:
