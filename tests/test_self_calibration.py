@@ -24,13 +24,13 @@ QUICK = Config(signals=("design", "listing"))
 
 
 def source(root: Path, items: int, photos: int = 2, background: int = 12) -> Path:
-    """Write a catalog's source: items of two brands whose views are alike, priced, and unrelated pictures."""
+    """Write a catalog's source: items of three brands whose views are alike, priced, and unrelated pictures."""
     rows = []
     for i in range(items):
         names = [f"p/{i}-{k}.png" for k in range(photos)]
         write_tree(root, {n: picture(i, (96 + 8 * k, 96)) for k, n in enumerate(names)})
         prices = {"price": 1000 + i, "currency": "EUR", "condition_prices": {"used": 600 + i}}
-        rows.append({"item_id": f"item-{i}", "brand": f"brand{i % 2}", "name": f"Item {i}", "photos": names, **prices})
+        rows.append({"item_id": f"item-{i}", "brand": f"brand{i % 3}", "name": f"Item {i}", "photos": names, **prices})
     write_tree(root, {f"background/{i}.png": picture(500 + i) for i in range(background)})
     path = root / "manifest.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -89,7 +89,7 @@ def test_end_to_end(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.Monkey
     assert made.space["id"] == catalog.space.id
     matcher = Matcher(catalog, Config(signals=QUICK.signals, fusion=FusionConfig(calibration=str(out))))
     photo = catalog.path.parent / "source" / "p" / "3-1.png"
-    record = matcher.examine(Listing("L", photos=(photo.name,), title="brand1 Item 3", price="150 EUR"), photos=photo.parent)
+    record = matcher.examine(Listing("L", photos=(photo.name,), title="brand0 Item 3", price="150 EUR"), photos=photo.parent)
     assert record.verdict is not None
     assert record.verdict.probability is not None
     assert "fitted on the catalog's own photos, forged and not" in (record.verdict.calibration or "")
