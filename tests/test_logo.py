@@ -32,7 +32,9 @@ from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ink_map,
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.gradients import BINS, CELL, SQUARE, gradients, levels, template
 from imgmatch.vision.marks.placement import Placement, difference, judge
-from imgmatch.vision.marks.shape import LEAST_PHOTOS, SECONDED, _detectors
+from imgmatch.vision.marks.plain import SHEETS, plain_sheets
+from imgmatch.vision.marks.reference import _two_colours
+from imgmatch.vision.marks.shape import CHANCE_DEVIATION, CHANCE_MEAN, LEAST_PHOTOS, SECONDED, _detectors
 from imgmatch.vision.marks.sighting import Sighting, packed, unpacked
 from tests.fakes import GridEncoder, picture, write_tree
 
@@ -318,7 +320,80 @@ def test_a_shape_stands_above_photos_of_other_things_once_there_are_enough(refer
     assert references[shown[0].reference].brand == "ours"
     assert shown[0].score > 2.0
     assert shown[0].box.x0 == pytest.approx(150, abs=35)
-    assert shapes(references, LEAST_PHOTOS - 1).find(photo(scene(mark()))) == []
+    assert ShapeIndex(references).find(photo(scene(mark()))) == []
+
+
+def test_what_is_chance_is_learnt_from_photos_and_for_drawings_or_where_there_are_few_from_sheets(
+    references: list[MarkReference],
+) -> None:
+    boxed = [replace(r, ink=None) for r in references]  # as if they were boxes in photos
+    found, cut = ShapeIndex(references), ShapeIndex(boxed)
+    drawn = np.array([found.scan(photo(np.dstack([sheet] * 3)))[0] for sheet in plain_sheets()])
+    sheets = np.maximum([drawn.mean(axis=0), drawn.std(axis=0) + 0.3], [[CHANCE_MEAN], [CHANCE_DEVIATION]]).T
+    easy, hard = ([(set(), np.full(2, s, np.float32)) for s in (low, high) * 8] for low, high in ((1, 3), (6, 20)))
+    for rows, drawings, boxes in (
+        ([], sheets, sheets),
+        (easy, sheets, [[CHANCE_MEAN, CHANCE_DEVIATION]] * 2),
+        (hard, [[13.0, 7.3]] * 2, [[13.0, 7.3]] * 2),
+        (hard[1:], sheets, sheets),
+        ([({"ours"}, scores) for _, scores in hard], [sheets[0], [13.0, 7.3]], [sheets[0], [13.0, 7.3]]),
+    ):
+        for shapes, chance in ((found, drawings), (cut, boxes)):
+            shapes.learn(rows)
+            np.testing.assert_allclose(shapes.chance, chance, rtol=1e-5)
+    found.learn([])
+    assert found.find(photo(scene(mark(), 220, turn=0.0)))[0].score > 2.0
+
+
+def test_sheets_are_drawn_the_same_every_time_and_hold_words_and_shapes() -> None:
+    sheets = plain_sheets()
+    assert len(sheets) == SHEETS
+    assert all(sheet.shape == (240, 240) and sheet.std() > 20 for sheet in sheets)
+    assert all((a == b).all() for a, b in zip(sheets, plain_sheets(), strict=True))
+
+
+def test_a_drawing_cut_off_at_its_ink_is_like_one_with_ground_around_it() -> None:
+    """Letters that fill their file: the border is half ink, but there are two colours, and beyond the file is ground."""
+    whole = make_reference("ours", "a" * 64, "figure", image(mark()), None)
+    x0, y0, x1, y1 = (round(v) for v in whole.box)
+    cut = make_reference("ours", "b" * 64, "figure", image(np.ascontiguousarray(mark()[y0:y1, x0:x1])), None)
+    assert cut.box == (0, 0, x1 - x0, y1 - y0)  # in pixels of its own file
+    np.testing.assert_allclose(cut.cells, whole.cells, atol=0.02)
+    np.testing.assert_allclose(cut.square, whole.square, atol=0.02)
+    assert whole.ink is not None
+    assert cut.ink is not None
+    np.testing.assert_allclose(cut.ink.share, whole.ink.share, atol=0.02)
+    assert np.add(cut.ink.origin, (x0, y0)) == pytest.approx(np.array(whole.ink.origin), abs=1e-6)
+    assert len(cut.keypoints) == len(whole.keypoints)
+    np.testing.assert_allclose(cut.keypoints.xy + np.float32([x0, y0]), whole.keypoints.xy, atol=0.5)
+    pattern = make_reference("ours", "b" * 64, "monogram", image(np.ascontiguousarray(mark()[y0:y1, x0:x1])), None)
+    assert pattern.ink is None  # it goes on beyond its file
+
+
+def test_a_pattern_is_not_set_on_ground() -> None:
+    disc = cv2.circle(
+        np.full((120, 120, 3), 255, np.uint8), (60, 60), 59, (0, 0, 0), -1
+    )  # touches the border in four points
+    figure, pattern = (make_reference("ours", "a" * 64, kind, image(disc), None) for kind in ("figure", "monogram"))
+    assert figure.ink is not None
+    assert pattern.ink is not None
+    assert pattern.box == figure.box
+    assert (pattern.cells == template(disc, (1, 1, 120, 120))).all()
+    assert not np.allclose(figure.cells, pattern.cells, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("colours", "drawn"),
+    [
+        ([(255, 255, 255), (0, 0, 0)], True),
+        ([(200, 30, 40), (250, 240, 250)], True),
+        ([(255, 255, 255), (0, 0, 0), (230, 30, 30)], False),  # stripes up to the border in three colours: a photo may be so
+        ([(90, 90, 90)], False),
+    ],
+)
+def test_a_picture_of_two_colours_is_a_drawing(colours: list[tuple[int, int, int]], drawn: bool) -> None:
+    stripes = np.repeat(np.array(colours * 7, np.uint8)[:13], 10, axis=0)
+    assert _two_colours(np.broadcast_to(stripes, (90, len(stripes), 3)).copy()) is drawn
 
 
 def test_a_place_is_compared_with_the_pictures_of_all_brands(references: list[MarkReference]) -> None:
@@ -638,6 +713,20 @@ def test_marks_and_words_alone_are_a_catalog(tmp_path: Path) -> None:
     assert len(catalog.brands["ours"].logos) == 1
     [[finding]] = LogoSignal(catalog).examine([Query(Listing("1"), [photo(scene(mark()))])])
     assert finding.brand == "ours"
+
+
+def test_drawings_alone_are_compared_by_what_they_are_like_on_drawn_sheets(tmp_path: Path) -> None:
+    marks = {"ours/logo/a.png": png(mark()), "theirs/logo/a.png": png(other())}
+    photos = {f"third/{n}/a.png": png(picture_of_lines(n)) for n in range(LEAST_PHOTOS + 2)}
+    chance = []
+    for name, tree in {"drawn": marks, "photos": marks | photos}.items():
+        catalog = Catalog.build(write_tree(tmp_path / f"{name}-src", tree), tmp_path / name, encoder=GridEncoder())
+        found = LogoSignal(catalog)._marks()
+        sheets = found._margins([(set(), matches) for matches in found.shapes.matches_on_sheets()])
+        assert set(sheets) == {"ours", "theirs"}
+        chance.append((found._margin_chance, sheets))
+    assert chance[0][0] == pytest.approx(chance[0][1])
+    assert chance[1][0] != pytest.approx(chance[1][1])  # photos of other things say it better
 
 
 def test_alone_and_in_a_batch_are_the_same() -> None:
