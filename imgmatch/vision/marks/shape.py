@@ -39,11 +39,13 @@ CHANCE_MEAN, CHANCE_DEVIATION = 6.5, 1.5
 on white: what nine in ten marks of `logos_in_photos` have at most on the open part of the distractors."""
 
 LEAST_PHOTOS = 16
-"""Of a mark whose scores are known on fewer photos of other things, those on drawn sheets are chance. So are those of a
-drawing that are higher there: its catalog may have photos on white alone, boxes bring the photos along that they are in.
-With drawings as the only references (``benchmarks/marks_real.py``, dev) 92 of 153 photos are named so, where no shape is
-believed 77; of 133 photos of nothing none is claimed, by the two numbers above alone 9 (every disc is like a disc, every
-word like a word), and with 48 photos of bags in the catalog (the open ones of `bags_three_brands`) none instead of 4."""
+"""A box whose scores are known on fewer photos of other things has no standard score: it is not named by shape, since by
+drawn sheets 20 brands of boxes claim 4 of 266 photos of nothing instead of 1. For a drawing drawn sheets stand in for
+photos, and count beside them where it scores higher there: its catalog may have photos on white alone, boxes bring the
+photos along that they are in. With drawings as the only references (``benchmarks/marks_real.py``, dev) 92 of 153 photos are
+named so, where no shape is believed 77; of 133 photos of nothing none is claimed, by the two numbers above alone 9 (every
+disc is like a disc, every word like a word), and with 48 photos of bags in the catalog (the open ones of
+`bags_three_brands`) none instead of 4."""
 
 SECONDED, PICTURES, SAME_PLACE = 2.0, 3, 0.4
 """How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes
@@ -129,11 +131,10 @@ class ShapeIndex:
         for number, reference in enumerate(self._references):
             scores = np.array([row[number] for brands, row in rows if reference.brand not in brands])
             scores = scores[np.isfinite(scores)]  # a photo may be too small for a mark
-            enough = len(scores) >= LEAST_PHOTOS
-            chance = [_chance(scores)] if enough else []
-            if reference.ink is not None or not enough:
+            chance = [_chance(scores)] if len(scores) >= LEAST_PHOTOS else []
+            if reference.ink is not None:
                 chance.append(_chance(self._on_sheets[:, number]))
-            self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0)
+            self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0) if chance else np.inf
 
     @cached_property
     def _on_sheets(self) -> FloatArray:
