@@ -98,6 +98,7 @@ screenshots: $(INSTALLED)
 
 # Every message that people read, into the file of each language: new ones come empty, and a test asks for their translation.
 messages: $(INSTALLED)
+	mkdir -p build
 	$(PY) -m babel.messages.frontend -q extract -F babel.cfg -k Message --add-location=file --sort-output \
 	    --project imgmatch --omit-header -o build/messages.pot imgmatch
 	for po in imgmatch/locale/*.po; do \

@@ -152,7 +152,7 @@ class LogoSignal(Signal):
                 said.append(Message("it is mirrored, as the whole photo may be"))
         if seen.shape is not None:
             score = seen.shape.score
-            said.append(Message("its shape is {score:.1f} standard deviations above other photos", score=score))
+            said.append(Message("its shape is {score:.1f} standard deviations above chance", score=score))
         if seen.value < 0.5:
             return Message("Something like the mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
         return Message("The mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
@@ -218,7 +218,7 @@ class LogoSignal(Signal):
             if seen.sighting.reference is seen.reference:
                 out["transform"] = [[float(v) for v in row] for row in seen.sighting.transform]
         if seen.shape is not None:
-            facts[Message("shape, standard deviations above photos of other things")] = round(seen.shape.score, 1)
+            facts[Message("shape, standard deviations above chance")] = round(seen.shape.score, 1)
         return {
             "reference_photo": seen.reference.photo,
             "regions": [

@@ -67,7 +67,7 @@ class ShapeMatch:
     reference : int
         Position among the index's references.
     score : float
-        Standard deviations above the mark's best scores on photos of other things.
+        Standard deviations above the mark's best scores by chance.
     box : Box
         In original pixels.
     margin : float or None
