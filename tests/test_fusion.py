@@ -202,9 +202,11 @@ AGREEING = {
     "both": ([WEAK_WORD, WEAK_MARK], "aurel"),
     "of two brands": ([WEAK_WORD, replace(WEAK_MARK, brand="brix")], None),
     "weaker than weak": ([WEAK_WORD, replace(WEAK_MARK, value=0.02)], None),
-    "beside a likeness": ([WEAK_MARK, found("design", 0.6)], "aurel"),
+    "beside a likeness": ([WEAK_MARK, found("design", 0.6, photo_id="photo-1")], "aurel"),
+    "in two photos": ([WEAK_WORD, replace(WEAK_MARK, photo_id="photo-2")], None),
     "beside an ordinary word of the title": ([WEAK_MARK, found("claim", 0.45)], None),
     "both, beside a plain word for another": ([WEAK_WORD, WEAK_MARK, found("text", 0.9, "brix")], "brix"),
+    "both, beside half a word for another": ([WEAK_WORD, WEAK_MARK, found("text", 0.51, "brix")], "brix"),
 }
 
 
@@ -230,6 +232,17 @@ def test_a_weak_mark_makes_no_more_of_a_contradiction(claims: list[Finding]) -> 
         allowed = Rules.load().assess([*bare, contradiction]).allows
         assert Rules.load().assess([*claims, contradiction]).allows.rank <= allowed.rank
     assert not Rules.load().assess([WEAK_WORD, WEAK_MARK, found("logo_tamper", 0.9)]).plain
+
+
+def test_what_only_weak_findings_claim_goes_to_review_at_most() -> None:
+    against = [found("price", 0.9), found("contact", 0.8), found("seller", 0.9)]
+    assert Rules.load().assess([found("text", 0.9), *against]).allows is Decision.LEAD
+    assert Rules.load().assess([WEAK_WORD, WEAK_MARK, *against]).allows is Decision.REVIEW
+
+
+def test_a_claim_may_be_set_below_a_half() -> None:
+    rules = Rules.from_dict({"claims": {"text": 0.3}, "contradictions": {}})
+    assert rules.assess([found("text", 0.35)]).brand == "aurel"
 
 
 def test_candidate_is_of_the_claimed_brand() -> None:

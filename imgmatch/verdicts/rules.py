@@ -138,7 +138,7 @@ class Rules:
         By finding name.
     labels : tuple of LabelRule
     weak : mapping of str to float
-        Finding name to the least value that counts beside another finding about the brand.
+        Finding name to the least value that counts beside another such finding about the brand, where nothing claims one.
     trust : mapping of str to float
         Finding name to the share of right ones among the brands that it names when it is surest.
     single, plain : frozenset of str
@@ -268,7 +268,7 @@ class Rules:
         names = {f.signal for f in mine}
         plain = {f.signal for f in mine if self._suffices(f)} & self.plain
         contradictions = self._strengths(best, names)
-        trusted = bool(authorised(brand))
+        trusted, together = bool(authorised(brand)), not any(map(self._suffices, mine))
         if trusted:
             contradictions = tuple((f, "weak" if s == "strong" else "note") for f, s in contradictions)
         allows = _allowed([(self.contradictions[f.signal].source, s) for f, s in contradictions])
@@ -276,10 +276,10 @@ class Rules:
             brand,
             tuple(mine),
             contradictions=contradictions,
-            allows=min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted else allows,
+            allows=min(allows, Decision.REVIEW, key=lambda d: d.rank) if trusted or together else allows,
             labels=self._labels(names, {f.signal for f, _ in contradictions}),
             plain=tuple(f.signal for f, s in contradictions if s == "strong" and plain - {f.signal}),
-            together=not any(map(self._suffices, mine)),
+            together=together,
             known=known,
             named=tuple(named),
         )
@@ -287,7 +287,8 @@ class Rules:
     def _claimed(self, findings: Sequence[Finding]) -> dict[str, dict[str, Finding]]:
         """Return by brand what claims it, the best finding of each name.
 
-        Where one claims it by itself, others count from a half on; where none does, weak ones of two names must agree.
+        Where a finding claims any brand by itself, only such brands count, with what else says so by a half or more; where
+        none does, weak ones of two names in one photo must agree.
         """
         named: dict[str, dict[str, Finding]] = {}
         for f in findings:
@@ -296,10 +297,8 @@ class Rules:
         claims = {}
         for brand, by in named.items():
             if any(map(self._suffices, by.values())):
-                claims[brand] = {name: f for name, f in by.items() if _of(f) >= 0.5}
-            elif len(by) > 1:
-                claims[brand] = by
-        return claims
+                claims[brand] = {name: f for name, f in by.items() if self._suffices(f) or _of(f) >= 0.5}
+        return claims or {brand: by for brand, by in named.items() if len({f.photo_id for f in by.values()}) < len(by)}
 
     def _suffices(self, finding: Finding) -> bool:
         return _of(finding) >= self.claims[finding.signal]

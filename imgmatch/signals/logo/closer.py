@@ -25,7 +25,7 @@ SIDES, ENLARGED, REACH = 3.0, 2.0, 24.0
 
 LATER = 0.5
 """How much more evidence a closer look needs for a claim than a first one (``benchmarks/marks_real.py``, dev). Of small
-marks that are claimed with less than `SURE` at first, in 669 photos, all nine right ones have 3.03 or more then, all four
+marks that are claimed with less than `SURE` at first, in 669 photos, all nine right ones have 3.03 or more then, all three
 wrong ones 2.5 or less. Of leads that are not claimed eleven right ones have 3.2 or more, the strongest wrong one 2.7."""
 
 

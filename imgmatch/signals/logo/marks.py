@@ -152,7 +152,10 @@ class Marks:
         """Return what speaks for each brand; about a doubtful small mark a closer look decides."""
         seen = self._seen(look)
         for mark in doubtful(seen, photo):
-            larger, back = enlarged(photo, mark)
+            try:
+                larger, back = enlarged(photo, mark)
+            except ImageError:  # a part that is too long or too thin for a picture of its own
+                continue
             again = confirmed(mark, self._seen(self._looked(larger)), back)
             seen = [s for s in seen if s is not mark] + ([] if again is None else [again])
         return apart(sorted(seen, key=lambda s: -s.evidence))

@@ -115,8 +115,8 @@ class LogoSignal(Signal):
             yield Finding.abstained("logo", self._with_nearest(nothing, misses))
 
     def _findings(self, photo: PhotoContext, seen: Sequence[Seen]) -> Iterator[Finding]:
-        misses = [s for s in seen if s.evidence < WEAK]
         for s in (s for s in seen if s.evidence >= WEAK):
+            misses = [other for other in seen if other.value < 0.5 and other.brand != s.brand]
             reason = self._by_what(s)
             if s.value < 0.5:
                 little = Message("That is too little for a claim by itself.")

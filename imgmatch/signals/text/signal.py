@@ -207,7 +207,7 @@ class TextSignal(Signal):
             claimed = any(f.signal in ("text", "logo_tamper") and (f.value or 0.0) >= 0.5 for f in best.values())
             if not claimed:  # what else may the unsure lines say?
                 for finding in self._rescored(photo, readings):
-                    best.setdefault(f"text {finding.brand}", finding)
+                    _keep(best, finding)
         for f in best.values():
             some = skipped.get(f.photo_id or "")
             yield replace(f, reason=_partly(f.reason, some)) if some else f
@@ -221,8 +221,8 @@ class TextSignal(Signal):
     def _claim(self, photo: PhotoContext, match: Match, readings: Sequence[ocr.Reading], likely: set[str]) -> Finding | None:
         # Compared with the few marks of a brand that the photo's looks suggest, fewer matches are due to chance.
         chance = match.chance / len(self._matcher) if match.brand in likely else match.chance
-        # An ordinary word is a mark only where it stands alone and is written as the mark is: where nobody listed how that
-        # is, as the brand is called, or in capitals.
+        # An ordinary word is a mark only where it is written as the mark is (where nobody listed how that is, as the brand
+        # is called, or in capitals), and claims by itself only where it stands alone.
         wordmarks, mark = self._catalog.brands[match.brand].wordmarks, letters(match.mark)
         forms = (mark,) if wordmarks else (mark, mark.upper())
         if chance > CHANCE or (match.everyday and letters(match.reading) not in forms):

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from imgmatch.images import load_image
 from imgmatch.io.files import sha256_file
 from imgmatch.loading.photo import PhotoContext
-from imgmatch.types import Box, FloatArray
+from imgmatch.types import Box, FloatArray, UInt8Array
 from imgmatch.vision.geometry import Transform
 from imgmatch.vision.marks.gradients import BINS, CELL, LONG, SQUARE, cells_through, grid, levels, template
 from imgmatch.vision.marks.plain import plain_sheets
@@ -133,17 +133,17 @@ class ShapeIndex:
             scores = scores[np.isfinite(scores)]  # a photo may be too small for a mark
             chance = [_chance(scores)] if len(scores) >= LEAST_PHOTOS else []
             if reference.ink is not None:
-                chance.append(_chance(self._on_sheets[:, number]))
+                chance += [_chance(kind[:, number]) for kind in self._on_sheets]
             self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0) if chance else np.inf
 
     @cached_property
-    def _on_sheets(self) -> FloatArray:
-        """What each mark scores on plain sheets, shape (sheets, n)."""
-        return np.array([self._scan(sheet)[0] for sheet in _sheets()])
+    def _on_sheets(self) -> list[FloatArray]:
+        """What each mark scores on plain sheets of each kind, shape (sheets, n)."""
+        return [np.array([self._scan(sheet)[0] for sheet in kind]) for kind in _sheets()]
 
     def matches_on_sheets(self) -> list[list[ShapeMatch]]:
         """Return what :meth:`find` does, for each plain sheet."""
-        return [self.matches(sheet, *self._scan(sheet)) for sheet in _sheets()]
+        return [self.matches(sheet, *self._scan(sheet)) for kind in _sheets() for sheet in kind]
 
     def find(self, photo: PhotoContext) -> list[ShapeMatch]:
         """Return the likest place for each brand, likest first; only those above chance."""
@@ -260,10 +260,14 @@ class ShapeIndex:
 
 
 @cache
-def _sheets() -> tuple[PhotoContext, ...]:
-    """Return the plain sheets; what they are at all sizes stays in memory, 17 MB, where marks are measured at all."""
-    images = [load_image(np.dstack([sheet] * 3)) for sheet in plain_sheets()]
-    return tuple(PhotoContext(image.sha256, image) for image in images)
+def _sheets() -> tuple[tuple[PhotoContext, ...], ...]:
+    """Return the plain sheets; what they are at all sizes stays in memory, 25 MB, where marks are measured at all."""
+
+    def shown(sheet: UInt8Array) -> PhotoContext:
+        image = load_image(np.dstack([sheet] * 3))
+        return PhotoContext(image.sha256, image)
+
+    return tuple(tuple(map(shown, kind)) for kind in plain_sheets())
 
 
 def _chance(scores: FloatArray) -> tuple[float, float]:
