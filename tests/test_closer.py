@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
 from imgmatch.signals.logo.closer import LATER, LEAD, SURE, confirmed, doubtful, enlarged
@@ -151,3 +152,20 @@ def test_a_weak_mark_is_said_and_claims_nothing(marks: Marks, monkeypatch: pytes
     assert "Something like the mark of Ours" in str(finding.reason)
     assert "too little for a claim by itself" in str(finding.reason)
     assert "Nearest marks that were not claimed: Theirs" in str(finding.reason)
+
+
+def test_of_two_weak_marks_each_names_the_other_as_the_nearest(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [seen(marks, WEAK + 0.2, square(0, 0, 300)), seen(marks, WEAK, square(0, 0, 300), "theirs")]
+    monkeypatch.setattr(Marks, "look", lambda self, shown: found)
+    [findings] = signal().examine([Query(Listing("1"), [photo(scene(mark()))])])
+    said = {str(f.brand): str(f.reason).split("not claimed: ")[1] for f in findings}
+    assert said == {"ours": "Theirs.", "theirs": "Ours."}
+
+
+def test_a_mark_whose_part_is_no_picture_stays_as_it_was(marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_picture(*_: Any) -> None:
+        raise ImageError("too_large", "too many pixels", source="a.jpg")
+
+    monkeypatch.setattr("imgmatch.signals.logo.marks.enlarged", no_picture)
+    monkeypatch.setattr(Marks, "_seen", lambda self, look: [seen(marks, 1.3, HERE)])
+    assert [s.evidence for s in marks.look(photo(scene(mark())))] == [1.3]

@@ -176,6 +176,17 @@ def test_a_mark_is_held_against_what_was_read_unsurely() -> None:
     assert examine([stranger])["text"][0].status is FindingStatus.ABSTAINED
 
 
+@pytest.mark.parametrize("values", [(0.47, 0.85), (0.85, 0.47)])
+def test_the_surest_of_the_unsure_lines_counts(values: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    monkeypatch.setattr(ocr, "read", lambda photo, effort: ())
+    monkeypatch.setattr(ocr, "passed_over", lambda photo, effort: ())
+    lines = [Finding("text", FindingStatus.OK, value, "r", photo_id="photo-1", brand="arvelle") for value in values]
+    monkeypatch.setattr(TextSignal, "_rescored", lambda self, photo, readings: iter(lines))
+    [text] = examine([drawn("x")])["text"]
+    assert text.value == 0.85
+
+
 @needs_ocr
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_reads_a_drawn_mark(mirrored: bool) -> None:

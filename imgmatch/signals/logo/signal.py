@@ -44,7 +44,8 @@ of 0.85, 5."""
 
 WEAK = 1.2
 """Evidence from which a mark that is not claimed is a finding: half of a claim. As measured on ``benchmarks/marks_real.py``,
-dev, 9 of 51 photos that nothing names have one of the right brand; of 266 photos of other things 7 have one of any."""
+dev, before small marks were looked at again, 9 of 51 photos that nothing names have one of the right brand; of 266 photos of
+other things 7 have one of any."""
 
 NEAREST_MISSES = 3
 
