@@ -20,8 +20,17 @@ from imgmatch.loading.cache import Arrays, remembered
 from imgmatch.loading.photo import PhotoContext, producer
 from imgmatch.signals.logo.closer import confirmed, doubtful, enlarged
 from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
-from imgmatch.types import PhotoRole
-from imgmatch.vision.marks import MarkIndex, MarkReference, ShapeIndex, ShapeMatch, Sighting, make_reference
+from imgmatch.types import Box, PhotoRole
+from imgmatch.vision.marks import (
+    LearntIndex,
+    LearntMatch,
+    MarkIndex,
+    MarkReference,
+    ShapeIndex,
+    ShapeMatch,
+    Sighting,
+    make_reference,
+)
 from imgmatch.vision.marks.canvas import surroundings
 from imgmatch.vision.marks.index import LEAST
 from imgmatch.vision.marks.shape import LEAST_PHOTOS
@@ -65,20 +74,25 @@ PATTERN_LEAST, PATTERN_ABOVE = 2.8, 1.2
 photos of other brands gave it (``benchmarks/marks_real.py``, sellers, open): a plain weave finds itself on many a cloth. Of
 15 canvases 10 have more, of 119 others none; of the strongest picture alone, without surroundings, 6 stand out."""
 
+LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST = 0.8, 2.5, -1.0, 8.0
+"""What the likest window adds to the evidence, or takes from it (``benchmarks/marks_real.py``, dev): so much for each
+standard deviation above chance that is above the second, between the third and the fourth. LEARNT_FIGURES"""
+
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    """What both indexes find in a photo."""
+    """What the three indexes find in a photo."""
 
     sightings: list[Sighting]
     shapes: list[ShapeMatch]
+    learnt: list[LearntMatch]
 
 
 class Marks:
-    """The marks of a catalog in both indexes."""
+    """The marks of a catalog in all three indexes."""
 
     def __init__(self, catalog: Catalog, side: int) -> None:
         self.references: list[MarkReference] = []
@@ -92,7 +106,7 @@ class Marks:
         self.figures = [r for r in self.references if r.kind != "monogram"]
         self._number = {r: number for number, r in enumerate(self.figures)}
         self.features = MarkIndex(self.references, side)
-        self.shapes = ShapeIndex(self.figures)
+        self.shapes, self.learnt = ShapeIndex(self.figures), LearntIndex(self.references)
         self._brands = sorted({r.brand for r in self.references})
         self._pattern_chance: dict[str, float] = {}
         self._margin_chance: dict[str, float] = {}
@@ -101,7 +115,7 @@ class Marks:
         here = " ".join(s for s in others if os.access(photo_path(catalog.path, s), os.R_OK))
         rests_on = catalog.version, producer(), repr(self), here
         known = remembered("marks", lambda: self._measured(catalog, others), *rests_on)
-        self.shapes.chance = known["chance"]
+        self.shapes.chance, self.learnt.chance = known["chance"], known["learnt"]
         self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
         self._margin_chance = {
             b: m for b, m in zip(self._brands, known["margins"].tolist(), strict=True) if not math.isnan(m)
@@ -126,7 +140,7 @@ class Marks:
         ]
         repeated = np.array([self._pattern_chance.get(brand, 0.0) for brand in self._brands])
         above = np.array([self._margin_chance.get(brand, math.nan) for brand in self._brands])
-        out = {"chance": self.shapes.chance, "patterns": repeated, "margins": above}
+        out = {"chance": self.shapes.chance, "learnt": self.learnt.chance, "patterns": repeated, "margins": above}
         return out | {"false": np.reshape(false, (-1, 2))}
 
     def _claimed(self, photo: PhotoContext, look: _Look) -> set[str]:
@@ -166,21 +180,23 @@ class Marks:
         scanned = []
         for brands, photo in others:
             with contextlib.suppress(ImageError):
-                scanned.append((brands, photo, self._sighted(photo), self.shapes.scan(photo)))
+                scanned.append((brands, photo, self._sighted(photo), self.shapes.scan(photo), self.learnt.scan(photo)))
             photo.forget()  # what is found in it is on disk: a megabyte
-        self.shapes.learn((brands, scores) for brands, _, _, (scores, _) in scanned)
+        self.shapes.learn((brands, shapes[0]) for brands, _, _, shapes, _ in scanned)
+        self.learnt.learn((brands, learnt[0]) for brands, _, _, _, learnt in scanned)
         out: list[tuple[Set[str], PhotoContext, _Look]] = []
-        for brands, photo, sightings, (scores, boxes) in scanned:
+        for brands, photo, sightings, shapes, learnt in scanned:
             with contextlib.suppress(ImageError):
-                out.append((brands, photo, _Look(sightings, self.shapes.matches(photo, scores, boxes))))
+                look = _Look(sightings, self.shapes.matches(photo, *shapes), self.learnt.matches(*learnt))
+                out.append((brands, photo, look))
             photo.forget()
         return out
 
     def _looked(self, photo: PhotoContext) -> _Look:
-        return _Look(self._sighted(photo), self.shapes.find(photo))
+        return _Look(self._sighted(photo), self.shapes.find(photo), self.learnt.find(photo))
 
     def __repr__(self) -> str:
-        return f"{self.features!r} {self.shapes!r}"
+        return f"{self.features!r} {self.shapes!r} {self.learnt!r}"
 
     def _sighted(self, photo: PhotoContext) -> list[Sighting]:
         return unpacked(photo.lasting(_sightings, self), self.features.references)
@@ -212,7 +228,9 @@ class Marks:
             if brand not in sightings or evidence > sightings[brand].evidence:
                 sightings[brand] = replace(s, evidence=evidence)
         shapes = {self.figures[m.reference].brand: m for m in look.shapes}
-        seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand)) for brand in {**sightings, **shapes}]
+        learnt = {self.references[m.reference].brand: m for m in look.learnt}
+        brands = {**sightings, **shapes, **learnt}
+        seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand), learnt.get(brand)) for brand in brands]
         return apart(sorted((s for s in seen if s is not None), key=lambda s: -s.evidence))
 
     def _in_proportion(self, pattern: Sighting) -> Sighting:
@@ -226,24 +244,48 @@ class Marks:
             return 0.0
         return MARGIN * min(max(margin - self._margin_chance[brand] - least, -MARGIN_MOST), MARGIN_MOST)
 
-    def _weighed(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> Seen | None:
+    def _weighed(
+        self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None, learnt: LearntMatch | None
+    ) -> Seen | None:
+        by_shape = self._by_shape(brand, sighting, shape)
+        by_window = _by_window(learnt)
+        if sighting is not None and sighting.agreeing == 1:
+            by_window = max(by_window, 0.0)
+        evidence = by_shape + by_window + (sighting.evidence if sighting is not None else 0.0)
+        shape, learnt = (shape if by_shape > 0 else None), (learnt if by_window > 0 else None)
+        if evidence <= 0 or (sighting is None and shape is None and learnt is None):
+            return None
+        laid = sighting.evidence if sighting is not None else 0.0
+        if shape is not None and by_shape > max(laid, by_window):
+            reference, polygon = self.figures[shape.reference], _corners(shape.box)
+        elif learnt is not None and by_window > laid:
+            reference, polygon = self.references[learnt.reference], _corners(learnt.box)
+        elif sighting is not None:
+            reference, polygon = sighting.reference, sighting.polygon()
+        else:
+            return None
+        return Seen(brand, evidence, reference, polygon, sighting, shape, learnt)
+
+    def _by_shape(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> float:
+        """Return what the likest shape adds to the evidence, or takes from it."""
+        if sighting is not None and sighting.repeats:
+            return 0.0
         above = (shape.score if shape is not None else 0.0) - SHAPE_FROM
         extra = SHAPE_FOR * above if above > 0 else SHAPE_AGAINST * above
         extra += self._above_chance(brand, shape.margin, MARGIN_FROM) if shape is not None else 0.0
-        if sighting is not None and sighting.repeats:
-            extra = 0.0
-        elif sighting is not None and sighting.agreeing == 1:
-            extra = max(extra, 0.0)  # the shape has been asked where it lies: it may be too small or turned to be found
-        evidence = extra + (sighting.evidence if sighting is not None else 0.0)
-        if evidence <= 0:
-            return None
-        shape = shape if extra > 0 else None
-        if shape is not None and (sighting is None or extra > sighting.evidence):
-            polygon = [[round(x, 1), round(y, 1)] for x, y in shape.box.polygon()]
-            return Seen(brand, evidence, self.figures[shape.reference], polygon, sighting, shape)
-        if sighting is None:
-            return None
-        return Seen(brand, evidence, sighting.reference, sighting.polygon(), sighting, shape)
+        if sighting is not None and sighting.agreeing == 1:
+            return max(extra, 0.0)  # the shape has been asked where it lies: it may be too small or turned to be found
+        return extra
+
+
+def _by_window(learnt: LearntMatch | None) -> float:
+    """Return what the likest window adds to the evidence, or takes from it."""
+    above = (learnt.score if learnt is not None else 0.0) - LEARNT_FROM
+    return LEARNT * min(max(above, LEARNT_LEAST), LEARNT_MOST)
+
+
+def _corners(box: Box) -> list[list[float]]:
+    return [[round(x, 1), round(y, 1)] for x, y in box.polygon()]
 
 
 def _sightings(photo: PhotoContext, marks: Marks) -> Arrays:

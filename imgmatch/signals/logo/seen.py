@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Transform
-from imgmatch.vision.marks import MarkReference, ShapeMatch, Sighting
+from imgmatch.vision.marks import LearntMatch, MarkReference, ShapeMatch, Sighting
 from imgmatch.vision.marks.reference import rounded
 
 __all__ = ["CLAIM", "SAME_PLACE", "Seen", "apart", "patterns", "shared"]
@@ -39,6 +39,8 @@ class Seen:
     sighting : Sighting or None
     shape : ShapeMatch or None
         None where the shape speaks against it.
+    learnt : LearntMatch or None
+        None where no window speaks for it.
     """
 
     brand: str
@@ -47,6 +49,7 @@ class Seen:
     polygon: list[list[float]]
     sighting: Sighting | None
     shape: ShapeMatch | None
+    learnt: LearntMatch | None
 
     @property
     def value(self) -> float:

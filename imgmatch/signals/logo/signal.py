@@ -3,7 +3,8 @@
 Findings
 --------
 logo
-    A mark of a brand lies over a part of the photo: features that agree on one place, a shape, or a pattern that repeats.
+    A mark of a brand lies over a part of the photo: features that agree on one place, a shape, a window that a trained
+    network finds like it, or a pattern that repeats.
     Below a half it says too little for a claim, but may agree with a word.
 logo_tamper
     A drawing of the mark lies over the photo but for a part that is missing or added, or its figure is there with another
@@ -26,6 +27,7 @@ from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
 from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.types import Finding, FindingStatus, Label
+from imgmatch.vision.marks.network import NETWORK, WINDOW
 from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
 from imgmatch.vision.ocr import Reading
@@ -78,7 +80,9 @@ class LogoSignal(Signal):
         self._marks()
 
     def fingerprint(self) -> str:
-        return fingerprint_of(self, files=(STATISTICS,), packages=("rapidocr", "onnxruntime", "opencv-python-headless"))
+        return fingerprint_of(
+            self, files=(STATISTICS, NETWORK, WINDOW), packages=("rapidocr", "onnxruntime", "opencv-python-headless")
+        )
 
     def _marks(self) -> Marks:
         with self._lock:
@@ -154,6 +158,11 @@ class LogoSignal(Signal):
         if seen.shape is not None:
             score = seen.shape.score
             said.append(Message("its shape is {score:.1f} standard deviations above chance", score=score))
+        if seen.learnt is not None:
+            score = seen.learnt.score
+            said.append(
+                Message("to the trained network its place is {score:.1f} standard deviations above chance", score=score)
+            )
         if seen.value < 0.5:
             return Message("Something like the mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
         return Message("The mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
@@ -220,6 +229,8 @@ class LogoSignal(Signal):
                 out["transform"] = [[float(v) for v in row] for row in seen.sighting.transform]
         if seen.shape is not None:
             facts[Message("shape, standard deviations above chance")] = round(seen.shape.score, 1)
+        if seen.learnt is not None:
+            facts[Message("trained network, standard deviations above chance")] = round(seen.learnt.score, 1)
         return {
             "reference_photo": seen.reference.photo,
             "regions": [

@@ -20,6 +20,7 @@ from imgmatch.types import FloatArray, Image, UInt8Array
 from imgmatch.vision import geometry
 from imgmatch.vision.geometry import Keypoints
 from imgmatch.vision.marks.gradients import SQUARE, template
+from imgmatch.vision.marks.network import described
 
 __all__ = ["Ink", "MarkReference", "ink_map", "make_reference", "name_of", "rounded"]
 
@@ -101,6 +102,8 @@ class MarkReference:
         Its gradients, see :mod:`imgmatch.vision.marks.gradients`.
     square : ndarray, shape (h, w, BINS), float32
         The same, drawn as a square, without its outermost cells: what pictures of all proportions are compared by.
+    learnt : ndarray, shape (3, 128), float32
+        What the network says of it, see :mod:`imgmatch.vision.marks.network`.
     ink : Ink or None
         None for a box in a photo.
     swatch : Swatch or None
@@ -114,6 +117,7 @@ class MarkReference:
     keypoints: Keypoints
     cells: FloatArray
     square: FloatArray
+    learnt: FloatArray
     ink: Ink | None
     swatch: Swatch | None
 
@@ -177,6 +181,7 @@ def make_reference(
         keypoints=points,
         cells=template(pixels, inside),
         square=template(pixels, inside, SQUARE)[1:-1, 1:-1],
+        learnt=described(pixels, inside),
         ink=ink,
         swatch=swatch,
     )

@@ -29,7 +29,7 @@ from imgmatch.vision.marks.gradients import BINS, CELL, LONG, SQUARE, cells_thro
 from imgmatch.vision.marks.plain import plain_sheets
 from imgmatch.vision.marks.reference import MarkReference, name_of
 
-__all__ = ["STATISTICS", "ShapeIndex", "ShapeMatch", "answers"]
+__all__ = ["LEAST_PHOTOS", "STATISTICS", "ShapeIndex", "ShapeMatch", "answers", "chance_of", "sheets"]
 
 STATISTICS = Path(__file__).with_name("gradients.npz")
 """Mean and covariance of cells at all offsets, made by ``benchmarks/gradient_statistics.py``."""
@@ -46,6 +46,9 @@ photos along that they are in. With drawings as the only references (``benchmark
 named so, where no shape is believed 74; of 133 photos of nothing none is claimed, by the two numbers above alone 9 (every
 disc is like a disc, every word like a word), and with 48 photos of bags in the catalog (the open ones of
 `bags_three_brands`) none instead of 4."""
+
+RESERVE = 0.3
+"""Added to the standard deviation of scores on few photos, a guess."""
 
 SECONDED, PICTURES, SAME_PLACE = 2.0, 3, 0.4
 """How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes
@@ -131,19 +134,19 @@ class ShapeIndex:
         for number, reference in enumerate(self._references):
             scores = np.array([row[number] for brands, row in rows if reference.brand not in brands])
             scores = scores[np.isfinite(scores)]  # a photo may be too small for a mark
-            chance = [_chance(scores)] if len(scores) >= LEAST_PHOTOS else []
+            chance = [chance_of(scores, RESERVE)] if len(scores) >= LEAST_PHOTOS else []
             if reference.ink is not None:
-                chance += [_chance(kind[:, number]) for kind in self._on_sheets]
+                chance += [chance_of(kind[:, number], RESERVE) for kind in self._on_sheets]
             self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0) if chance else np.inf
 
     @cached_property
     def _on_sheets(self) -> list[FloatArray]:
         """What each mark scores on plain sheets of each kind, shape (sheets, n)."""
-        return [np.array([self._scan(sheet)[0] for sheet in kind]) for kind in _sheets()]
+        return [np.array([self._scan(sheet)[0] for sheet in kind]) for kind in sheets()]
 
     def matches_on_sheets(self) -> list[list[ShapeMatch]]:
         """Return what :meth:`find` does, for each plain sheet."""
-        return [self.matches(sheet, *self._scan(sheet)) for kind in _sheets() for sheet in kind]
+        return [self.matches(sheet, *self._scan(sheet)) for kind in sheets() for sheet in kind]
 
     def find(self, photo: PhotoContext) -> list[ShapeMatch]:
         """Return the likest place for each brand, likest first; only those above chance."""
@@ -260,7 +263,7 @@ class ShapeIndex:
 
 
 @cache
-def _sheets() -> tuple[tuple[PhotoContext, ...], ...]:
+def sheets() -> tuple[tuple[PhotoContext, ...], ...]:
     """Return the plain sheets; what they are at all sizes stays in memory, 25 MB, where marks are measured at all."""
 
     def shown(sheet: UInt8Array) -> PhotoContext:
@@ -270,9 +273,9 @@ def _sheets() -> tuple[tuple[PhotoContext, ...], ...]:
     return tuple(tuple(map(shown, kind)) for kind in plain_sheets())
 
 
-def _chance(scores: FloatArray) -> tuple[float, float]:
+def chance_of(scores: FloatArray, reserve: float) -> tuple[float, float]:
     """Return mean and standard deviation, the latter with a reserve: the scores are few."""
-    return float(scores.mean()), float(scores.std()) + 0.3
+    return float(scores.mean()), float(scores.std()) + reserve
 
 
 def _scanned(photo: PhotoContext, shapes: ShapeIndex) -> tuple[FloatArray, FloatArray]:

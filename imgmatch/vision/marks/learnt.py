@@ -1,0 +1,142 @@
+"""Recognise marks by what a small network has learnt to tell apart: see :mod:`imgmatch.vision.marks.network`.
+
+Every window of a photo is compared with every reference. How like a mark its likest window is by chance differs from mark to
+mark, and is measured on photos of other things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from imgmatch.io.files import sha256_file
+from imgmatch.loading.photo import PhotoContext
+from imgmatch.types import Box, FloatArray
+from imgmatch.vision.marks import network
+from imgmatch.vision.marks.reference import MarkReference, name_of
+from imgmatch.vision.marks.shape import LEAST_PHOTOS, chance_of, sheets
+
+__all__ = ["LearntIndex", "LearntMatch"]
+
+PROPORTION = 0.75
+"""Greatest difference of the natural logarithms of a window's and a mark's width over height: of windows of 1, 2, 3 and 1/2
+each mark has one or two. A guess."""
+
+BLOCK = 128
+"""References that are compared at a time: 6 MB for a thousand windows."""
+
+CHANCE_MEAN, CHANCE_DEVIATION = 0.45, 0.04
+"""Least mean and standard deviation of a mark's greatest likeness to windows of other photos, whatever the catalog's photos
+say: what nine in ten marks of `logos_in_photos` exceed on the open part of the distractors."""
+
+
+RESERVE = 0.005
+"""Added to the standard deviation of likeness on few photos, a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearntMatch:
+    """The window of a photo that is likest to a brand's marks.
+
+    Parameters
+    ----------
+    reference : int
+        Position among the index's references.
+    score : float
+        Standard deviations above the mark's greatest likeness by chance.
+    box : Box
+        In original pixels.
+    """
+
+    reference: int
+    score: float
+    box: Box
+
+
+class LearntIndex:
+    """What the network says of a catalog's marks.
+
+    Parameters
+    ----------
+    references : sequence of MarkReference
+
+    Notes
+    -----
+    Some 120 ms of processor time for each photo. Its `repr` names all that :meth:`scan` rests on beside the photo and the
+    code: what is found in a photo is remembered by it.
+    """
+
+    def __init__(self, references: Sequence[MarkReference]) -> None:
+        self._references = references
+        self._name = f"LearntIndex({name_of(references)}, {sha256_file(network.NETWORK)}, {sha256_file(network.WINDOW)})"
+        self._vectors = np.array([r.learnt for r in references], np.float32).reshape(len(references), -1, network.DIM)
+        self._proportions = np.log([(r.box[2] - r.box[0]) / (r.box[3] - r.box[1]) for r in references])
+        self._brands = np.array([r.brand for r in references], np.str_)
+        self.chance = np.full((len(references), 2), np.inf)
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def learn(self, others: Iterable[tuple[Set[str], FloatArray]]) -> None:
+        """Learn what likeness is chance, from photos with the brands that each may show, as `ShapeIndex.learn` does."""
+        rows = list(others)
+        for number, reference in enumerate(self._references):
+            scores = np.array([row[number] for brands, row in rows if reference.brand not in brands])
+            scores = scores[scores > 0]  # a photo may be too small for a mark
+            chance = [chance_of(scores, RESERVE)] if len(scores) >= LEAST_PHOTOS else []
+            if reference.ink is not None:
+                chance += [chance_of(kind[:, number], RESERVE) for kind in self._on_sheets]
+            self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0) if chance else np.inf
+
+    @cached_property
+    def _on_sheets(self) -> list[FloatArray]:
+        """What each mark scores on plain sheets of each kind, shape (sheets, n)."""
+        return [np.array([self.likest(*windows)[0] for windows in kind]) for kind in _sheet_windows()]
+
+    def find(self, photo: PhotoContext) -> list[LearntMatch]:
+        """Return the likest window for each brand, likest first; only those above chance."""
+        return self.matches(*self.scan(photo)) if np.isfinite(self.chance).any() else []
+
+    def scan(self, photo: PhotoContext) -> tuple[FloatArray, FloatArray]:
+        """Return each reference's greatest likeness (n,) and its window (n, 4) in original pixels."""
+        best, boxes = photo.lasting(_scanned, self)
+        return best, boxes
+
+    def matches(self, likeness: FloatArray, boxes: FloatArray) -> list[LearntMatch]:
+        """Return what :meth:`find` does, for a photo that was scanned."""
+        with np.errstate(invalid="ignore"):
+            standard = (likeness - self.chance[:, 0]) / self.chance[:, 1]
+        best: dict[str, int] = {}
+        for i in np.argsort(-standard, kind="stable"):
+            if standard[i] > 0:
+                best.setdefault(str(self._brands[i]), int(i))
+        return [LearntMatch(i, float(standard[i]), Box(*map(float, boxes[i]))) for i in best.values()]
+
+    def likest(self, vectors: FloatArray, boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return each reference's greatest likeness among some windows (n,), and that window (n, 4)."""
+        count, views = self._vectors.shape[:2]
+        best, at = np.zeros(count, np.float32), np.zeros(count, np.intp)
+        if not len(vectors):
+            return best, np.zeros((count, 4), np.float32)
+        proportions = np.log((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]))
+        for first in range(0, count, BLOCK):
+            block = slice(first, first + BLOCK)
+            alike = vectors @ self._vectors[block].reshape(-1, network.DIM).T
+            alike = alike.reshape(len(vectors), -1, views).max(axis=2)
+            alike[np.abs(proportions[:, None] - self._proportions[block]) > PROPORTION] = 0.0
+            best[block], at[block] = alike.max(axis=0), alike.argmax(axis=0)
+        return best, boxes[at]
+
+
+def _scanned(photo: PhotoContext, index: LearntIndex) -> tuple[FloatArray, FloatArray]:
+    best, boxes = index.likest(*network.windows(photo.image.pixels))
+    return best, boxes * np.float32(photo.image.scale)
+
+
+@cache
+def _sheet_windows() -> list[list[tuple[FloatArray, FloatArray]]]:
+    """Return what the network says of plain sheets; they stay in memory, 16 MB, where drawings are measured at all."""
+    return [[network.windows(sheet.image.pixels) for sheet in kind] for kind in sheets()]

@@ -1,0 +1,110 @@
+"""What the trained network says of windows: the same mark alike wherever it shows, and by how much that is above chance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from imgmatch.vision.marks import LearntIndex, MarkReference, network
+from imgmatch.vision.marks.learnt import CHANCE_DEVIATION, CHANCE_MEAN, PROPORTION, RESERVE
+from imgmatch.vision.marks.shape import LEAST_PHOTOS, sheets
+from tests.test_logo import image, make_reference, mark, other, photo, picture_of_lines, scene
+
+
+@pytest.fixture(scope="module")
+def references() -> list[MarkReference]:
+    drawn = {"ours": mark(), "theirs": other()}
+    return [make_reference(brand, brand, "figure", image(pixels), None) for brand, pixels in drawn.items()]
+
+
+@pytest.fixture(scope="module")
+def index(references: list[MarkReference]) -> LearntIndex:
+    found = LearntIndex(references)
+    found.learn([(set(), found.scan(photo(picture_of_lines(n)))[0]) for n in range(LEAST_PHOTOS)])
+    return found
+
+
+def test_windows_cover_the_photo_and_have_unit_vectors() -> None:
+    vectors, boxes = network.windows(picture_of_lines(0))
+    assert vectors.shape == (len(boxes), network.DIM)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+    assert boxes[:, :2].min() == 0
+    assert boxes[:, 2].max() == pytest.approx(260, abs=12)
+    assert boxes[:, 3].max() == pytest.approx(200, abs=12)
+    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    assert {round(float(r), 1) for r in wide / high} == {0.5, 1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("size", [(8, 8), (1, 400), (400, 1), (31, 700)])
+def test_a_photo_too_small_or_too_thin_has_few_windows_or_none(size: tuple[int, int]) -> None:
+    vectors, boxes = network.windows(np.full((*size, 3), 128, np.uint8))
+    assert len(vectors) == len(boxes)
+    assert np.isfinite(vectors).all()
+
+
+def test_a_window_is_described_as_the_box_that_it_is() -> None:
+    pixels = cv2.resize(scene(mark(), 220, turn=0.0), (512, 410), interpolation=cv2.INTER_AREA)
+    vectors, boxes = network.windows(pixels)
+    at = next(n for n, box in enumerate(boxes) if np.allclose(box, (192, 96, 272, 176), atol=1))  # of level 0.5
+    alike = network.described(pixels, tuple(map(float, boxes[at]))) @ vectors[at]
+    assert alike[0] > 0.9  # drawn at 48 pixels instead of 40, with less around it
+    assert alike.max() > (network.described(pixels, (0.0, 0.0, 80.0, 80.0)) @ vectors[at]).max() + 0.2
+
+
+@pytest.mark.parametrize("turn", [0.0, 8.0])
+@pytest.mark.parametrize("ink", [(235, 225, 205), (20, 20, 20), (200, 40, 40)])
+def test_the_mark_is_found_where_it_is_in_any_colour(
+    index: LearntIndex, references: list[MarkReference], ink: tuple[int, ...], turn: float
+) -> None:
+    [first, *rest] = index.find(photo(scene(mark(), 150, ink=ink, turn=turn)))
+    assert references[first.reference].brand == "ours"
+    assert first.score > 3 > max((m.score for m in rest), default=0.0)
+    middle = (first.box.x0 + first.box.x1) / 2, (first.box.y0 + first.box.y1) / 2
+    assert middle == pytest.approx((248, 203), abs=20)
+
+
+def test_chance_is_learnt_from_photos_of_other_brands_and_for_drawings_from_sheets(references: list[MarkReference]) -> None:
+    boxed = [replace(r, ink=None) for r in references]
+    drawn, cut = LearntIndex(references), LearntIndex(boxed)
+    drawn.learn([])
+    cut.learn([])
+    assert np.isinf(cut.chance).all()
+    assert cut.find(photo(scene(mark()))) == []
+    kinds = [np.array([drawn.scan(sheet)[0] for sheet in kind]) for kind in sheets()]
+    means, deviations = ([of(k, axis=0) for k in kinds] for of in (np.mean, np.std))
+    assert drawn.chance[:, 0] == pytest.approx(np.max([*means, [CHANCE_MEAN] * 2], axis=0), rel=1e-4)
+    assert drawn.chance[:, 1] == pytest.approx(
+        np.max([*np.add(deviations, RESERVE), [CHANCE_DEVIATION] * 2], axis=0), rel=1e-4
+    )
+    rows = [({"ours"} if n < 4 else set(), np.array([0.5 + n / 20, 0.6], np.float32)) for n in range(LEAST_PHOTOS)]
+    cut.learn(rows)
+    assert np.isinf(cut.chance[0]).all()  # too few photos that do not show it
+    assert cut.chance[1] == pytest.approx((0.6, CHANCE_DEVIATION))
+    cut.learn([*rows, *rows])
+    seen = np.array([0.5 + n / 20 for n in range(4, LEAST_PHOTOS)])
+    assert cut.chance[0] == pytest.approx((seen.mean(), seen.std() + RESERVE), rel=1e-5)
+
+
+def test_each_brand_has_its_likest_mark_and_only_above_chance(references: list[MarkReference]) -> None:
+    index = LearntIndex([*references, references[0]])
+    index.chance = np.array([(0.5, 0.05), (0.5, 0.1), (0.4, 0.05)])
+    boxes = np.arange(12, dtype=np.float32).reshape(3, 4)
+    found = index.matches(np.array([0.6, 0.7, 0.6], np.float32), boxes)
+    assert [(m.reference, round(m.score, 4)) for m in found] == [(2, 4.0), (1, 2.0)]
+    assert (found[0].box.x0, found[0].box.y1) == (8.0, 11.0)
+    assert index.matches(np.array([0.5, 0.4, 0.1], np.float32), boxes) == []
+
+
+def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, references: list[MarkReference]) -> None:
+    vectors = np.repeat(references[0].learnt[:1], 2, axis=0)
+    x0, y0, x1, y1 = references[0].box
+    proportion = np.log((x1 - x0) / (y1 - y0))
+    wide = 100 * np.exp(proportion + np.array([PROPORTION * 0.9, PROPORTION * 1.1]))
+    boxes = np.array([(0, 0, w, 100) for w in wide], np.float32)
+    best, at = index.likest(vectors, boxes)
+    assert best[0] == pytest.approx(1.0)
+    assert at[0] == pytest.approx(boxes[0])
+    assert index.likest(vectors[1:], boxes[1:])[0][0] == 0.0
