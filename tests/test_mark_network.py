@@ -16,7 +16,7 @@ from benchmarks.mark_network import bank as banks
 from benchmarks.mark_network.marks import Dice, Marks
 from benchmarks.mark_network.scenes import SIDE, View, place_marks, scenes
 from benchmarks.mark_network.sources import Drawn, left_out, webp
-from benchmarks.mark_network.train import Contrast, Settings, go_on, train, write
+from benchmarks.mark_network.train import Contrast, Settings, begin_anew, go_on, train, write
 from imgmatch.encoders.torch_encoder import fuse
 from imgmatch.vision.marks.network import CELL, GRID, SHAPES, STEP, MarkNetwork
 
@@ -114,6 +114,18 @@ def test_scenes_are_pictures_that_show_their_marks_in_their_boxes(bank: banks.Ba
             inked = (picture - paper).abs().sum(0) > 0.45
             fits.append(overlap(extent(inked), box) if inked.any() else 0.0)
     assert np.median(fits) > 0.8  # a mark that the paper would swallow has a larger patch below it
+
+
+def test_the_first_weights_are_those_of_mobilenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    MarkNetwork()  # makes torchvision importable
+    from torchvision.models import mobilenet_v2
+
+    whole = mobilenet_v2()
+    monkeypatch.setattr("benchmarks.mark_network.train.require", lambda name: Path(name))
+    monkeypatch.setattr("benchmarks.mark_network.train.read_tensors", lambda path: whole.state_dict())
+    network, picture = begin_anew().network.eval(), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(network.high(network.low(picture)), whole.features[:14].eval()(picture))
 
 
 def test_two_steps_train_and_what_they_write_is_loaded(bank: banks.Bank, tmp_path: Path) -> None:

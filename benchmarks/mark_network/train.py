@@ -103,9 +103,8 @@ def begin_anew() -> Contrast:
     """Return a network whose first blocks have learnt ImageNet: MobileNetV2, as `imgmatch weights pull` fetches it."""
     network = MarkNetwork()
     tensors = read_tensors(require("mobilenet-v2"))
-    for blocks, first in ((network.low, 0), (network.high, len(network.low))):
-        names = {name: name.split(".", 1) for name in blocks.state_dict()}
-        blocks.load_state_dict({n: tensors[f"features.{first + int(block)}.{rest}"] for n, (block, rest) in names.items()})
+    for blocks in (network.low, network.high):  # parts of a sequence keep the numbers that they had there
+        blocks.load_state_dict({name: tensors[f"features.{name}"] for name in blocks.state_dict()})
     return Contrast(network)
 
 
