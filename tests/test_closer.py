@@ -32,7 +32,7 @@ def marks() -> Marks:
 
 
 def seen(marks: Marks, evidence: float, place: Square, brand: str = "ours") -> Seen:
-    return Seen(brand, evidence, marks.references[0], place, None, None)
+    return Seen(brand, evidence, marks.references[0], place, sighting=None, shape=None, learnt=None)
 
 
 HERE, THERE, LARGE = square(200, 100, 50), square(300, 300, 40), square(0, 0, 126)

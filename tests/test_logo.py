@@ -473,7 +473,10 @@ def test_one_place_shows_one_mark(
     references: list[MarkReference], evidence: tuple[float, ...], left: tuple[float, ...], kept: list[str]
 ) -> None:
     squares = [[[x, 0.0], [x + 100, 0.0], [x + 100, 100.0], [x, 100.0]] for x in left]
-    seen = [Seen(r.brand, e, r, square, None, None) for r, e, square in zip(references, evidence, squares, strict=True)]
+    seen = [
+        Seen(r.brand, e, r, square, sighting=None, shape=None, learnt=None)
+        for r, e, square in zip(references, evidence, squares, strict=True)
+    ]
     assert [s.brand for s in apart(seen)] == kept
 
 

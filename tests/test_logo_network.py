@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imgmatch.vision.marks import LearntIndex, MarkReference, network
-from imgmatch.vision.marks.learnt import CHANCE_DEVIATION, CHANCE_MEAN, PROPORTION, RESERVE
+from imgmatch.vision.marks.learnt import CHANCE_DEVIATION, CHANCE_MEAN, RESERVE
 from imgmatch.vision.marks.shape import LEAST_PHOTOS, sheets
 from tests.test_logo import image, make_reference, mark, other, photo, picture_of_lines, scene
 
@@ -100,11 +100,9 @@ def test_each_brand_has_its_likest_mark_and_only_above_chance(references: list[M
 
 def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, references: list[MarkReference]) -> None:
     vectors = np.repeat(references[0].learnt[:1], 2, axis=0)
-    x0, y0, x1, y1 = references[0].box
-    proportion = np.log((x1 - x0) / (y1 - y0))
-    wide = 100 * np.exp(proportion + np.array([PROPORTION * 0.9, PROPORTION * 1.1]))
-    boxes = np.array([(0, 0, w, 100) for w in wide], np.float32)
+    boxes = np.array([(0, 0, 100, 100), (0, 0, 300, 100)], np.float32)  # the mark is 212 pixels wide and 229 high
     best, at = index.likest(vectors, boxes)
     assert best[0] == pytest.approx(1.0)
     assert at[0] == pytest.approx(boxes[0])
     assert index.likest(vectors[1:], boxes[1:])[0][0] == 0.0
+    assert index.likest(vectors[:0], boxes[:0])[0].tolist() == [0.0, 0.0]

@@ -1,11 +1,11 @@
 """Train the network that describes windows, on random scenes of the bank.
 
-    python -m benchmarks.mark_network.train --bank FILE --seconds N --out FILE [--begin FILE]
+    python -m benchmarks.mark_network.train --bank FILE --seconds N --out DIR [--begin FILE]
 
 Two scenes of each of 768 marks a step: the descriptions of one mark attract each other, those of other marks and of other
-windows of all scenes repel (van den Oord et al. 2018, arXiv:1807.03748). Written are the weights with batch normalisations
-folded, in half precision, and beside them ``FILE.begin``, from which training goes on. Learning rates, shares and limits
-are guesses. What the two runs that made the shipped weights were given is in README.md beside this file.
+windows of all scenes repel (van den Oord et al. 2018, arXiv:1807.03748). Written are ``network.onnx`` and
+``window.safetensors``, as the library reads them, and ``begin.safetensors``, from which training goes on. Learning rates,
+shares and limits are guesses. What the two runs that made the shipped weights were given is in README.md beside this file.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from torch.nn import functional
 
 from benchmarks.mark_network.bank import Bank, read
 from benchmarks.mark_network.marks import Marks
+from benchmarks.mark_network.network import MarkNetwork, export
 from benchmarks.mark_network.scenes import View, elsewhere, jittered, scenes
 from imgmatch.encoders.store import read_tensors, require
-from imgmatch.encoders.torch_encoder import fuse
-from imgmatch.vision.marks.network import MarkNetwork
 
 __all__ = ["Contrast", "Settings", "begin_anew", "go_on", "held_out", "train", "write"]
 
@@ -88,7 +87,7 @@ class Contrast(nn.Module):
         """Return unit vectors (k * n, 128) of windows (k, n, 4) of pictures (n, 3, h, w)."""
         on_gpu = pictures.device.type == "cuda"  # few processors compute in bfloat16; the others take ten times as long
         with torch.autocast(pictures.device.type, dtype=torch.bfloat16, enabled=on_gpu):
-            maps = self.network(pictures.contiguous(memory_format=torch.channels_last))
+            maps = self.network.maps(pictures.contiguous(memory_format=torch.channels_last))
         number = torch.arange(len(pictures), device=pictures.device).float()[:, None]
         return self.network.describe(maps.float(), torch.cat([torch.cat([number, w], dim=1) for w in windows]))
 
@@ -207,15 +206,12 @@ def held_out(bank: Bank, learner: Contrast, count: int) -> Iterator[tuple[float,
         yield smallest, largest, float(nearest.float().mean()), float((similar.diag() > limit).float().mean())
 
 
-def write(learner: Contrast, path: Path) -> None:
-    """Write the weights as :class:`MarkNetwork` loads them once fused, and ``PATH.begin``."""
+def write(learner: Contrast, folder: Path) -> None:
+    """Write what the library reads, and ``begin.safetensors``, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     learner = deepcopy(learner).to("cpu").eval()
-    save_file(
-        {name: tensor.contiguous() for name, tensor in learner.state_dict().items()}, path.with_name(f"{path.name}.begin")
-    )
-    network = learner.network.requires_grad_(False)
-    fuse(network)
-    save_file({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}, path)
+    save_file({name: tensor.contiguous() for name, tensor in learner.state_dict().items()}, folder / "begin.safetensors")
+    export(learner.network, folder)
 
 
 def main() -> None:
@@ -225,7 +221,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--begin", type=Path, help="PATH.begin of an earlier training; else ImageNet's weights")
+    parser.add_argument("--begin", type=Path, help="begin.safetensors of an earlier training; else ImageNet's weights")
     parser.add_argument("--rates", type=float, nargs=3, default=Settings.rates, metavar="RATE")
     parser.add_argument("--marks", type=int, default=Settings.marks)
     parser.add_argument("--windows", type=int, default=Settings.windows)

@@ -76,7 +76,8 @@ photos of other brands gave it (``benchmarks/marks_real.py``, sellers, open): a 
 
 LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST = 0.8, 2.5, -1.0, 8.0
 """What the likest window adds to the evidence, or takes from it (``benchmarks/marks_real.py``, dev): so much for each
-standard deviation above chance that is above the second, between the third and the fourth. LEARNT_FIGURES"""
+standard deviation above chance that is above the second, between the third and the fourth. With it 227 of 303 photos are
+named, 4 wrongly, without 220 and 3; of 153 by drawings 97 and 92, of 153 sellers' photos by either half 89 and 87."""
 
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
@@ -110,12 +111,14 @@ class Marks:
         self._brands = sorted({r.brand for r in self.references})
         self._pattern_chance: dict[str, float] = {}
         self._margin_chance: dict[str, float] = {}
+        self._known: set[str] = set()
         others = _others(catalog)
         # A photo may be away for a while; what was measured without it is not what is measured with it.
         here = " ".join(s for s in others if os.access(photo_path(catalog.path, s), os.R_OK))
         rests_on = catalog.version, producer(), repr(self), here
         known = remembered("marks", lambda: self._measured(catalog, others), *rests_on)
         self.shapes.chance, self.learnt.chance = known["chance"], known["learnt"]
+        self._known = self.learnt.known
         self._pattern_chance = dict(zip(self._brands, known["patterns"].tolist(), strict=True))
         self._margin_chance = {
             b: m for b, m in zip(self._brands, known["margins"].tolist(), strict=True) if not math.isnan(m)
@@ -184,6 +187,7 @@ class Marks:
             photo.forget()  # what is found in it is on disk: a megabyte
         self.shapes.learn((brands, shapes[0]) for brands, _, _, shapes, _ in scanned)
         self.learnt.learn((brands, learnt[0]) for brands, _, _, _, learnt in scanned)
+        self._known = self.learnt.known
         out: list[tuple[Set[str], PhotoContext, _Look]] = []
         for brands, photo, sightings, shapes, learnt in scanned:
             with contextlib.suppress(ImageError):
@@ -248,23 +252,18 @@ class Marks:
         self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None, learnt: LearntMatch | None
     ) -> Seen | None:
         by_shape = self._by_shape(brand, sighting, shape)
-        by_window = _by_window(learnt)
+        by_window = _by_window(learnt) if brand in self._known else 0.0
         if sighting is not None and sighting.agreeing == 1:
-            by_window = max(by_window, 0.0)
+            by_window = max(by_window, 0.0)  # it may be too small for a window
         evidence = by_shape + by_window + (sighting.evidence if sighting is not None else 0.0)
         shape, learnt = (shape if by_shape > 0 else None), (learnt if by_window > 0 else None)
-        if evidence <= 0 or (sighting is None and shape is None and learnt is None):
+        places = [(sighting.evidence, sighting.reference, sighting.polygon())] if sighting is not None else []
+        places += [(by_shape, self.figures[shape.reference], _corners(shape.box))] if shape is not None else []
+        places += [(by_window, self.references[learnt.reference], _corners(learnt.box))] if learnt is not None else []
+        if evidence <= 0 or not places:
             return None
-        laid = sighting.evidence if sighting is not None else 0.0
-        if shape is not None and by_shape > max(laid, by_window):
-            reference, polygon = self.figures[shape.reference], _corners(shape.box)
-        elif learnt is not None and by_window > laid:
-            reference, polygon = self.references[learnt.reference], _corners(learnt.box)
-        elif sighting is not None:
-            reference, polygon = sighting.reference, sighting.polygon()
-        else:
-            return None
-        return Seen(brand, evidence, reference, polygon, sighting, shape, learnt)
+        _, reference, polygon = max(places, key=lambda place: place[0])  # that of the kind that says most
+        return Seen(brand, evidence, reference, polygon, sighting=sighting, shape=shape, learnt=learnt)
 
     def _by_shape(self, brand: str, sighting: Sighting | None, shape: ShapeMatch | None) -> float:
         """Return what the likest shape adds to the evidence, or takes from it."""

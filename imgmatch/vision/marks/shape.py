@@ -34,9 +34,10 @@ __all__ = ["LEAST_PHOTOS", "STATISTICS", "ShapeIndex", "ShapeMatch", "answers", 
 STATISTICS = Path(__file__).with_name("gradients.npz")
 """Mean and covariance of cells at all offsets, made by ``benchmarks/gradient_statistics.py``."""
 
-CHANCE_MEAN, CHANCE_DEVIATION = 6.5, 1.5
+CHANCE_MEAN, CHANCE_DEVIATION, CHANCE_RESERVE = 6.5, 1.5, 0.3
 """Least mean and standard deviation of a mark's scores on other photos, whatever the catalog's photos say, which may all be
-on white: what nine in ten marks of `logos_in_photos` have at most on the open part of the distractors."""
+on white: what nine in ten marks of `logos_in_photos` have at most on the open part of the distractors; and what is added to
+the deviation, since the photos are few."""
 
 LEAST_PHOTOS = 16
 """A box whose scores are known on fewer photos of other things has no standard score: it is not named by shape, since by
@@ -46,9 +47,6 @@ photos along that they are in. With drawings as the only references (``benchmark
 named so, where no shape is believed 74; of 133 photos of nothing none is claimed, by the two numbers above alone 9 (every
 disc is like a disc, every word like a word), and with 48 photos of bags in the catalog (the open ones of
 `bags_three_brands`) none instead of 4."""
-
-RESERVE = 0.3
-"""Added to the standard deviation of scores on few photos, a guess."""
 
 SECONDED, PICTURES, SAME_PLACE = 2.0, 3, 0.4
 """How far the score of one picture of a brand may exceed the best that another picture of it has at the same place (boxes
@@ -134,9 +132,9 @@ class ShapeIndex:
         for number, reference in enumerate(self._references):
             scores = np.array([row[number] for brands, row in rows if reference.brand not in brands])
             scores = scores[np.isfinite(scores)]  # a photo may be too small for a mark
-            chance = [chance_of(scores, RESERVE)] if len(scores) >= LEAST_PHOTOS else []
+            chance = [chance_of(scores, CHANCE_RESERVE)] if len(scores) >= LEAST_PHOTOS else []
             if reference.ink is not None:
-                chance += [chance_of(kind[:, number], RESERVE) for kind in self._on_sheets]
+                chance += [chance_of(kind[:, number], CHANCE_RESERVE) for kind in self._on_sheets]
             self.chance[number] = np.max([(CHANCE_MEAN, CHANCE_DEVIATION), *chance], axis=0) if chance else np.inf
 
     @cached_property
