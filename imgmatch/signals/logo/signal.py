@@ -160,9 +160,7 @@ class LogoSignal(Signal):
             said.append(Message("its shape is {score:.1f} standard deviations above chance", score=score))
         if seen.learnt is not None:
             score = seen.learnt.score
-            said.append(
-                Message("to the trained network its place is {score:.1f} standard deviations above chance", score=score)
-            )
+            said.append(Message("the trained network puts it {score:.1f} standard deviations above chance", score=score))
         if seen.value < 0.5:
             return Message("Something like the mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
         return Message("The mark of {brand} is in the photo: {how}.", brand=called, how=tuple(said))
