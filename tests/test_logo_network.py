@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from imgmatch.vision.marks import LearntIndex, MarkReference, network
+from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, _by_window
+from imgmatch.signals.logo.seen import CLAIM
+from imgmatch.types import Box
+from imgmatch.vision.marks import LearntIndex, LearntMatch, MarkReference, network
 from imgmatch.vision.marks.learnt import CHANCE_DEVIATION, CHANCE_MEAN, RESERVE
 from imgmatch.vision.marks.shape import LEAST_PHOTOS, sheets
 from tests.test_logo import image, make_reference, mark, other, photo, picture_of_lines, scene
@@ -106,3 +109,15 @@ def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, refe
     assert at[0] == pytest.approx(boxes[0])
     assert index.likest(vectors[1:], boxes[1:])[0][0] == 0.0
     assert index.likest(vectors[:0], boxes[:0])[0].tolist() == [0.0, 0.0]
+
+
+def test_the_network_alone_never_claims_and_speaks_against_only_where_chance_is_known(
+    references: list[MarkReference], index: LearntIndex
+) -> None:
+    assert _by_window(LearntMatch(0, 50.0, Box(0, 0, 9, 9))) == pytest.approx(LEARNT * LEARNT_MOST) < CLAIM
+    assert _by_window(LearntMatch(0, LEARNT_FROM + 1.0, Box(0, 0, 9, 9))) == pytest.approx(LEARNT)
+    assert _by_window(None) == pytest.approx(LEARNT * LEARNT_LEAST) < 0
+    assert index.known == {"ours", "theirs"}
+    boxed = LearntIndex([replace(references[0], ink=None), references[1]])
+    boxed.learn([])
+    assert boxed.known == {"theirs"}
