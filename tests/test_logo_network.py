@@ -114,9 +114,12 @@ def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, refe
 def test_the_network_alone_never_claims_and_speaks_against_only_where_chance_is_known(
     references: list[MarkReference], index: LearntIndex
 ) -> None:
-    assert _by_window(LearntMatch(0, 50.0, Box(0, 0, 9, 9))) == pytest.approx(LEARNT * LEARNT_MOST) < CLAIM
-    assert _by_window(LearntMatch(0, LEARNT_FROM + 1.0, Box(0, 0, 9, 9))) == pytest.approx(LEARNT)
-    assert _by_window(None) == pytest.approx(LEARNT * LEARNT_LEAST) < 0
+    box = Box(x0=0.0, y0=0.0, x1=9.0, y1=9.0)
+    assert _by_window(LearntMatch(0, 50.0, box)) == pytest.approx(LEARNT * LEARNT_MOST)
+    assert LEARNT * LEARNT_MOST < CLAIM
+    assert _by_window(LearntMatch(0, LEARNT_FROM + 1.0, box)) == pytest.approx(LEARNT)
+    assert _by_window(None) == pytest.approx(LEARNT * LEARNT_LEAST)
+    assert LEARNT_LEAST < 0
     assert index.known == {"ours", "theirs"}
     boxed = LearntIndex([replace(references[0], ink=None), references[1]])
     boxed.learn([])
