@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, _by_window
+from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, SHAPE_FROM
 from imgmatch.signals.logo.seen import CLAIM
 from imgmatch.types import Box
-from imgmatch.vision.marks import LearntIndex, LearntMatch, MarkReference, network
+from imgmatch.vision.marks import LearntIndex, LearntMatch, MarkReference, ShapeMatch, Sighting, network
 from imgmatch.vision.marks.learnt import CHANCE_DEVIATION, CHANCE_MEAN, RESERVE
 from imgmatch.vision.marks.shape import LEAST_PHOTOS, sheets
-from tests.test_logo import image, make_reference, mark, other, photo, picture_of_lines, scene
+from tests.test_logo import image, make_reference, mark, other, photo, picture_of_lines, scene, signal
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,17 @@ def test_chance_is_learnt_from_photos_of_other_brands_and_for_drawings_from_shee
     assert cut.chance[0] == pytest.approx((seen.mean(), seen.std() + RESERVE), rel=1e-5)
 
 
-def test_each_brand_has_its_likest_mark_and_only_above_chance(references: list[MarkReference]) -> None:
+def test_each_brand_has_its_likest_mark_where_its_chance_is_known(references: list[MarkReference]) -> None:
     index = LearntIndex([*references, references[0]])
     index.chance = np.array([(0.5, 0.05), (0.5, 0.1), (0.4, 0.05)])
     boxes = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = index.matches(np.array([0.6, 0.7, 0.6], np.float32), boxes)
     assert [(m.reference, round(m.score, 4)) for m in found] == [(2, 4.0), (1, 2.0)]
     assert (found[0].box.x0, found[0].box.y1) == (8.0, 11.0)
-    assert index.matches(np.array([0.5, 0.4, 0.1], np.float32), boxes) == []
+    below = index.matches(np.array([0.4, 0.4, 0.0], np.float32), boxes)
+    assert [(m.reference, round(m.score, 4)) for m in below] == [(1, -1.0), (0, -2.0)]  # likeness 0: it was not compared
+    index.chance[1] = np.inf
+    assert [m.reference for m in index.matches(np.array([0.4, 0.4, 0.0], np.float32), boxes)] == [0]
 
 
 def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, references: list[MarkReference]) -> None:
@@ -111,16 +114,36 @@ def test_a_window_of_another_proportion_is_not_compared(index: LearntIndex, refe
     assert index.likest(vectors[:0], boxes[:0])[0].tolist() == [0.0, 0.0]
 
 
-def test_the_network_alone_never_claims_and_speaks_against_only_where_chance_is_known(
-    references: list[MarkReference], index: LearntIndex
-) -> None:
-    box = Box(x0=0.0, y0=0.0, x1=9.0, y1=9.0)
-    assert _by_window(LearntMatch(0, 50.0, box)) == pytest.approx(LEARNT * LEARNT_MOST)
-    assert LEARNT * LEARNT_MOST < CLAIM
-    assert _by_window(LearntMatch(0, LEARNT_FROM + 1.0, box)) == pytest.approx(LEARNT)
-    assert _by_window(None) == pytest.approx(LEARNT * LEARNT_LEAST)
-    assert LEARNT_LEAST < 0
-    assert index.known == {"ours", "theirs"}
-    boxed = LearntIndex([replace(references[0], ink=None), references[1]])
-    boxed.learn([])
-    assert boxed.known == {"theirs"}
+def test_a_mark_too_long_for_any_window_is_not_judged(references: list[MarkReference]) -> None:
+    long = replace(references[0], box=(0.0, 0.0, 700.0, 100.0))
+    index = LearntIndex([long, references[1]])
+    index.learn([])
+    assert np.isinf(index.chance[0]).all()
+    assert [m.reference for m in index.find(photo(scene(mark())))] == [1]
+    assert LearntIndex(references).find(photo(np.full((30, 900, 3), 90, np.uint8))) == []
+
+
+def test_what_the_network_says_counts_among_what_speaks_for_a_mark() -> None:
+    marks, turned = signal()._marks(), np.eye(3)
+    by_points = Sighting(
+        marks.references[0], turned, evidence=2.0, agreeing=4, mirrored=False, repeats=False,
+        points=np.zeros((4, 2), np.float32), places=np.zeros((0, 3), np.float32),
+    )  # fmt: skip
+    shape = ShapeMatch(0, SHAPE_FROM + 0.2, Box(0.0, 0.0, 50.0, 50.0), None)
+
+    def weighed(score: float | None, sighting: Sighting | None = by_points) -> float:
+        learnt = None if score is None else LearntMatch(0, score, Box(0.0, 0.0, 90.0, 90.0))
+        seen = marks._weighed("ours", sighting, shape, learnt)
+        return 0.0 if seen is None else seen.evidence
+
+    assert weighed(LEARNT_FROM) == weighed(None) == pytest.approx(2.2)
+    assert weighed(LEARNT_FROM + 1.0) == pytest.approx(2.2 + LEARNT)
+    assert weighed(LEARNT_FROM - 0.5) == pytest.approx(2.2 - 0.5 * LEARNT)
+    assert weighed(-9.0) == pytest.approx(2.2 + LEARNT * LEARNT_LEAST)
+    assert weighed(50.0) == pytest.approx(2.2 + LEARNT * LEARNT_MOST)
+    assert weighed(-9.0, replace(by_points, agreeing=1)) == pytest.approx(2.2)  # too small for a window
+    alone = marks._weighed("ours", None, None, LearntMatch(0, 50.0, Box(0.0, 0.0, 90.0, 90.0)))
+    assert alone is None or alone.evidence < CLAIM
+    seen = marks._weighed("ours", replace(by_points, evidence=0.5), None, LearntMatch(0, 50.0, Box(0.0, 0.0, 90.0, 90.0)))
+    assert seen is not None
+    assert seen.polygon == [[0.0, 0.0], [90.0, 0.0], [90.0, 90.0], [0.0, 90.0]]
