@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from imgmatch.errors import WeightsError
 from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, SHAPE_FROM
 from imgmatch.signals.logo.seen import CLAIM
 from imgmatch.types import Box
@@ -147,3 +150,12 @@ def test_what_the_network_says_counts_among_what_speaks_for_a_mark() -> None:
     seen = marks._weighed("ours", replace(by_points, evidence=0.5), None, LearntMatch(0, 50.0, Box(0.0, 0.0, 90.0, 90.0)))
     assert seen is not None
     assert seen.polygon == [[0.0, 0.0], [90.0, 0.0], [90.0, 90.0], [0.0, 90.0]]
+
+
+def test_a_damaged_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = tmp_path / "network.onnx"
+    damaged.write_bytes(network.NETWORK.read_bytes()[:1000])
+    monkeypatch.setattr(network, "NETWORK", damaged)
+    monkeypatch.setattr(network, "_local", threading.local())
+    with pytest.raises(WeightsError, match="install imgmatch again"):
+        network.windows(mark())

@@ -22,15 +22,14 @@ from imgmatch.vision.marks.shape import LEAST_PHOTOS, chance_of, sheets
 __all__ = ["LearntIndex", "LearntMatch"]
 
 PROPORTION = 0.75
-"""Greatest difference of the natural logarithms of a window's and a mark's width over height. By the network alone, before
-four of 133 photos of nothing, 92 of 143 dev photos of ``benchmarks/marks_real.py`` are named, with 0.5 73, with 1.0 94."""
+"""Greatest difference of the natural logarithms of a window's and a mark's width over height
+(``benchmarks/mark_network/alone.py``): above all but three photos of nothing 92 of 143 are named; with 0.5 73, 1.0 94."""
 
 CHANCE_MEAN, CHANCE_DEVIATION, RESERVE = 0.5, 0.06, 0.005
 """Least mean and deviation of a mark's greatest likeness to windows of other photos, and what is added to the deviation: the
-photos are few (``benchmarks/marks_real.py``, dev). Photos of goods on white vary less than others: by 64 of them alone
-773 of 2,660 pairs of a brand and a photo of nothing are above 2.5 deviations, with these floors 116, as many as by photos of
-other brands. It costs two of 303 photos, and three of 153 by drawings."""
-
+photos are few (``benchmarks/mark_network/alone.py``). Photos of goods on white vary less than others, so that by them alone
+many more pairs of a brand and a photo of nothing would be far above chance; that command counts them. The floors cost two of
+303 photos of ``benchmarks/marks_real.py``, dev, and three of 153 by drawings."""
 
 _PROPORTIONS = np.log([wide / high for high, wide in network.SHAPES])
 
@@ -68,7 +67,7 @@ class LearntIndex:
     """
 
     def __init__(self, references: Sequence[MarkReference]) -> None:
-        self._references = references
+        self.references = references
         self._name = f"LearntIndex({name_of(references)}, {sha256_file(network.NETWORK)}, {sha256_file(network.WINDOW)})"
         views = len(network.SIDES)
         self._vectors = np.reshape([r.learnt for r in references], (-1, views, network.DIM)).astype(np.float32)
@@ -83,7 +82,7 @@ class LearntIndex:
     def learn(self, others: Iterable[tuple[Set[str], FloatArray]]) -> None:
         """Learn what likeness is chance, from photos with the brands that each may show, as `ShapeIndex.learn` does."""
         rows = list(others)
-        for number, reference in enumerate(self._references):
+        for number, reference in enumerate(self.references):
             scores = np.array([row[number] for brands, row in rows if reference.brand not in brands])
             scores = scores[scores > 0]  # a photo may be too small for a mark
             chance = [chance_of(scores, RESERVE)] if len(scores) >= LEAST_PHOTOS else []

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load_file
 
+from imgmatch.errors import WeightsError
 from imgmatch.types import FloatArray, UInt8Array
 
 __all__ = ["DIM", "NETWORK", "WINDOW", "described", "windows"]
@@ -41,24 +42,26 @@ LONGEST = 512
 cost, two more of 143 are named; where a smaller one, as the part that is looked at again, is not enlarged, six less."""
 
 LEVELS = (1.0, 0.71, 0.5, 0.35)
-"""Sizes at which a photo is looked at, of `LONGEST`, a step of the square root of two apart: so the windows below are laid
-over marks of 40 to 340 pixels, as large as those that ``benchmarks/mark_network/train.py`` shows."""
+"""Sizes at which a photo is looked at, of `LONGEST`, a step of the square root of two apart, as measured by
+``benchmarks/mark_network/alone.py`` (a step half as large was not): square windows lie over 40 to 114 of 512
+pixels, the widest over 343."""
 
 SHAPES = ((1, 1), (1, 2), (2, 1), (1, 3))
-"""Windows, in units of `GRID` cells down and across: a mark of another proportion is seen with what is beside it, as
-``benchmarks/mark_network/train.py`` jitters its boxes."""
+"""Windows, in units of `GRID` cells down and across, as measured by ``benchmarks/mark_network/alone.py``: a mark of another
+proportion is seen with what is beside it, or in part."""
 
 STEP = 2
-"""Cells from one window to the next; ``benchmarks/mark_network/train.py`` jitters its boxes by up to half as much."""
+"""Cells from one window to the next: with 1, four times as many windows, ``benchmarks/mark_network/alone.py`` names 94 of
+143 rightly and 9 wrongly instead of 92 and 4."""
 
 SMALLEST = 32
 """Pixels of the shorter side of what the network is given: of a map of one row OpenCV 5.0 computes another one than PyTorch,
 with which ``benchmarks/mark_network/network.py`` trains."""
 
 SIDES, AROUND = (40.0, 56.0, 80.0), 0.8
-"""Longer sides in pixels at which a reference is described, as windows see it, and what is kept around it, in longer sides.
-By the network alone, before the first of 133 photos of nothing, 92 of 143 dev photos of ``benchmarks/marks_real.py`` are
-named, with two sides (48, 72) 77; with the halves exchanged 74 and 69 of 160."""
+"""Longer sides in pixels at which a reference is described, as windows see it, and what is kept around it, in longer sides
+(``benchmarks/mark_network/alone.py``): above all photos of nothing 92 of 143 are named, with two sides (48, 72) 77; of the
+other 160 74 and 69."""
 
 _local = threading.local()
 
@@ -151,10 +154,17 @@ def _window() -> tuple[FloatArray, FloatArray]:
     return np.ascontiguousarray(kept["weight"].T, np.float32), kept["bias"].astype(np.float32)
 
 
+def _read() -> cv2.dnn.Net:
+    try:
+        return cv2.dnn.readNetFromONNX(str(NETWORK))
+    except cv2.error as error:
+        raise WeightsError(f"{NETWORK}: this file of imgmatch is missing or damaged; install imgmatch again") from error
+
+
 def _map(pixels: UInt8Array, scale: float) -> tuple[FloatArray, float, float]:
     """Return the map of a picture drawn at a scale, (`WIDTH`, h, w), and by how much it was enlarged across and down."""
     if not hasattr(_local, "network"):
-        _local.network = cv2.dnn.readNetFromONNX(str(NETWORK))  # one for each thread: it holds what it computes
+        _local.network = _read()  # one for each thread: it holds what it computes
     width, height = (max(round(side * scale), CELL) for side in pixels.shape[1::-1])
     drawn = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     below, right = (max(side + -side % 16, SMALLEST) - side for side in (height, width))
