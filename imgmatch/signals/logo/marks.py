@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,11 @@ standard deviation above chance that is above the second, between the third and 
 named, 3 wrongly, without 220, 3 wrongly; of 153 by drawings 94 and 92. It adds less than a claim takes: alone it names no
 photo; it would name one more."""
 
+LEARNT_ASKED = CLAIM - LEARNT * LEARNT_MOST
+"""Evidence of features and shapes from which the network is asked at all: below, it cannot make a claim. Of 133 everyday
+photos 19 have as much (``benchmarks/marks_real.py``, dev). To ask of every photo names one more of 303 and of 153 by
+drawings: ones about which a closer look decides."""
+
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""
 
@@ -90,7 +96,7 @@ class _Look:
 
     sightings: list[Sighting]
     shapes: list[ShapeMatch]
-    learnt: list[LearntMatch]
+    learnt: Callable[[], list[LearntMatch]]  # the dearest: called only where it can decide
 
 
 class Marks:
@@ -189,13 +195,13 @@ class Marks:
         out: list[tuple[Set[str], PhotoContext, _Look]] = []
         for brands, photo, sightings, shapes, learnt in scanned:
             with contextlib.suppress(ImageError):
-                look = _Look(sightings, self.shapes.matches(photo, *shapes), self.learnt.matches(*learnt))
-                out.append((brands, photo, look))
+                said = partial(self.learnt.matches, *learnt)
+                out.append((brands, photo, _Look(sightings, self.shapes.matches(photo, *shapes), said)))
             photo.forget()
         return out
 
     def _looked(self, photo: PhotoContext) -> _Look:
-        return _Look(self._sighted(photo), self.shapes.find(photo), self.learnt.find(photo))
+        return _Look(self._sighted(photo), self.shapes.find(photo), partial(self.learnt.find, photo))
 
     def __repr__(self) -> str:
         return f"{self.features!r} {self.shapes!r} {self.learnt!r}"
@@ -224,13 +230,17 @@ class Marks:
         return laid - ALONE_FROM if sighting.agreeing == 1 else min(max(laid, LAID_LEAST), LAID_MOST) - LAID_FROM
 
     def _seen(self, look: _Look) -> list[Seen]:
+        seen = self._added_up(look, [])
+        return self._added_up(look, look.learnt()) if any(s.evidence >= LEARNT_ASKED for s in seen) else seen
+
+    def _added_up(self, look: _Look, matches: Sequence[LearntMatch]) -> list[Seen]:
         sightings = {brand: self._in_proportion(s) for brand, s in patterns(look.sightings).items()}
         for s in (s for s in look.sightings if not s.repeats):
             brand, evidence = s.reference.brand, s.evidence + self._above_chance(s.reference.brand, s.margin)
             if brand not in sightings or evidence > sightings[brand].evidence:
                 sightings[brand] = replace(s, evidence=evidence)
         shapes = {self.figures[m.reference].brand: m for m in look.shapes}
-        learnt = {self.references[m.reference].brand: m for m in look.learnt}
+        learnt = {self.references[m.reference].brand: m for m in matches}
         brands = {**sightings, **shapes, **learnt}
         seen = [self._weighed(brand, sightings.get(brand), shapes.get(brand), learnt.get(brand)) for brand in brands]
         return apart(sorted((s for s in seen if s is not None), key=lambda s: -s.evidence))
