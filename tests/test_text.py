@@ -19,7 +19,7 @@ from imgmatch.records import Listing
 from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import EVERYDAY, TextSignal
 from imgmatch.types import Candidate, Finding, FindingStatus, Image
-from imgmatch.vision import ocr
+from imgmatch.vision import lines, ocr
 from imgmatch.vision.ctc import ctc_log_likelihood
 from imgmatch.vision.ocr import Reading
 
@@ -350,6 +350,27 @@ def test_nothing_is_enlarged_to_be_glanced_at(longest: int, side: int, monkeypat
         )
         ocr._glanced(photo)
     assert sides == [side, side]
+
+
+@needs_ocr
+def test_the_detector_has_no_subnormal_weights() -> None:
+    onnx = pytest.importorskip("onnx")
+    tiny = np.finfo(np.float32).tiny
+    given = np.array([[tiny / 2, -tiny / 2, tiny, -0.25]], np.float32)
+    shape = np.array([2, 2], np.int64)  # as floats these bytes are subnormal
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Reshape", ["w", "to"], ["y"])],
+        "reader",
+        [],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 2])],
+        [onnx.numpy_helper.from_array(given, "w"), onnx.numpy_helper.from_array(shape, "to")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    (found,) = lines._session(lines._without_subnormals(model.SerializeToString())).run(None, {})
+    assert found.tolist() == [[0.0, 0.0], [np.float32(tiny), -0.25]]
+    detector = onnx.load_from_string(lines.engine().text_det.session.session._model_bytes)
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in detector.graph.initializer]
+    assert not any(((w != 0) & (np.abs(w) < tiny)).any() for w in weights if w.dtype == np.float32)
 
 
 @needs_ocr
