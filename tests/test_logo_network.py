@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,10 +151,15 @@ def test_what_the_network_says_counts_among_what_speaks_for_a_mark() -> None:
     assert seen.polygon == [[0.0, 0.0], [90.0, 0.0], [90.0, 90.0], [0.0, 90.0]]
 
 
-def test_a_damaged_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    damaged = tmp_path / "network.onnx"
-    damaged.write_bytes(network.NETWORK.read_bytes()[:1000])
-    monkeypatch.setattr(network, "NETWORK", damaged)
-    monkeypatch.setattr(network, "_local", threading.local())
-    with pytest.raises(WeightsError, match="install imgmatch again"):
+@pytest.mark.parametrize("file", ["network.onnx", "window.safetensors"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_a_damaged_network_says_what_to_do(file: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = network.NETWORK.with_name(file).read_bytes()
+    if damage != "missing":
+        changed = whole[:-2000] + bytes(1000) + whole[-1000:]
+        (tmp_path / file).write_bytes(whole[:1000] if damage == "cut" else changed)
+    monkeypatch.setattr(network, "NETWORK" if file == network.NETWORK.name else "WINDOW", tmp_path / file)
+    monkeypatch.setattr(network, "_network", network._network.__wrapped__)
+    monkeypatch.setattr(network, "_window", network._window.__wrapped__)
+    with pytest.raises(WeightsError, match=f"{file}.*install imgmatch again"):
         network.windows(mark())

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from imgmatch.catalog.items import Brand
+from imgmatch.encoders.runtime import session
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.records import Listing
@@ -366,7 +367,7 @@ def test_the_detector_has_no_subnormal_weights() -> None:
         [onnx.numpy_helper.from_array(given, "w"), onnx.numpy_helper.from_array(shape, "to")],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    (found,) = lines._session(lines._without_subnormals(model.SerializeToString())).run(None, {})
+    (found,) = session(lines._without_subnormals(model.SerializeToString())).run(None, {})
     assert found.tolist() == [[0.0, 0.0], [np.float32(tiny), -0.25]]
     detector = onnx.load_from_string(lines.engine().text_det.session.session._model_bytes)
     weights = [onnx.numpy_helper.to_array(tensor) for tensor in detector.graph.initializer]

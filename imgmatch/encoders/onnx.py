@@ -6,7 +6,6 @@ model. In fp32 it proved parity when it was written, and so declares its source'
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import threading
@@ -19,8 +18,9 @@ import numpy.typing as npt
 
 from imgmatch.encoders.base import Encoder, Prepared
 from imgmatch.encoders.preprocess import Preprocess
+from imgmatch.encoders.runtime import session
 from imgmatch.encoders.store import cache_dir, sha256_of
-from imgmatch.errors import MissingExtraError, WeightsError
+from imgmatch.errors import WeightsError
 from imgmatch.types import EmbeddingSpace, FloatArray, Image
 
 __all__ = [
@@ -83,7 +83,7 @@ class OnnxEncoder:
         self._source = source
         self.preprocess = preprocess
         self.input_size = preprocess.size
-        self._session = _session(model, threads)
+        self._session = session(model, threads)
         self._lock = threading.Lock()
         self._whole: Encoder | None = None
 
@@ -134,13 +134,13 @@ def export_folder(name: str, cache: str | Path | None = None, *, int8: bool = Fa
 
 
 def preferred(name: str, cache: str | Path | None = None) -> bool:
-    """Return whether a plain name means its export: it is there, measured faster, and the runtime is installed."""
+    """Return whether a plain name means its export: it is there and measured faster."""
     try:
         exported = json.loads((export_folder(name, cache) / MANIFEST).read_text(encoding="utf-8"))
         faster = exported["faster"] is True and exported["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return faster and importlib.util.find_spec("onnxruntime") is not None
+    return faster
 
 
 def load(
@@ -162,8 +162,6 @@ def load(
     ------
     WeightsError
         If the export is missing, is not what its checksums say, or refers to other files.
-    MissingExtraError
-        Without onnxruntime.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -243,18 +241,3 @@ def lacking(space: EmbeddingSpace, parity: Mapping[str, Any]) -> str:
     if not mean >= ALIKE:
         return f"mean cosine {mean:.4f}, {ALIKE} is asked"
     return "" if found >= before - FALL else f"recall {found:.3f}, {before:.3f} before; {FALL} less is allowed"
-
-
-def _session(model: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("running exported models", "onnx") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions derive from nothing in common
-        raise WeightsError(f"{model}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error

@@ -94,7 +94,6 @@ def export(
     if int8 and len(photos) < LEAST_PHOTOS:
         raise ValueError(f"expected at least {LEAST_PHOTOS} photos to calibrate int8 on, got {len(photos)}")
     try:
-        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("exporting models", "onnx") from error

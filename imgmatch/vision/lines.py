@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imgmatch.encoders.runtime import session
 from imgmatch.errors import MissingExtraError
 from imgmatch.parallel import checkpoint
 from imgmatch.types import FloatArray, UInt8Array
@@ -84,16 +85,9 @@ def engine() -> Any:
         engine(blank, use_det=True, use_cls=False, use_rec=False)
         engine(blank, use_det=False, use_cls=False, use_rec=True)
         detector = engine.text_det.session
-        detector.session = _session(_without_subnormals(Path(detector.session._model_path).read_bytes()))
+        normal = _without_subnormals(Path(detector.session._model_path).read_bytes())
+        detector.session = session(normal, any_size=True)
         return engine
-
-
-def _session(model: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _without_subnormals(model: bytes) -> bytes:

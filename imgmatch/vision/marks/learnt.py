@@ -12,7 +12,6 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from imgmatch.io.files import sha256_file
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.types import Box, FloatArray
 from imgmatch.vision.marks import network
@@ -68,7 +67,7 @@ class LearntIndex:
 
     def __init__(self, references: Sequence[MarkReference]) -> None:
         self.references = references
-        self._name = f"LearntIndex({name_of(references)}, {sha256_file(network.NETWORK)}, {sha256_file(network.WINDOW)})"
+        self._name = f"LearntIndex({name_of(references)}, {', '.join(network.SHA256.values())})"
         views = len(network.SIDES)
         self._vectors = np.reshape([r.learnt for r in references], (-1, views, network.DIM)).astype(np.float32)
         self._proportions = np.log([(r.box[2] - r.box[0]) / (r.box[3] - r.box[1]) for r in references])

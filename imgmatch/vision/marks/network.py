@@ -10,24 +10,32 @@ scene holds repel (`benchmarks/mark_network`).
 from __future__ import annotations
 
 import math
-import threading
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from safetensors.numpy import load_file
 
+from imgmatch.encoders.runtime import session
 from imgmatch.errors import WeightsError
+from imgmatch.io.files import sha256_file
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["DIM", "NETWORK", "WINDOW", "described", "windows"]
+__all__ = ["DIM", "NETWORK", "SHA256", "WINDOW", "described", "windows"]
 
 NETWORK = Path(__file__).with_name("network.onnx")
 """From a picture (1, 3, h, w), normalised, to its map (1, `WIDTH`, h / 8, w / 8); h and w are multiples of 16."""
 
 WINDOW = NETWORK.with_name("window.safetensors")
 """From the cells of a window to its vector: ``weight`` (`DIM`, `WIDTH` * `GRID` * `GRID`) and ``bias`` (`DIM`,)."""
+
+SHA256 = {
+    "network.onnx": "8ce410babd2bd2c15d4a189ddece292610d12482db618a353278b26bf008028b",
+    "window.safetensors": "81a7c75bd07310d5d743756efc1dc5b68f8e086625e22a56f9b7ccd3b67e68d3",
+}
+"""Of these two files, as ``benchmarks/mark_network/train.py`` wrote them: a damaged one may load, and answer anything."""
 
 CELL, GRID, WIDTH, DIM = 8, 5, 64, 128
 """Pixels of a cell of the map, cells of a window down and across, channels of the map, length of a vector: the shape of what
@@ -54,16 +62,10 @@ STEP = 2
 """Cells from one window to the next: with 1, four times as many windows, ``benchmarks/mark_network/alone.py`` names 94 of
 143 rightly and 9 wrongly instead of 92 and 4."""
 
-SMALLEST = 32
-"""Pixels of the shorter side of what the network is given: of a map of one row OpenCV 5.0 computes another one than PyTorch,
-with which ``benchmarks/mark_network/network.py`` trains."""
-
 SIDES, AROUND = (40.0, 56.0, 80.0), 0.8
 """Longer sides in pixels at which a reference is described, as windows see it, and what is kept around it, in longer sides
 (``benchmarks/mark_network/alone.py``): above all photos of nothing 92 of 143 are named, with two sides (48, 72) 77; of the
 other 160 74 and 69."""
-
-_local = threading.local()
 
 
 def described(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
@@ -150,26 +152,31 @@ def _vectors(cells: FloatArray) -> FloatArray:
 
 @cache
 def _window() -> tuple[FloatArray, FloatArray]:
-    kept = load_file(WINDOW)
+    kept = load_file(_intact(WINDOW))
     return np.ascontiguousarray(kept["weight"].T, np.float32), kept["bias"].astype(np.float32)
 
 
-def _read() -> cv2.dnn.Net:
+@cache
+def _network() -> Any:
+    return session(_intact(NETWORK))
+
+
+def _intact(file: Path) -> Path:
     try:
-        return cv2.dnn.readNetFromONNX(str(NETWORK))
-    except cv2.error as error:
-        raise WeightsError(f"{NETWORK}: this file of imgmatch is missing or damaged; install imgmatch again") from error
+        if sha256_file(file) == SHA256[file.name]:
+            return file
+    except OSError:
+        pass
+    raise WeightsError(f"{file}: this file of imgmatch is missing or damaged; install imgmatch again")
 
 
 def _map(pixels: UInt8Array, scale: float) -> tuple[FloatArray, float, float]:
     """Return the map of a picture drawn at a scale, (`WIDTH`, h, w), and by how much it was enlarged across and down."""
-    if not hasattr(_local, "network"):
-        _local.network = _read()  # one for each thread: it holds what it computes
     width, height = (max(round(side * scale), CELL) for side in pixels.shape[1::-1])
     drawn = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    below, right = (max(side + -side % 16, SMALLEST) - side for side in (height, width))
+    below, right = (-side % 16 for side in (height, width))
     drawn = cv2.copyMakeBorder(drawn, 0, below, 0, right, cv2.BORDER_REPLICATE)
     mean, deviation = (np.array(v, np.float32) for v in (MEAN, DEVIATION))
     picture = (drawn.astype(np.float32) / 255 - mean) / deviation
-    _local.network.setInput(np.ascontiguousarray(picture.transpose(2, 0, 1)[None]))
-    return _local.network.forward()[0], width / pixels.shape[1], height / pixels.shape[0]
+    (map_,) = _network().run(None, {"picture": np.ascontiguousarray(picture.transpose(2, 0, 1)[None])})
+    return map_[0], width / pixels.shape[1], height / pixels.shape[0]
