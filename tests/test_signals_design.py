@@ -547,7 +547,7 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     assert facts["similarity"] == round(candidates[0].similarity, 4)
     needed = facts["largest such share at which a brand is claimed"], facts["similarity needed for a claim"]
     near_enough = (
-        facts["share of goods of other brands expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
+        facts["share of other goods expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
     )
     assert near_enough == ("Nothing in the catalog is near enough" not in finding.reason)
     assert "part-by-part similarity" not in facts

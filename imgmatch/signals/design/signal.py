@@ -208,7 +208,7 @@ class DesignSignal(Signal):
         if likeness.false_claims(best.score) > FALSE_CLAIMS or similarity < likeness.least(group):
             return Message(
                 "Nothing in the catalog is near enough: the nearest item, {item}, has similarity {similarity:.2f}, which "
-                "goods of other brands reach as well.",
+                "other goods reach as well.",
                 item=item,
                 similarity=similarity,
             )
@@ -253,7 +253,7 @@ class DesignSignal(Signal):
             Message("similarity"): round(best.similarity, 4),
             Message("similarity needed for a claim"): round(likeness.least(likeness.group(best.item_id)), 4),
             Message("normalised score"): round(best.score, 4),
-            Message("share of goods of other brands expected to score so high"): round(likeness.false_claims(best.score), 4),
+            Message("share of other goods expected to score so high"): round(likeness.false_claims(best.score), 4),
             Message("largest such share at which a brand is claimed"): FALSE_CLAIMS,
             Message("held-out photos this rests on"): likeness.learnt.trials,
         }

@@ -130,8 +130,10 @@ class LearntIndex:
 
 
 def _scanned(photo: PhotoContext, index: LearntIndex) -> tuple[FloatArray, FloatArray]:
-    best, boxes = index.likest(*network.windows(photo.image.pixels))
-    return best, boxes * np.float32(photo.image.scale)
+    image = photo.image
+    best, boxes = index.likest(*network.windows(image.pixels))
+    height, width = image.pixels.shape[:2]  # a window at the edge may reach half a cell beyond it
+    return best, np.minimum(boxes, np.float32([width, height, width, height])) * np.float32(image.scale)
 
 
 @cache

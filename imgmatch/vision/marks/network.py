@@ -59,7 +59,7 @@ SHAPES = ((1, 1), (1, 2), (2, 1), (1, 3))
 proportion is seen with what is beside it, or in part."""
 
 STEP = 2
-"""Cells from one window to the next: with 1, four times as many windows, ``benchmarks/mark_network/alone.py`` names 94 of
+"""Cells from one window to the next: with 1, four times as many windows, ``benchmarks/mark_network/alone.py`` named 94 of
 143 rightly and 9 wrongly instead of 92 and 4."""
 
 SIDES, AROUND = (40.0, 56.0, 80.0), 0.8
