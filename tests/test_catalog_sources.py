@@ -211,6 +211,37 @@ def test_a_folder_of_marks_is_no_brand(tmp_path: Path, goods: dict[str, Any]) ->
     assert list(c.items) == ["acme/tote"] * bool(goods)
 
 
+@pytest.mark.parametrize("box", [None, [4, 4, 60, 60]])
+def test_a_picture_beside_the_marks_is_named_and_is_no_item(tmp_path: Path, box: list[int] | None) -> None:
+    marks = ("logos/crest.png", "logos/stray.png", "logos/old/seal.png")
+    src = write_tree(tmp_path / "src", {name: picture(i) for i, name in enumerate(marks)})
+    row = {"brand": "acme", "logos": [{"path": marks[0], "box": box}]}
+    (src / "brands.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    c = Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    assert (list(c.brands), list(c.items), len(c.brands["acme"].logos)) == (["acme"], [], 1)
+    assert [x.problem for x in c.issues] == [
+        "skipped 2: among marks, but not in brands.jsonl (logos/old/seal.png, logos/stray.png)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("box", "problem"),
+    [
+        ([60, 60, 4, 4], ""),  # opposite corners, in any order
+        ([900, 900, 950, 950], "holds nothing of its picture"),
+        ([4, 4, 4, 60], "holds nothing of its picture"),
+        ([4, 4, 9, 9], "below"),
+    ],
+)
+def test_a_box_that_holds_no_mark_costs_the_mark(tmp_path: Path, box: list[int], problem: str) -> None:
+    src = write_tree(tmp_path / "src", {"logos/crest.png": picture(8), "acme/tote/1.png": picture(0)})
+    row = {"brand": "acme", "logos": [{"path": "logos/crest.png", "box": box}]}
+    (src / "brands.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    Catalog.build(src, tmp_path / "cat", encoder=GridEncoder())
+    c = Catalog.load(tmp_path / "cat", encoder=GridEncoder())
+    assert (len(c.brands["acme"].logos), [problem in x.problem for x in c.issues]) == (not problem, [True] * bool(problem))
+
+
 ZETA = ["zeta/bag/1.png", "zeta/bag/2.png"]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from imgmatch.errors import WeightsError
-from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, SHAPE_FROM
+from imgmatch.signals.logo.closer import LEAD
+from imgmatch.signals.logo.marks import LEARNT, LEARNT_FROM, LEARNT_LEAST, LEARNT_MOST, SHAPE_FROM, _Look
 from imgmatch.signals.logo.seen import CLAIM
 from imgmatch.types import Box
 from imgmatch.vision.marks import LearntIndex, LearntMatch, MarkReference, ShapeMatch, Sighting, network
@@ -151,6 +152,28 @@ def test_what_the_network_says_counts_among_what_speaks_for_a_mark() -> None:
     assert seen.polygon == [[0.0, 0.0], [90.0, 0.0], [90.0, 90.0], [0.0, 90.0]]
 
 
+@pytest.mark.parametrize(("evidence", "asked"), [(LEAD + 0.01, True), (LEAD - 0.01, False), (CLAIM, True)])
+def test_the_network_is_asked_where_it_can_decide(evidence: float, asked: bool) -> None:
+    assert LEAD + LEARNT * LEARNT_MOST < CLAIM
+    marks, box = signal()._marks(), Box(0.0, 0.0, 50.0, 50.0)
+    said = [LearntMatch(0, LEARNT_FROM + 1.0, box)]
+    (seen,) = marks._seen(_Look([], [ShapeMatch(0, SHAPE_FROM + evidence, box, None)], lambda: said))
+    assert seen.evidence == pytest.approx(evidence + (LEARNT if asked else 0.0))
+
+
+def test_a_photo_that_shows_the_mark_is_shown_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks, shown = signal()._marks(), photo(scene(mark()))
+    found = marks.look(shown)[0]
+    monkeypatch.setattr(LearntIndex, "find", lambda *_: [])
+    without = marks.look(shown)[0]
+    assert found.learnt is not None
+    assert found.evidence > without.evidence
+
+
+def test_what_is_remembered_of_a_photo_is_named_by_the_network(index: LearntIndex) -> None:
+    assert all(digest in repr(index) for digest in network.SHA256.values())
+
+
 @pytest.mark.parametrize("file", ["network.onnx", "window.safetensors"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_a_damaged_network_says_what_to_do(file: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,5 +184,6 @@ def test_a_damaged_network_says_what_to_do(file: str, damage: str, tmp_path: Pat
     monkeypatch.setattr(network, "NETWORK" if file == network.NETWORK.name else "WINDOW", tmp_path / file)
     monkeypatch.setattr(network, "_network", network._network.__wrapped__)
     monkeypatch.setattr(network, "_window", network._window.__wrapped__)
-    with pytest.raises(WeightsError, match=f"{file}.*install imgmatch again"):
-        network.windows(mark())
+    for use in (signal, lambda: network.windows(mark())):  # a scan ends before its first photo
+        with pytest.raises(WeightsError, match=f"{file}.*install imgmatch again"):
+            use()

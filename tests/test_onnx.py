@@ -430,3 +430,11 @@ def test_a_missing_export_says_how_to_make_it(tmp_path: Path) -> None:
 def test_arrays_of_another_shape_are_refused(cache: Path) -> None:
     with pytest.raises(ValueError, match="as prepare"):
         load_encoder("onnx:small", cache=cache).encode([np.zeros((3, 3, 3), np.uint8)])
+
+
+def test_idle_threads_of_the_runtime_sleep_and_memory_for_any_size_is_given_back(own: Path) -> None:
+    model = onnx.export_folder("small", own) / "model.onnx"
+    for any_size in (False, True):
+        options = onnx.session(model, any_size=any_size).get_session_options()
+        assert (options.enable_cpu_mem_arena, options.intra_op_num_threads) == (not any_size, 1)
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

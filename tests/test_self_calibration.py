@@ -14,7 +14,7 @@ from imgmatch.catalog import Catalog
 from imgmatch.config import Config, FusionConfig
 from imgmatch.encoders._torchvision import ensure_torchvision
 from imgmatch.errors import CalibrationError
-from imgmatch.fit.self_calibration import _forged, _held_out, _without, self_examples
+from imgmatch.fit.self_calibration import _forged, _without, held_out, self_examples
 from imgmatch.matcher import Matcher
 from imgmatch.records import Listing
 from imgmatch.verdicts.calibration import Calibration
@@ -43,9 +43,9 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return Catalog.build(source(root / "source", 12), root / "catalog", encoder=GridEncoder())
 
 
-def test_half_of_the_views_are_held_out_and_nothing_is_written(catalog: Catalog) -> None:
+def test_half_of_the_views_areheld_out_and_nothing_is_written(catalog: Catalog) -> None:
     before = sorted((p, p.stat().st_mtime_ns) for p in catalog.path.rglob("*"))
-    held = _held_out(catalog)
+    held = held_out(catalog)
     assert {len(views) for views in held.values()} == {1}
     reduced = _without(catalog, {s for views in held.values() for s in views})
     assert len(reduced.photos) == len(catalog.photos) - 12

@@ -546,9 +546,7 @@ def test_each_doubt_alone_is_enough_to_claim_nothing(
     assert facts["margin over the next brand"] == round(candidates[0].score - rival.score, 4)
     assert facts["similarity"] == round(candidates[0].similarity, 4)
     needed = facts["largest such share at which a brand is claimed"], facts["similarity needed for a claim"]
-    near_enough = (
-        facts["share of other goods expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
-    )
+    near_enough = facts["share of other goods expected to score so high"] <= needed[0] and facts["similarity"] >= needed[1]
     assert near_enough == ("Nothing in the catalog is near enough" not in finding.reason)
     assert "part-by-part similarity" not in facts
 

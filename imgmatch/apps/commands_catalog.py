@@ -49,6 +49,7 @@ def build(
 ) -> None:
     """Index a folder or manifest of authentic product photos."""
     from imgmatch.catalog import Catalog
+    from imgmatch.fit.self_calibration import LEAST_ITEMS, held_out
 
     with _photos("reading photos") as progress:
         made = Catalog.build(source, out, encoder=encoder, device=device, factory=index, progress=progress)
@@ -58,7 +59,7 @@ def build(
         from imgmatch.apps.commands_verdicts import calibrate as calibrate_catalog
 
         calibrate_catalog(own=out, out=out / "calibration.json")
-    else:
+    elif len(held_out(made)) >= LEAST_ITEMS:
         console.print(
             f"calibrate on these photos, a few minutes: imgmatch calibrate --self {out} --out {out / 'calibration.json'}",
             highlight=False,

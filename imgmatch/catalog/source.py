@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,31 +125,38 @@ def read_source(path: Path, known: Iterable[Brand] = ()) -> Source:
 
 def _read_folder(root: Path, source: Source) -> None:
     listed = {photo.path for photo in source.photos}
+    beside = {photo.path.parent for photo in source.photos}
     marks = {photo.path for photo in source.photos if photo.logo_box is None}  # a box leaves the photo to its item
     for brand_dir in visible(root, source.passed):
         if brand_dir.name in _ROLE_FOLDERS or not brand_dir.is_dir():
             continue
-        # A folder of marks that brands.jsonl names is no brand; in a known brand's folder a mark may be an item's photo.
-        skip = set() if name_key(brand_dir.name) in source.ids else marks
+        known = name_key(brand_dir.name) in source.ids
+        if Path(brand_dir.path).resolve() in beside and not known:  # marks that brands.jsonl names lie in it: it is no brand
+            for photo in photos_in(Path(brand_dir.path), source.passed, also=frozenset({".svg"})):
+                if photo.resolve() not in listed:
+                    source.passed.add("among marks, but not in brands.jsonl", photo.relative_to(root).as_posix())
+            continue
+        skip = set() if known else marks  # in a known brand's folder a mark may be an item's photo
         for item_dir in visible(Path(brand_dir.path), source.passed):
             if not item_dir.is_dir():
                 if Path(item_dir.path).resolve() not in listed:
                     source.issues.append(Issue(item_dir.path, "left out: not inside a folder brand/item/"))
                 continue
-            role = PhotoRole.LOGO if item_dir.name == _LOGO_FOLDER else PhotoRole.REFERENCE
-            also = frozenset({".svg"}) if role is PhotoRole.LOGO or skip else frozenset()
-            photos = list(photos_in(Path(item_dir.path), source.passed, also=also))
-            if not photos:
-                source.passed.add("no photo in it", f"{brand_dir.name}/{item_dir.name}")
-            for photo in photos:
-                if skip and photo.resolve() in skip:
-                    continue
-                brand = source.brand(brand_dir.name).brand
-                item_id = None if role is PhotoRole.LOGO else f"{brand}/{item_dir.name}"
-                name = photo.relative_to(root).as_posix()
-                source.photos.append(SourcePhoto(photo, name, role, brand, item_id))
-                if item_id is not None:
-                    source.items[item_id] = Item(item_id, brand, model=item_dir.name, name=item_dir.name)
+            _read_item(root, brand_dir.name, Path(item_dir.path), skip, source)
+
+
+def _read_item(root: Path, spelling: str, folder: Path, skip: Set[Path], source: Source) -> None:
+    role = PhotoRole.LOGO if folder.name == _LOGO_FOLDER else PhotoRole.REFERENCE
+    also = frozenset({".svg"}) if role is PhotoRole.LOGO or skip else frozenset()
+    photos = list(photos_in(folder, source.passed, also=also))
+    if not photos:
+        source.passed.add("no photo in it", f"{spelling}/{folder.name}")
+    for photo in (p for p in photos if p.resolve() not in skip):
+        brand = source.brand(spelling).brand
+        item_id = None if role is PhotoRole.LOGO else f"{brand}/{folder.name}"
+        source.photos.append(SourcePhoto(photo, photo.relative_to(root).as_posix(), role, brand, item_id))
+        if item_id is not None:
+            source.items[item_id] = Item(item_id, brand, model=folder.name, name=folder.name)
 
 
 def _read_manifest(path: Path, source: Source) -> None:
@@ -280,5 +287,8 @@ def _logo(root: Path, logo: Any, field_name: str, brand: str) -> SourcePhoto:
     if box is not None and not (isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)):
         raise InputError(f"{field_name}, box: expected four numbers x0, y0, x1, y1, got {box!r:.60}")
     file = resolve_within(root, FileFinder(root).find(logo["path"]))
-    corners = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+    corners = None
+    if box is not None:
+        (x0, x1), (y0, y1) = sorted(map(float, box[::2])), sorted(map(float, box[1::2]))
+        corners = x0, y0, x1, y1
     return SourcePhoto(file, logo["path"], role=PhotoRole.LOGO, brand=brand, item_id=None, logo_kind=kind, logo_box=corners)

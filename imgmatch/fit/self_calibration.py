@@ -34,7 +34,7 @@ from imgmatch.verdicts.calibration import Calibration
 from imgmatch.verdicts.labels import RANDOM, LabelRow
 from imgmatch.verdicts.rules import Rules
 
-__all__ = ["calibrate_self", "self_examples"]
+__all__ = ["LEAST_ITEMS", "calibrate_self", "held_out", "self_examples"]
 
 LISTINGS = 100
 """Listings made at most, a fair sample of all that could be: some three minutes of one core. That supports ``balanced`` and
@@ -117,7 +117,7 @@ def self_examples(
     CalibrationError
         Where fewer than `LEAST_ITEMS` items have a view to hold out.
     """
-    held = _held_out(catalog)
+    held = held_out(catalog)
     if len(held) < LEAST_ITEMS:
         raise CalibrationError(
             f"{catalog.path}: {len(held)} of {len(catalog.items)} items have two photos or more, so that one can be held "
@@ -144,7 +144,7 @@ def self_examples(
 _Make = Callable[[np.random.Generator, str], _Offer]
 
 
-def _held_out(catalog: Catalog) -> dict[str, list[str]]:
+def held_out(catalog: Catalog) -> dict[str, list[str]]:
     """Return views to hold out by item: every second one, so that at least half of them stay."""
     held = {}
     for item_id, item in sorted(catalog.items.items()):

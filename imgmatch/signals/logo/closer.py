@@ -12,7 +12,7 @@ from imgmatch.loading.photo import PhotoContext
 from imgmatch.signals.logo.seen import SAME_PLACE, Seen, shared
 from imgmatch.vision.geometry import Transform
 
-__all__ = ["confirmed", "doubtful", "enlarged"]
+__all__ = ["LEAD", "confirmed", "doubtful", "enlarged"]
 
 LEAD, SURE, SMALL = 0.2, 4.0, 0.25
 """Least evidence of a mark that is looked at again, the evidence that needs no second look, and the longest side of a mark

@@ -19,7 +19,7 @@ from imgmatch.catalog.manifest import photo_path
 from imgmatch.errors import ImageError
 from imgmatch.loading.cache import Arrays, remembered
 from imgmatch.loading.photo import PhotoContext, producer
-from imgmatch.signals.logo.closer import confirmed, doubtful, enlarged
+from imgmatch.signals.logo.closer import LEAD, confirmed, doubtful, enlarged
 from imgmatch.signals.logo.seen import CLAIM, Seen, apart, patterns
 from imgmatch.types import Box, PhotoRole
 from imgmatch.vision.marks import (
@@ -81,10 +81,10 @@ standard deviation above chance that is above the second, between the third and 
 named, 3 wrongly, without 220, 3 wrongly; of 153 by drawings 94 and 92. It adds less than a claim takes: alone it names no
 photo; it would name one more."""
 
-LEARNT_ASKED = CLAIM - LEARNT * LEARNT_MOST
-"""Evidence of features and shapes from which the network is asked at all: below, it cannot make a claim. Of 133 everyday
-photos 19 have as much (``benchmarks/marks_real.py``, dev). To ask of every photo names one more of 303 and of 153 by
-drawings: ones about which a closer look decides."""
+LEARNT_ASKED = LEAD
+"""Evidence of features and shapes from which the network is asked at all. With less a place is not looked at again either,
+and what the network adds makes no claim. Of 133 everyday photos 27 have as much (``benchmarks/marks_real.py``, dev). To ask
+of every photo names one more of 303, and one more of 153 by drawings: ones about which a closer look decides."""
 
 OTHERS = 64
 """Photos of other brands, and background photos, of the catalog on which each mark's chance scores are measured."""

@@ -27,7 +27,7 @@ from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
 from imgmatch.signals.logo.settings import LogoConfig
 from imgmatch.types import Finding, FindingStatus, Label
-from imgmatch.vision.marks.network import NETWORK, WINDOW
+from imgmatch.vision.marks import network
 from imgmatch.vision.marks.placement import Difference, Placement, coarse, difference, judge
 from imgmatch.vision.marks.shape import STATISTICS
 from imgmatch.vision.ocr import Reading
@@ -71,6 +71,8 @@ class LogoSignal(Signal):
         self._lock = threading.Lock()
         self._prepared: Marks | None = None
         self._lockups = Lockups(catalog, self.config.effort.reading)
+        if any(brand.logos for brand in catalog.brands.values()):
+            network.check()  # now, not photo by photo
 
     def examine(self, queries: Sequence[Query]) -> list[list[Finding]]:
         return [list(self._examine(query)) for query in queries]
@@ -80,9 +82,9 @@ class LogoSignal(Signal):
         self._marks()
 
     def fingerprint(self) -> str:
-        return fingerprint_of(
-            self, files=(STATISTICS, NETWORK, WINDOW), packages=("rapidocr", "onnxruntime", "opencv-python-headless")
-        )
+        # The network's files are named by their hashes in its code.
+        packages = ("rapidocr", "onnxruntime", "opencv-python-headless")
+        return fingerprint_of(self, files=(STATISTICS,), packages=packages)
 
     def _marks(self) -> Marks:
         with self._lock:

@@ -132,8 +132,9 @@ class LearntIndex:
 def _scanned(photo: PhotoContext, index: LearntIndex) -> tuple[FloatArray, FloatArray]:
     image = photo.image
     best, boxes = index.likest(*network.windows(image.pixels))
-    height, width = image.pixels.shape[:2]  # a window at the edge may reach half a cell beyond it
-    return best, np.minimum(boxes, np.float32([width, height, width, height])) * np.float32(image.scale)
+    height, width = image.pixels.shape[:2]
+    edge = np.array([width, height, width, height], np.float32)  # a window may reach half a cell beyond it
+    return best, np.minimum(boxes, edge) * np.float32(image.scale)
 
 
 @cache

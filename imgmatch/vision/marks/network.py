@@ -23,7 +23,7 @@ from imgmatch.errors import WeightsError
 from imgmatch.io.files import sha256_file
 from imgmatch.types import FloatArray, UInt8Array
 
-__all__ = ["DIM", "NETWORK", "SHA256", "WINDOW", "described", "windows"]
+__all__ = ["DIM", "NETWORK", "SHA256", "WINDOW", "check", "described", "windows"]
 
 NETWORK = Path(__file__).with_name("network.onnx")
 """From a picture (1, 3, h, w), normalised, to its map (1, `WIDTH`, h / 8, w / 8); h and w are multiples of 16."""
@@ -159,6 +159,12 @@ def _window() -> tuple[FloatArray, FloatArray]:
 @cache
 def _network() -> Any:
     return session(_intact(NETWORK))
+
+
+def check() -> None:
+    """Raise `WeightsError` where one of the network's files is not as it was written."""
+    _intact(NETWORK)
+    _intact(WINDOW)
 
 
 def _intact(file: Path) -> Path:

@@ -160,16 +160,16 @@ def make_reference(
     inside = (0, 0, width, height)
     drawing = box is None and (_even_border(pixels) or (kind != "monogram" and _two_colours(pixels)))
     if box is not None:
-        (x0, x1), (y0, y1) = sorted((box[0] / scale, box[2] / scale)), sorted((box[1] / scale, box[3] / scale))
-        inside = max(round(x0), 0), max(round(y0), 0), min(round(x1), width), min(round(y1), height)
+        inside = _within(box, image)
     ink = None
     if drawing:
         if kind != "monogram":  # a pattern goes on beyond its file
             pixels, pad = _on_ground(pixels)
         full, inside = ink_map(pixels)
         ink = _ink(full, inside, scale, pad)
-    points = _described(pixels, inside, scale, pad, negative=drawing)
-    if min(inside[2] - inside[0], inside[3] - inside[1]) < LEAST or not len(points):
+    large = min(inside[2] - inside[0], inside[3] - inside[1]) >= LEAST
+    points = _described(pixels, inside, scale, pad, negative=drawing) if large else None
+    if points is None or not len(points):
         raise ValueError(f"the picture of the mark cannot be recognised: it is below {LEAST} pixels, or has no corners")
     left, top, right, bottom = (v - pad for v in inside)
     swatch = _swatch(image, (left, top, right, bottom)) if kind == "monogram" else None
@@ -185,6 +185,19 @@ def make_reference(
         ink=ink,
         swatch=swatch,
     )
+
+
+def _within(box: tuple[float, float, float, float], image: Image) -> tuple[int, int, int, int]:
+    """Return the part of a box, between any two opposite corners, in a picture; in the pixels that were decoded."""
+    height, width = image.pixels.shape[:2]
+    (left, right), (top, bottom) = (sorted(round(v / image.scale) for v in box[n::2]) for n in (0, 1))
+    inside = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        corners = ", ".join(f"{v:g}" for v in box)
+        raise ValueError(
+            f"the box of the mark, {corners}, holds nothing of its picture, {image.width} x {image.height} pixels"
+        )
+    return inside
 
 
 def _on_ground(pixels: UInt8Array) -> tuple[UInt8Array, int]:
