@@ -28,7 +28,6 @@ from imgmatch.errors import MissingExtraError, WeightsError
 from imgmatch.testing import check_encoder
 from imgmatch.types import Image
 
-pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
 CONFIG = {
