@@ -8,6 +8,7 @@ import lzma
 import re
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -258,11 +259,17 @@ def test_a_suite_asks_a_question_runs_and_scores(name: str) -> None:
     assert callable(module.score)
 
 
+@cache
+def collected() -> Any:
+    """Return all figures, intervals computed."""
+    return table.collected(raw.RESULTS)
+
+
 @pytest.mark.parametrize("page", table.PLACES)
 def test_the_pages_say_what_the_raw_results_say(page: str) -> None:
     """Where this fails: python -m benchmarks table --write."""
     text = (raw.REPO / page).read_text("utf-8")
-    printed = "\n".join(table.lines(table.collected(raw.RESULTS), table.PLACES[page]))
+    printed = "\n".join(table.lines(collected(), table.PLACES[page]))
     assert table.written(text, printed) == text
 
 
@@ -286,7 +293,7 @@ def test_raw_results_are_small_and_name_a_clean_commit() -> None:
 def _numbers(suite: str) -> set[str]:
     """Every number that a suite's figures print, and these rounded to a whole one."""
     printed = []
-    for (name, what), found in table.collected(raw.RESULTS).items():
+    for (name, what), found in collected().items():
         for _, f in found if name == suite else ():
             hits = f"{f.value * f.n:.0f}" if f.form == "%" and f.n else ""
             bounds = "" if f.form == "%" else f"{f.value:.3f} {f.low:.3f} {f.high:.3f}"
