@@ -242,6 +242,14 @@ def test_a_box_that_holds_no_mark_costs_the_mark(tmp_path: Path, box: list[int],
     assert (len(c.brands["acme"].logos), [problem in x.problem for x in c.issues]) == (not problem, [True] * bool(problem))
 
 
+@pytest.mark.parametrize("box", ["[4, 4, 60]", '["4", 4, 60, 60]', "[NaN, 4, 60, 60]", "[4, 4, 1e400, 60]", "7"])
+def test_a_box_that_is_none_is_told_with_its_row(tmp_path: Path, box: str) -> None:
+    src = write_tree(tmp_path, {"logos/crest.png": picture(8), "acme/tote/1.png": picture(0)})
+    (src / "brands.jsonl").write_text(f'{{"brand": "acme", "logos": [{{"path": "logos/crest.png", "box": {box}}}]}}')
+    with pytest.raises(InputError, match=r"brands.jsonl:1.*logos, 1, box: expected four numbers"):
+        read_source(src)
+
+
 ZETA = ["zeta/bag/1.png", "zeta/bag/2.png"]
 
 

@@ -277,6 +277,10 @@ def _brand_row(row: Mapping[str, Any], source: Source) -> Brand:
     )
 
 
+def _is_pixel(x: Any) -> bool:
+    return isinstance(x, (int, float)) and -1e9 < x < 1e9
+
+
 def _logo(root: Path, logo: Any, field_name: str, brand: str) -> SourcePhoto:
     logo = {"path": logo} if isinstance(logo, str) else logo
     if not isinstance(logo, Mapping) or not isinstance(logo.get("path"), str):
@@ -284,7 +288,7 @@ def _logo(root: Path, logo: Any, field_name: str, brand: str) -> SourcePhoto:
     kind, box = logo.get("kind") or "figure", logo.get("box")
     if kind not in _LOGO_KINDS:
         raise InputError(f"{field_name}, kind: expected one of {', '.join(_LOGO_KINDS)}, got {kind!r:.60}")
-    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)):
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(map(_is_pixel, box))):
         raise InputError(f"{field_name}, box: expected four numbers x0, y0, x1, y1, got {box!r:.60}")
     file = resolve_within(root, FileFinder(root).find(logo["path"]))
     corners = None
