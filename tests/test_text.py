@@ -357,18 +357,24 @@ def test_nothing_is_enlarged_to_be_glanced_at(longest: int, side: int, monkeypat
 def test_the_detector_has_no_subnormal_weights() -> None:
     onnx = pytest.importorskip("onnx")
     tiny = np.finfo(np.float32).tiny
-    given = np.array([[tiny / 2, -tiny / 2, tiny, -0.25]], np.float32)
-    shape = np.array([2, 2], np.int64)  # as floats these bytes are subnormal
+    given = np.tile(np.array([tiny / 2, -tiny / 2, tiny, -0.25], np.float32), 64)
+    shape = np.arange(1, 129, dtype=np.int64)  # as floats these bytes are subnormal
+    one = np.array([1e-45], np.float32)  # its bytes stand in the shape, too
+    named = {"w": given, "whole": shape, "one": one}
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Reshape", ["w", "to"], ["y"])],
+        [onnx.helper.make_node("Identity", [name], [f"{name}_out"]) for name in named],
         "reader",
         [],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 2])],
-        [onnx.numpy_helper.from_array(given, "w"), onnx.numpy_helper.from_array(shape, "to")],
+        [
+            onnx.helper.make_tensor_value_info(f"{name}_out", onnx.helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+            for name, x in named.items()
+        ],
+        [onnx.numpy_helper.from_array(x, name) for name, x in named.items()],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    (found,) = session(lines._without_subnormals(model.SerializeToString())).run(None, {})
-    assert found.tolist() == [[0.0, 0.0], [np.float32(tiny), -0.25]]
+    weights, whole, single = session(lines._without_subnormals(model.SerializeToString())).run(None, {})
+    assert weights.tolist() == [0.0, 0.0, np.float32(tiny), -0.25] * 64
+    assert (whole.tolist(), single.tolist()) == (shape.tolist(), one.tolist())
     detector = onnx.load_from_string(lines.engine().text_det.session.session._model_bytes)
     weights = [onnx.numpy_helper.to_array(tensor) for tensor in detector.graph.initializer]
     assert not any(((w != 0) & (np.abs(w) < tiny)).any() for w in weights if w.dtype == np.float32)

@@ -108,7 +108,8 @@ def _without_subnormals(model: bytes) -> bytes:
 
     # By onnx.proto: ModelProto.graph, GraphProto.initializer; TensorProto.data_type, which is 1 of floats, and raw_data.
     tensors = [tensor for graph in inside(model, 7) for tensor in inside(graph, 5) if inside(tensor, 2) == [1]]
-    for kept in [kept for tensor in tensors for kept in inside(tensor, 9)]:
+    # Small ones cost no time, and their bytes may stand elsewhere in the model as well.
+    for kept in [kept for tensor in tensors for kept in inside(tensor, 9) if len(kept) >= 1024]:
         weights = np.frombuffer(kept, "<f4")
         normal = np.where(np.abs(weights) < np.finfo(np.float32).tiny, np.float32(0), weights).tobytes()
         model = model if normal == kept else model.replace(kept, normal)

@@ -22,7 +22,7 @@ __all__ = ["LearntIndex", "LearntMatch"]
 
 PROPORTION = 0.75
 """Greatest difference of the natural logarithms of a window's and a mark's width over height
-(``benchmarks/mark_network/alone.py``): above all but three photos of nothing 92 of 143 are named; with 0.5 73, 1.0 94."""
+(``benchmarks/mark_network/alone.py``): above all but three photos of nothing 92 of 143 were named; with 0.5 73, 1.0 94."""
 
 CHANCE_MEAN, CHANCE_DEVIATION, RESERVE = 0.5, 0.06, 0.005
 """Least mean and deviation of a mark's greatest likeness to windows of other photos, and what is added to the deviation: the

@@ -64,7 +64,7 @@ STEP = 2
 
 SIDES, AROUND = (40.0, 56.0, 80.0), 0.8
 """Longer sides in pixels at which a reference is described, as windows see it, and what is kept around it, in longer sides
-(``benchmarks/mark_network/alone.py``): above all photos of nothing 92 of 143 are named, with two sides (48, 72) 77; of the
+(``benchmarks/mark_network/alone.py``): above all photos of nothing 92 of 143 were named, with two sides (48, 72) 77; of the
 other 160 74 and 69."""
 
 
