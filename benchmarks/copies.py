@@ -105,7 +105,7 @@ def _roles(job: Job) -> tuple[list[Photo], list[Photo], list[tuple[str, Photo]]]
     kept = [(k, p) for (k, _), mine in by_kind.items() for p in job.some(job.asked(mine), most)]
     if given:
         return catalog, job.asked(given), kept
-    each = job.size(2, 3, 6 if job.data.card.rendered else PHOTOS)
+    each = job.size(1, 3, 6 if job.data.card.rendered else PHOTOS)
     parts = ("locked",) if job.locked else ("dev", "test")
     chosen = [p for part in parts for p in job.some((p for p in job.asked(catalog) if p.split == part), each)]
     return catalog, chosen, kept

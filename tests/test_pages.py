@@ -466,7 +466,7 @@ SCOPES = '<div itemscope itemprop="a" itemtype="http://schema.org/Product">'
     ids=["attributes", "references", "scopes", "addresses", "graphs"],
 )
 def test_an_expensive_page_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
-    monkeypatch.setattr(reader, "SECONDS", 2.0)
+    monkeypatch.setattr(reader, "SECONDS", 1.0)
     bad = f"<title>t</title><img src='x.png'>{page}".encode()
     data = warc(*((f"https://a.example/{n}", "text/html", bad) for n in range(2)), *RECORDS)
     (tmp_path / "x.warc.gz").write_bytes(data)

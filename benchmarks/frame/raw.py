@@ -14,6 +14,7 @@ import sys
 import tokenize
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,11 @@ def code_hash(file: Path) -> str:
     if not file.is_file():
         return "gone"
     data = file.read_bytes()
-    if file.suffix != ".py":
-        return hashlib.sha256(data).hexdigest()[:12]
+    return _python_hash(data) if file.suffix == ".py" else hashlib.sha256(data).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1000)  # each raw file asks for the same two hundred
+def _python_hash(data: bytes) -> str:
     digest, line = hashlib.sha256(), []
     for token in tokenize.tokenize(io.BytesIO(data).readline):
         if token.type in (tokenize.INDENT, tokenize.DEDENT):
