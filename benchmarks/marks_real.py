@@ -7,12 +7,14 @@ lines of SIFT on the same references?
 
 References: the boxes of the first eight dev photos of each of the 20 brands, in a catalog of marks and wordmarks alone. On
 dev these eight are also asked of the rest: a second set of answers to tune on. A photo is answered where exactly one brand
-is claimed; two are a question, to the product where neither is likelier than not. On photos of nothing a claim is false
-unless a person sees the brand there (``labels/distractor_brands.csv``). All marks are genuine: a tampered one is a false
-alarm.
+is claimed; two are a question, to the product where neither is likelier than not. Some photos show other brands than the one
+that the set names: what a person sees nowhere in the photo is counted apart (``labels/marked_photos.csv``). On photos of
+nothing a claim is false unless a person sees the brand there (``labels/distractor_brands.csv``). All marks are genuine: a
+tampered one is a false alarm.
 A third set of references is what a brand has of itself, files of its mark: the drawings in ``reference_logos`` of these
 brands, but for those of another mark than the photos show (``labels/unlike_drawings.csv``). They are asked all dev photos of
 their brands, or with ``--locked`` the test half.
+A fourth set, of all brands that have drawings there, is asked for photos of goods of other brands.
 Public sets ask their test part and their own photos of nothing. The open set of FlickrLogos-32 is scored as published: the
 share of photos that are given the brand that they show, of all that are given one and of all that show one. Rendered goods
 ask drawings of the marks (`rendered_marks`), and so do goods whose figure was altered.
@@ -38,9 +40,11 @@ from benchmarks.words import LETTERED
 
 QUESTION = "Which brand do real photos show, by marks, by words and by both?"
 DATA = ("logos_in_photos", "seller_reposts", "rendered")
-CLAIM = 0.5
+GOODS = ("adidas_products", "bags_three_brands", "eval_bags_watches", "grocery_iconic_vs_photo", "watches_fashion_catalog")
+CLAIM, MOST_GOODS = 0.5, 100
 SEEN = REPO / "benchmarks" / "labels" / "distractor_brands.csv"
 SELLERS = SEEN.with_name("seller_brands.csv")
+BESIDE = SEEN.with_name("marked_photos.csv")
 UNLIKE = SEEN.with_name("unlike_drawings.csv")
 Mark = tuple[str, str, Path, tuple[float, ...]]  # brand, kind, photo, box; no box is the whole picture
 
@@ -75,6 +79,8 @@ def run(job: Job) -> Iterator[dict[str, Any]]:
         shown = [p for p in [*queries, *references] if p.brand in drawn and (p.split == "locked") is job.locked]
         asked_all = [(p.path, p.brand) for p in [*shown, *nothing[: job.limit or None]]]
         yield from ({**row, "swapped": False, "drawn": True} for row in _ours(job, rows, drawings, asked_all))
+    if ours and not job.locked:
+        yield from _goods(job)
     yield from _peer(boxes, asked)
 
 
@@ -89,6 +95,19 @@ def _drawings(job: Job) -> list[Mark]:
     known = job.known(load("reference_logos", smoke=job.smoke).photos)
     drawn = [(fold(p.brand.removeprefix("si_")), p.path) for p in known if "/".join(p.path.parts[-2:]) not in unlike]
     return [(brand, "figure", path, ()) for brand, path in drawn if brand in LETTERED]
+
+
+def _goods(job: Job) -> Iterator[dict[str, Any]]:
+    """Ask a catalog of many drawn marks for photos of goods: most on white, many with print that is like some mark."""
+    drawn: list[Mark] = [(p.item, "figure", p.path, ()) for p in job.known(load("reference_logos", smoke=job.smoke).photos)]
+    brands = [{"brand": b, "name": b, "wordmarks": [b]} for b in dict.fromkeys(brand for brand, *_ in drawn)]
+    asked = [(p.path, p.brand) for name in GOODS for p in _few_goods(job, name)]
+    yield from ({**row, "goods": True} for row in _ours(job, brands, drawn, asked))
+
+
+def _few_goods(job: Job, name: str) -> list[Photo]:
+    photos = [p for p in load(name, smoke=job.smoke).photos if p.role != "distractor"]
+    return job.some(job.asked(photos), job.size(2, 5, MOST_GOODS))
 
 
 def _peer(marks: Sequence[Mark], asked: Sequence[tuple[Path, str]]) -> Iterator[dict[str, Any]]:
@@ -168,6 +187,7 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
         yield from _score_sellers(rows)
         return
     rows = [{**r, "unit": r["brand"] or r["query"]} for r in rows]  # photos of a brand share its marks and references
+    goods, rows = ([r for r in rows if r.get("goods", False) is asked] for asked in (True, False))
     forged = [r for r in rows if r["query"].startswith("altered/")]
     ours, theirs = ([r for r in rows if r["contender"] == c and r not in forged] for c in ("imgmatch", "sift"))
     drawn, ours = ([r for r in ours if r.get("drawn", False) is by] for by in (True, False))
@@ -182,6 +202,9 @@ def score(rows: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[scorer.F
             yield from _figures(ours, by, f"{named}, either half of the references")
     for by, named in (("said", "logo signal alone"), ("shows", "marks and words")) if drawn else ():
         yield from _figures(drawn, by, f"{named}, drawings as references")
+    for by, named in (("said", "logo signal alone"), ("shows", "marks and words")) if goods else ():
+        what = f"goods given a brand that is not theirs, {named}, drawings as references"
+        yield scorer.share_of(what, goods, lambda r, by=by: not set(_claims(r, by)) <= _theirs(r), target="<= 0.01")
     for of, by in ((first, ""), (drawn, ", drawings as references")):
         named = [r for r in of if r["brand"] and _answer(r, "said") == r["brand"]]
         what = f"genuine marks called altered, of those named{by}"
@@ -205,13 +228,15 @@ def _figures(
     rows: Sequence[dict[str, Any]], by: str, named: str, targets: Sequence[str] = ("",) * 4, against: Iterable[str] = ()
 ) -> Iterator[scorer.Figure]:
     """Rightly, wrongly, questions, false."""
-    shown = {str(Path(*Path(r["path"]).parts[-2:])): r["brands"].lower().split("|") for r in table(SEEN)}
+    seen = {str(Path(*Path(r["path"]).parts[-2:])): r["brands"].lower().split("|") for r in table(SEEN) + table(BESIDE)}
     marks, nothing = [r for r in rows if r["brand"]], [r for r in rows if not r["brand"]]
+    looked_at = [r for r in marks if r["query"] in seen]
     counted: tuple[tuple[str, list[dict[str, Any]], Callable[[Any], bool]], ...] = (
         ("marks named rightly", marks, lambda r: _answer(r, by) == r["brand"]),
         ("marks named wrongly", marks, lambda r: _answer(r, by) not in ("", "?", r["brand"])),
         ("two brands seen: a question", marks, lambda r: _answer(r, by) == "?"),
-        ("photos of nothing given a brand", nothing, lambda r: not set(_claims(r, by)) <= set(shown.get(r["query"], ()))),
+        ("photos of nothing given a brand", nothing, lambda r: not set(_claims(r, by)) <= set(seen.get(r["query"], ()))),
+        ("brands named that nobody sees there", looked_at, lambda r: not set(_claims(r, by)) <= set(seen[r["query"]])),
     )
     for (what, of, holds), target, more in zip_longest(counted, targets, against, fillvalue=""):
         if of:
@@ -232,6 +257,13 @@ def _score_sellers(rows: list[dict[str, Any]]) -> Iterator[scorer.Figure]:
         yield scorer.share_of(what, readable, lambda r: r["shows"] in _one_of(r["label"]["brand"]))
         what = "sellers' photos given another brand by marks and words"
         yield scorer.share_of(what, fused, lambda r: not set(_claims(r, "shows")) <= _shown(r["label"]), target="<= 0.02")
+
+
+def _theirs(row: dict[str, Any]) -> set[str]:
+    """Of the brands that a photo is given those in its label, which may name a line of the brand: adidas originals."""
+    from imgmatch.names import fold
+
+    return {claim for by in ("said", "shows") for claim in _claims(row, by) if fold(claim) in fold(row["brand"])}
 
 
 def _one_of(brands: str) -> set[str]:

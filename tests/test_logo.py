@@ -351,9 +351,9 @@ def test_what_is_chance_is_learnt_from_photos_and_for_drawings_from_sheets_too(
     assert found.find(photo(scene(mark(), 220, turn=0.0)))[0].score > 2.0
 
 
-def test_sheets_are_drawn_the_same_every_time_and_hold_words_and_shapes() -> None:
+def test_sheets_are_drawn_the_same_every_time_and_hold_print_and_plates() -> None:
     sheets = [sheet for kind in plain_sheets() for sheet in kind]
-    assert len(sheets) == 3 * SHEETS // 2
+    assert len(sheets) == SHEETS
     assert all(sheet.shape == (240, 240) and sheet.std() > 10 for sheet in sheets)
     again = [sheet for kind in plain_sheets() for sheet in kind]
     assert all((a == b).all() for a, b in zip(sheets, again, strict=True))

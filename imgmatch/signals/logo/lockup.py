@@ -16,7 +16,8 @@ from imgmatch.catalog.items import Brand
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.market.wordmarks import WordmarkMatcher, names_of, spellings
-from imgmatch.names import letters, skeleton
+from imgmatch.names import skeleton
+from imgmatch.signals.logo.lettering import is_word
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry, ocr
 from imgmatch.vision.geometry import Transform
@@ -45,9 +46,6 @@ all on the word); its figure answers 8.9."""
 SAME_PLACE = 0.5
 """Least share of what the word's place and the line cover together that both cover. Of the 66 times that the brand's own
 word was read in a lockup's place on the dev photos of ``benchmarks/marks_real.py`` it is 0.53 or more 64 times."""
-
-LEAST_LETTERS = 3
-"""On a dev photo of ``benchmarks/marks_real.py`` hp is read upside down, as "dy"."""
 
 OTHERWISE = 20.0
 """Nats by which the line must be likelier to be what was read than any name of the brand, at every scale. As measured on
@@ -130,7 +128,7 @@ class Lockups:
             return None
         readings = ocr.read(photo, self._side)
         names = [skeleton(name) for name in names_of(brand)]
-        lines = [line for line in readings if _is_word(line) and _inside(line, sighting.polygon())]
+        lines = [line for line in readings if is_word(line) and _inside(line, sighting.polygon())]
         lines = [line for line in lines if not any(skeleton(line.text) in name for name in names)]  # KORS of MICHAEL KORS
         if not lines or WordmarkMatcher({brand.brand: brand}).match(readings):
             return None
@@ -160,17 +158,6 @@ def _figure_there(photo: PhotoContext, transform: Transform, lockup: Lockup) -> 
     size = lockup.cells.shape[0], lockup.cells.shape[1]
     shown = cells_through(photo.image, transform @ grid(lockup.figure, size)[0], size, 0.5)
     return shown is not None and float(answers([lockup.cells], [shown])[0]) >= FIGURE_THERE
-
-
-def _is_word(line: ocr.Reading) -> bool:
-    said = letters(line.text)
-    return (
-        line.confidence >= ocr.SURE
-        and not line.mirrored
-        and len(said) >= LEAST_LETTERS
-        and said.isascii()
-        and said.isalpha()
-    )
 
 
 def _inside(line: ocr.Reading, mark: Sequence[Sequence[float]]) -> bool:

@@ -62,7 +62,7 @@ photos of other brands, where so many have one. Of 303 photos 205 are named inst
 words 244 instead of 242, 5 wrongly instead of 7. Without that average catalogs of two brands claim five times as many photos
 of other things. Where features agree on a place, the margin there counts as far as it is above that average: 209 are named
 instead of 206. A catalog of fewer than `LEAST_PHOTOS` has the average on drawn sheets as well: by drawings alone 95 of 153
-are named instead of 92 (before clean print was among the sheets: now 92); with 0 as the average 97, but four brands at a
+are named instead of 92 (with the sheets of that time); with 0 as the average 97, but four brands at a
 time claim 2 of 1,963 photos of other things."""
 
 AROUND, AROUND_MOST = 7.0, 10.0

@@ -22,6 +22,7 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
+from imgmatch.signals.logo.lettering import spells_another_word
 from imgmatch.signals.logo.lockup import OTHER_WORD, Lockups
 from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
@@ -111,6 +112,9 @@ class LogoSignal(Signal):
                 yield Finding.failed("logo", failed, photo_id=photo.photo_id)
                 continue
             looked += 1
+            printed = [s for s in seen if s.value >= 0.5 and self._is_print(photo, s)]
+            misses += printed
+            seen = [s for s in seen if s not in printed]
             misses += [s for s in seen if s.evidence < WEAK]
             for finding in self._findings(photo, seen):
                 key = (finding.signal, finding.brand or "")
@@ -142,6 +146,13 @@ class LogoSignal(Signal):
                 if placed is not None:
                     yield from self._tampered(photo, s, placed, difference(placed))
                 yield from self._reworded(photo, s, self._lockups.word_instead(photo, s.sighting))
+
+    def _is_print(self, photo: PhotoContext, seen: Seen) -> bool:
+        """Say whether a mark was seen in other words; beside the brand's own figure another word is an alteration."""
+        brand, side = self._catalog.brands[seen.brand], self.config.effort.reading
+        if not spells_another_word(photo, seen, brand, side):
+            return False
+        return seen.sighting is None or self._lockups.word_instead(photo, seen.sighting) is None
 
     def _by_what(self, seen: Seen) -> Message:
         called = self._called(seen.brand)

@@ -43,7 +43,7 @@ LEAST_PHOTOS = 16
 """A box whose scores are known on fewer photos of other things has no standard score: it is not named by shape, since by
 drawn sheets 20 brands of boxes claim 4 of 266 photos of nothing instead of 1. For a drawing drawn sheets stand in for
 photos, and count beside them where it scores higher there: its catalog may have photos on white alone, boxes bring the
-photos along that they are in. With drawings as the only references (``benchmarks/marks_real.py``, dev) 92 of 153 photos are
+photos along that they are in. With drawings as the only references (``benchmarks/marks_real.py``, dev) 94 of 153 photos are
 named so, where no shape is believed 74; of 133 photos of nothing none is claimed, by the two numbers above alone 9 (every
 disc is like a disc, every word like a word), and with 48 photos of bags in the catalog (the open ones of
 `bags_three_brands`) none instead of 4."""
@@ -262,7 +262,7 @@ class ShapeIndex:
 
 @cache
 def sheets() -> tuple[tuple[PhotoContext, ...], ...]:
-    """Return the plain sheets; what they are at all sizes stays in memory, 25 MB, where marks are measured at all."""
+    """Return the plain sheets; what they are at all sizes stays in memory, 17 MB, where marks are measured at all."""
 
     def shown(sheet: UInt8Array) -> PhotoContext:
         image = load_image(np.dstack([sheet] * 3))
