@@ -157,7 +157,7 @@ def _ours(
     matcher = Matcher(job.catalog([], list(rows.values())), Config(signals=("logo", "text")))
     start = time.process_time()
     matcher.warm_up()
-    job.facts["warm_up_cpu_s"] = round(time.process_time() - start, 1)
+    job.facts.setdefault("warm_up_cpu_s", round(time.process_time() - start, 1))
     for path, brand in asked:
         query = Query(Listing("1", (path.name,)), [PhotoContext("photo-1", load_image(path))])
         start = time.process_time()
@@ -263,7 +263,8 @@ def _theirs(row: dict[str, Any]) -> set[str]:
     """Of the brands that a photo is given those in its label, which may name a line of the brand: adidas originals."""
     from imgmatch.names import fold
 
-    return {claim for by in ("said", "shows") for claim in _claims(row, by) if fold(claim) in fold(row["brand"])}
+    known = {fold(word) for word in (row["brand"], *row["brand"].split())}
+    return {claim for by in ("said", "shows") for claim in _claims(row, by) if fold(claim) in known}
 
 
 def _one_of(brands: str) -> set[str]:

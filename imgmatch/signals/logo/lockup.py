@@ -17,7 +17,7 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext
 from imgmatch.market.wordmarks import WordmarkMatcher, names_of, spellings
 from imgmatch.names import skeleton
-from imgmatch.signals.logo.lettering import is_word
+from imgmatch.signals.logo.lettering import FIGURE, area, beside, is_word
 from imgmatch.types import FloatArray
 from imgmatch.vision import geometry, ocr
 from imgmatch.vision.geometry import Transform
@@ -33,10 +33,6 @@ __all__ = ["OTHER_WORD", "Lockup", "Lockups", "make_lockup"]
 OTHER_WORD = 0.7
 """Value of the finding: a weak contradiction (``weights/rules.toml``), for brands put the names of their lines in that place
 too, golf or originals under the stripes."""
-
-FIGURE = 0.25
-"""Least share of the mark that the figure has by itself: as measured on 80 drawings of `reference_logos` whose word is read,
-38 are a word alone (0.05 at most), ten are between, a word in an oval or with a bar, and 32 have as much."""
 
 FIGURE_THERE = 5.0
 """Least answer of the figure's shape, without the word, where the features lay it: between right placements and wrong ones,
@@ -79,13 +75,11 @@ def make_lockup(photo: PhotoContext, reference: MarkReference, brand: Brand, sid
     best: Lockup | None = None
     for reading in ocr.read(photo, side):
         word = np.asarray(reading.polygon, np.float32)
-        (left, top), (right, bottom) = word.min(axis=0).tolist(), word.max(axis=0).tolist()
         x, y = word.mean(axis=0)
         if skeleton(reading.text) not in names or reading.mirrored or not (x0 <= x <= x1 and y0 <= y <= y1):
             continue
-        beside = [(x0, y0, x1, top), (x0, bottom, x1, y1), (x0, y0, left, y1), (right, y0, x1, y1)]
-        figure = max(beside, key=_area)
-        if _area(figure) < FIGURE * _area(reference.box) or (best is not None and _area(best.figure) <= _area(figure)):
+        figure = beside(reference.box, word)
+        if area(figure) < FIGURE * area(reference.box) or (best is not None and area(best.figure) <= area(figure)):
             continue
         scale = photo.image.scale
         a, b, c, d = (v / scale for v in figure)
@@ -171,7 +165,3 @@ def _same_place(a: FloatArray, b: Sequence[tuple[float, float]]) -> bool:
     shared = geometry.area(geometry.intersect(a, other))
     along, along_other = a[1] - a[0], other[1] - other[0]
     return along @ along_other > 0 and shared >= SAME_PLACE * (geometry.area(a) + geometry.area(other) - shared)
-
-
-def _area(box: tuple[float, float, float, float]) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)

@@ -5,7 +5,8 @@ Findings
 logo
     A mark of a brand lies over a part of the photo: features that agree on one place, a shape, a window that a trained
     network finds like it, or a pattern that repeats.
-    Below a half it says too little for a claim, but may agree with a word.
+    Below a half it says too little for a claim, but may agree with a word. What was
+    taken for the word of a mark is none where other words are read.
 logo_tamper
     A drawing of the mark lies over the photo but for a part that is missing or added, or its figure is there with another
     word.
@@ -22,7 +23,7 @@ from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.messages import Message
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.logo.lettering import spells_another_word
+from imgmatch.signals.logo.lettering import WordMarks
 from imgmatch.signals.logo.lockup import OTHER_WORD, Lockups
 from imgmatch.signals.logo.marks import Marks
 from imgmatch.signals.logo.seen import CLAIM, Seen
@@ -72,6 +73,7 @@ class LogoSignal(Signal):
         self._lock = threading.Lock()
         self._prepared: Marks | None = None
         self._lockups = Lockups(catalog, self.config.effort.reading)
+        self._words = WordMarks(catalog, self.config.effort.reading)
         if any(brand.logos for brand in catalog.brands.values()):
             network.check()  # now, not photo by photo
 
@@ -107,12 +109,12 @@ class LogoSignal(Signal):
         for photo in query.photos:
             try:
                 seen = marks.look(photo)
+                printed = [s for s in seen if s.value >= 0.5 and self._is_print(photo, s)]
             except ImageError as error:
                 failed = Message("The photo could not be read: {error}", error=error.said)
                 yield Finding.failed("logo", failed, photo_id=photo.photo_id)
                 continue
             looked += 1
-            printed = [s for s in seen if s.value >= 0.5 and self._is_print(photo, s)]
             misses += printed
             seen = [s for s in seen if s not in printed]
             misses += [s for s in seen if s.evidence < WEAK]
@@ -148,9 +150,8 @@ class LogoSignal(Signal):
                 yield from self._reworded(photo, s, self._lockups.word_instead(photo, s.sighting))
 
     def _is_print(self, photo: PhotoContext, seen: Seen) -> bool:
-        """Say whether a mark was seen in other words; beside the brand's own figure another word is an alteration."""
-        brand, side = self._catalog.brands[seen.brand], self.config.effort.reading
-        if not spells_another_word(photo, seen, brand, side):
+        """Say whether other words were taken for the mark's; beside the brand's own figure they are an alteration."""
+        if not self._words.other_words(photo, seen):
             return False
         return seen.sighting is None or self._lockups.word_instead(photo, seen.sighting) is None
 
