@@ -35,11 +35,12 @@ claimed rightly on the dev photos of ``benchmarks/marks_real.py`` none is. No co
 
 HEIGHT, ALONG = 3.0, 0.87
 """How many times higher or lower than a mark a line may be that was taken for it, and the least cosine between them, of 30
-degrees: a watermark across a mark is no print under it. Guesses."""
+degrees: a watermark across a mark is no print under it. As measured on the same 22, they are 0.51 to 2.36 times as high and
+have a cosine of 0.99."""
 
 NEAR = 0.65
-"""Least share of letters that a word and a name have in common, in order, so that it may be the name misread: BNW and BMW.
-A guess."""
+"""Least share of letters that a word and a name have in common, in order, so that it may be the name misread. As measured on
+the same 22, a slogan's words have 0.6 at most, but for WATCH and WITH; BNW and BMW have 0.67."""
 
 LEAST_LETTERS = 3
 """On a dev photo of ``benchmarks/marks_real.py`` hp is read upside down, as "dy"."""
