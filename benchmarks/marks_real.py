@@ -261,10 +261,12 @@ def _score_sellers(rows: list[dict[str, Any]]) -> Iterator[scorer.Figure]:
 
 def _theirs(row: dict[str, Any]) -> set[str]:
     """Of the brands that a photo is given those in its label, which may name a line of the brand: adidas originals."""
-    from imgmatch.names import fold
+    known = {_letters(word) for word in (row["brand"], *row["brand"].split())}
+    return {claim for by in ("said", "shows") for claim in _claims(row, by) if _letters(claim) in known}
 
-    known = {fold(word) for word in (row["brand"], *row["brand"].split())}
-    return {claim for by in ("said", "shows") for claim in _claims(row, by) if fold(claim) in known}
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _one_of(brands: str) -> set[str]:
