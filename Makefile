@@ -8,9 +8,10 @@ INSTALLED := .venv/.installed
 demo: $(INSTALLED)
 	.venv/bin/imgmatch demo --out demo
 
+# Two workers on two cores: more threads than one each would only wait for one another.
 test: $(INSTALLED)
 	.venv/bin/imgmatch weights pull mobilenet-v2
-	$(PY) -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
 
 # Scans on Ray are tested here: it is 330 MB with what it needs, too much for every test run.
 test-slow: $(INSTALLED)

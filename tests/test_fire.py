@@ -443,7 +443,7 @@ def test_sixteen_threads_answer_like_one(tmp_path: Path) -> None:
     listings = [
         Listing(f"{i}-{name.stem}", (name.name,), title="Brand0 replica bag 1:1", price="10", currency="EUR", seller_id="s")
         for name in sorted(root.iterdir())
-        for i in range(4)
+        for i in range(2)
     ]
     signals = ["design", "copy", "listing", "mismatch"]
     serial = [Matcher(catalog, Config.from_dict({"signals": signals})).examine(x, photos=root).to_dict() for x in listings]

@@ -110,11 +110,15 @@ def printed(lines: Sequence[str], size: int) -> Pixels:
     return np.array(out)
 
 
-def found(reference: Pixels, shown: Pixels, brand: Brand = BRAND) -> list[Finding]:
+def signal(reference: Pixels, brand: Brand = BRAND) -> LogoSignal:
     catalog = SimpleNamespace(
         brands={brand.brand: brand}, photos={}, photo=lambda sha: photo(reference, sha), version=str(uuid4())
     )
-    [findings] = LogoSignal(catalog).examine([Query(Listing("1"), [photo(shown)])])  # type: ignore[arg-type]
+    return LogoSignal(catalog)  # type: ignore[arg-type]
+
+
+def found(by: LogoSignal, shown: Pixels) -> list[Finding]:
+    [findings] = by.examine([Query(Listing("1"), [photo(shown)])])
     return findings
 
 
@@ -124,10 +128,11 @@ def test_a_slogan_in_the_typeface_of_a_mark_is_not_the_mark() -> None:
     picture = PillowImage.fromarray(drawn)
     ImageDraw.Draw(picture).text((30, 30), "MERINO", fill=(0, 0, 0), font=ImageFont.load_default(90))
     drawn = np.array(picture)
-    [finding] = found(drawn, printed(["LOVE MORE", "WORRY LESS", "GALLERY", "ORIGINAL", "STREIFEN"], 84))
+    by = signal(drawn)
+    [finding] = found(by, printed(["LOVE MORE", "WORRY LESS", "GALLERY", "ORIGINAL", "STREIFEN"], 84))
     assert finding.status is FindingStatus.ABSTAINED
     assert "Nearest marks that were not claimed: Merino." in finding.reason
-    [finding] = found(drawn, printed(["LOVE MORE", "MERINO", "GALLERY", "ORIGINAL", "STREIFEN"], 84))
+    [finding] = found(by, printed(["LOVE MORE", "MERINO", "GALLERY", "ORIGINAL", "STREIFEN"], 84))
     assert (finding.brand, finding.status) == ("merino", FindingStatus.OK)
     assert finding.value is not None
     assert finding.value >= 0.5
@@ -147,7 +152,7 @@ def test_an_oval_with_another_word_is_not_the_brands_oval(word: str, claimed: bo
     pack = PillowImage.fromarray(np.clip(np.array(cloth) + grain, 0, 255).astype(np.uint8))
     pack.paste(oval(word, (20, 60, 140), (240, 240, 230), cloth).resize((119, 70)), (180, 200))
     drawn = np.array(oval("php", (0, 0, 0), white, white))
-    [finding, *_] = found(drawn, np.array(pack), Brand("php", "php", logos=(LogoReference("a" * 64),)))
+    [finding, *_] = found(signal(drawn, Brand("php", "php", logos=(LogoReference("a" * 64),))), np.array(pack))
     assert ((finding.value or 0.0) >= 0.5) is claimed
 
 
@@ -158,7 +163,7 @@ def test_a_mark_under_a_name_that_it_does_not_spell_is_kept() -> None:
     picture = PillowImage.fromarray(drawn)
     ImageDraw.Draw(picture).text((30, 30), "MERINO", fill=(0, 0, 0), font=ImageFont.load_default(90))
     brand = Brand("qz", "另一个", logos=(LogoReference("a" * 64),))
-    [finding, *_] = found(np.array(picture), printed(["LOVE MORE", "MERINO", "GALLERY"], 84), brand)
+    [finding, *_] = found(signal(np.array(picture), brand), printed(["LOVE MORE", "MERINO", "GALLERY"], 84))
     assert (finding.brand, finding.status) == ("qz", FindingStatus.OK)
 
 
@@ -166,7 +171,7 @@ def test_a_mark_under_a_name_that_it_does_not_spell_is_kept() -> None:
 def test_another_word_beside_the_brands_figure_is_an_alteration_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WordMarks, "other_words", lambda *_: True)
     brand = Brand("montroux", "Montroux", logos=(LogoReference("a" * 64),))
-    findings = found(lockup("Montroux"), scene(lockup("Belluno"), 260), brand)
+    findings = found(signal(lockup("Montroux"), brand), scene(lockup("Belluno"), 260))
     assert [f.signal for f in findings] == ["logo", "logo_tamper"]
 
 

@@ -596,7 +596,7 @@ def test_reposts_tie_made_up_sellers(shared_data: Path, tmp_path: Path) -> None:
 
     for n, path in enumerate(paths):
         image = PillowImage.open(path)
-        image.thumbnail((480, 480))
+        image.thumbnail((320, 320))
         if n < 8:
             width, height = image.size
             show("gang1", n, image)
