@@ -54,11 +54,10 @@ test-wheel: $(INSTALLED)
 pythons: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt uv
 	ls dist/*.whl >/dev/null 2>&1 || $(PY) -m build --wheel --outdir dist
-	for version in 3.10 3.11 3.12 3.13; do \
+	printf '%s\n' 3.10 3.11 3.12 3.13 | xargs -P 2 -I VERSION sh -c '\
 	    echo "imgmatch @ file://$$(ls $(CURDIR)/dist/*.whl)" | \
-	    .venv/bin/uv pip compile -q --python-version $$version --no-header - >/dev/null && \
-	    .venv/bin/mypy --python-version $$version || exit 1; \
-	done
+	    .venv/bin/uv pip compile -q --python-version VERSION --no-header - >/dev/null && \
+	    .venv/bin/mypy --python-version VERSION'
 
 # Every suite that rendered goods can answer, on few of them: needs no data set and no network but the package registry. When it
 # was last measured, suite by suite on a busy machine of two cores, it took 770 s of processor time.
