@@ -16,10 +16,12 @@ from imgmatch.catalog.items import Brand
 from imgmatch.encoders.runtime import session
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
+from imgmatch.market.wordmarks import WordmarkMatcher
 from imgmatch.records import Listing
+from imgmatch.signals.text.misspelt import another_word
 from imgmatch.signals.text.settings import TextConfig
 from imgmatch.signals.text.signal import EVERYDAY, TextSignal
-from imgmatch.types import Candidate, Finding, FindingStatus, Image
+from imgmatch.types import Candidate, Finding, FindingStatus, FloatArray, Image
 from imgmatch.vision import lines, ocr
 from imgmatch.vision.ctc import ctc_log_likelihood
 from imgmatch.vision.ocr import Reading
@@ -231,6 +233,55 @@ def test_a_name_that_nobody_listed_says_its_letters_but_not_their_case(shown: st
     found = examine([drawn(shown, size=48)])
     assert [f.brand for f in found.get("logo_tamper", [])] == ["feldmont & sons"] * called
     assert [f.brand for f in found["text"]] == [None if called else "feldmont & sons"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "lines", "nats", "said"),
+    [
+        ("Sprite", ["PRIME"], [-12.0], True),
+        ("Sprite", ["PRIME"], [-9.0], False),
+        ("Sprite", ["Spite"], [-40.0], False),  # one letter of six
+        ("MONTROUX ARVELLE", ["MOTROUX", "ARVLLE"], [-40.0, -40.0], False),  # two of fifteen
+        ("APPLEMUSIC", ["APPLE", "JUICE"], [-0.1, -12.0], True),  # of two lines one
+        ("APPLEMUSIC", ["APPLE", "JUICE"], [-0.1, -9.0], False),
+        ("Compaq", ["THE COMPANY"], [-12.0], True),
+        ("Compaq", ["THE COMPANY"], [-9.0], False),
+        ("Feldmont & Sons", ["feldmont and sons"], [-40.0], False),  # as it may be written
+    ],
+)
+def test_a_word_far_from_a_mark_is_the_mark_only_where_it_may_be_misread(
+    monkeypatch: pytest.MonkeyPatch, marks: str, lines: list[str], nats: list[float], said: bool
+) -> None:
+    brand = Brand("one", marks)
+    readings = [
+        Reading(t, 0.99, (0.99,) * len(t), ((9, y), (150, y), (150, y + 20), (9, y + 20)))
+        for y, t in zip((0, 25), lines, strict=False)
+    ]
+    asked: list[list[str]] = []
+
+    def scored(photo: PhotoContext, part: Reading, strings: list[str]) -> FloatArray:
+        asked.append(strings)
+        scores = np.array([[0.0, *[nats[lines.index(part.text)]] * (len(strings) - 1)]] * 2)
+        scores[0, 1:] -= 50  # another re-reading says less
+        return np.asarray(scores, np.float32)
+
+    monkeypatch.setattr(ocr, "log_likelihoods", scored)
+    [match, *_] = WordmarkMatcher({"one": brand}).match(readings)
+    assert match.kind == "near"
+    assert another_word(drawn(""), match, brand) is said
+    assert all(strings[0] in lines for strings in asked)
+    if len(lines) == 2 and asked:
+        assert [strings[1].lower() for strings in asked] == ["apple", "music"]
+    if lines == ["THE COMPANY"]:
+        assert all(text.startswith("THE ") for text in asked[0])
+
+
+@needs_ocr
+@pytest.mark.parametrize(("shown", "claimed"), [("PRIME", False), ("Sprite", True), ("Spite", True)])
+def test_a_word_that_is_surely_read_is_not_a_mark_far_from_it(shown: str, claimed: bool) -> None:
+    catalog = SimpleNamespace(brands={"sprite": Brand("sprite", "Sprite")})
+    [findings] = TextSignal(catalog).examine([Query(Listing("1"), [drawn(shown, 30)])])
+    assert any(f.brand == "sprite" for f in findings) is claimed
 
 
 @needs_ocr

@@ -20,8 +20,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from imgmatch.errors import ImageError
 from imgmatch.loading.photo import PhotoContext, Query
 from imgmatch.market.lexicon import Lexicon, Phrase
@@ -30,7 +28,15 @@ from imgmatch.market.wordmarks import CHANCE, Line, Match, WordmarkMatcher, alig
 from imgmatch.messages import Message
 from imgmatch.names import fold, letters, read_in_part
 from imgmatch.signals.base import Signal, fingerprint_of
-from imgmatch.signals.text.misspelt import MISSPELT_CENTRE, MISSPELT_SLOPE, WELL_READ, misspelt_ratio, rightly_spelled
+from imgmatch.signals.text.misspelt import (
+    MISSPELT_CENTRE,
+    MISSPELT_SLOPE,
+    WELL_READ,
+    another_word,
+    misspelt_ratio,
+    rightly_spelled,
+)
+from imgmatch.signals.text.place import alone, aside
 from imgmatch.signals.text.settings import TextConfig
 from imgmatch.types import Finding, FindingStatus, Label
 from imgmatch.vision import ocr
@@ -39,11 +45,6 @@ __all__ = ["TextSignal"]
 
 EVERYDAY = 0.45
 """Most that a name which is also an ordinary word is worth alone: below any claim, above nothing."""
-
-SMALL, CORNER = 0.05, 1 / 3
-"""Height of a line, in longer sides of its photo, and distance from the middle in both directions, in its width and height,
-at which a name may be of a prop: then it is worth no more than an ordinary word. Of 148 sellers' photos of the unlocked part
-two of the six brands that the product does not show were such names, and none that it shows (``benchmarks/words.py``)."""
 
 SURE = 0.93
 """Mean letter confidence from which a line says what was read and no other word is compared with it."""
@@ -228,15 +229,17 @@ class TextSignal(Signal):
         if chance > CHANCE or (match.everyday and letters(match.reading) not in forms):
             return None
         similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
+        if another_word(photo, match, self._catalog.brands[match.brand]):
+            return None
         value = match.line.confidence * similarity / (1.0 + chance)
         is_mark = (match.mark in wordmarks or not wordmarks) and match.whole
-        if match.everyday and match.brand not in likely and not (is_mark and _alone(match.line.parts, readings)):
+        if match.everyday and match.brand not in likely and not (is_mark and alone(match.line.parts, readings)):
             value = min(value, EVERYDAY)
-        aside = match.brand not in likely and _aside(photo, match.line.parts)
-        if aside:
+        beside_it = match.brand not in likely and aside(photo, match.line.parts)
+        if beside_it:
             value = min(value, EVERYDAY)
         reason = Message(_READS[match.kind], mark=match.mark, text=match.reading)
-        if aside:
+        if beside_it:
             beside = Message("It is small and in a corner, perhaps on something beside the product.")
             reason = Message("{sentence} {next}", sentence=reason, next=beside)
         return Finding(
@@ -316,33 +319,6 @@ class TextSignal(Signal):
 
     def _called(self, brand: str) -> str:
         return self._catalog.brands[brand].name or brand
-
-
-def _aside(photo: PhotoContext, parts: Sequence[ocr.Reading]) -> bool:
-    """Say whether a line is small and in a corner, where books, boxes and bags beside the product are."""
-    sides = np.array([photo.image.width, photo.image.height])
-    off = np.abs(np.mean([p.polygon for p in parts], axis=(0, 1)) / sides - 0.5)
-    return bool(max(p.height for p in parts) < SMALL * sides.max() and off.min() > CORNER)
-
-
-def _alone(parts: Sequence[ocr.Reading], readings: Sequence[ocr.Reading]) -> bool:
-    """Say whether no other line stands within two line heights: an ordinary word by itself is no part of a sentence.
-
-    A lone sign is no word, and what lies over the word for the most part is that word, read once more.
-    """
-    room = 2 * max(p.height for p in parts)
-    own = {letters(p.text) for p in parts}
-    corners = [p.polygon for p in parts]
-    low, high = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
-    for other in readings:
-        if other in parts or len(letters(other.text)) < 2 or letters(other.text) in own:
-            continue
-        start, end = np.min(other.polygon, axis=0), np.max(other.polygon, axis=0)
-        shared = np.prod(np.maximum(np.minimum(high, end) - np.maximum(low, start), 0))
-        near = bool((start < high + room).all() and (end > low - room).all())
-        if near and shared < 0.5 * min(np.prod(high - low), np.prod(end - start)):
-            return False
-    return True
 
 
 def _keep(best: dict[str, Finding], finding: Finding) -> None:
