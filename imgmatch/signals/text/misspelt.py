@@ -35,10 +35,10 @@ read wrongly (VUITION, SP/DER) reached ratios of 0.1 and 2.2 (``benchmarks/words
 
 APART, MISREAD = 0.22, -10.0
 """Least edits, as a share of a mark's letters, at which a line near it may be another word, and the log likelihood ratio, in
-nats, under which it is. On the 2,021 unlocked photos of the real sets of goods, marks and sellers, asked by hand with the
-names of 254 brands, marks so far from what is read reach -5.1 or more where they are shown (11), and -16.6 at most where they
-are not (13). Nearer ones are not asked: the long names of a watch or a bag, cut off at an end. Of the 494 goods of
-``benchmarks/marks_real.py`` two are given another brand by words, without this rule four."""
+nats, under which it is (``benchmarks/marks_real.py``: of 494 goods two are given another brand by words, without this rule
+four). Of the 2,021 unlocked photos of goods, marks and sellers, asked by hand with 254 names of brands, marks so far from
+what is read reach -5.1 or more where they are shown (11), and -16.6 at most where they are not (13). Nearer ones are not
+asked: the long names of a watch or a bag, cut off at an end."""
 
 END_ROOM = 0.1
 """Share of a letter's width at the end of a line's box that must be plain where that end's letter is not the mark's: the
