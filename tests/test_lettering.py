@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -19,9 +20,10 @@ from imgmatch.signals.logo import lettering
 from imgmatch.signals.logo.lettering import Spelt, WordMarks
 from imgmatch.signals.logo.seen import Seen
 from imgmatch.signals.logo.signal import LogoSignal
-from imgmatch.types import Finding, FindingStatus
+from imgmatch.types import Box, Finding, FindingStatus
 from imgmatch.vision import ocr
-from imgmatch.vision.marks import Sighting, make_reference
+from imgmatch.vision.marks import MarkReference, Sighting, make_reference
+from imgmatch.vision.marks.shape import ShapeMatch
 from imgmatch.vision.ocr import Reading
 from tests.test_lockup import lockup, photo
 from tests.test_logo import Pixels, image, mark, scene
@@ -31,23 +33,48 @@ reads = pytest.mark.skipif(not ocr.available(), reason="needs the extra: pip ins
 
 
 def line(
-    text: str, right: float = 100, *, left: float = 0, low: float = 40, sure: float = 0.95, mirrored: bool = False
+    text: str,
+    right: float = 100,
+    *,
+    left: float = 0,
+    top: float = 0,
+    low: float = 40,
+    sure: float = 0.95,
+    mirrored: bool = False,
 ) -> Reading:
-    """A line as high as the mark, from its left edge so far."""
-    corners = ((left, 0), (left + right, 0), (left + right, low), (left, low))
+    """A line over the mark, from its left edge so far."""
+    corners = ((left, top), (left + right, top), (left + right, top + low), (left, top + low))
     return Reading(text, sure, (sure,) * len(text), corners, mirrored)
 
 
+def turned(degrees: float) -> Reading:
+    """A line over the mark, turned around its middle."""
+    along, down = (np.array([np.cos(a), np.sin(a)]) for a in np.radians([degrees, degrees + 90]))
+    corners = [np.array([50.0, 20.0]) + x * along + y * down for x, y in ((-50, -20), (50, -20), (50, 20), (-50, 20))]
+    return Reading("STRIPES", 0.95, (0.95,) * 7, tuple((float(x), float(y)) for x, y in corners))
+
+
+def stacked(*texts: str, low: float) -> list[Reading]:
+    return [line(text, top=low * number, low=low) for number, text in enumerate(texts)]
+
+
 PLACE = [[0.0, 0.0], [100.0, 0.0], [100.0, 40.0], [0.0, 40.0]]
-REFERENCE = make_reference("merino", "a" * 64, "figure", image(mark()), None)
-WORD = Spelt(("merlno",), np.float32([[0, 0], [300, 0], [300, 60], [0, 60]]), alone=True)  # so it is read in its own picture
+REFERENCE, OTHER = (make_reference("merino", sha * 64, "figure", image(mark()), None) for sha in "ab")
+WORD = Spelt(("lana",), np.float32([[0, 0], [300, 0], [300, 60], [0, 60]]), alone=True)  # the brand is called Merino
+LAID = np.diag([1 / 3, 2 / 3, 1.0])  # its picture over the mark's place
 
 
-def seen(place: list[list[float]] = PLACE, *, at: Sequence[tuple[float, float]] = (), repeats: bool = False) -> Seen:
-    """A mark of which these points of its picture agree, where the photo shows that picture as it is."""
-    points = np.float32(at).reshape(-1, 2)
-    none = np.zeros((0, 3), np.float32)
-    sighting = Sighting(REFERENCE, np.eye(3), 5.0, len(points), False, repeats, points, none) if at or repeats else None
+def seen(
+    place: list[list[float]] = PLACE,
+    *,
+    at: Sequence[tuple[float, float]] = (),
+    repeats: bool = False,
+    mirrored: bool = False,
+    of: MarkReference = REFERENCE,
+) -> Seen:
+    """A mark, and which points of the photo agree on it."""
+    points, none = np.float32(at).reshape(-1, 2), np.zeros((0, 3), np.float32)
+    sighting = Sighting(of, LAID, 5.0, len(points), mirrored, repeats, points, none) if at or repeats else None
     return Seen("merino", 5.0, REFERENCE, place, sighting=sighting, shape=None, learnt=None)
 
 
@@ -67,19 +94,24 @@ def told(monkeypatch: pytest.MonkeyPatch, readings: Sequence[Reading], shown: Se
         ([line("STRIPES", 49)], False),
         ([line("STRI", 30), line("PES", 30, left=30)], True),  # together
         ([line("STRIPES", 30), line("STRI", 28), line("RIPE", 29)], False),  # read three times
+        ([line("STRIPES", 30), line("STRI", 28, left=10)], False),  # most of it twice
+        ([line("STRIPES", 60), line("STRIPE", 45)], True),  # of what is read twice, the longer
         ([line("STRIPES", sure=0.85)], False),
         ([line("STRIPES", mirrored=True)], False),
         ([line("STRIPES", low=130)], False),  # far higher: a watermark
         ([line("STRIPES", low=110)], True),
-        ([Reading("STRIPES", 0.95, (0.95,) * 7, ((0, 0), (40, 40), (20, 60), (-20, 20)))], False),  # across it
+        (stacked("STRI", "PES", "RIPE", low=13), False),  # far lower
+        (stacked("STRI", "PES", "RIPE", low=14), True),
+        ([turned(15)], True),
+        ([turned(20)], False),  # a watermark across it
+        ([turned(180)], False),  # the mark itself, read upside down
         ([line("OK")], False),
+        ([line("APOLLO 11")], True),
+        ([line("100% A")], False),
+        ([line("@lux_bags88")], False),
+        ([line("luxbags.ru")], False),
         ([line("条纹衫")], False),
         ([], False),
-        ([line("STRIPES"), line("Merino", 0)], False),  # the brand is read elsewhere
-        ([line("STRIPES"), line("Merlno wool", 0)], False),  # as it is in its own picture
-        ([line("STRIPES"), line("Nerin0", 0)], False),  # nearly
-        ([line("MERI")], False),  # a part of its word
-        ([line("fromMERINOwool")], False),  # its word in another
     ],
 )
 def test_other_words_on_half_of_its_place(monkeypatch: pytest.MonkeyPatch, readings: list[Reading], said: bool) -> None:
@@ -92,14 +124,102 @@ def test_other_words_on_half_of_its_place(monkeypatch: pytest.MonkeyPatch, readi
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Merino", False),  # what the catalog calls it
+        ("LANA", False),  # what its own picture spells
+        ("Merlno wool", False),
+        ("Nerin0 wool", False),  # a word of the line, nearly
+        ("NER IMO", False),  # the line, nearly
+        ("MARINE", False),
+        ("PERSON", True),
+        ("MERI", False),  # a part of it
+        ("fromMERINOwool", False),  # in another
+    ],
+)
+def test_where_its_word_is_read_elsewhere_or_nearly_it_is_the_mark(
+    monkeypatch: pytest.MonkeyPatch, text: str, said: bool
+) -> None:
+    assert told(monkeypatch, [line("STRIPES"), line(text, 0)], seen()) is said
+
+
+@pytest.mark.parametrize(("text", "said"), [("MOTHPROOF", True), ("hp", False), ("by HP", False)])
+def test_a_short_word_is_read_as_a_word(monkeypatch: pytest.MonkeyPatch, text: str, said: bool) -> None:
+    short = Spelt(("hp",), WORD.corners, alone=True)
+    assert told(monkeypatch, [line("STRIPES"), line(text, 0)], seen(), short) is said
+
+
+@pytest.mark.parametrize(
+    ("at", "mirrored", "said"),
+    [
+        ([(5, 5), (55, 30)], False, True),
+        ([(5, 5), (55, 30), (70, 30)], False, False),  # one of them is no print
+        ([(5, 5), (55, 30)], True, False),  # the word in a mirror is read as another
+    ],
+)
+def test_what_is_agreed_on_must_lie_on_the_print(
+    monkeypatch: pytest.MonkeyPatch, at: list[tuple[float, float]], mirrored: bool, said: bool
+) -> None:
+    assert told(monkeypatch, [line("STRIPES", 60)], seen(at=at, mirrored=mirrored)) is said
+
+
+@pytest.mark.parametrize(
     ("at", "said"), [([(10, 10), (90, 30), (50, 20)], True), ([(10, 10), (90, 30), (50, 70)], False), ([], False)]
 )
 def test_beside_a_figure_other_words_count_where_all_agrees_on_the_word(
     monkeypatch: pytest.MonkeyPatch, at: list[tuple[float, float]], said: bool
 ) -> None:
-    lockup_of = Spelt(("merino",), np.float32([[0, 0], [100, 0], [100, 40], [0, 40]]), alone=False)
+    lockup_of = Spelt(("lana",), WORD.corners, alone=False)
     whole = [[0.0, 0.0], [100.0, 0.0], [100.0, 140.0], [0.0, 140.0]]
-    assert told(monkeypatch, [line("STRIPES")], seen(whole, at=at), lockup_of) is said
+    lines = [line("STRIPES"), line("OF MANY COLOURS", top=50)]
+    assert told(monkeypatch, lines, seen(whole, at=at), lockup_of) is said
+    assert not told(monkeypatch, lines, seen(whole, at=at, of=OTHER), lockup_of)  # where its word is nobody knows
+    shape = ShapeMatch(0, Box(0, 0, 9, 9), 3.0, None)
+    assert not told(monkeypatch, lines, replace(seen(whole, at=at), shape=shape), lockup_of)  # its figure is there
+
+
+def test_a_word_alone_is_where_the_word_of_its_picture_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its picture has room around the word, of which print covers less than half."""
+    whole = [[0.0, 0.0], [100.0, 0.0], [100.0, 90.0], [0.0, 90.0]]
+    assert told(monkeypatch, [line("STRIPES")], seen(whole, at=[(5, 5), (55, 30)]))
+    assert not told(monkeypatch, [line("STRIPES")], seen(whole))
+
+
+@pytest.mark.parametrize(("text", "said"), [("Belluno", True), ("Bel luno!", True), ("Belluno 2", False), ("Béllu", False)])
+def test_a_word_is_of_latin_letters_alone(text: str, said: bool) -> None:
+    assert lettering.is_word(line(text)) is said
+
+
+@pytest.mark.parametrize(
+    ("texts", "box", "words", "alone"),
+    [
+        (["Lana"], (0, 0, 100, 40), ("lana",), True),
+        (["Lana"], (0, 0, 100, 50), ("lana",), True),
+        (["Lana"], (0, 0, 100, 54), ("lana",), False),  # a quarter of it is more than its word
+        (["Lana", "TM"], (0, 0, 100, 40), ("lana",), True),
+        (["HP"], (0, 0, 100, 40), ("hp",), True),
+        (["V"], (0, 0, 100, 40), None, True),
+        (["Lana"], (120, 0, 200, 40), None, True),  # on another part of the photo
+    ],
+)
+def test_what_the_picture_of_a_mark_spells(
+    texts: list[str], box: tuple[float, float, float, float], words: tuple[str, ...] | None, alone: bool
+) -> None:
+    spelt = lettering._spelt([line(text) for text in texts], box)
+    assert (None if spelt is None else (spelt.words, spelt.alone)) == (None if words is None else (words, alone))
+
+
+def test_a_picture_of_a_mark_that_cannot_be_read_spells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering.ocr, "available", lambda: True)
+    asked: list[str] = []
+
+    def gone(sha: str) -> PhotoContext:
+        asked.append(sha)
+        raise ImageError("a.png", "torn")
+
+    words = WordMarks(SimpleNamespace(brands={"merino": BRAND}, photo=gone), 736)  # type: ignore[arg-type]
+    assert not any(words.other_words(photo(mark()), seen()) for _ in range(2))
+    assert asked == [REFERENCE.photo]
 
 
 def printed(lines: Sequence[str], size: int) -> Pixels:
