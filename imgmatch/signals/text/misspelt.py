@@ -104,7 +104,9 @@ def misspelt_ratio(photo: PhotoContext, match: Match, brand: Brand, readings: Se
 
 
 def another_word(photo: PhotoContext, match: Match, brand: Brand) -> bool:
-    """Say whether a line that is near a mark surely reads otherwise: PRIME is no Sprite, COMPANY no Compaq.
+    """Say whether a line that is near a mark surely reads otherwise: PRIME may be no Sprite, COMPANY no Compaq.
+
+    It may be a name misspelt on purpose, or covered in part, all the same: it claims nothing by itself, but counts.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def another_word(photo: PhotoContext, match: Match, brand: Brand) -> bool:
         return False
     parts = [part.text for part in match.line.parts]
     text, words = "".join(parts), re.escape(match.reading).replace(r"\ ", r"[\s./:@|_]+")
-    found = re.search(words, text)
+    found = re.search(rf"(?<![^\s./:@|_]){words}(?![^\s./:@|_])", text)
     start, end = found.span() if found else (0, len(text))
     forms = [text[:start] + form + text[end:] for form in _right_forms(match, brand)]
     scores = []
@@ -132,7 +134,9 @@ def another_word(photo: PhotoContext, match: Match, brand: Brand) -> bool:
         pieces = [_piece(text, form, here, there) for form in forms]
         scores.append(ocr.log_likelihoods(photo, part, [part.text, *pieces]))
     whole = np.sum(scores, axis=0)
-    return bool((whole[:, 1:] - whole[:, :1]).max() < MISREAD)
+    known = whole[np.isfinite(whole[:, 0])]  # letters that the reader does not know have no likelihood
+    ratios = known[:, 1:] - known[:, :1]
+    return bool(np.isfinite(ratios).any() and ratios.max() < MISREAD)
 
 
 def _piece(text: str, form: str, start: int, end: int) -> str:

@@ -229,16 +229,18 @@ class TextSignal(Signal):
         if chance > CHANCE or (match.everyday and letters(match.reading) not in forms):
             return None
         similarity = 1.0 - match.distance / max(len(fold(match.mark)), 1)
-        if another_word(photo, match, self._catalog.brands[match.brand]):
-            return None
         value = match.line.confidence * similarity / (1.0 + chance)
         is_mark = (match.mark in wordmarks or not wordmarks) and match.whole
         if match.everyday and match.brand not in likely and not (is_mark and alone(match.line.parts, readings)):
             value = min(value, EVERYDAY)
         beside_it = match.brand not in likely and aside(photo, match.line.parts)
-        if beside_it:
+        other = another_word(photo, match, self._catalog.brands[match.brand])
+        if beside_it or other:
             value = min(value, EVERYDAY)
         reason = Message(_READS[match.kind], mark=match.mark, text=match.reading)
+        if other:
+            surely = Message("Its letters are surely these: it may be another word.")
+            reason = Message("{sentence} {next}", sentence=reason, next=surely)
         if beside_it:
             beside = Message("It is small and in a corner, perhaps on something beside the product.")
             reason = Message("{sentence} {next}", sentence=reason, next=beside)
