@@ -18,7 +18,7 @@ from imgmatch.names import letters, skeleton
 from imgmatch.signals.logo.seen import Seen
 from imgmatch.types import Box, FloatArray
 from imgmatch.vision import geometry, ocr
-from imgmatch.vision.marks import MarkReference
+from imgmatch.vision.marks import MarkReference, Sighting
 
 if TYPE_CHECKING:
     from imgmatch.catalog import Catalog
@@ -89,9 +89,9 @@ class WordMarks:
     def other_words(self, photo: PhotoContext, seen: Seen) -> bool:
         """Say whether what was taken for the word of a mark is print of other words.
 
-        They stand in its place, of its height and direction, and nothing but what lies on them agrees on the mark: one that
-        shows through a watermark has more, its shape for one. Of 110 claims on dev photos with a seller's name laid over
-        the mark five are lost all the same; without the last condition 23.
+        They stand in its place, of its height and direction, and nothing but features that lie on them speaks for the mark:
+        one that shows through a watermark has more, its shape for one. Of 110 claims on dev photos with a seller's name
+        laid over the mark five are lost all the same; without the last condition 23.
 
         Parameters
         ----------
@@ -109,13 +109,17 @@ class WordMarks:
         ImageError
             Where the photo cannot be read.
         """
-        sighting = seen.sighting
-        if seen.shape is not None or not ocr.available():
-            return False
-        if sighting is not None and (sighting.repeats or sighting.mirrored):
+        by_features = seen.shape is None and seen.learnt is None
+        if (
+            seen.sighting is None
+            or seen.sighting.repeats
+            or seen.sighting.mirrored
+            or not by_features
+            or not ocr.available()
+        ):
             return False  # a canvas is no word, and words in a mirror are read as others
         spelt = self._spelt(seen.reference)
-        place = None if spelt is None else _place(seen, spelt)
+        place = None if spelt is None else _place(seen.sighting, spelt)
         if spelt is None or place is None:
             return False
         names = {*spelt.words, *(skeleton(name) for name in names_of(self._catalog.brands[seen.brand]))}
@@ -125,7 +129,7 @@ class WordMarks:
         lines = [np.asarray(reading.polygon, np.float32) for reading in readings if _is_print(reading)]
         lines = [line for line in _apart(lines) if _alike(line, place)]
         covered = sum(geometry.area(geometry.intersect(line, place)) for line in lines)
-        return 0.0 < covered >= COVERED * geometry.area(place) and (sighting is None or _all_on(sighting.points, lines))
+        return 0.0 < covered >= COVERED * geometry.area(place) and _all_on(seen.sighting.points, lines)
 
     def _spelt(self, reference: MarkReference) -> Spelt | None:
         with self._lock:
@@ -174,12 +178,10 @@ def _spelt(readings: Iterable[ocr.Reading], box: Corners) -> Spelt | None:
     return Spelt(longer or words, np.asarray(around, np.float32), alone)
 
 
-def _place(seen: Seen, spelt: Spelt) -> FloatArray | None:
+def _place(sighting: Sighting, spelt: Spelt) -> FloatArray | None:
     """Return the corners of a mark's words in the photo; None where more of the mark than its words is there."""
-    if seen.sighting is None or seen.sighting.reference is not seen.reference:
-        return np.asarray(seen.polygon, np.float32) if spelt.alone else None
-    word = np.asarray(geometry.map_points(seen.sighting.transform, spelt.corners), np.float32)
-    return word if spelt.alone or _all_on(seen.sighting.points, [word]) else None
+    words = np.asarray(geometry.map_points(sighting.transform, spelt.corners), np.float32)
+    return words if spelt.alone or _all_on(sighting.points, [words]) else None
 
 
 def _is_print(line: ocr.Reading) -> bool:
