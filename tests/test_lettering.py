@@ -67,7 +67,6 @@ LAID = np.diag([1 / 3, 2 / 3, 1.0])  # its picture over the mark's place
 
 
 def seen(
-    place: list[list[float]] = PLACE,
     *,
     at: Sequence[tuple[float, float]] = ((50, 20),),
     repeats: bool = False,
@@ -76,7 +75,7 @@ def seen(
     """A mark, and which points of the photo agree on it."""
     points, none = np.float32(at).reshape(-1, 2), np.zeros((0, 3), np.float32)
     sighting = Sighting(REFERENCE, LAID, 5.0, len(points), mirrored, repeats, points, none) if at else None
-    return Seen("merino", 5.0, REFERENCE, place, sighting=sighting, shape=None, learnt=None)
+    return Seen("merino", 5.0, REFERENCE, PLACE, sighting=sighting, shape=None, learnt=None)
 
 
 def laid(transform: Transform) -> Seen:
@@ -187,15 +186,13 @@ def test_beside_a_figure_other_words_count_where_all_agrees_on_the_word(
     monkeypatch: pytest.MonkeyPatch, at: list[tuple[float, float]], said: bool
 ) -> None:
     lockup_of = Spelt(("lana",), WORD.corners, alone=False)
-    whole = [[0.0, 0.0], [100.0, 0.0], [100.0, 140.0], [0.0, 140.0]]
     lines = [line("STRIPES"), line("OF MANY COLOURS", top=50)]
-    assert told(monkeypatch, lines, seen(whole, at=at), lockup_of) is said
+    assert told(monkeypatch, lines, seen(at=at), lockup_of) is said
 
 
 def test_a_word_alone_is_where_the_word_of_its_picture_lies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its picture has room around the word, of which print covers less than half."""
-    whole = [[0.0, 0.0], [100.0, 0.0], [100.0, 90.0], [0.0, 90.0]]
-    assert told(monkeypatch, [line("STRIPES")], seen(whole))
+    """Laid higher than the line, so that the line covers less than half of it, it is none."""
+    assert told(monkeypatch, [line("STRIPES")], seen())
     assert not told(monkeypatch, [line("STRIPES")], laid(np.diag([1 / 3, 1.5, 1.0])))
 
 

@@ -5,8 +5,8 @@ Findings
 logo
     A mark of a brand lies over a part of the photo: features that agree on one place, a shape, a window that a trained
     network finds like it, or a pattern that repeats.
-    Below a half it says too little for a claim, but may agree with a word. What was
-    taken for the word of a mark is none where other words are read.
+    Below a half it says too little for a claim, but may agree with a word. What was taken for the word of a mark is none
+    where other words are read.
 logo_tamper
     A drawing of the mark lies over the photo but for a part that is missing or added, or its figure is there with another
     word.
